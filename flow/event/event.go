@@ -1,0 +1,65 @@
+// Package event is the one stream of facts about a run. The engine emits
+// events; the terminal view, the JSON log, the run history and the tests read
+// them. Nothing else tells what ran.
+package event
+
+import "time"
+
+// Kind says what happened.
+type Kind string
+
+// The kinds of events.
+const (
+	RunStarted    Kind = "run_started"
+	StageHit      Kind = "stage_hit"      // the cache held the stage's result
+	StageStarted  Kind = "stage_started"  // the stage's code is invoked
+	StageProgress Kind = "stage_progress" // how far it is
+	StageWarning  Kind = "stage_warning"
+	StageDone     Kind = "stage_done"    // it ran and its result is published
+	StageFailed   Kind = "stage_failed"  // it ran and returned an error
+	StageSkipped  Kind = "stage_skipped" // when: was false, or something upstream failed or was skipped
+	StageSaved    Kind = "stage_saved"   // save: wrote its files
+	RunDone       Kind = "run_done"
+)
+
+// Event is one fact. Fields that do not apply to its kind are zero.
+type Event struct {
+	Time    time.Time          `json:"time"`
+	Kind    Kind               `json:"kind"`
+	Run     string             `json:"run,omitempty"`
+	Stage   string             `json:"stage,omitempty"` // the name in the recipe
+	Type    string             `json:"type,omitempty"`  // the stage type
+	Key     string             `json:"key,omitempty"`   // the action key
+	Reason  string             `json:"reason,omitempty"`
+	Message string             `json:"message,omitempty"`
+	Done    int64              `json:"done,omitempty"`
+	Total   int64              `json:"total,omitempty"` // 0 means unknown
+	Unit    string             `json:"unit,omitempty"`  // rows, calls, steps
+	Values  map[string]float64 `json:"values,omitempty"`
+	Outputs map[string]Output  `json:"outputs,omitempty"`
+	Seconds float64            `json:"seconds,omitempty"`
+	Error   string             `json:"error,omitempty"`
+}
+
+// Output is one published output of a stage.
+type Output struct {
+	Digest string `json:"digest"`
+	Rows   int64  `json:"rows,omitempty"`
+	Bytes  int64  `json:"bytes,omitempty"`
+	Path   string `json:"path,omitempty"`
+}
+
+// Sink receives events. It must be safe for concurrent use and must not block
+// for long: stages wait for it.
+type Sink func(Event)
+
+// Tee gives every event to each sink that is not nil.
+func Tee(sinks ...Sink) Sink {
+	return func(e Event) {
+		for _, s := range sinks {
+			if s != nil {
+				s(e)
+			}
+		}
+	}
+}

@@ -1,0 +1,122 @@
+package stage
+
+import (
+	"fmt"
+	"hash/fnv"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+)
+
+// Memo keeps the answers to paid requests for ever. Both methods are safe for
+// concurrent use. Put returns once the value would survive a crash.
+type Memo interface {
+	Get(key [32]byte) (value []byte, ok bool, err error)
+	Put(key [32]byte, value []byte) error
+}
+
+// Progress is how far a stage is.
+type Progress struct {
+	Done, Total int64              // Total 0 means unknown
+	Unit        string             // rows, calls, steps
+	Values      map[string]float64 // loss, dollars, ...
+	Message     string
+}
+
+// Services is what a process offers to the stages it runs. Nil members are
+// replaced by ones that do nothing.
+type Services struct {
+	Memo     Memo
+	Getenv   func(string) string // for API keys; nothing else may depend on it
+	Progress func(Progress)
+	Warn     func(string)
+	// Fault is called at named points so that crash tests can stop there.
+	Fault func(point string)
+}
+
+// Env is a running stage's connection to the engine. Its methods are safe for
+// concurrent use.
+type Env struct {
+	// Seed is the stage's own seed: derived from the recipe's seed and the stage
+	// type, never from the stage's name. Zero for classes that use none.
+	Seed uint64
+	// WorkDir is a scratch folder that belongs to this action key. It survives a
+	// crash, so that long work can resume, and is removed after success.
+	WorkDir string
+	// Memo is never nil; without one it forgets everything.
+	Memo Memo
+
+	svc        Services
+	mu         sync.Mutex
+	stats      map[string]float64
+	incomplete string
+}
+
+type noMemo struct{}
+
+func (noMemo) Get([32]byte) ([]byte, bool, error) { return nil, false, nil }
+func (noMemo) Put([32]byte, []byte) error         { return nil }
+
+// NewEnv makes an Env, for the engine and for tests.
+func NewEnv(seed uint64, workDir string, svc Services) *Env {
+	e := &Env{Seed: seed, WorkDir: workDir, Memo: svc.Memo, svc: svc, stats: map[string]float64{}}
+	if e.Memo == nil {
+		e.Memo = noMemo{}
+	}
+	return e
+}
+
+// Rand is a random stream of the stage. Streams with different labels are
+// independent.
+func (e *Env) Rand(label string) *rand.Rand {
+	h := fnv.New64a()
+	fmt.Fprintf(h, "%d/%s", e.Seed, label)
+	return rand.New(rand.NewPCG(e.Seed, h.Sum64()))
+}
+
+// Getenv reads an environment variable of the user, for API keys only.
+func (e *Env) Getenv(name string) string {
+	if e.svc.Getenv == nil {
+		return ""
+	}
+	return e.svc.Getenv(name)
+}
+
+// Progress reports how far the stage is.
+func (e *Env) Progress(p Progress) {
+	if e.svc.Progress != nil {
+		e.svc.Progress(p)
+	}
+}
+
+// Warn tells the user something that does not stop the stage.
+func (e *Env) Warn(format string, args ...any) {
+	if e.svc.Warn != nil {
+		e.svc.Warn(fmt.Sprintf(format, args...))
+		return
+	}
+	slog.Warn(fmt.Sprintf(format, args...))
+}
+
+// Fault marks a point at which a crash test may stop the process.
+func (e *Env) Fault(point string) {
+	if e.svc.Fault != nil {
+		e.svc.Fault(point)
+	}
+}
+
+// AddStat adds to a figure of the run's record, such as calls, tokens or
+// retries. Stats stand beside the outputs, never in them.
+func (e *Env) AddStat(name string, v float64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.stats[name] += v
+}
+
+// Incomplete marks the outputs as usable but not final: a later run asks for
+// what is missing instead of taking them from the cache.
+func (e *Env) Incomplete(reason string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.incomplete = reason
+}

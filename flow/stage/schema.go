@@ -1,0 +1,182 @@
+package stage
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+)
+
+// FieldKind is the kind of a config value.
+type FieldKind string
+
+// The kinds.
+const (
+	KindString FieldKind = "string"
+	KindBool   FieldKind = "bool"
+	KindInt    FieldKind = "int"
+	KindFloat  FieldKind = "float"
+	KindPath   FieldKind = "path"
+	KindList   FieldKind = "list"
+	KindMap    FieldKind = "map"
+	KindStruct FieldKind = "object"
+	KindAny    FieldKind = "any"
+)
+
+// Schema describes one config value; for structs, its fields.
+type Schema struct {
+	Kind   FieldKind
+	Fields []Field // KindStruct
+	Elem   *Schema // KindList and KindMap
+	ptr    bool    // the Go field is a pointer: nil means not given
+}
+
+// Field is one option of a stage.
+type Field struct {
+	Name     string
+	Doc      string
+	Schema   *Schema
+	Default  string // as written in the tag; "" where there is none
+	HasDef   bool
+	Choices  []string
+	Min, Max *float64
+	Required bool
+	Semantic bool
+	index    int
+}
+
+// Field returns the named field.
+func (s *Schema) Field(name string) (Field, bool) {
+	for _, f := range s.Fields {
+		if f.Name == name {
+			return f, true
+		}
+	}
+	return Field{}, false
+}
+
+// Names lists the field names.
+func (s *Schema) Names() []string {
+	names := make([]string, len(s.Fields))
+	for i, f := range s.Fields {
+		names[i] = f.Name
+	}
+	return names
+}
+
+// TypeName is the kind as documentation prints it, such as "list of string".
+func (s *Schema) TypeName() string {
+	switch s.Kind {
+	case KindList:
+		return "list of " + s.Elem.TypeName()
+	case KindMap:
+		return "map of " + s.Elem.TypeName()
+	}
+	return string(s.Kind)
+}
+
+var pathType = reflect.TypeFor[Path]()
+
+func schemaOf(t reflect.Type) (*Schema, error) {
+	if t == pathType {
+		return &Schema{Kind: KindPath}, nil
+	}
+	switch t.Kind() {
+	case reflect.Pointer:
+		s, err := schemaOf(t.Elem())
+		if err != nil {
+			return nil, err
+		}
+		c := *s
+		c.ptr = true
+		return &c, nil
+	case reflect.String:
+		return &Schema{Kind: KindString}, nil
+	case reflect.Bool:
+		return &Schema{Kind: KindBool}, nil
+	case reflect.Int, reflect.Int64, reflect.Int32, reflect.Uint64:
+		return &Schema{Kind: KindInt}, nil
+	case reflect.Float64, reflect.Float32:
+		return &Schema{Kind: KindFloat}, nil
+	case reflect.Interface:
+		return &Schema{Kind: KindAny}, nil
+	case reflect.Slice, reflect.Map:
+		e, err := schemaOf(t.Elem())
+		if err != nil {
+			return nil, err
+		}
+		if t.Kind() == reflect.Slice {
+			return &Schema{Kind: KindList, Elem: e}, nil
+		}
+		if t.Key().Kind() != reflect.String {
+			return nil, fmt.Errorf("map keys of %s must be strings", t)
+		}
+		return &Schema{Kind: KindMap, Elem: e}, nil
+	case reflect.Struct:
+		return structSchema(t)
+	}
+	return nil, fmt.Errorf("a config cannot hold a %s", t)
+}
+
+func structSchema(t reflect.Type) (*Schema, error) {
+	s := &Schema{Kind: KindStruct}
+	for i := range t.NumField() {
+		sf := t.Field(i)
+		if !sf.IsExported() {
+			continue
+		}
+		if sf.Anonymous { // an embedded struct shares its fields, as in encoding/json
+			return nil, fmt.Errorf("%s.%s: embedded fields are not supported; name the field", t, sf.Name)
+		}
+		f := Field{
+			Name: strings.Split(sf.Tag.Get("json"), ",")[0], Doc: sf.Tag.Get("doc"),
+			Required: sf.Tag.Get("required") == "true", Semantic: sf.Tag.Get("semantic") != "false", index: i,
+		}
+		if f.Name == "" || f.Name == "-" {
+			return nil, fmt.Errorf("%s.%s needs a json tag", t, sf.Name)
+		}
+		if f.Doc == "" {
+			return nil, fmt.Errorf("%s.%s needs a doc tag", t, sf.Name)
+		}
+		var err error
+		if f.Schema, err = schemaOf(sf.Type); err != nil {
+			return nil, fmt.Errorf("%s.%s: %w", t, sf.Name, err)
+		}
+		f.Default, f.HasDef = sf.Tag.Lookup("default")
+		if c := sf.Tag.Get("choices"); c != "" {
+			f.Choices = strings.Split(c, "|")
+		}
+		for tag, dst := range map[string]**float64{"min": &f.Min, "max": &f.Max} {
+			if txt, ok := sf.Tag.Lookup(tag); ok {
+				x, err := strconv.ParseFloat(txt, 64)
+				if err != nil {
+					return nil, fmt.Errorf("%s.%s: %s tag: %w", t, sf.Name, tag, err)
+				}
+				*dst = &x
+			}
+		}
+		if _, err := f.defaultTree(); err != nil {
+			return nil, fmt.Errorf("%s.%s: default %q: %w", t, sf.Name, f.Default, err)
+		}
+		s.Fields = append(s.Fields, f)
+	}
+	return s, nil
+}
+
+// defaultTree parses the default tag; nil where there is none.
+func (f Field) defaultTree() (any, error) {
+	if !f.HasDef {
+		return nil, nil
+	}
+	if f.Schema.Kind == KindString || f.Schema.Kind == KindPath {
+		return f.Default, nil
+	}
+	var v any
+	d := json.NewDecoder(strings.NewReader(f.Default))
+	d.UseNumber()
+	if err := d.Decode(&v); err != nil {
+		return nil, err
+	}
+	return v, nil
+}

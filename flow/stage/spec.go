@@ -1,0 +1,172 @@
+package stage
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"reflect"
+)
+
+// Class says how a stage's result depends on chance.
+type Class string
+
+// The classes.
+const (
+	Pure     Class = "pure"     // same inputs, same bytes
+	Seeded   Class = "seeded"   // same inputs and seed, same bytes
+	Sampled  Class = "sampled"  // a teacher's answers: pinned by the cache
+	Volatile Class = "volatile" // same inputs and seed may differ in bits, as training on CUDA does
+)
+
+// UsesSeed reports whether the recipe's seed is part of the key.
+func (c Class) UsesSeed() bool { return c == Seeded || c == Volatile }
+
+// Spec describes a stage type.
+type Spec struct {
+	Type    string // as recipes write it after uses:
+	Version int    // raised whenever the same inputs may give other bytes
+	Class   Class
+	Doc     string // first sentence: a summary; then details
+	// Platform names what the numbers depend on besides the inputs (backend,
+	// architecture, SIMD). Nil for stages whose bytes do not depend on it.
+	Platform func() string
+}
+
+// Type is a stage type: its description and its code.
+type Type struct {
+	Spec
+	Config  *Schema
+	Inputs  []Port
+	Outputs []Port
+
+	newConfig func() reflect.Value
+	inType    reflect.Type
+	newOutput map[string]func() outputField
+	run       func(ctx context.Context, env *Env, cfg reflect.Value, in, out []binding) error
+	err       error // a mistake in the definition, reported by NewRegistry
+}
+
+// Define makes a stage type. C is the config struct, I and O are structs of
+// ports. Mistakes in their tags are reported by [NewRegistry].
+func Define[C, I, O any](spec Spec, run func(context.Context, *Env, C, I, O) error) *Type {
+	t := &Type{Spec: spec}
+	cfgType := reflect.TypeFor[C]()
+	t.newConfig = func() reflect.Value { return reflect.New(cfgType) }
+	t.Config, t.err = schemaOf(cfgType)
+	if t.err == nil {
+		t.Inputs, t.err = portsOf(reflect.TypeFor[I](), false)
+	}
+	if t.err == nil {
+		t.Outputs, t.err = portsOf(reflect.TypeFor[O](), true)
+	}
+	t.inType = reflect.TypeFor[I]()
+	t.newOutput = map[string]func() outputField{}
+	for _, p := range t.Outputs {
+		ft := reflect.TypeFor[O]().Field(p.index).Type.Elem()
+		t.newOutput[p.Name] = func() outputField { return reflect.New(ft).Interface().(outputField) }
+	}
+	t.run = func(ctx context.Context, env *Env, cfg reflect.Value, in, out []binding) error {
+		var i I
+		var o O
+		if err := bind(reflect.ValueOf(&i).Elem(), in); err != nil {
+			return err
+		}
+		if err := bind(reflect.ValueOf(&o).Elem(), out); err != nil {
+			return err
+		}
+		return run(ctx, env, cfg.Elem().Interface().(C), i, o)
+	}
+	return t
+}
+
+// Input returns the named input port; "" is the default port.
+func (t *Type) Input(name string) (Port, bool) { return findPort(t.Inputs, name) }
+
+// Output returns the named output port; "" is the default port.
+func (t *Type) Output(name string) (Port, bool) { return findPort(t.Outputs, name) }
+
+// Decode checks a config given as a JSON-like tree (map[string]any, []any,
+// string, bool, numbers, nil) against C and fills in defaults. All problems are
+// returned at once.
+func (t *Type) Decode(tree any) (*Config, []FieldError) {
+	v := t.newConfig()
+	d := decoder{}
+	d.value(v.Elem(), tree, t.Config, nil)
+	if len(d.errs) > 0 {
+		return nil, d.errs
+	}
+	c := &Config{typ: t, v: v}
+	if val, ok := v.Interface().(interface{ Validate() error }); ok {
+		if err := val.Validate(); err != nil {
+			return nil, fieldErrors(err)
+		}
+	}
+	return c, nil
+}
+
+// Config is a decoded, checked config of one stage.
+type Config struct {
+	typ *Type
+	v   reflect.Value // pointer to C
+}
+
+// Value returns the config as a C.
+func (c *Config) Value() any { return c.v.Elem().Interface() }
+
+// JSON is the full config with defaults, for a [Task].
+func (c *Config) JSON() (json.RawMessage, error) {
+	b, err := json.Marshal(c.v.Interface())
+	if err != nil {
+		return nil, fmt.Errorf("encoding the config of %s: %w", c.typ.Type, err)
+	}
+	return b, nil
+}
+
+// Semantic returns the fields that can change the result and differ from their
+// default, as a flat map from dotted path to JSON value. It is what goes into
+// the action key.
+func (c *Config) Semantic() (map[string]json.RawMessage, error) {
+	out := map[string]json.RawMessage{}
+	if err := flatten(c.v.Elem(), c.typ.Config, "", out); err != nil {
+		return nil, fmt.Errorf("config of %s: %w", c.typ.Type, err)
+	}
+	return out, nil
+}
+
+// External is a file outside the store that a stage reads.
+type External struct {
+	Name string // stable name relative to the configured root; "" for a single named file
+	Path string // where it lies now
+}
+
+// Externals is implemented by configs whose stage reads files outside the
+// store. The engine hashes them, in order, into the action key. A path that
+// does not exist is reported as a [FieldError] on the field.
+type Externals interface {
+	Externals() ([]External, error)
+}
+
+// Externals lists the outside files the stage will read.
+func (c *Config) Externals() ([]External, error) {
+	if e, ok := c.v.Interface().(Externals); ok {
+		return e.Externals()
+	}
+	return nil, nil
+}
+
+// Path is a file or folder outside the store.
+type Path string
+
+// inputFields gives the Go type behind each input port; for list ports, that of
+// an element.
+func (t *Type) inputFields() map[string]reflect.Type {
+	m := map[string]reflect.Type{}
+	for _, p := range t.Inputs {
+		ft := t.inType.Field(p.index).Type
+		if p.Many {
+			ft = ft.Elem()
+		}
+		m[p.Name] = ft
+	}
+	return m
+}

@@ -1,0 +1,177 @@
+package schema
+
+import (
+	"fmt"
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/tidwall/gjson"
+)
+
+// Field is one JSON field kept as it came.
+type Field struct {
+	Name string
+	Raw  []byte // its value as JSON
+}
+
+// Fields is a list of JSON fields in the order in which they came.
+type Fields []Field
+
+// Get returns the raw JSON of a field, or nil.
+func (f Fields) Get(name string) []byte {
+	for _, x := range f {
+		if x.Name == name {
+			return x.Raw
+		}
+	}
+	return nil
+}
+
+// String returns a field's string value, or "" where it is absent or no string.
+func (f Fields) String(name string) string {
+	if r := gjson.ParseBytes(f.Get(name)); r.Type == gjson.String {
+		return r.String()
+	}
+	return ""
+}
+
+// Set replaces the field or appends it.
+func (f *Fields) Set(name string, raw []byte) {
+	for i := range *f {
+		if (*f)[i].Name == name {
+			(*f)[i].Raw = raw
+			return
+		}
+	}
+	*f = append(*f, Field{Name: name, Raw: raw})
+}
+
+// objectWriter appends the members of one JSON object.
+type objectWriter struct {
+	buf  []byte
+	some bool
+}
+
+func (w *objectWriter) key(name string) {
+	if w.some {
+		w.buf = append(w.buf, ',')
+	}
+	w.some = true
+	w.buf = AppendString(w.buf, name)
+	w.buf = append(w.buf, ':')
+}
+
+func (w *objectWriter) str(name, v string) {
+	w.key(name)
+	w.buf = AppendString(w.buf, v)
+}
+
+func (w *objectWriter) strOpt(name, v string) {
+	if v != "" {
+		w.str(name, v)
+	}
+}
+
+func (w *objectWriter) num(name string, v int) {
+	w.key(name)
+	w.buf = appendInt(w.buf, v)
+}
+
+func (w *objectWriter) boolean(name string, v bool) {
+	w.key(name)
+	w.buf = strconv.AppendBool(w.buf, v)
+}
+
+func (w *objectWriter) fields(f Fields) {
+	for _, x := range f {
+		w.key(x.Name)
+		w.buf = append(w.buf, x.Raw...)
+	}
+}
+
+func appendInt(dst []byte, v int) []byte { return strconv.AppendInt(dst, int64(v), 10) }
+
+// AppendString appends s as a JSON string. Unlike encoding/json it leaves <, >
+// and & alone, because prompts and answers are full of them; bytes that are not
+// UTF-8 become U+FFFD.
+func AppendString(dst []byte, s string) []byte {
+	const hex = "0123456789abcdef"
+	dst = append(dst, '"')
+	start := 0
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c >= utf8.RuneSelf {
+			r, size := utf8.DecodeRuneInString(s[i:])
+			if r == utf8.RuneError && size == 1 {
+				dst = append(dst, s[start:i]...)
+				dst = append(dst, "\ufffd"...)
+				i++
+				start = i
+				continue
+			}
+			i += size
+			continue
+		}
+		if c >= 0x20 && c != '"' && c != '\\' {
+			i++
+			continue
+		}
+		dst = append(dst, s[start:i]...)
+		switch c {
+		case '"', '\\':
+			dst = append(dst, '\\', c)
+		case '\n':
+			dst = append(dst, '\\', 'n')
+		case '\r':
+			dst = append(dst, '\\', 'r')
+		case '\t':
+			dst = append(dst, '\\', 't')
+		default:
+			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+		}
+		i++
+		start = i
+	}
+	dst = append(dst, s[start:]...)
+	return append(dst, '"')
+}
+
+func kindOf(v gjson.Result) string {
+	switch {
+	case v.IsObject():
+		return "an object"
+	case v.IsArray():
+		return "a list"
+	case v.IsBool():
+		return "a boolean"
+	case v.Type == gjson.Number:
+		return "a number"
+	case v.Type == gjson.String:
+		return "a string"
+	}
+	return "null"
+}
+
+func typeError(field, want string, v gjson.Result) error {
+	return fmt.Errorf("field %q must be %s, not %s", field, want, kindOf(v))
+}
+
+func setString(dst *string, name string, v gjson.Result) error {
+	switch v.Type {
+	case gjson.String:
+		*dst = v.String()
+	case gjson.Null:
+	default:
+		return typeError(name, "a string", v)
+	}
+	return nil
+}
+
+func setInt(dst *int, name string, v gjson.Result) error {
+	n, err := strconv.Atoi(v.Raw)
+	if v.Type != gjson.Number || err != nil {
+		return typeError(name, "a whole number", v)
+	}
+	*dst = n
+	return nil
+}

@@ -1,0 +1,169 @@
+package schema
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/tidwall/gjson"
+)
+
+// Choice is one option of a multiple-choice problem.
+type Choice struct {
+	Label string `json:"label"` // as the row prints it: "A", "1", ...
+	Text  string `json:"text"`
+}
+
+// Problem is one row: a question, its gold answer, and its reasoning paths.
+//
+// In JSON the fields stand in the order id, task, question, choices, premise,
+// hypothesis, table, gold_answer, then the unknown fields in the order in which
+// they came, then paths. Empty optional fields are left out.
+type Problem struct {
+	ID         string
+	Task       string // gsm8k, math, arc_challenge, ...
+	Question   string
+	Choices    []Choice // multiple choice only
+	Premise    string   // natural-language inference only
+	Hypothesis string   // natural-language inference only
+	Table      string   // table problems only: the table's text
+	GoldAnswer string   // normalised by scan
+	Extra      Fields   // fields this version does not know
+	Paths      []Path
+}
+
+// RecordType names the record for port type checks.
+func (Problem) RecordType() string { return "problem" }
+
+// AppendJSON appends the row as one JSON object without a newline.
+func (p Problem) AppendJSON(dst []byte) ([]byte, error) {
+	w := objectWriter{buf: append(dst, '{')}
+	w.str("id", p.ID)
+	w.str("task", p.Task)
+	w.str("question", p.Question)
+	if len(p.Choices) > 0 {
+		w.key("choices")
+		w.buf = append(w.buf, '[')
+		for i, c := range p.Choices {
+			if i > 0 {
+				w.buf = append(w.buf, ',')
+			}
+			in := objectWriter{buf: append(w.buf, '{')}
+			in.str("label", c.Label)
+			in.str("text", c.Text)
+			w.buf = append(in.buf, '}')
+		}
+		w.buf = append(w.buf, ']')
+	}
+	w.strOpt("premise", p.Premise)
+	w.strOpt("hypothesis", p.Hypothesis)
+	w.strOpt("table", p.Table)
+	w.str("gold_answer", p.GoldAnswer)
+	w.fields(p.Extra)
+	if p.Paths != nil {
+		w.key("paths")
+		w.buf = append(w.buf, '[')
+		for i := range p.Paths {
+			if i > 0 {
+				w.buf = append(w.buf, ',')
+			}
+			w.buf = p.Paths[i].appendJSON(w.buf)
+		}
+		w.buf = append(w.buf, ']')
+	}
+	return append(w.buf, '}'), nil
+}
+
+// MarshalJSON implements [encoding/json.Marshaler].
+func (p Problem) MarshalJSON() ([]byte, error) { return p.AppendJSON(nil) }
+
+// UnmarshalJSON implements [encoding/json.Unmarshaler]. Known fields must have
+// their type; every other field goes to Extra as it is.
+func (p *Problem) UnmarshalJSON(data []byte) error {
+	if !gjson.ValidBytes(data) {
+		return errors.New("not valid JSON")
+	}
+	root := gjson.ParseBytes(data)
+	if !root.IsObject() {
+		return fmt.Errorf("a row must be a JSON object, not %s", kindOf(root))
+	}
+	*p = Problem{}
+	var err error
+	seen := map[string]bool{}
+	root.ForEach(func(k, v gjson.Result) bool {
+		name := k.String()
+		if seen[name] {
+			err = fmt.Errorf("field %q occurs twice", name)
+			return false
+		}
+		seen[name] = true
+		err = p.setField(name, v)
+		return err == nil
+	})
+	return err
+}
+
+func (p *Problem) setField(name string, v gjson.Result) error {
+	switch name {
+	case "id":
+		return setString(&p.ID, name, v)
+	case "task":
+		return setString(&p.Task, name, v)
+	case "question":
+		return setString(&p.Question, name, v)
+	case "premise":
+		return setString(&p.Premise, name, v)
+	case "hypothesis":
+		return setString(&p.Hypothesis, name, v)
+	case "table":
+		return setString(&p.Table, name, v)
+	case "gold_answer":
+		return setString(&p.GoldAnswer, name, v)
+	case "choices":
+		return p.setChoices(v)
+	case "paths":
+		return p.setPaths(v)
+	}
+	p.Extra = append(p.Extra, Field{Name: name, Raw: []byte(v.Raw)})
+	return nil
+}
+
+func (p *Problem) setChoices(v gjson.Result) error {
+	if v.Type == gjson.Null {
+		return nil
+	}
+	if !v.IsArray() {
+		return fmt.Errorf("field \"choices\" must be a list of {label, text}, not %s", kindOf(v))
+	}
+	var err error
+	v.ForEach(func(_, c gjson.Result) bool {
+		label, text := c.Get("label"), c.Get("text")
+		if !c.IsObject() || label.Type != gjson.String || text.Type != gjson.String {
+			err = fmt.Errorf("field \"choices\"[%d] must be {\"label\": string, \"text\": string}", len(p.Choices))
+			return false
+		}
+		p.Choices = append(p.Choices, Choice{Label: label.String(), Text: text.String()})
+		return true
+	})
+	return err
+}
+
+func (p *Problem) setPaths(v gjson.Result) error {
+	if v.Type == gjson.Null {
+		return nil
+	}
+	if !v.IsArray() {
+		return fmt.Errorf("field \"paths\" must be a list of objects, not %s", kindOf(v))
+	}
+	p.Paths = []Path{}
+	var err error
+	v.ForEach(func(_, e gjson.Result) bool {
+		var path Path
+		if err = path.parse(e); err != nil {
+			err = fmt.Errorf("field \"paths\"[%d]: %w", len(p.Paths), err)
+			return false
+		}
+		p.Paths = append(p.Paths, path)
+		return true
+	})
+	return err
+}

@@ -1,0 +1,101 @@
+package schema
+
+// RouterDecision is one routing decision of train-moe: which student the router
+// gave one reasoning path to, in one epoch.
+type RouterDecision struct {
+	Epoch   int                `json:"epoch"` // 1-based
+	Step    int                `json:"step"`  // 1-based optimizer step
+	ID      string             `json:"id"`    // the problem
+	Style   string             `json:"style"`
+	Path    int                `json:"path"`    // index into the problem's paths
+	Student string             `json:"student"` // the chosen student's name
+	Probs   map[string]float64 `json:"probs"`   // student -> noise-free probability
+}
+
+// RecordType names the record for port type checks.
+func (RouterDecision) RecordType() string { return "router-decision" }
+
+// Metric is one measured value of a training run.
+type Metric struct {
+	Epoch   int     `json:"epoch"`
+	Step    int     `json:"step"`
+	Student string  `json:"student,omitempty"` // "" for values of the pair
+	Name    string  `json:"name"`              // loss, router_entropy, peer_coverage, ...
+	Value   float64 `json:"value"`
+}
+
+// RecordType names the record for port type checks.
+func (Metric) RecordType() string { return "metric" }
+
+// Score is the accuracy of one system on one task.
+type Score struct {
+	System   string  `json:"system"` // a student's name, "ensemble", "majority", ...
+	Kind     string  `json:"kind"`   // trained, untrained, ensemble, baseline or bound
+	Task     string  `json:"task"`
+	Count    int     `json:"count"`
+	Correct  int     `json:"correct"`
+	Accuracy float64 `json:"accuracy"` // Correct / Count
+	Low      float64 `json:"low"`      // Wilson 95 % interval
+	High     float64 `json:"high"`
+	Note     string  `json:"note,omitempty"`
+}
+
+// RecordType names the record for port type checks.
+func (Score) RecordType() string { return "score" }
+
+// Prediction is one system's answer to one test problem.
+type Prediction struct {
+	ID       string  `json:"id"`
+	Task     string  `json:"task"`
+	System   string  `json:"system"`
+	Kind     string  `json:"kind"` // as in Score
+	Response string  `json:"response"`
+	Pred     string  `json:"pred"`
+	Gold     string  `json:"gold"`
+	Correct  bool    `json:"correct"`
+	LogProb  float64 `json:"log_prob_per_byte"` // natural log, over the generated text
+}
+
+// RecordType names the record for port type checks.
+func (Prediction) RecordType() string { return "prediction" }
+
+// Rate is how often one style was routed to one student.
+type Rate struct {
+	Epoch   int     `json:"epoch"` // 0 means all epochs together
+	Style   string  `json:"style"`
+	Student string  `json:"student"`
+	Routed  int     `json:"routed"` // decisions for this style that chose the student
+	Total   int     `json:"total"`  // decisions for this style
+	Share   float64 `json:"share"`  // Routed / Total
+}
+
+// RecordType names the record for port type checks.
+func (Rate) RecordType() string { return "rate" }
+
+// Accuracy is the share of correct paths of one task, style and provider.
+type Accuracy struct {
+	Task     string  `json:"task"`
+	Style    string  `json:"style"`
+	Provider string  `json:"provider"`
+	Paths    int     `json:"paths"`
+	Answered int     `json:"answered"` // paths with a response
+	Parsed   int     `json:"parsed"`   // paths whose answer was found
+	Correct  int     `json:"correct"`
+	Accuracy float64 `json:"accuracy"` // Correct / Paths
+	Low      float64 `json:"low"`      // Wilson 95 % interval
+	High     float64 `json:"high"`
+}
+
+// RecordType names the record for port type checks.
+func (Accuracy) RecordType() string { return "accuracy" }
+
+// Quarantined is a line that scan could not read.
+type Quarantined struct {
+	File  string `json:"file,omitempty"` // relative to the scanned folder
+	Line  int    `json:"line"`           // 1-based
+	Error string `json:"error"`
+	Raw   string `json:"raw"`
+}
+
+// RecordType names the record for port type checks.
+func (Quarantined) RecordType() string { return "quarantined" }
