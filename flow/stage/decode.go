@@ -34,12 +34,16 @@ func Invalid(path string, format string, args ...any) error {
 	return FieldError{Path: strings.Split(path, "."), Msg: fmt.Sprintf(format, args...)}
 }
 
-// fieldErrors takes an error of a Validate method apart.
-func fieldErrors(err error) []FieldError {
+// FieldErrors takes an error of a Validate or Externals method apart; nil gives
+// none.
+func FieldErrors(err error) []FieldError {
+	if err == nil {
+		return nil
+	}
 	if m, ok := err.(interface{ Unwrap() []error }); ok {
 		var all []FieldError
 		for _, e := range m.Unwrap() {
-			all = append(all, fieldErrors(e)...)
+			all = append(all, FieldErrors(e)...)
 		}
 		return all
 	}

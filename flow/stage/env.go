@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"hash/fnv"
 	"log/slog"
+	"maps"
+	"math"
 	"math/rand/v2"
 	"sync"
 )
@@ -85,6 +87,12 @@ func (e *Env) Getenv(name string) string {
 // Progress reports how far the stage is.
 func (e *Env) Progress(p Progress) {
 	if e.svc.Progress != nil {
+		for k, v := range p.Values { // JSON has no NaN or infinity
+			if math.IsNaN(v) || math.IsInf(v, 0) {
+				p.Values = maps.Clone(p.Values)
+				delete(p.Values, k)
+			}
+		}
 		e.svc.Progress(p)
 	}
 }

@@ -180,3 +180,24 @@ func (f Field) defaultTree() (any, error) {
 	}
 	return v, nil
 }
+
+// DefaultOf is the default of a field given by its dotted path, as JSON; "" where
+// there is none.
+func (s *Schema) DefaultOf(path string) string {
+	name, rest, nested := strings.Cut(path, ".")
+	if s.Kind == KindList {
+		return s.Elem.DefaultOf(rest) // name is an index
+	}
+	f, ok := s.Field(name)
+	switch {
+	case !ok:
+		return ""
+	case nested:
+		return f.Schema.DefaultOf(rest)
+	case !f.HasDef:
+		return ""
+	case f.Schema.Kind == KindString:
+		return strconv.Quote(f.Default)
+	}
+	return f.Default
+}

@@ -98,7 +98,7 @@ func (t *Type) Decode(tree any) (*Config, []FieldError) {
 	c := &Config{typ: t, v: v}
 	if val, ok := v.Interface().(interface{ Validate() error }); ok {
 		if err := val.Validate(); err != nil {
-			return nil, fieldErrors(err)
+			return nil, FieldErrors(err)
 		}
 	}
 	return c, nil

@@ -9,7 +9,12 @@
 //	<port>.in.jsonl    rows for an input port (<port>.in.2.jsonl ... for a list)
 //	<port>.in/         a folder for an input port
 //	<port>.out.jsonl   the golden rows of an output port
+//	<port>.out/        the golden files of an output folder
 //	error.txt          the golden error; then outputs are not compared
+//
+// Every row output is compared. An output folder is compared where the case has
+// its golden folder, so that a stage with large or binary files need not keep
+// them; make an empty one before the first update.
 //
 // Each case runs twice and must give the same bytes. DISTILLFLOW_UPDATE=1
 // rewrites the goldens. It refuses to change an existing golden while the
@@ -24,6 +29,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"sort"
@@ -151,8 +158,8 @@ func CaseTask(typ *stage.Type, caseDir, dir string, seed uint64) (stage.Task, er
 	return task, nil
 }
 
-// RunCase runs one case in this process and returns what it left: the rows of
-// each output by golden file name, or the error under "error.txt".
+// RunCase runs one case in this process and returns what it left: the rows and
+// files of each output by golden file name, or the error under "error.txt".
 func RunCase(t *testing.T, typ *stage.Type, caseDir string, seed uint64, svc stage.Services) map[string]string {
 	t.Helper()
 	dir := t.TempDir()
@@ -188,15 +195,40 @@ func Collect(t *testing.T, typ *stage.Type, task stage.Task, err error, hide ...
 	}
 	out := map[string]string{}
 	for _, p := range typ.Outputs {
-		if p.Kind == stage.RowsPort {
+		switch p.Kind {
+		case stage.RowsPort:
 			b, err := os.ReadFile(task.Outputs[p.Name])
 			if err != nil {
 				t.Fatal(err)
 			}
 			out[p.Name+".out.jsonl"] = string(b)
+		case stage.DirPort:
+			if err := readFolder(task.Outputs[p.Name], p.Name+".out/", out); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	return out
+}
+
+// readFolder reads every file below dir into m, under prefix and its path with
+// slashes.
+func readFolder(dir, prefix string, m map[string]string) error {
+	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		rel, err := filepath.Rel(dir, path)
+		if err != nil {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		m[prefix+filepath.ToSlash(rel)] = string(b)
+		return nil
+	})
 }
 
 type golden struct {
@@ -222,6 +254,20 @@ func (g golden) compare(t *testing.T, dir string, got map[string]string) {
 			want[filepath.Base(f)] = string(bytes.ReplaceAll(b, []byte("\r\n"), []byte("\n")))
 		}
 	}
+	got = maps.Clone(got)
+	for _, p := range g.typ.Outputs {
+		if p.Kind != stage.DirPort {
+			continue
+		}
+		prefix := p.Name + ".out/"
+		if _, err := os.Stat(filepath.Join(dir, prefix)); err != nil {
+			maps.DeleteFunc(got, func(f, _ string) bool { return strings.HasPrefix(f, prefix) })
+			continue
+		}
+		if err := readFolder(filepath.Join(dir, prefix), prefix, want); err != nil {
+			t.Fatal(err)
+		}
+	}
 	d := cmp.Diff(want, got)
 	if d == "" {
 		return
@@ -238,7 +284,11 @@ func (g golden) compare(t *testing.T, dir string, got map[string]string) {
 		}
 	}
 	for f, text := range got {
-		if err := os.WriteFile(filepath.Join(dir, f), []byte(text), 0o644); err != nil {
+		path := filepath.Join(dir, filepath.FromSlash(f))
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -1,0 +1,151 @@
+package diag
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Severity says how grave a diagnostic is.
+type Severity int
+
+// The severities. The zero value is Error, so that a forgotten field does not
+// turn a problem into a remark.
+const (
+	Error Severity = iota
+	Warning
+	Note
+)
+
+// String gives "error", "warning" or "note".
+func (s Severity) String() string {
+	switch s {
+	case Error:
+		return "error"
+	case Warning:
+		return "warning"
+	case Note:
+		return "note"
+	}
+	return fmt.Sprintf("severity(%d)", int(s))
+}
+
+// Related is a second place that a diagnostic speaks about, such as the first
+// of two duplicate keys.
+type Related struct {
+	Span    Span
+	Message string
+}
+
+// Diagnostic is one problem (or remark) about a source text.
+type Diagnostic struct {
+	Severity Severity
+	// Code names the class of the problem in kebab-case ("unknown-key"). It is
+	// stable, so that editors and tests may rely on it.
+	Code string
+	Span Span
+	// Summary says what is wrong, in one line without a final full stop.
+	Summary string
+	// Detail adds an explanation where one line is not enough.
+	Detail string
+	// Suggestion is a name that was probably meant; it is shown as
+	// `help: did you mean "NAME"?`.
+	Suggestion string
+	// Help says what to do.
+	Help string
+	// Related lists further places.
+	Related []Related
+}
+
+// Errorf makes an error diagnostic for the single rune at pos.
+func Errorf(pos Pos, code, format string, args ...any) Diagnostic {
+	return Diagnostic{Code: code, Span: At(pos), Summary: fmt.Sprintf(format, args...)}
+}
+
+// Pos is the place the diagnostic points at.
+func (d Diagnostic) Pos() Pos { return d.Span.Start }
+
+// Over returns d with n runes underlined from its position on.
+func (d Diagnostic) Over(n int) Diagnostic { d.Span = d.Span.Start.Span(n); return d }
+
+// WithSuggestion returns d with a "did you mean", chosen from candidates for
+// the misspelt name; without a near candidate d is returned unchanged.
+func (d Diagnostic) WithSuggestion(name string, candidates []string) Diagnostic {
+	if s := Suggest(name, candidates); s != "" {
+		d.Suggestion = s
+	}
+	return d
+}
+
+// WithHelp returns d with a line that says what to do.
+func (d Diagnostic) WithHelp(format string, args ...any) Diagnostic {
+	d.Help = fmt.Sprintf(format, args...)
+	return d
+}
+
+// WithDetail returns d with an explanation.
+func (d Diagnostic) WithDetail(format string, args ...any) Diagnostic {
+	d.Detail = fmt.Sprintf(format, args...)
+	return d
+}
+
+// WithRelated returns d with one more place.
+func (d Diagnostic) WithRelated(span Span, format string, args ...any) Diagnostic {
+	d.Related = append(slices.Clip(d.Related), Related{Span: span, Message: fmt.Sprintf(format, args...)})
+	return d
+}
+
+// Error gives the first line of the rendering: file:line:col: error: summary [code].
+func (d Diagnostic) Error() string {
+	var b strings.Builder
+	if p := d.Span.Start.String(); p != "" {
+		b.WriteString(p)
+		b.WriteString(": ")
+	}
+	fmt.Fprintf(&b, "%s: %s", d.Severity, d.Summary)
+	if d.Code != "" {
+		fmt.Fprintf(&b, " [%s]", d.Code)
+	}
+	return b.String()
+}
+
+type jsonPos struct {
+	File      string `json:"file,omitempty"`
+	Line      int    `json:"line,omitempty"`
+	Column    int    `json:"column,omitempty"`
+	EndLine   int    `json:"end_line,omitempty"`
+	EndColumn int    `json:"end_column,omitempty"`
+}
+
+type jsonRelated struct {
+	jsonPos
+	Message string `json:"message"`
+}
+
+func spanJSON(s Span) jsonPos {
+	return jsonPos{File: s.Start.File, Line: s.Start.Line, Column: s.Start.Col, EndLine: s.End.Line, EndColumn: s.End.Col}
+}
+
+// MarshalJSON writes {"severity","code","file","line","column","end_line",
+// "end_column","summary","detail","suggestion","help","related"}; what is
+// unknown is left out.
+func (d Diagnostic) MarshalJSON() ([]byte, error) {
+	out := struct {
+		Severity string `json:"severity"`
+		Code     string `json:"code,omitempty"`
+		jsonPos
+		Summary    string        `json:"summary"`
+		Detail     string        `json:"detail,omitempty"`
+		Suggestion string        `json:"suggestion,omitempty"`
+		Help       string        `json:"help,omitempty"`
+		Related    []jsonRelated `json:"related,omitempty"`
+	}{
+		Severity: d.Severity.String(), Code: d.Code, jsonPos: spanJSON(d.Span),
+		Summary: d.Summary, Detail: d.Detail, Suggestion: d.Suggestion, Help: d.Help,
+	}
+	for _, r := range d.Related {
+		out.Related = append(out.Related, jsonRelated{jsonPos: spanJSON(r.Span), Message: r.Message})
+	}
+	return json.Marshal(out)
+}

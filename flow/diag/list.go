@@ -1,0 +1,91 @@
+package diag
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// List collects diagnostics. As an error it shows their first lines; use
+// [List.Render] for snippets. Return it as an error only through [List.Err],
+// since an empty List in an error interface is not nil.
+type List []Diagnostic
+
+// Add appends diagnostics.
+func (l *List) Add(ds ...Diagnostic) { *l = append(*l, ds...) }
+
+// Errorf appends an error for the single rune at pos.
+func (l *List) Errorf(pos Pos, code, format string, args ...any) {
+	l.Add(Errorf(pos, code, format, args...))
+}
+
+// HasErrors reports whether a diagnostic of severity Error is among l.
+func (l List) HasErrors() bool {
+	return slices.ContainsFunc(l, func(d Diagnostic) bool { return d.Severity == Error })
+}
+
+// Err is l as an error, or nil when l holds no error.
+func (l List) Err() error {
+	if !l.HasErrors() {
+		return nil
+	}
+	return l
+}
+
+// Sort orders by file, line, column, severity and summary, and drops exact
+// repetitions (one mistake can be met on several ways through a recipe). Equal
+// places keep a fixed order, so output is the same on every run.
+func (l *List) Sort() {
+	slices.SortStableFunc(*l, func(a, b Diagnostic) int {
+		return cmp.Or(a.Span.Start.Compare(b.Span.Start), cmp.Compare(a.Severity, b.Severity),
+			cmp.Compare(a.Code, b.Code), cmp.Compare(a.Summary, b.Summary))
+	})
+	*l = slices.CompactFunc(*l, func(a, b Diagnostic) bool {
+		return a.Span.Start == b.Span.Start && a.Severity == b.Severity && a.Code == b.Code && a.Summary == b.Summary
+	})
+}
+
+// Error joins the first lines of all diagnostics, sorted by position.
+func (l List) Error() string {
+	if len(l) == 0 {
+		return "no diagnostics"
+	}
+	sorted := slices.Clone(l)
+	sorted.Sort()
+	lines := make([]string, len(sorted))
+	for i, d := range sorted {
+		lines[i] = d.Error()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Counts gives the number of errors and warnings.
+func (l List) Counts() (errors, warnings int) {
+	for _, d := range l {
+		switch d.Severity {
+		case Error:
+			errors++
+		case Warning:
+			warnings++
+		}
+	}
+	return errors, warnings
+}
+
+// Summary gives a line such as "2 errors, 1 warning", or "" for none.
+func (l List) Summary() string {
+	e, w := l.Counts()
+	var parts []string
+	for _, c := range []struct {
+		n    int
+		word string
+	}{{e, "error"}, {w, "warning"}} {
+		if c.n == 1 {
+			parts = append(parts, "1 "+c.word)
+		} else if c.n > 1 {
+			parts = append(parts, fmt.Sprintf("%d %ss", c.n, c.word))
+		}
+	}
+	return strings.Join(parts, ", ")
+}

@@ -1,0 +1,268 @@
+// Package exec runs a graph: it takes what is cached from the store, runs what
+// is not, several independent stages at a time, and publishes the results.
+package exec
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/distillflow/distillflow/flow/event"
+	"github.com/distillflow/distillflow/flow/graph"
+	"github.com/distillflow/distillflow/flow/plan"
+	"github.com/distillflow/distillflow/flow/stage"
+	"github.com/distillflow/distillflow/flow/store"
+)
+
+// Runner runs one task somewhere: in this process, in another one, on a
+// cluster.
+type Runner interface {
+	Run(ctx context.Context, t stage.Task, hooks Hooks) (stage.Result, error)
+}
+
+// Hooks receive what a running stage tells. They may be called from any
+// goroutine.
+type Hooks struct {
+	Progress func(stage.Progress)
+	Warn     func(string)
+}
+
+// Saver writes a stage's outputs where the recipe's save: wants them.
+type Saver func(n *graph.Node, outputs map[string]store.Output) (places []string, err error)
+
+// Options adjust a run.
+type Options struct {
+	RunID    string
+	RecipeID string // names the recipe in the store's pointers
+	Seed     uint64
+	Jobs     int // stages at a time; at least 1
+	Force    map[string]bool
+	Sink     event.Sink
+	Save     Saver
+	Now      func() time.Time
+}
+
+// StageError is a stage that failed.
+type StageError struct {
+	Stage string
+	Err   error
+}
+
+// Error implements error.
+func (e *StageError) Error() string { return fmt.Sprintf("stage %s: %v", e.Stage, e.Err) }
+
+// Unwrap gives the cause.
+func (e *StageError) Unwrap() error { return e.Err }
+
+// State is how a stage ended.
+type State string
+
+// The states.
+const (
+	Cached  State = "cached"
+	Done    State = "done"
+	Failed  State = "failed"
+	Skipped State = "skipped"
+	Blocked State = "blocked" // something upstream failed
+	Stopped State = "stopped" // interrupted, or never started because of it
+)
+
+// Outcome is what became of each stage.
+type Outcome struct {
+	States  map[string]State
+	Outputs map[string]map[string]store.Output // stage -> port -> output
+	Errors  []error                            // one *StageError for each failed stage
+}
+
+// Run executes a graph. A failing stage stops those that depend on it and no
+// others; their errors are in the outcome. The error is set only when the run
+// as a whole could not go on: an interrupt (it wraps ctx.Err()) or a store that
+// cannot be used.
+func Run(ctx context.Context, g *graph.Graph, st *store.Store, r Runner, opts Options) (*Outcome, error) {
+	if opts.Jobs < 1 {
+		opts.Jobs = 1
+	}
+	if opts.Sink == nil {
+		opts.Sink = func(event.Event) {}
+	}
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	last, err := st.LastAll(opts.RecipeID)
+	if err != nil {
+		return nil, fmt.Errorf("reading what ran last: %w", err)
+	}
+	s := &scheduler{
+		g: g, store: st, runner: r, opts: opts,
+		planOpts: plan.Options{Seed: opts.Seed, Last: last, Force: opts.Force},
+		out:      &Outcome{States: map[string]State{}, Outputs: map[string]map[string]store.Output{}},
+		digests:  map[graph.Source]store.Digest{},
+	}
+	return s.out, s.run(ctx)
+}
+
+type scheduler struct {
+	g        *graph.Graph
+	store    *store.Store
+	runner   Runner
+	opts     Options
+	planOpts plan.Options
+
+	mu      sync.Mutex // guards digests, which workers read
+	digests map[graph.Source]store.Digest
+	out     *Outcome // owned by the loop
+}
+
+// finished is what a worker reports about one node.
+type finished struct {
+	n       *graph.Node
+	state   State
+	outputs map[string]store.Output
+	pointer *store.Pointer // what to remember for later plans
+	err     error
+}
+
+// run is the scheduling loop. It alone changes the outcome.
+func (s *scheduler) run(ctx context.Context) error {
+	nodes := s.g.Nodes
+	missing := make([]int, len(nodes)) // dependencies not finished yet
+	dependents := make([][]*graph.Node, len(nodes))
+	for i, n := range nodes {
+		deps := n.Deps()
+		missing[i] = len(deps)
+		for _, d := range deps {
+			dependents[d.Index()] = append(dependents[d.Index()], n)
+		}
+	}
+	work := make(chan *graph.Node, len(nodes))
+	done := make(chan finished)
+	var wg sync.WaitGroup
+	for range min(s.opts.Jobs, max(len(nodes), 1)) {
+		wg.Go(func() {
+			for n := range work {
+				done <- s.node(ctx, n)
+			}
+		})
+	}
+	defer wg.Wait()
+	defer close(work)
+
+	pointers := map[string]store.Pointer{}
+	running, left := 0, len(nodes)
+	var queue []finished // nodes settled without a worker
+	start := func(n *graph.Node) {
+		if f, settled := s.settle(ctx, n); settled {
+			queue = append(queue, f)
+			return
+		}
+		running++
+		work <- n
+	}
+	for i, n := range nodes {
+		if missing[i] == 0 {
+			start(n)
+		}
+	}
+	for left > 0 {
+		var f finished
+		if len(queue) > 0 {
+			f, queue = queue[0], queue[1:]
+		} else {
+			f = <-done
+			running--
+		}
+		left--
+		s.finish(f)
+		if f.pointer != nil {
+			pointers[f.n.Name] = *f.pointer
+		}
+		for _, d := range dependents[f.n.Index()] {
+			if missing[d.Index()]--; missing[d.Index()] == 0 {
+				start(d)
+			}
+		}
+	}
+	var err error
+	if len(pointers) > 0 {
+		err = s.store.SetLastMany(s.opts.RecipeID, pointers)
+	}
+	if ctx.Err() != nil {
+		for _, st := range s.out.States {
+			if st == Stopped {
+				return errors.Join(context.Cause(ctx), err)
+			}
+		}
+	}
+	return err
+}
+
+// settle decides nodes that need no worker: skipped ones, those behind a
+// failure, and all of them after an interrupt.
+func (s *scheduler) settle(ctx context.Context, n *graph.Node) (finished, bool) {
+	if r, skip := plan.Skipped(n, func(d *graph.Node) bool { return s.out.States[d.Name] == Skipped }); skip {
+		s.emit(event.Event{Kind: event.StageSkipped, Stage: n.Name, Type: n.Type.Type, Reason: r.String()})
+		return finished{n: n, state: Skipped}, true
+	}
+	for _, d := range n.Deps() {
+		switch s.out.States[d.Name] {
+		case Failed, Blocked:
+			s.emit(event.Event{Kind: event.StageSkipped, Stage: n.Name, Type: n.Type.Type,
+				Reason: plan.Reason{Code: plan.UpstreamFailed, Field: d.Name}.String()})
+			return finished{n: n, state: Blocked}, true
+		case Stopped:
+			return finished{n: n, state: Stopped}, true
+		}
+	}
+	if ctx.Err() != nil {
+		return finished{n: n, state: Stopped}, true
+	}
+	return finished{}, false
+}
+
+func (s *scheduler) finish(f finished) {
+	s.out.States[f.n.Name] = f.state
+	if f.outputs != nil {
+		s.out.Outputs[f.n.Name] = f.outputs
+		s.mu.Lock()
+		for port, o := range f.outputs {
+			if p, ok := f.n.Type.Output(port); ok {
+				s.digests[graph.Source{Node: f.n, Port: p}] = o.Digest
+			}
+		}
+		s.mu.Unlock()
+	}
+	if f.err != nil {
+		s.out.Errors = append(s.out.Errors, &StageError{Stage: f.n.Name, Err: f.err})
+	}
+}
+
+func (s *scheduler) emit(e event.Event) {
+	e.Time, e.Run = s.opts.Now(), s.opts.RunID
+	s.opts.Sink(e)
+}
+
+// inputs gives the digests of a node's sources.
+func (s *scheduler) inputs(n *graph.Node) map[graph.Source]store.Digest {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := map[graph.Source]store.Digest{}
+	for _, in := range n.Inputs {
+		for _, src := range in.Sources {
+			if d, ok := s.digests[src]; ok {
+				m[src] = d
+			}
+		}
+	}
+	return m
+}
+
+func eventOutputs(outs map[string]store.Output) map[string]event.Output {
+	m := make(map[string]event.Output, len(outs))
+	for port, o := range maps.All(outs) {
+		m[port] = event.Output{Digest: string(o.Digest), Rows: o.Rows, Bytes: o.Bytes}
+	}
+	return m
+}

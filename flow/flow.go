@@ -1,0 +1,227 @@
+// Package flow is the engine's front door: load a recipe, plan it, run it.
+package flow
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-multierror"
+
+	"github.com/distillflow/distillflow/flow/diag"
+	"github.com/distillflow/distillflow/flow/event"
+	"github.com/distillflow/distillflow/flow/exec"
+	"github.com/distillflow/distillflow/flow/exec/local"
+	"github.com/distillflow/distillflow/flow/graph"
+	"github.com/distillflow/distillflow/flow/plan"
+	"github.com/distillflow/distillflow/flow/recipe"
+	"github.com/distillflow/distillflow/flow/stage"
+	"github.com/distillflow/distillflow/flow/store"
+)
+
+// DefaultSeed is the seed of recipes that name none.
+const DefaultSeed = 42
+
+// Engine runs recipes. Only Registry is required.
+type Engine struct {
+	Registry *stage.Registry
+	StoreDir string              // "" means .distillflow beside the recipe
+	MemoDir  string              // where paid answers are kept; "" means the user's data folder
+	Getenv   func(string) string // nil is os.Getenv
+	Layouts  map[string]Layout   // record type -> how save: writes it
+	Fault    func(point string)  // for crash tests; see store.FaultPoints
+	Runner   exec.Runner         // nil runs stages in this process
+}
+
+// Load reads and binds a recipe. The graph is nil if the list holds an error;
+// the recipe is never nil, and its Sources serve to render the list.
+func (e *Engine) Load(path string, opts recipe.Options) (*graph.Graph, *recipe.Recipe, diag.List) {
+	r, diags := recipe.Load(path, opts)
+	if diags.HasErrors() && len(r.Stages) == 0 {
+		return nil, r, diags
+	}
+	// The binder looks even at a recipe with errors, so that all of them show
+	// at once.
+	g, more := graph.Build(r, e.Registry)
+	diags.Add(more...)
+	diags.Sort()
+	if diags.HasErrors() {
+		return nil, r, diags
+	}
+	return g, r, diags
+}
+
+// RunOptions adjust a plan or a run.
+type RunOptions struct {
+	Seed  *uint64         // nil takes the recipe's
+	Jobs  int             // stages at a time; 0 means one a core
+	Force map[string]bool // stages to run even if they are cached
+	Sink  event.Sink
+}
+
+func (o RunOptions) seed(g *graph.Graph) uint64 {
+	switch {
+	case o.Seed != nil:
+		return *o.Seed
+	case g.Recipe.HasSeed:
+		return g.Recipe.Seed
+	}
+	return DefaultSeed
+}
+
+// Plan tells what Run would do. It changes nothing but the store's memory of
+// file hashes.
+func (e *Engine) Plan(ctx context.Context, g *graph.Graph, o RunOptions) (*plan.Plan, error) {
+	dir := e.storeDir(g)
+	_, err := os.Stat(dir)
+	st, err := store.Open(dir, store.Options{ReadOnly: errors.Is(err, os.ErrNotExist)})
+	if err != nil {
+		return nil, err
+	}
+	defer st.Close()
+	last, err := st.LastAll(recipeID(g))
+	if err != nil {
+		return nil, err
+	}
+	return plan.New(ctx, g, st, plan.Options{Seed: o.seed(g), Last: last, Force: o.Force})
+}
+
+// Result is what a run left.
+type Result struct {
+	ID       string
+	Outcome  *exec.Outcome
+	StoreDir string
+	Seconds  float64
+	store    *store.Store
+}
+
+// Output gives the file or folder of a stage's output, or "" if there is none.
+// It is valid until the store is collected.
+func (r *Result) Output(stageName, port string) string {
+	o, ok := r.Outcome.Outputs[stageName][port]
+	if !ok {
+		return ""
+	}
+	var path string
+	var err error
+	if o.Kind == store.KindDir {
+		path, err = r.store.MaterializeTree(o.Digest)
+	} else {
+		path, err = r.store.Path(o.Digest)
+	}
+	if err != nil {
+		return ""
+	}
+	return path
+}
+
+// Close gives the store back. Call it when Output is no longer needed.
+func (r *Result) Close() error { return r.store.Close() }
+
+// Run executes a graph. Stage failures come back as a *multierror.Error of
+// *[exec.StageError]; an interrupt as an error that wraps ctx.Err(). The result
+// is not nil unless the store could not be opened; close it.
+func (e *Engine) Run(ctx context.Context, g *graph.Graph, o RunOptions) (*Result, error) {
+	start := time.Now()
+	sink := event.Tee(o.Sink)
+	st, err := store.Open(e.storeDir(g), store.Options{
+		Fault: e.Fault,
+		Warn: func(w store.Warning) {
+			sink(event.Event{Time: time.Now(), Kind: event.StageWarning, Message: w.String()})
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	run, err := st.NewRun(store.RunInfo{Recipe: g.Recipe.File, RecipeID: recipeID(g)})
+	if err != nil {
+		return nil, errors.Join(err, st.Close())
+	}
+	memo := UserMemo(e.MemoDir, e.getenv())
+	runner := e.Runner
+	if runner == nil {
+		runner = local.InProcess{Registry: e.Registry, Services: stage.Services{Memo: memo, Getenv: e.getenv(), Fault: e.Fault}}
+	}
+	if o.Jobs < 1 {
+		o.Jobs = runtime.GOMAXPROCS(0)
+	}
+	history := &historian{run: run}
+	sink = event.Tee(o.Sink, history.event)
+	sink(event.Event{Time: start, Kind: event.RunStarted, Run: run.ID(), Total: int64(len(g.Nodes)), Message: g.Recipe.File})
+	out, err := exec.Run(ctx, g, st, runner, exec.Options{
+		RunID: run.ID(), RecipeID: recipeID(g), Seed: o.seed(g), Jobs: o.Jobs, Force: o.Force,
+		Sink: sink, Save: e.saver(st),
+	})
+	res := &Result{ID: run.ID(), Outcome: out, StoreDir: st.Dir(), store: st}
+	if out != nil && len(out.Errors) > 0 {
+		err = errors.Join(err, multierror.Append(nil, out.Errors...))
+	}
+	res.Seconds = time.Since(start).Seconds()
+	done := event.Event{Time: time.Now(), Kind: event.RunDone, Run: run.ID(), Seconds: res.Seconds}
+	status := "done"
+	if err != nil {
+		done.Error, status = err.Error(), "failed"
+		if ctx.Err() != nil {
+			status = "interrupted"
+		}
+	}
+	sink(done)
+	ferr := run.Finish(status, func(i *store.RunInfo) { i.Actions = history.actions() })
+	return res, errors.Join(err, ferr, memo.Close())
+}
+
+func (e *Engine) storeDir(g *graph.Graph) string {
+	if e.StoreDir != "" {
+		return e.StoreDir
+	}
+	return filepath.Join(g.Recipe.Dir, ".distillflow")
+}
+
+func (e *Engine) getenv() func(string) string {
+	if e.Getenv != nil {
+		return e.Getenv
+	}
+	return os.Getenv
+}
+
+// recipeID names a recipe in the store's memory of what ran last.
+func recipeID(g *graph.Graph) string {
+	abs, err := filepath.Abs(g.Recipe.File)
+	if err != nil {
+		return g.Recipe.File
+	}
+	return abs
+}
+
+// historian writes a run's events to its history and remembers its keys.
+type historian struct {
+	run  *store.Run
+	mu   sync.Mutex
+	keys map[string]string
+	err  error
+}
+
+func (h *historian) event(e event.Event) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if e.Kind == event.StageHit || e.Kind == event.StageDone {
+		if h.keys == nil {
+			h.keys = map[string]string{}
+		}
+		h.keys[e.Stage] = e.Key
+	}
+	if e.Kind == event.StageProgress {
+		return // too many, and of no use later
+	}
+	h.err = errors.Join(h.err, h.run.Event(e))
+}
+
+func (h *historian) actions() map[string]string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.keys
+}

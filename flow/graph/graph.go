@@ -1,0 +1,159 @@
+// Package graph binds a recipe to stage types: it decodes every config, checks
+// every edge, and puts the stages in an order in which they can run. All
+// problems of a recipe are reported at once, each at its place in the YAML.
+package graph
+
+import (
+	"slices"
+
+	"github.com/distillflow/distillflow/flow/diag"
+	"github.com/distillflow/distillflow/flow/recipe"
+	"github.com/distillflow/distillflow/flow/stage"
+)
+
+// Graph is a bound recipe. It is static: what happened in a run is kept
+// elsewhere.
+type Graph struct {
+	Recipe *recipe.Recipe
+	Nodes  []*Node // every node stands behind those it depends on
+	byName map[string]*Node
+}
+
+// Node is one stage of the graph.
+type Node struct {
+	Name   string
+	Stage  *recipe.Stage
+	Type   *stage.Type
+	Config *stage.Config
+	Inputs []Input
+	Skip   bool // when: was false for this stage
+	index  int
+}
+
+// Input is one connected input port.
+type Input struct {
+	Port    stage.Port
+	Sources []Source // one, but for ports that gather a list
+}
+
+// Source is the output that feeds an input.
+type Source struct {
+	Node *Node
+	Port stage.Port
+}
+
+// Label names the source as recipes write it.
+func (s Source) Label() string { return s.Node.Name + "." + s.Port.Name }
+
+// Index is the node's place in [Graph.Nodes].
+func (n *Node) Index() int { return n.index }
+
+// Deps lists the nodes this one reads from, each once, in input order.
+func (n *Node) Deps() []*Node {
+	var deps []*Node
+	for _, in := range n.Inputs {
+		for _, s := range in.Sources {
+			if !slices.Contains(deps, s.Node) {
+				deps = append(deps, s.Node)
+			}
+		}
+	}
+	return deps
+}
+
+// Node returns the named node, or nil.
+func (g *Graph) Node(name string) *Node { return g.byName[name] }
+
+// Build binds a recipe. The graph is nil if the list holds an error.
+func Build(r *recipe.Recipe, reg *stage.Registry) (*Graph, diag.List) {
+	b := builder{reg: reg, g: &Graph{Recipe: r, byName: map[string]*Node{}}}
+	for _, s := range r.Stages {
+		b.node(s)
+	}
+	for _, n := range b.g.Nodes {
+		b.edges(n)
+	}
+	if b.sort(); b.diags.HasErrors() {
+		b.diags.Sort()
+		return nil, b.diags
+	}
+	return b.g, b.diags
+}
+
+type builder struct {
+	reg   *stage.Registry
+	g     *Graph
+	diags diag.List
+}
+
+func (b *builder) node(s *recipe.Stage) {
+	n := &Node{Name: s.Name, Stage: s, Skip: s.Skip}
+	if b.g.byName[s.Name] != nil {
+		return // the recipe's parser has reported it
+	}
+	b.g.Nodes = append(b.g.Nodes, n)
+	b.g.byName[s.Name] = n
+	t, ok := b.reg.Lookup(s.Uses)
+	if !ok {
+		if s.Uses != "" {
+			b.diags.Add(diag.Errorf(s.UsesPos, "unknown-stage", "unknown stage type %q", s.Uses).Over(len([]rune(s.Uses))).
+				WithSuggestion(s.Uses, b.reg.Names()).WithHelp("`distillflow stages` lists all stage types"))
+		}
+		return
+	}
+	n.Type = t
+	b.config(n)
+}
+
+// config decodes with: and reports its problems where they stand.
+func (b *builder) config(n *Node) {
+	s := n.Stage
+	var tree any
+	if !s.With.IsNull() {
+		if s.With.Kind != recipe.Map {
+			return // reported by the parser
+		}
+		tree = s.With.Interface()
+	}
+	n.Type.MapPaths(tree, func(field []string, path string) string {
+		if v, _, _ := find(s.With, field); v != nil {
+			return v.Path()
+		}
+		return path
+	})
+	cfg, errs := n.Type.Decode(tree)
+	if len(errs) == 0 && !n.Skip {
+		_, err := cfg.Externals()
+		errs = stage.FieldErrors(err)
+	}
+	for _, e := range errs {
+		b.fieldError(n, e)
+	}
+	n.Config = cfg
+}
+
+func (b *builder) fieldError(n *Node, e stage.FieldError) {
+	v, keyPos, name := find(n.Stage.With, e.Path)
+	pos := n.Stage.WithPos
+	switch {
+	case e.OnKey && keyPos.IsValid():
+		pos = keyPos
+	case v != nil && v.Pos.IsValid():
+		pos = v.Pos
+	}
+	msg := e.Msg
+	if name != "" && !e.OnKey {
+		msg = name + " " + e.Msg
+	}
+	d := diag.Errorf(pos, "config", "%s: %s", n.Type.Type, msg)
+	if e.OnKey {
+		d = d.Over(len([]rune(e.Got)))
+	}
+	if e.Got != "" {
+		d = d.WithSuggestion(e.Got, e.Candidates)
+	}
+	if v != nil && v.FromParam != "" && v.ParamPos().IsValid() {
+		d = d.WithRelated(diag.At(v.ParamPos()), "the value of params.%s is given here", v.FromParam)
+	}
+	b.diags.Add(d.WithHelp("`distillflow stages %s` shows its fields", n.Type.Type))
+}

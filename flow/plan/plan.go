@@ -1,0 +1,174 @@
+// Package plan decides for each stage of a graph whether its result is cached,
+// and if not, why.
+package plan
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/distillflow/distillflow/flow/graph"
+	"github.com/distillflow/distillflow/flow/store"
+)
+
+// Status is what a run would do with a stage.
+type Status string
+
+// The statuses.
+const (
+	Hit  Status = "hit"  // take the result from the store
+	Run  Status = "run"  // run it
+	Wait Status = "wait" // it depends on stages that have to run, so its key is not known yet
+	Skip Status = "skip" // it does not take part
+)
+
+// Step is the plan for one stage.
+type Step struct {
+	Node    *graph.Node
+	Status  Status
+	Key     string // "" for Wait and Skip
+	Reason  Reason
+	More    []Reason                // further reasons, for Run
+	Outputs map[string]store.Output // for Hit
+	// Canonical is the preimage of Key, for publishing.
+	Canonical json.RawMessage
+}
+
+// Plan is what a run would do, in the order of [graph.Graph.Nodes].
+type Plan struct {
+	Graph *graph.Graph
+	Steps []Step
+}
+
+// Cache is what planning needs of a store.
+type Cache interface {
+	Hasher
+	GetAction(key string) (*store.Action, bool, error)
+}
+
+// Options adjust a plan.
+type Options struct {
+	Seed  uint64
+	Last  map[string]store.Pointer // what each stage of this recipe last was
+	Force map[string]bool          // stages to run even if they are cached
+}
+
+// New makes the plan of a graph. It reads the files outside the store and looks
+// results up, and changes nothing.
+func New(ctx context.Context, g *graph.Graph, c Cache, opts Options) (*Plan, error) {
+	p := &Plan{Graph: g, Steps: make([]Step, len(g.Nodes))}
+	digests := map[graph.Source]store.Digest{}
+	for i, n := range g.Nodes {
+		step := &p.Steps[i]
+		step.Node = n
+		if done := blocked(n, func(d *graph.Node) Status { return p.Steps[d.Index()].Status }, step); done {
+			continue
+		}
+		s, err := Evaluate(ctx, n, digests, c, opts)
+		if err != nil {
+			return nil, fmt.Errorf("stage %s: %w", n.Name, err)
+		}
+		*step = s
+		for port, o := range s.Outputs {
+			if out, ok := n.Type.Output(port); ok {
+				digests[graph.Source{Node: n, Port: out}] = o.Digest
+			}
+		}
+	}
+	return p, nil
+}
+
+// blocked sets the step of a node that is skipped or has to wait.
+func blocked(n *graph.Node, status func(*graph.Node) Status, step *Step) bool {
+	if r, skip := Skipped(n, func(d *graph.Node) bool { return status(d) == Skip }); skip {
+		step.Status, step.Reason = Skip, r
+		return true
+	}
+	for _, d := range n.Deps() {
+		if s := status(d); s == Run || s == Wait {
+			step.Status, step.Reason = Wait, Reason{Code: Upstream, Field: d.Name}
+			return true
+		}
+	}
+	return false
+}
+
+// Skipped says whether a node is left out of a run: its when: is false, or an
+// input that it cannot do without comes from a stage that is left out.
+func Skipped(n *graph.Node, skipped func(*graph.Node) bool) (Reason, bool) {
+	if n.Skip {
+		return Reason{Code: WhenFalse, Field: "when", Old: n.Stage.When}, true
+	}
+	for _, in := range n.Inputs {
+		left := 0
+		for _, s := range in.Sources {
+			if !skipped(s.Node) {
+				left++
+			}
+		}
+		if left == 0 && !in.Port.Optional {
+			return Reason{Code: UpstreamSkip, Field: in.Sources[0].Node.Name}, true
+		}
+	}
+	return Reason{}, false
+}
+
+// Evaluate decides hit or run for one node whose input digests are all known.
+func Evaluate(ctx context.Context, n *graph.Node, digests map[graph.Source]store.Digest, c Cache, opts Options) (Step, error) {
+	step := Step{Node: n, Status: Run}
+	pre, err := NodePreimage(ctx, n, opts.Seed, digests, c)
+	if err != nil {
+		return step, err
+	}
+	if step.Key, step.Canonical, err = pre.Key(); err != nil {
+		return step, err
+	}
+	a, ok, err := c.GetAction(step.Key)
+	if err != nil {
+		return step, err
+	}
+	switch {
+	case ok && opts.Force[n.Name]:
+		step.Reason = Reason{Code: Forced}
+	case ok && !a.Incomplete && complete(n, a):
+		step.Status, step.Reason, step.Outputs = Hit, Reason{Code: Cached}, a.Outputs
+	case ok && a.Incomplete:
+		step.Reason = Reason{Code: Incomplete}
+	default:
+		why := why(n, pre, step.Key, a, opts.Last)
+		step.Reason, step.More = why[0], why[1:]
+	}
+	return step, nil
+}
+
+// complete guards against an entry that lacks a port of this stage type.
+func complete(n *graph.Node, a *store.Action) bool {
+	for _, p := range n.Type.Outputs {
+		if _, ok := a.Outputs[p.Name]; !ok {
+			return false
+		}
+	}
+	return true
+}
+
+func why(n *graph.Node, pre *Preimage, key string, found *store.Action, last map[string]store.Pointer) []Reason {
+	if found != nil && found.Damage != "" {
+		return []Reason{{Code: ResultMissing, Field: "outputs", New: found.Damage}}
+	}
+	ptr, ok := last[n.Name]
+	if !ok {
+		return []Reason{{Code: NeverRun}}
+	}
+	if ptr.Key == key {
+		return []Reason{{Code: ResultMissing, Field: "outputs", New: "its entry is gone from the store"}}
+	}
+	var old Preimage
+	if err := json.Unmarshal(ptr.Preimage, &old); err != nil {
+		return []Reason{{Code: NeverRun}}
+	}
+	rs := Diff(&old, pre, func(field string) string { return n.Type.Config.DefaultOf(field) })
+	if len(rs) == 0 {
+		return []Reason{{Code: KeyFormat, Field: "format"}}
+	}
+	return rs
+}

@@ -1,0 +1,55 @@
+package recipe
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// FuzzParse: no input panics, a rejected recipe says where, and every
+// diagnostic can be rendered.
+func FuzzParse(f *testing.F) {
+	files, err := filepath.Glob("testdata/*/*.yaml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, file := range files {
+		src, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(src, "n=1")
+	}
+	f.Add([]byte(demo), "teacher=[")
+	f.Add([]byte("stages: {s: {uses: x, with: {v: \"\\u00e9 ${{ params.a }}\"}}}"), "=")
+	f.Add([]byte("params: {n: 1}\nstages: {s: {uses: x, when: 'params.n in [1]'}}"), "n=2")
+	f.Fuzz(func(t *testing.T, src []byte, set string) {
+		if len(src) > 1<<14 {
+			return
+		}
+		r, diags := Parse("dir/r.yaml", src, Options{
+			Set:       []string{set},
+			LookupEnv: func(string) (string, bool) { return "", false },
+			ReadFile:  func(string) ([]byte, error) { return nil, os.ErrNotExist },
+		})
+		if r == nil {
+			t.Fatal("no recipe")
+		}
+		var b strings.Builder
+		if err := diags.Render(&b, r.Sources); err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range diags {
+			if d.Span.Start.File == "" || d.Summary == "" {
+				t.Errorf("no place or text: %+v", d)
+			}
+		}
+		for _, s := range r.Stages {
+			if s.With != nil && s.With.Kind != Map {
+				t.Errorf("`with` of %s is a %s", s.Name, s.With.Kind)
+			}
+			_ = s.With.Interface()
+		}
+	})
+}

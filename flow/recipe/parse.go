@@ -1,0 +1,117 @@
+package recipe
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/distillflow/distillflow/flow/diag"
+)
+
+// Options says how a recipe is read.
+type Options struct {
+	// Profile selects a profile of the recipe; "" for none.
+	Profile string
+	// Set holds overrides "name=value", applied in order after the profile and
+	// the param files. The value is read as YAML; relative paths in it resolve
+	// against WorkDir.
+	Set []string
+	// ParamFiles are YAML files with a map of param values, applied in order
+	// after the profile; relative paths in one resolve against its folder.
+	ParamFiles []string
+	// WorkDir is the folder that relative paths of Set resolve against;
+	// "" leaves them relative to the process.
+	WorkDir string
+	// LookupEnv reads an environment variable that the recipe lists under
+	// `env:`; nil is os.LookupEnv.
+	LookupEnv func(name string) (string, bool)
+	// ReadFile reads param files and the recipes named by `extends:`; nil is
+	// os.ReadFile.
+	ReadFile func(path string) ([]byte, error)
+	// MaxBytes limits the size of each file read; 0 is DefaultMaxBytes.
+	MaxBytes int
+	// MaxNodes limits the number of stages after `matrix:` has been expanded;
+	// 0 is DefaultMaxNodes.
+	MaxNodes int
+}
+
+// The default limits.
+const (
+	DefaultMaxBytes = 32 << 20
+	DefaultMaxNodes = 200_000
+)
+
+// Parse reads a recipe from src. file names it in positions and gives the
+// folder that its relative paths resolve against. All problems found are
+// returned, sorted; when the list has errors the recipe may be partial, but it
+// is not nil and its Sources serve to render the list.
+func Parse(file string, src []byte, opts Options) (*Recipe, diag.List) {
+	opts = opts.withDefaults()
+	var diags diag.List
+	sources := &diag.Sources{}
+	r := &Recipe{File: file, Dir: filepath.Dir(file), Sources: sources}
+	d := &decoder{opts: opts, recipe: r, sources: sources, diags: &diags}
+	y := &yamlReader{file: file, baseDir: r.Dir, sources: sources, diags: &diags}
+	root := y.read(src, opts.MaxBytes)
+	if root != nil && root.Kind == Map {
+		root = d.extend(root, file, nil)
+	}
+	if !d.baseFailed && (root != nil || len(diags) == 0) {
+		d.decode(root)
+	}
+	diags.Sort()
+	return r, diags
+}
+
+// Load reads a recipe file; a file that cannot be read is a diagnostic too.
+func Load(path string, opts Options) (*Recipe, diag.List) {
+	opts = opts.withDefaults()
+	src, err := opts.ReadFile(path)
+	if err != nil {
+		r := &Recipe{File: path, Dir: filepath.Dir(path), Sources: &diag.Sources{}}
+		return r, diag.List{readError(diag.Pos{File: path}, path, err)}
+	}
+	return Parse(path, src, opts)
+}
+
+func readError(pos diag.Pos, path string, err error) diag.Diagnostic {
+	d := diag.Errorf(pos, "read", "cannot read the recipe: %v", err)
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		d.Summary = fmt.Sprintf("cannot read the recipe %s: %v", path, pe.Err)
+	}
+	return d
+}
+
+func (o Options) withDefaults() Options {
+	if o.LookupEnv == nil {
+		o.LookupEnv = os.LookupEnv
+	}
+	if o.ReadFile == nil {
+		o.ReadFile = func(path string) ([]byte, error) { return readLimited(path, o.MaxBytes) }
+	}
+	if o.MaxBytes == 0 {
+		o.MaxBytes = DefaultMaxBytes
+	}
+	if o.MaxNodes == 0 {
+		o.MaxNodes = DefaultMaxNodes
+	}
+	return o
+}
+
+// readLimited reads one byte more than the limit at most, which is enough to
+// see that a file is too large.
+func readLimited(path string, limit int) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if limit == 0 {
+		limit = DefaultMaxBytes
+	}
+	return io.ReadAll(io.LimitReader(f, int64(limit)+1))
+}

@@ -1,0 +1,111 @@
+package recipe
+
+import (
+	"slices"
+
+	"github.com/distillflow/distillflow/flow/diag"
+)
+
+// Recipe is a resolved recipe: expressions are evaluated and param values
+// chosen; stage names, ports and config fields are not checked yet.
+type Recipe struct {
+	File string // as given to Parse; positions use the same name
+	Dir  string // folder that relative paths written in the recipe resolve against
+
+	Name        string // empty when the recipe has no `name:`
+	NamePos     diag.Pos
+	Description string
+
+	Seed    uint64 // meaningful when HasSeed
+	HasSeed bool
+	SeedPos diag.Pos
+
+	Params   []*Param   // in the order of declaration
+	Profiles []*Profile // in the order of declaration
+	Profile  string     // the profile in use, or ""
+	Env      []string   // names of environment variables that expressions may read
+
+	Stages []*Stage // in file order; stages that `when:` turned off are among them
+
+	Sources *diag.Sources // texts for the snippets of diagnostics
+}
+
+// Stage finds a stage by name, or nil.
+func (r *Recipe) Stage(name string) *Stage {
+	if i := slices.IndexFunc(r.Stages, func(s *Stage) bool { return s.Name == name }); i >= 0 {
+		return r.Stages[i]
+	}
+	return nil
+}
+
+// Param finds a param by name, or nil.
+func (r *Recipe) Param(name string) *Param {
+	if i := slices.IndexFunc(r.Params, func(p *Param) bool { return p.Name == name }); i >= 0 {
+		return r.Params[i]
+	}
+	return nil
+}
+
+// Stage is one node of the recipe.
+type Stage struct {
+	Name    string // unique; for a leg of a matrix: BASE[axis=value,...]
+	NamePos diag.Pos
+
+	Base string  // the name written in the recipe
+	Leg  []Entry // the axes and values of a leg of a `matrix:`, in order; nil without one
+
+	Uses    string // stage type
+	UsesPos diag.Pos
+
+	From    []Edge   // in the order written; several edges may feed one port
+	FromPos diag.Pos // of the `from:` value; invalid when the stage has none
+
+	With    *Value   // a Map, or nil when the stage has no `with:`
+	WithPos diag.Pos // of the key `with`, or of the stage's name without one
+
+	Save    string // as written; see SavePath
+	SavePos diag.Pos
+	SaveDir string // folder that a relative Save resolves against
+
+	When    string // the condition as written, "" for none
+	WhenPos diag.Pos
+	Skip    bool // `when:` is false: the stage does not take part in the run
+}
+
+// SavePath is the resolved target of `save:`, or "" when there is none. A
+// trailing slash, which asks for a folder, is kept.
+func (s *Stage) SavePath() string {
+	p := resolvePath(s.SaveDir, s.Save)
+	if s.Save != "" && endsInSlash(s.Save) && !endsInSlash(p) {
+		p += "/"
+	}
+	return p
+}
+
+// Edge is one reference in `from:`: the output OutPort of Stage feeds Port.
+type Edge struct {
+	Port     string   // input port; "" is the stage type's default input
+	PortPos  diag.Pos // of the key that names the port, or Pos for a default port
+	Stage    string   // the stage referred to
+	OutPort  string   // its output port; "" is the default output
+	Pos      diag.Pos // of the reference
+	OutPos   diag.Pos // of the output port inside the reference, or Pos
+	InList   bool     // one of several for the port, which must accept a list
+	Gather   bool     // one of the legs of a matrix that the port gathers
+	FromExpr bool     // the reference was computed, so columns inside it are not exact
+}
+
+// Ref is the reference as written: "stage" or "stage.port".
+func (e Edge) Ref() string {
+	if e.OutPort == "" {
+		return e.Stage
+	}
+	return e.Stage + "." + e.OutPort
+}
+
+// Profile is a named set of param values.
+type Profile struct {
+	Name    string
+	NamePos diag.Pos
+	Values  []Entry // param name and value
+}

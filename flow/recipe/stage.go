@@ -1,0 +1,240 @@
+package recipe
+
+import (
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/distillflow/distillflow/flow/diag"
+)
+
+// stages decodes all stages; legs are those of the recipe's own `matrix:`.
+func (d *decoder) stages(v *Value, ev *evaluator, legs []leg) {
+	if v.broken || v.Kind != Map {
+		d.wrongType(v, "`stages` maps stage names to stages")
+		return
+	}
+	for _, en := range v.Entries {
+		if !stageName.MatchString(en.Key) {
+			d.diags.Add(diag.Errorf(en.KeyPos, "bad-name", "%q is no stage name", en.Key).
+				Over(utf8.RuneCountInString(en.Key)).WithHelp("%s", stageHelp))
+		}
+		if en.Val.Kind != Map {
+			if en.Val.IsNull() {
+				d.missingUses(en)
+			} else {
+				d.wrongType(en.Val, "a stage is a map with `uses:`")
+			}
+			continue
+		}
+		if !d.expand(en, ev, legs) {
+			return
+		}
+	}
+	if len(v.Entries) == 0 {
+		d.diags.Add(diag.Errorf(v.Pos, "missing-key", "the recipe has no stages").WithHelp("%s", topExample))
+	}
+}
+
+// expand decodes a stage once for each of its legs. It is false when there are
+// too many of them to go on.
+func (d *decoder) expand(en Entry, ev *evaluator, legs []leg) bool {
+	if m := en.Val.Lookup("matrix"); !m.IsNull() {
+		if m.Kind == Bool && !m.Bool {
+			legs = nil // stands outside the recipe's matrix, to gather its legs
+		} else if own, ok := d.matrix(m, ev); ok {
+			if legs = d.combine(m, legs, own); legs == nil {
+				return true
+			}
+		}
+	}
+	if max(len(legs), 1) > d.opts.MaxNodes-len(d.recipe.Stages) {
+		d.diags.Add(diag.Errorf(en.KeyPos, "limit", "the recipe has more than %d stages", d.opts.MaxNodes).
+			Over(utf8.RuneCountInString(en.Key)))
+		return false
+	}
+	if len(legs) == 0 {
+		d.recipe.Stages = append(d.recipe.Stages, d.stage(en, ev))
+		return true
+	}
+	lev := ev.withMatrix(legs)
+	for _, l := range legs {
+		lev.setLeg(l)
+		s := d.stage(en, lev)
+		s.Leg, s.Name = l, s.Base+l.suffix()
+		d.recipe.Stages = append(d.recipe.Stages, s)
+	}
+	return true
+}
+
+// combine multiplies the recipe's legs by a stage's own; nil after a report.
+func (d *decoder) combine(m *Value, outer, own []leg) []leg {
+	if len(outer) == 0 {
+		return own
+	}
+	for _, e := range own[0] {
+		if outer[0].lookup(e.Key) != nil {
+			d.diags.Errorf(m.Pos, "bad-matrix", "axis %s is already one of the recipe's matrix", e.Key)
+			return nil
+		}
+	}
+	if len(outer) > d.opts.MaxNodes/len(own) {
+		d.diags.Errorf(m.Pos, "limit", "the matrix has more than %d legs", d.opts.MaxNodes)
+		return nil
+	}
+	legs := make([]leg, 0, len(outer)*len(own))
+	for _, o := range outer {
+		for _, l := range own {
+			legs = append(legs, slices.Concat(o, l))
+		}
+	}
+	return legs
+}
+
+func (d *decoder) missingUses(en Entry) {
+	d.diags.Add(diag.Errorf(en.KeyPos, "missing-key", "stage %s does not say what it `uses:`", en.Key).
+		Over(utf8.RuneCountInString(en.Key)).
+		WithHelp("add uses: TYPE; `distillflow stages` lists the types"))
+}
+
+// stage decodes one stage. It gives a Stage even when parts of it are wrong, so
+// that references to it do not become errors of their own.
+func (d *decoder) stage(en Entry, ev *evaluator) *Stage {
+	s := &Stage{Name: en.Key, Base: en.Key, NamePos: en.KeyPos, WithPos: en.KeyPos}
+	hasUses := false
+	for _, f := range en.Val.Entries {
+		switch f.Key {
+		case "uses":
+			hasUses = true
+			if v := ev.value(f.Val); d.want(v, String, "`uses` names a stage type") {
+				s.Uses, s.UsesPos = v.Str, f.Val.Pos
+			}
+		case "from":
+			s.FromPos = f.Val.Pos
+			d.from(s, ev.value(f.Val))
+		case "with":
+			s.WithPos = f.KeyPos
+			if v := ev.value(f.Val); !v.IsNull() && d.want(v, Map, "`with` maps config fields to values") {
+				s.With = v
+			}
+		case "save":
+			if v := ev.value(f.Val); !v.IsNull() && d.want(v, String, "`save` is a file or folder") {
+				s.Save, s.SavePos, s.SaveDir = v.Str, f.Val.Pos, v.BaseDir
+			}
+		case "when":
+			if f.Val.IsNull() {
+				continue
+			}
+			s.When, s.WhenPos = strings.TrimSpace(f.Val.Str), f.Val.Pos
+			if on, ok := ev.condition(f.Val); ok {
+				s.Skip = !on
+			}
+		case "matrix": // see expand
+		default:
+			dg := d.unknownKey(f, "a stage", stageKeys)
+			if dg.Suggestion == "" {
+				dg = dg.WithHelp("the keys of a stage are %s; config fields belong under `with:`", strings.Join(stageKeys, ", "))
+			}
+			d.diags.Add(dg)
+		}
+	}
+	if !hasUses {
+		d.missingUses(en)
+	}
+	return s
+}
+
+// from decodes the edges of a stage: a reference, a list of references, or a
+// map from input ports to those.
+func (d *decoder) from(s *Stage, v *Value) {
+	switch v.Kind {
+	case Map:
+		for _, en := range v.Entries {
+			if !stageName.MatchString(en.Key) {
+				d.diags.Add(diag.Errorf(en.KeyPos, "bad-edge", "%q is no port name", en.Key).Over(utf8.RuneCountInString(en.Key)).
+					WithHelp("write from: {PORT: STAGE.PORT}"))
+				continue
+			}
+			d.refs(s, en.Key, en.KeyPos, en.Val)
+		}
+	case Null:
+		if !v.broken {
+			d.diags.Add(diag.Errorf(v.Pos, "bad-edge", "`from` is empty").WithHelp("name a stage, or leave `from` out"))
+		}
+	default:
+		d.refs(s, "", diag.Pos{}, v)
+	}
+}
+
+func (d *decoder) refs(s *Stage, port string, portPos diag.Pos, v *Value) {
+	if v.Kind != List {
+		d.ref(s, port, portPos, v, false)
+		return
+	}
+	if len(v.Items) == 0 {
+		d.diags.Errorf(v.Pos, "bad-edge", "an empty list of inputs")
+	}
+	for _, it := range v.Items {
+		d.ref(s, port, portPos, it, true)
+	}
+}
+
+func (d *decoder) ref(s *Stage, port string, portPos diag.Pos, v *Value, inList bool) {
+	if v.broken {
+		return
+	}
+	if v.Kind != String {
+		d.diags.Add(diag.Errorf(v.Pos, "bad-edge", "an input is written STAGE or STAGE.PORT, not as %s", article(v.Describe())))
+		return
+	}
+	at := func(rune int) diag.Pos {
+		if v.prov != nil {
+			return v.Pos
+		}
+		return posIn(d.sources, v, rune)
+	}
+	stage, out, dotted := strings.Cut(v.Str, ".")
+	e := Edge{Port: port, PortPos: portPos, Stage: stage, OutPort: out, Pos: at(0), InList: inList, FromExpr: v.prov != nil}
+	e.OutPos = e.Pos
+	if dotted {
+		e.OutPos = at(utf8.RuneCountInString(stage) + 1)
+	}
+	if port == "" {
+		e.PortPos = e.Pos
+	}
+	bad := func(pos diag.Pos, n int, format string, args ...any) diag.Diagnostic {
+		dg := diag.Errorf(pos, "bad-edge", format, args...)
+		if v.prov == nil {
+			dg = dg.Over(n)
+		}
+		return dg.WithHelp("an input is written STAGE or STAGE.PORT")
+	}
+	switch {
+	case v.Str == "":
+		d.diags.Add(bad(v.Pos, 1, "the reference is empty"))
+	case !stageName.MatchString(stage):
+		dg := bad(e.Pos, utf8.RuneCountInString(v.Str), "%q is no reference to a stage", v.Str)
+		for _, sep := range []string{"/", ":", "#", " "} {
+			if fixed := strings.Replace(v.Str, sep, ".", 1); validRef(fixed) {
+				dg.Suggestion = fixed
+				break
+			}
+		}
+		d.diags.Add(dg)
+	case dotted && out == "":
+		dg := bad(e.Pos, utf8.RuneCountInString(v.Str), "the output port after the dot is missing")
+		dg.Suggestion = stage
+		d.diags.Add(dg)
+	case dotted && !stageName.MatchString(out):
+		d.diags.Add(bad(e.OutPos, utf8.RuneCountInString(out), "%q is no port name", out))
+	case stage == s.Base:
+		d.diags.Add(diag.Errorf(e.Pos, "cycle", "stage %s takes its own output as input", s.Name).Over(utf8.RuneCountInString(stage)))
+	default:
+		s.From = append(s.From, e)
+	}
+}
+
+func validRef(s string) bool {
+	stage, out, dotted := strings.Cut(s, ".")
+	return stageName.MatchString(stage) && (!dotted || stageName.MatchString(out))
+}

@@ -1,0 +1,198 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+)
+
+// memoSegment is one append-only file, read by position.
+type memoSegment struct {
+	path  string
+	f     *os.File
+	end   int64 // everything before was scanned; guarded by Memo.mu
+	clean bool  // the last scan ended exactly at a record's end
+	own   bool  // this process is appending to it
+}
+
+// readAhead covers a typical answer in one call.
+const readAhead = 8 << 10
+
+var readBuffers = sync.Pool{New: func() any { b := make([]byte, readAhead); return &b }}
+
+// read returns the record at off. Damage is ErrCorrupt.
+func (g *memoSegment) read(codec *memoCodec, off int64) (memoRecord, []byte, error) {
+	buf := readBuffers.Get().(*[]byte)
+	defer readBuffers.Put(buf)
+	b := *buf
+	n, err := g.f.ReadAt(b, off)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return memoRecord{}, nil, err
+	}
+	rec, ok := parseMemoHead(b[:n])
+	if !ok {
+		return memoRecord{}, nil, ErrCorrupt
+	}
+	size := int(rec.size())
+	if size > n {
+		if n < len(b) {
+			return memoRecord{}, nil, ErrCorrupt // the file ends inside the record
+		}
+		b = make([]byte, size)
+		if _, err := g.f.ReadAt(b, off); errors.Is(err, io.EOF) {
+			return memoRecord{}, nil, ErrCorrupt
+		} else if err != nil {
+			return memoRecord{}, nil, err
+		}
+	}
+	value, ok := codec.decode(rec, b[:size])
+	if !ok {
+		return memoRecord{}, nil, ErrCorrupt
+	}
+	return rec, value, nil
+}
+
+// scan indexes what was appended to segment i since the last scan. It reads
+// headers and checks that the record's end lies inside the file; payloads are
+// checked by Get. The caller holds m.mu.
+func (m *Memo) scan(i int) error {
+	g := m.segments[i]
+	if g.own {
+		return nil
+	}
+	fi, err := g.f.Stat()
+	if err != nil {
+		return fmt.Errorf("store: memo: %w", err)
+	}
+	size := fi.Size()
+	if size == g.end {
+		return nil
+	}
+	if size < g.end {
+		// Truncated under us: what lay behind is found missing by Get.
+		return nil
+	}
+	r := newWindow(g.f, size)
+	off := g.end
+	if off == 0 {
+		head := r.at(0, len(memoHeader))
+		if head == nil {
+			return nil // just created
+		}
+		if string(head) != memoHeader {
+			m.corrupt++
+			m.warn(g.path, "does not begin like a memo segment; its records are searched for")
+		}
+		off = int64(len(memoHeader))
+	}
+	g.clean = true
+	for off < size {
+		head := r.at(off, memoHead)
+		rec, ok := memoRecord{}, false
+		if head != nil {
+			rec, ok = parseMemoHead(head)
+		}
+		if ok && off+rec.size() <= size {
+			m.note(rec.key, newMemoLoc(i, off))
+			off += rec.size()
+			continue
+		}
+		next, found := r.find(off + 1)
+		if !found {
+			// A torn tail, or a record that its writer has not finished:
+			// look again from here when the file has grown.
+			g.clean = false
+			break
+		}
+		m.corrupt++
+		m.warn(g.path, "bytes %d to %d are damaged and skipped; their requests will be sent again", off, next)
+		off = next
+	}
+	if g.end = off; r.err != nil {
+		return fmt.Errorf("store: memo %s: %w", g.path, r.err)
+	}
+	return nil
+}
+
+// window reads a file forward in large steps.
+type window struct {
+	f    io.ReaderAt
+	size int64
+	off  int64
+	buf  []byte
+	have int
+	err  error
+}
+
+const windowSize = 256 << 10
+
+func newWindow(f io.ReaderAt, size int64) *window {
+	return &window{f: f, size: size, buf: make([]byte, windowSize)}
+}
+
+// at returns n bytes at off, nil when the file ends before.
+func (w *window) at(off int64, n int) []byte {
+	if off+int64(n) > w.size {
+		return nil
+	}
+	if off < w.off || off+int64(n) > w.off+int64(w.have) {
+		w.fill(off)
+	}
+	i := int(off - w.off)
+	if i < 0 || i+n > w.have {
+		return nil
+	}
+	return w.buf[i : i+n]
+}
+
+func (w *window) fill(off int64) {
+	n, err := w.f.ReadAt(w.buf, off)
+	if err != nil && !errors.Is(err, io.EOF) && w.err == nil {
+		w.err = err
+	}
+	w.off, w.have = off, n
+}
+
+// find returns the offset of the next record whose header and end are in the
+// file.
+func (w *window) find(from int64) (int64, bool) {
+	for off := from; off+memoHead <= w.size; {
+		w.fill(off)
+		if w.have < memoHead {
+			return 0, false
+		}
+		i := bytes.Index(w.buf[:w.have], []byte(memoMagic))
+		if i < 0 {
+			off += int64(w.have - len(memoMagic) + 1)
+			continue
+		}
+		at := off + int64(i)
+		head := w.at(at, memoHead)
+		if head != nil {
+			if rec, ok := parseMemoHead(head); ok && at+rec.size() <= w.size {
+				return at, true
+			}
+		}
+		off = at + 1
+	}
+	return 0, false
+}
+
+// globEscape protects a folder's name from filepath.Glob.
+func globEscape(dir string) string {
+	if !strings.ContainsAny(dir, `*?[\`) {
+		return dir
+	}
+	var b strings.Builder
+	for _, r := range dir {
+		if strings.ContainsRune(`*?[`, r) || r == '\\' && os.PathSeparator == '/' {
+			b.WriteByte('\\')
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}

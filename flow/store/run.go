@@ -1,0 +1,188 @@
+package store
+
+import (
+	"bufio"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// RunInfo is what run.json says about one run of a recipe.
+type RunInfo struct {
+	ID       string            `json:"id"`
+	Recipe   string            `json:"recipe,omitempty"`    // path as the user gave it
+	RecipeID string            `json:"recipe_id,omitempty"` // as in Last
+	Started  time.Time         `json:"started"`
+	Finished time.Time         `json:"finished,omitzero"` // zero while running or when killed
+	Status   string            `json:"status,omitempty"`  // "running", then what Finish was given
+	Actions  map[string]string `json:"actions,omitempty"` // stage name -> action key; kept by GC
+	Data     json.RawMessage   `json:"data,omitempty"`    // whatever the engine wants to remember
+}
+
+// Run is a run in progress. Its methods are safe for several goroutines.
+type Run struct {
+	s    *Store
+	dir  string
+	mu   sync.Mutex
+	info RunInfo
+	f    *os.File
+	w    *bufio.Writer
+}
+
+// NewRun starts a run's history: runs/ID/run.json and events.jsonl. ID, Started
+// and Status of info are filled in where they are empty.
+func (s *Store) NewRun(info RunInfo) (*Run, error) {
+	if err := s.prepare(); err != nil {
+		return nil, err
+	}
+	if info.Started.IsZero() {
+		info.Started = s.now()
+	}
+	if info.Status == "" {
+		info.Status = "running"
+	}
+	if info.ID == "" {
+		var r [3]byte
+		_, _ = rand.Read(r[:]) // never fails
+		info.ID = info.Started.UTC().Format("20060102-150405") + "-" + hex.EncodeToString(r[:])
+	}
+	if err := checkKey(info.ID); err != nil {
+		return nil, fmt.Errorf("store: run id: %w", err)
+	}
+	r := &Run{s: s, dir: s.path("runs", info.ID), info: info}
+	if err := os.Mkdir(r.dir, 0o777); err != nil {
+		return nil, s.writeErr(err)
+	}
+	f, err := os.OpenFile(s.path("runs", info.ID, "events.jsonl"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o666)
+	if err != nil {
+		return nil, s.writeErr(err)
+	}
+	r.f, r.w = f, bufio.NewWriterSize(f, 64<<10)
+	if err := r.save(); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return r, nil
+}
+
+// ID returns the run's id; it sorts by time.
+func (r *Run) ID() string { return r.info.ID }
+
+// Dir returns the run's folder, where reports may be written.
+func (r *Run) Dir() string { return r.dir }
+
+func (r *Run) save() error {
+	b, err := json.MarshalIndent(r.info, "", "  ")
+	if err != nil {
+		return fmt.Errorf("store: run %s: %w", r.info.ID, err)
+	}
+	return r.s.replaceFile(r.s.path("runs", r.info.ID, "run.json"), append(b, '\n'), false)
+}
+
+// Event appends v as one JSON line to the run's events. Events are buffered;
+// Flush or Finish writes them.
+func (r *Run) Event(v any) error {
+	b, err := marshalPlain(v)
+	if err != nil {
+		return fmt.Errorf("store: run %s: event: %w", r.info.ID, err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.f == nil {
+		return fmt.Errorf("store: run %s is finished", r.info.ID)
+	}
+	_, err = r.w.Write(append(b, '\n'))
+	return r.s.writeErr(err)
+}
+
+// Flush writes buffered events.
+func (r *Run) Flush() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.f == nil {
+		return nil
+	}
+	return r.s.writeErr(r.w.Flush())
+}
+
+// Update changes the run's information and writes run.json.
+func (r *Run) Update(change func(*RunInfo)) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	id := r.info.ID
+	change(&r.info)
+	r.info.ID = id
+	return r.save()
+}
+
+// Finish records how the run ended and closes its event log. Later calls do
+// nothing.
+func (r *Run) Finish(status string, change func(*RunInfo)) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.f == nil {
+		return nil
+	}
+	err := errors.Join(r.w.Flush(), r.f.Close())
+	r.f = nil
+	id := r.info.ID
+	if change != nil {
+		change(&r.info)
+	}
+	r.info.ID, r.info.Status, r.info.Finished = id, status, r.s.now()
+	return errors.Join(r.s.writeErr(err), r.save())
+}
+
+// Runs lists the recorded runs, the oldest first. Damaged records are skipped
+// with a warning.
+func (s *Store) Runs() ([]RunInfo, error) {
+	names, err := readDirNames(s.path("runs"))
+	if err != nil {
+		return nil, err
+	}
+	var out []RunInfo
+	for _, n := range names {
+		info, err := s.Run(n)
+		if errors.Is(err, ErrNotFound) || errors.Is(err, ErrCorrupt) {
+			s.warn(s.path("runs", n), "has no readable run.json; the run is left out")
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, info)
+	}
+	slices.SortStableFunc(out, func(a, b RunInfo) int {
+		if c := a.Started.Compare(b.Started); c != 0 {
+			return c
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
+	return out, nil
+}
+
+// Run returns the record of one run: ErrNotFound when there is none.
+func (s *Store) Run(id string) (RunInfo, error) {
+	if checkKey(id) != nil {
+		return RunInfo{}, fmt.Errorf("store: run %q: %w", id, ErrNotFound)
+	}
+	b, err := os.ReadFile(s.path("runs", id, "run.json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return RunInfo{}, fmt.Errorf("store: run %s: %w", id, ErrNotFound)
+	}
+	if err != nil {
+		return RunInfo{}, fmt.Errorf("store: %w", err)
+	}
+	var info RunInfo
+	if err := json.Unmarshal(b, &info); err != nil || info.ID != id {
+		return RunInfo{}, fmt.Errorf("store: run %s: %w", id, ErrCorrupt)
+	}
+	return info, nil
+}
