@@ -39,11 +39,11 @@ var plainLayout = Layout{
 // target is the file for the default output. Files are replaced one by one and
 // atomically; nothing else in the folder is touched.
 func (e *Engine) saver(st *store.Store) exec.Saver {
-	return func(n *graph.Node, outputs map[string]store.Output) ([]string, error) {
+	return func(n *graph.Node, outputs map[string]store.Output) (map[string]string, error) {
 		target := n.Stage.SavePath()
 		info, err := os.Stat(target)
 		folder := strings.HasSuffix(target, "/") || err == nil && info.IsDir()
-		var places []string
+		places := map[string]string{}
 		for i, p := range n.Type.Outputs {
 			o, ok := outputs[p.Name]
 			if !ok || !folder && i > 0 {
@@ -53,7 +53,7 @@ func (e *Engine) saver(st *store.Store) exec.Saver {
 			if err != nil {
 				return places, fmt.Errorf("output %s: %w", p.Name, err)
 			}
-			places = append(places, place)
+			places[p.Name] = place
 		}
 		return places, nil
 	}

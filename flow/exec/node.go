@@ -53,9 +53,16 @@ func (s *scheduler) node(ctx context.Context, n *graph.Node) finished {
 		if err != nil {
 			return s.failed(ctx, f, step, fmt.Errorf("save: %w", err))
 		}
-		for _, p := range places {
-			s.emit(event.Event{Kind: event.StageSaved, Stage: n.Name, Type: n.Type.Type, Message: p})
+		outs := eventOutputs(f.outputs)
+		for port := range outs {
+			o := outs[port]
+			if o.Path = places[port]; o.Path == "" {
+				delete(outs, port)
+				continue
+			}
+			outs[port] = o
 		}
+		s.emit(event.Event{Kind: event.StageSaved, Stage: n.Name, Type: n.Type.Type, Outputs: outs})
 	}
 	return f
 }

@@ -30,8 +30,9 @@ type Hooks struct {
 	Warn     func(string)
 }
 
-// Saver writes a stage's outputs where the recipe's save: wants them.
-type Saver func(n *graph.Node, outputs map[string]store.Output) (places []string, err error)
+// Saver writes a stage's outputs where the recipe's save: wants them and says
+// where each port's went.
+type Saver func(n *graph.Node, outputs map[string]store.Output) (places map[string]string, err error)
 
 // Options adjust a run.
 type Options struct {

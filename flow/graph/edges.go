@@ -43,7 +43,7 @@ func (b *builder) edges(n *Node) {
 	}
 	s := n.Stage
 	sources := map[string][]Source{}
-	broken := false
+	broken := s.FromPos.IsValid() && len(s.From) == 0 // the parser has reported it
 	for _, e := range s.From {
 		in, ok := n.Type.Input(e.Port)
 		if !ok {

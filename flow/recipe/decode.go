@@ -18,7 +18,8 @@ type decoder struct {
 
 	baseFailed bool // an extended recipe could not be read: names would be missing
 
-	envValues map[string]*string // the allow-listed environment
+	matrixFailed bool               // the recipe's own matrix is wrong
+	envValues    map[string]*string // the allow-listed environment
 }
 
 var (
@@ -68,7 +69,9 @@ func (d *decoder) decode(root *Value) {
 	}
 	var legs []leg
 	if m := root.Lookup("matrix"); !m.IsNull() {
-		legs, _ = d.matrix(m, ev)
+		var ok bool
+		legs, ok = d.matrix(m, ev)
+		d.matrixFailed = !ok
 	}
 	d.stages(stages.Val, ev, legs)
 	d.connect()

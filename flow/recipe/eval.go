@@ -1,11 +1,7 @@
 package recipe
 
 import (
-	"errors"
 	"fmt"
-	"path/filepath"
-	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -31,16 +27,18 @@ type evaluator struct {
 	env       map[string]*string // allow-listed; nil for a variable that is not set
 	matrix    map[string]*Value  // the axes of the present leg
 	types     types.Map
-	programs  map[string]*vm.Program // nil for one that does not compile
-	paramEnvs map[string]map[string]any
-	computed  int // values made by expressions
+	programs  map[string]*vm.Program    // nil for one that does not compile
+	paramEnvs map[string]map[string]any // by folder, see runtimeEnv
+	envs      map[string]map[string]any // the same with env and the present leg
+	steps     *int                      // see sandbox
+	computed  int                       // values made by expressions
 }
 
 // newEvaluator prepares an evaluator; params may be nil where params are not
 // yet known (in their own defaults).
 func newEvaluator(sources *diag.Sources, diags *diag.List, params []*Param, env map[string]*string) *evaluator {
 	e := &evaluator{sources: sources, diags: diags, env: env, programs: map[string]*vm.Program{},
-		paramEnvs: map[string]map[string]any{}, types: types.Map{}}
+		paramEnvs: map[string]map[string]any{}, envs: map[string]map[string]any{}, steps: new(int), types: types.Map{}}
 	envTypes := types.Map{}
 	for name, val := range env {
 		envTypes[name] = types.String
@@ -175,20 +173,19 @@ func (e *evaluator) provenance(v *Value, pieces []piece) *provenance {
 	return &provenance{expr: v.Str}
 }
 
-var directRef = regexp.MustCompile(`^(params|matrix)\.([A-Za-z_][A-Za-z0-9_]*)$`)
-
 func (e *evaluator) whole(v *Value, p piece) *Value {
-	if m := directRef.FindStringSubmatch(p.text); m != nil {
-		// The value itself, with the positions and folders of its parts.
+	if space, name, ok := strings.Cut(p.text, "."); ok && (space == "params" || space == "matrix") {
+		// Where the name is declared, the value itself, with the positions and
+		// folders of its parts; anything else is for the compiler to judge.
 		var src *Value
 		var param string
-		if par := e.params[m[2]]; m[1] == "params" && par != nil {
+		if par := e.params[name]; space == "params" && par != nil {
 			if par.Value == nil || par.Value.broken {
 				return broken(v) // reported where the param was given
 			}
 			src, param = par.Value, par.Name
-		} else if m[1] == "matrix" {
-			src = e.matrix[m[2]]
+		} else if space == "matrix" {
+			src = e.matrix[name]
 		}
 		if src != nil {
 			c := *src
@@ -262,6 +259,7 @@ func (e *evaluator) run(v *Value, p piece, want string) (any, bool) {
 	if !good {
 		return nil, false
 	}
+	*e.steps = 0
 	res, err := runBounded(prog, env)
 	if err != nil {
 		e.exprError(v, p, "expr-eval", err)
@@ -290,7 +288,7 @@ func (e *evaluator) compile(v *Value, p piece, want string) (*vm.Program, bool) 
 		e.report(v, p, "limit", fmt.Sprintf("the expression has %d loops and variables; the limit is %d", count.n, maxExprBindings), 0, 1)
 		return nil, false
 	}
-	opts := append(sandbox(), expr.Env(e.types))
+	opts := append(sandbox(e.steps), expr.Env(e.types))
 	if want == "bool" {
 		opts = append(opts, expr.AsBool())
 	}
@@ -300,133 +298,4 @@ func (e *evaluator) compile(v *Value, p piece, want string) (*vm.Program, bool) 
 	}
 	e.programs[key] = prog
 	return prog, true
-}
-
-// runtimeEnv gives the values of params, env and matrix for an expression that
-// stands in a text of folder dir. A relative path param is handed over as seen
-// from dir, so that "${{ params.data }}/x" means the same file wherever the
-// param's value was given. ok is false when a param has no usable value, which
-// was reported where it was given.
-func (e *evaluator) runtimeEnv(dir string) (env map[string]any, ok bool) {
-	env = map[string]any{}
-	vars := make(map[string]any, len(e.env))
-	for name, val := range e.env {
-		vars[name] = nil
-		if val != nil {
-			vars[name] = *val
-		}
-	}
-	env["env"] = vars
-	if e.params != nil {
-		params, seen := e.paramEnvs[dir]
-		if !seen {
-			params = make(map[string]any, len(e.params))
-			for name, p := range e.params {
-				if p.Value == nil || p.Value.broken {
-					params = nil
-					break
-				}
-				params[name] = native(p.Value)
-				if p.Type == PathParam && p.Value.BaseDir != dir {
-					params[name] = absolute(p.Value.Path())
-				}
-			}
-			e.paramEnvs[dir] = params
-		}
-		if params == nil {
-			return nil, false
-		}
-		env["params"] = params
-	}
-	if e.matrix != nil {
-		axes := make(map[string]any, len(e.matrix))
-		for name, v := range e.matrix {
-			axes[name] = native(v)
-		}
-		env["matrix"] = axes
-	}
-	return env, true
-}
-
-func absolute(p string) string {
-	if p == "" || hasScheme(p) {
-		return p
-	}
-	if abs, err := filepath.Abs(p); err == nil {
-		return abs
-	}
-	return p
-}
-
-// native is Interface with the Go types that expressions compute with.
-func native(v *Value) any {
-	switch v.Kind {
-	case Int:
-		return int(v.Int)
-	case List:
-		out := make([]any, len(v.Items))
-		for i, it := range v.Items {
-			out[i] = native(it)
-		}
-		return out
-	case Map:
-		out := make(map[string]any, len(v.Entries))
-		for _, en := range v.Entries {
-			out[en.Key] = native(en.Val)
-		}
-		return out
-	}
-	return v.Interface()
-}
-
-// fromAny turns the result of an expression into a Value; all its parts are at
-// the place of the expression.
-func (e *evaluator) fromAny(a any, pos diag.Pos, dir string, depth int) (*Value, error) {
-	if e.computed++; e.computed > maxValues || depth > maxDepth {
-		return nil, errors.New("the expression gives too many values")
-	}
-	v := &Value{Pos: pos, BaseDir: dir}
-	r := reflect.ValueOf(a)
-	switch r.Kind() {
-	case reflect.Invalid:
-	case reflect.Bool:
-		v.Kind, v.Bool = Bool, r.Bool()
-	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
-		v.Kind, v.Int = Int, r.Int()
-	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
-		v.Kind, v.Int = Int, int64(r.Uint())
-	case reflect.Float32, reflect.Float64:
-		v.Kind, v.Float = Float, r.Float()
-	case reflect.String:
-		v.Kind, v.Str = String, r.String()
-	case reflect.Slice, reflect.Array:
-		v.Kind = List
-		for i := range r.Len() {
-			item, err := e.fromAny(r.Index(i).Interface(), pos, dir, depth+1)
-			if err != nil {
-				return nil, err
-			}
-			v.Items = append(v.Items, item)
-		}
-	case reflect.Map:
-		v.Kind = Map
-		keys := map[string]reflect.Value{}
-		var names []string
-		for _, k := range r.MapKeys() {
-			name := fmt.Sprint(k.Interface())
-			keys[name] = r.MapIndex(k)
-			names = append(names, name)
-		}
-		slices.Sort(names) // Go's order of maps is random
-		for _, name := range names {
-			val, err := e.fromAny(keys[name].Interface(), pos, dir, depth+1)
-			if err != nil {
-				return nil, err
-			}
-			v.Entries = append(v.Entries, Entry{Key: name, KeyPos: pos, Val: val})
-		}
-	default:
-		return nil, fmt.Errorf("the expression gives a %s, which a recipe cannot hold", r.Type())
-	}
-	return v, nil
 }

@@ -26,6 +26,7 @@ func (d *decoder) extend(root *Value, file string, chain []string) *Value {
 	var base *Value
 	for _, ref := range refs {
 		if !d.want(ref, String, "`extends` names a recipe, relative to this one") {
+			d.baseFailed = true
 			continue
 		}
 		b := d.base(ref, file, chain)
@@ -64,7 +65,10 @@ func (d *decoder) base(ref *Value, file string, chain []string) *Value {
 	y := &yamlReader{file: path, baseDir: filepath.Dir(path), sources: d.sources, diags: d.diags}
 	root := y.read(src, d.opts.MaxBytes)
 	if root == nil {
-		return nil // reported, or an empty file
+		if len(strings.TrimSpace(string(src))) == 0 || !d.diags.HasErrors() {
+			return problem("missing-key", "the recipe %s is empty", path)
+		}
+		return nil
 	}
 	if !d.want(root, Map, "a recipe is a map") {
 		return nil

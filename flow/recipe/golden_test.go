@@ -41,7 +41,9 @@ func TestWrong(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r, diags := Parse(filepath.Base(file), src, optionsIn(src))
+			opts := optionsIn(src)
+			opts.ReadFile = func(path string) ([]byte, error) { return os.ReadFile(filepath.Join("testdata/wrong", path)) }
+			r, diags := Parse(filepath.Base(file), src, opts)
 			if !diags.HasErrors() {
 				t.Errorf("the recipe was accepted")
 			}

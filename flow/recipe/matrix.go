@@ -65,11 +65,11 @@ func (l leg) suffix() string {
 // exclude (patterns of legs to leave out) and include (legs to add). ok is
 // false when something was reported.
 func (d *decoder) matrix(v *Value, ev *evaluator) (legs []leg, ok bool) {
+	before := len(*d.diags)
 	v = ev.value(v)
 	if !d.want(v, Map, "`matrix` maps axes to lists of values") {
 		return nil, false
 	}
-	before := len(*d.diags)
 	var axes []axis
 	for _, en := range v.Entries {
 		if en.Key != "exclude" && en.Key != "include" {
@@ -225,7 +225,7 @@ func product(axes []axis) []leg {
 // withMatrix gives an evaluator that knows the axes of the legs.
 func (e *evaluator) withMatrix(legs []leg) *evaluator {
 	c := *e
-	c.programs = map[string]*vm.Program{}
+	c.programs, c.envs = map[string]*vm.Program{}, map[string]map[string]any{}
 	c.types = maps.Clone(e.types)
 	axes := types.Map{}
 	for _, l := range legs {
@@ -248,6 +248,7 @@ func (e *evaluator) setLeg(l leg) {
 	for _, en := range l {
 		e.matrix[en.Key] = en.Val
 	}
+	clear(e.envs)
 }
 
 // connect replaces references to stages with a matrix by references to their
@@ -286,6 +287,7 @@ func (d *decoder) connect() {
 			if found == 0 {
 				d.diags.Add(diag.Errorf(e.Pos, "bad-edge", "%s has no leg that matches %s", e.Stage, s.Name).
 					WithHelp("check `exclude` of both matrices"))
+				s.Broken = true
 			}
 		}
 		if edges += len(out); edges > 50*d.opts.MaxNodes {

@@ -62,6 +62,10 @@ func Parse(file string, src []byte, opts Options) (*Recipe, diag.List) {
 	if !d.baseFailed && (root != nil || len(diags) == 0) {
 		d.decode(root)
 	}
+	r.byName = make(map[string]*Stage, len(r.Stages))
+	for _, s := range r.Stages {
+		r.byName[s.Name] = s
+	}
 	diags.Sort()
 	return r, diags
 }

@@ -28,10 +28,15 @@ type Recipe struct {
 	Stages []*Stage // in file order; stages that `when:` turned off are among them
 
 	Sources *diag.Sources // texts for the snippets of diagnostics
+
+	byName map[string]*Stage // made by Parse
 }
 
 // Stage finds a stage by name, or nil.
 func (r *Recipe) Stage(name string) *Stage {
+	if r.byName != nil {
+		return r.byName[name]
+	}
 	if i := slices.IndexFunc(r.Stages, func(s *Stage) bool { return s.Name == name }); i >= 0 {
 		return r.Stages[i]
 	}
@@ -70,6 +75,10 @@ type Stage struct {
 	When    string // the condition as written, "" for none
 	WhenPos diag.Pos
 	Skip    bool // `when:` is false: the stage does not take part in the run
+
+	// Broken is set when Parse reported something about this stage: a part may
+	// be missing from it, and a check for missing parts should stay silent.
+	Broken bool
 }
 
 // SavePath is the resolved target of `save:`, or "" when there is none. A

@@ -214,6 +214,11 @@ func TestExpressions(t *testing.T) {
 		{`${{ replace(params.teacher, "s", "d") }}`, "dim"},
 		{`${{ string(params.n) + "x" }}`, "3x"},
 		{`${{ 1..3 }}`, []any{int64(1), int64(2), int64(3)}},
+		{`${{ filter(1..9, # % 2 == 0 and # > 5) }}`, []any{int64(6), int64(8)}},
+		{`${{ reduce(1..4, #acc * #, 1) }}`, int64(24)},
+		{`${{ sum(map(params.styles, len(#))) }}`, int64(7)},
+		{`${{ sortBy(params.styles, #)[0] }}`, "code"},
+		{`${{ len(filter(params.styles, # startsWith "c")) }}`, int64(2)},
 		{`日本${{ params.n }}`, "日本3"},
 	} {
 		got := with(t, head, "      v: |-\n        "+c.text+"\n", opts)["v"]
@@ -226,21 +231,23 @@ func TestExpressions(t *testing.T) {
 // TestExpressionBounds: expressions that would take unbounded time or memory
 // end with a diagnostic.
 func TestExpressionBounds(t *testing.T) {
-	for name, text := range map[string]string{
-		"range":     `len(1..1000000000)`,
-		"nested":    `all(1..1000, all(1..1000, all(1..1000, true)))`,
-		"bindings":  `let a = 1; let b = a; let c = b; let d = c; let e = d; let f = e; let g = f; g`,
-		"doubling":  `reduce(1..64, #acc + #acc, "xxxxxxxx")`,
-		"replace":   `let a = "aaaaaaaaaaaaaaaa"; let b = replace(a, "a", a); let c = replace(b, "a", b); let d = replace(c, "a", c); d`,
-		"join":      `let a = "aaaaaaaaaaaaaaaa"; join(map(1..90000, a))`,
-		"nodes":     strings.Repeat("1 + ", 600) + "1",
-		"length":    `"` + strings.Repeat("x", maxExprLen) + `"`,
-		"no repeat": `repeat("x", 1000000)`,
+	for name, c := range map[string][2]string{
+		"range":     {`len(1..1000000000)`, "memory budget"},
+		"nested":    {`all(1..1000, all(1..1000, all(1..1000, true)))`, "memory budget"},
+		"steps":     {`let a = 1..1000; all(a, all(a, all(a, true)))`, "steps"},
+		"steps 2":   {`let a = 1..5000; count(a, # in filter(a, # > 1 and sum(a, #) > 2)) > 1`, ""},
+		"bindings":  {`let a = 1; let b = a; let c = b; let d = c; let e = d; let f = e; let g = f; g`, "loops and variables"},
+		"doubling":  {`reduce(1..64, #acc + #acc, "xxxxxxxx")`, "text grows"},
+		"replace":   {`let a = "aaaaaaaaaaaaaaaa"; let b = replace(a, "a", a); let c = replace(b, "a", b); let d = replace(c, "a", c); d`, "text grows"},
+		"join":      {`let a = "aaaaaaaaaaaaaaaa"; join(map(1..90000, a))`, "memory budget"},
+		"nodes":     {strings.Repeat("1 + ", 600) + "1", "nodes"},
+		"length":    {`"` + strings.Repeat("x", maxExprLen) + `"`, "bytes"},
+		"no repeat": {`repeat("x", 1000000)`, "unknown name"},
 	} {
-		src := "stages: {s: {uses: x, with: {v: '${{ " + text + " }}'}}}"
+		src := "stages: {s: {uses: x, with: {v: '${{ " + c[0] + " }}'}}}"
 		_, diags := Parse("r.yaml", []byte(src), Options{})
-		if !diags.HasErrors() {
-			t.Errorf("%s: accepted", name)
+		if !diags.HasErrors() || !strings.Contains(diags[0].Summary, c[1]) {
+			t.Errorf("%s: want a refusal with %q, got %v", name, c[1], diags)
 		}
 	}
 }
@@ -363,5 +370,26 @@ func TestValueEqual(t *testing.T) {
 		if got := parse(c.a).Equal(parse(c.b)); got != c.want {
 			t.Errorf("%s == %s: %v", c.a, c.b, got)
 		}
+	}
+}
+
+// TestBroken: what Parse reported is marked, so that a checker of missing parts
+// can stay silent.
+func TestBroken(t *testing.T) {
+	r, diags := Parse("r.yaml", []byte(`params: {a: 1}
+stages:
+  one: {uses: x, with: {list: [1, "${{ params.b }}"], good: "${{ params.a }}"}}
+  two: {uses: x, from: "a b"}
+  three: {uses: x, with: {good: 1}}
+`), Options{})
+	if len(diags) != 2 {
+		t.Fatalf("%v", diags)
+	}
+	one := r.Stage("one").With
+	if !one.Broken() || !one.Lookup("list").Broken() || one.Lookup("good").Broken() {
+		t.Errorf("values: %v %v %v", one.Broken(), one.Lookup("list").Broken(), one.Lookup("good").Broken())
+	}
+	if !r.Stage("one").Broken || !r.Stage("two").Broken || r.Stage("three").Broken || r.Stage("three").With.Broken() {
+		t.Error("stages: wrong marks")
 	}
 }

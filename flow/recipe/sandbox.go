@@ -19,7 +19,8 @@ const (
 	maxExprLen      = 4096    // bytes of source
 	maxExprNodes    = 500     // nodes of the syntax tree
 	maxExprBindings = 6       // let variables and loop bodies
-	exprMemory      = 100_000 // elements that may be allocated (vm memory budget)
+	maxExprSteps    = 100_000 // runs of loop bodies
+	exprMemory      = 10_000  // elements that may be allocated (vm memory budget)
 	maxExprText     = 64 << 10
 )
 
@@ -29,14 +30,15 @@ var exprFunctions = []string{
 	"all", "none", "any", "one", "filter", "map", "find", "findIndex", "findLast", "findLastIndex", "count", "sum",
 	"groupBy", "sortBy", "reduce", "len", "type", "abs", "ceil", "floor", "round", "int", "float", "trim", "trimPrefix",
 	"trimSuffix", "upper", "lower", "split", "indexOf", "lastIndexOf", "hasPrefix", "hasSuffix", "max", "min", "mean",
-	"median", "first", "last", "get", "take", "keys", "values", "reverse", "uniq", "concat", "sort",
+	"median", "first", "last", "get", "take", "keys", "values", "reverse", "concat", "sort",
 }
 
 // ownFunctions replace built-in functions by bounded ones.
 var ownFunctions = []string{"string", "join", "replace"}
 
-// sandbox gives the compiler options that every expression gets.
-func sandbox() []expr.Option {
+// sandbox gives the compiler options that every expression gets. steps counts
+// the runs of loop bodies; the caller sets it to 0 before each evaluation.
+func sandbox(steps *int) []expr.Option {
 	opts := []expr.Option{expr.MaxNodes(maxExprNodes), expr.DisableAllBuiltins()}
 	for _, f := range exprFunctions {
 		opts = append(opts, expr.EnableBuiltin(f))
@@ -53,7 +55,14 @@ func sandbox() []expr.Option {
 		}, new(func(string, string, string) string)),
 		expr.Function(concatText, func(a ...any) (any, error) { return addBounded(a[0], a[1]) }, new(func(string, string) string)),
 		expr.Function(addAny, func(a ...any) (any, error) { return addBounded(a[0], a[1]) }, new(func(any, any) any)),
+		expr.Function(tick, func(...any) (any, error) {
+			if *steps++; *steps > maxExprSteps {
+				return nil, errTooManySteps
+			}
+			return true, nil
+		}, new(func() bool)),
 		expr.Patch(plusPatcher{}),
+		expr.Patch(loopPatcher{}),
 	)
 }
 
@@ -61,7 +70,29 @@ func sandbox() []expr.Option {
 const (
 	concatText = "+text"
 	addAny     = "+any"
+	tick       = "+tick"
 )
+
+var errTooManySteps = fmt.Errorf("the expression takes more than %d steps", maxExprSteps)
+
+// loopPatcher makes every loop body count its runs: the language cannot loop
+// for ever, but loops over lists nest.
+type loopPatcher struct{}
+
+func (loopPatcher) Visit(node *ast.Node) {
+	p, ok := (*node).(*ast.PredicateNode)
+	if !ok {
+		return
+	}
+	count := &ast.CallNode{Callee: &ast.IdentifierNode{Value: tick}}
+	count.SetType(reflect.TypeFor[bool]())
+	body := &ast.SequenceNode{Nodes: []ast.Node{count, p.Node}}
+	for _, n := range []ast.Node{count, count.Callee, body} {
+		n.SetLocation(p.Node.Location())
+	}
+	body.SetNature(*p.Node.Nature())
+	p.Node = body
+}
 
 var errTextTooLong = fmt.Errorf("the text grows beyond %d bytes", maxExprText)
 

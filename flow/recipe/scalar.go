@@ -43,6 +43,9 @@ func styleOf(n *yaml.Node) style {
 // side: white space is skipped on both, and every other rune must agree. Where
 // they do not (an unusual escape), the value's own position is the answer.
 func posIn(src *diag.Sources, v *Value, offset int) diag.Pos {
+	if v.style == plain && strings.IndexFunc(v.Str, unicode.IsSpace) < 0 {
+		return v.Pos.Shift(offset) // one word stands as it is
+	}
 	text, ok := src.Text(v.Pos.File)
 	if !ok {
 		return v.Pos

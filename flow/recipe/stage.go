@@ -39,14 +39,24 @@ func (d *decoder) stages(v *Value, ev *evaluator, legs []leg) {
 // expand decodes a stage once for each of its legs. It is false when there are
 // too many of them to go on.
 func (d *decoder) expand(en Entry, ev *evaluator, legs []leg) bool {
+	failed := d.matrixFailed
 	if m := en.Val.Lookup("matrix"); !m.IsNull() {
 		if m.Kind == Bool && !m.Bool {
-			legs = nil // stands outside the recipe's matrix, to gather its legs
-		} else if own, ok := d.matrix(m, ev); ok {
-			if legs = d.combine(m, legs, own); legs == nil {
-				return true
+			legs, failed = nil, false // stands outside the recipe's matrix, to gather its legs
+		} else {
+			own, ok := d.matrix(m, ev)
+			if ok {
+				legs, ok = d.combine(m, legs, own)
 			}
+			failed = failed || !ok
 		}
+	}
+	if failed {
+		// Its expressions cannot be judged without the axes; the name stays
+		// known to those who refer to it.
+		s := &Stage{Name: en.Key, Base: en.Key, NamePos: en.KeyPos, WithPos: en.KeyPos, Broken: true}
+		d.recipe.Stages = append(d.recipe.Stages, s)
+		return true
 	}
 	if max(len(legs), 1) > d.opts.MaxNodes-len(d.recipe.Stages) {
 		d.diags.Add(diag.Errorf(en.KeyPos, "limit", "the recipe has more than %d stages", d.opts.MaxNodes).
@@ -67,20 +77,20 @@ func (d *decoder) expand(en Entry, ev *evaluator, legs []leg) bool {
 	return true
 }
 
-// combine multiplies the recipe's legs by a stage's own; nil after a report.
-func (d *decoder) combine(m *Value, outer, own []leg) []leg {
+// combine multiplies the recipe's legs by a stage's own; false after a report.
+func (d *decoder) combine(m *Value, outer, own []leg) ([]leg, bool) {
 	if len(outer) == 0 {
-		return own
+		return own, true
 	}
 	for _, e := range own[0] {
 		if outer[0].lookup(e.Key) != nil {
 			d.diags.Errorf(m.Pos, "bad-matrix", "axis %s is already one of the recipe's matrix", e.Key)
-			return nil
+			return nil, false
 		}
 	}
 	if len(outer) > d.opts.MaxNodes/len(own) {
 		d.diags.Errorf(m.Pos, "limit", "the matrix has more than %d legs", d.opts.MaxNodes)
-		return nil
+		return nil, false
 	}
 	legs := make([]leg, 0, len(outer)*len(own))
 	for _, o := range outer {
@@ -88,7 +98,7 @@ func (d *decoder) combine(m *Value, outer, own []leg) []leg {
 			legs = append(legs, slices.Concat(o, l))
 		}
 	}
-	return legs
+	return legs, true
 }
 
 func (d *decoder) missingUses(en Entry) {
@@ -101,7 +111,7 @@ func (d *decoder) missingUses(en Entry) {
 // that references to it do not become errors of their own.
 func (d *decoder) stage(en Entry, ev *evaluator) *Stage {
 	s := &Stage{Name: en.Key, Base: en.Key, NamePos: en.KeyPos, WithPos: en.KeyPos}
-	hasUses := false
+	hasUses, before := false, len(*d.diags)
 	for _, f := range en.Val.Entries {
 		switch f.Key {
 		case "uses":
@@ -141,6 +151,7 @@ func (d *decoder) stage(en Entry, ev *evaluator) *Stage {
 	if !hasUses {
 		d.missingUses(en)
 	}
+	s.Broken = len(*d.diags) > before
 	return s
 }
 

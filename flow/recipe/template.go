@@ -58,10 +58,13 @@ func splitTemplate(s string) (pieces []piece, unclosed int) {
 			runes += len(exprOpen) + utf8.RuneCountInString(text) + len(exprClose)
 			litStart = runes
 		default:
-			r, n := utf8.DecodeRuneInString(rest)
-			lit.WriteRune(r)
+			n := strings.IndexByte(rest[1:], '$') + 1
+			if n == 0 {
+				n = len(rest)
+			}
+			lit.WriteString(rest[:n])
+			runes += utf8.RuneCountInString(rest[:n])
 			rest = rest[n:]
-			runes++
 		}
 	}
 	flush()

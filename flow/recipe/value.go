@@ -142,6 +142,20 @@ func (v *Value) Keys() []string {
 // IsNull reports whether v is nil or Null.
 func (v *Value) IsNull() bool { return v == nil || v.Kind == Null }
 
+// Broken reports whether v stands in for a value that could not be computed.
+// The reason is among the diagnostics of Parse, so that a checker should say
+// nothing more about v. A list or map is broken when a part of it is.
+func (v *Value) Broken() bool {
+	if v == nil {
+		return false
+	}
+	if v.broken {
+		return true
+	}
+	return slices.ContainsFunc(v.Items, (*Value).Broken) ||
+		slices.ContainsFunc(v.Entries, func(e Entry) bool { return e.Val.Broken() })
+}
+
 // Interface gives the value as nil, bool, int64, float64, string, []any or
 // map[string]any.
 func (v *Value) Interface() any {

@@ -148,7 +148,7 @@ func (d *decoder) structure(dst reflect.Value, tree any, s *Schema, path []strin
 		}
 	}
 	for _, f := range s.Fields {
-		fv := dst.Field(f.index)
+		fv := dst.FieldByIndex(f.index)
 		fp := append(slices.Clone(path), f.Name)
 		v, given := m[f.Name]
 		if !given || v == nil {
@@ -303,45 +303,44 @@ func describe(tree any) string {
 	return "the number " + numberText(tree)
 }
 
-// flatten collects the semantic, non-default leaves of v.
-func flatten(v reflect.Value, s *Schema, prefix string, out map[string]json.RawMessage) error {
+// defaultOf gives the value of a type whose every field stands at its default.
+func defaultOf(t reflect.Type, s *Schema) reflect.Value {
+	v := reflect.New(t).Elem()
+	d := decoder{} // complaints about required fields do not matter here
+	d.value(v, nil, s, nil)
+	return v
+}
+
+// flatten collects the semantic leaves of v that differ from def.
+func flatten(v, def reflect.Value, s *Schema, prefix string, out map[string]json.RawMessage) error {
 	for _, f := range s.Fields {
 		if !f.Semantic || f.Schema.Kind == KindPath {
 			continue
 		}
-		fv := v.Field(f.index)
+		fv, fd := v.FieldByIndex(f.index), def.FieldByIndex(f.index)
 		name := prefix + f.Name
-		if f.Schema.Kind == KindStruct && !f.Schema.ptr {
-			if err := flatten(fv, f.Schema, name+".", out); err != nil {
+		switch {
+		case f.Schema.Kind == KindStruct && !f.Schema.ptr:
+			if err := flatten(fv, fd, f.Schema, name+".", out); err != nil {
 				return err
 			}
-			continue
-		}
-		def := reflect.New(fv.Type()).Elem()
-		if tree, err := f.defaultTree(); err != nil {
-			return err
-		} else if tree != nil {
-			d := decoder{}
-			d.value(def, tree, f.Schema, nil)
-		}
-		if reflect.DeepEqual(def.Interface(), fv.Interface()) {
-			continue
-		}
-		if f.Schema.Kind == KindList && f.Schema.Elem.Kind == KindStruct && !f.Schema.Elem.ptr {
-			// One entry an element, so that a changed element is named by its index.
+		case reflect.DeepEqual(fd.Interface(), fv.Interface()):
+		case f.Schema.Kind == KindList && f.Schema.Elem.Kind == KindStruct && !f.Schema.Elem.ptr:
+			// One entry a field, so that what changed in which element has a name.
 			out[name+".len"] = json.RawMessage(strconv.Itoa(fv.Len()))
+			elem := defaultOf(fv.Type().Elem(), f.Schema.Elem)
 			for i := range fv.Len() {
-				if err := flatten(fv.Index(i), f.Schema.Elem, name+"."+strconv.Itoa(i)+".", out); err != nil {
+				if err := flatten(fv.Index(i), elem, f.Schema.Elem, name+"."+strconv.Itoa(i)+".", out); err != nil {
 					return err
 				}
 			}
-			continue
+		default:
+			b, err := json.Marshal(fv.Interface())
+			if err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			out[name] = b
 		}
-		b, err := json.Marshal(fv.Interface())
-		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-		out[name] = b
 	}
 	return nil
 }

@@ -28,7 +28,8 @@
 // everything else), doc, choices ("a|b"), min, max, required:"true", and
 // semantic:"false" for a field that cannot change the result and therefore
 // stays out of the cache key. Defaults of nested structs and of the elements of
-// lists of structs are filled in too. A config may have a method
+// lists of structs are filled in too. An embedded struct lends its fields, so that
+// stages can share options. A config may have a method
 // Validate() error. A field of type [Path] is a file or folder: relative ones
 // are resolved before the stage sees them, and they are never part of a key;
 // the content they stand for is, through [Externals].

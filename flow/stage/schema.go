@@ -43,7 +43,7 @@ type Field struct {
 	Min, Max *float64
 	Required bool
 	Semantic bool
-	index    int
+	index    []int // for reflect.Value.FieldByIndex
 }
 
 // Field returns the named field.
@@ -126,12 +126,20 @@ func structSchema(t reflect.Type) (*Schema, error) {
 		if !sf.IsExported() {
 			continue
 		}
-		if sf.Anonymous { // an embedded struct shares its fields, as in encoding/json
-			return nil, fmt.Errorf("%s.%s: embedded fields are not supported; name the field", t, sf.Name)
+		if sf.Anonymous && sf.Type.Kind() == reflect.Struct { // its fields count as ours, as in encoding/json
+			e, err := structSchema(sf.Type)
+			if err != nil {
+				return nil, err
+			}
+			for _, f := range e.Fields {
+				f.index = append([]int{i}, f.index...)
+				s.Fields = append(s.Fields, f)
+			}
+			continue
 		}
 		f := Field{
 			Name: strings.Split(sf.Tag.Get("json"), ",")[0], Doc: sf.Tag.Get("doc"),
-			Required: sf.Tag.Get("required") == "true", Semantic: sf.Tag.Get("semantic") != "false", index: i,
+			Required: sf.Tag.Get("required") == "true", Semantic: sf.Tag.Get("semantic") != "false", index: []int{i},
 		}
 		if f.Name == "" || f.Name == "-" {
 			return nil, fmt.Errorf("%s.%s needs a json tag", t, sf.Name)

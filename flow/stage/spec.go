@@ -127,7 +127,8 @@ func (c *Config) JSON() (json.RawMessage, error) {
 // the action key.
 func (c *Config) Semantic() (map[string]json.RawMessage, error) {
 	out := map[string]json.RawMessage{}
-	if err := flatten(c.v.Elem(), c.typ.Config, "", out); err != nil {
+	def := defaultOf(c.v.Elem().Type(), c.typ.Config)
+	if err := flatten(c.v.Elem(), def, c.typ.Config, "", out); err != nil {
 		return nil, fmt.Errorf("config of %s: %w", c.typ.Type, err)
 	}
 	return out, nil

@@ -86,16 +86,13 @@ type actionFile struct {
 	Preimage json.RawMessage `json:"preimage"`
 }
 
-// encodeParts returns the entry's JSON without its preimage, and the preimage.
-func (a *Action) encodeParts() (head, preimage []byte, err error) {
-	if head, err = marshalPlain(a); err != nil {
-		return nil, nil, fmt.Errorf("store: action %s: %w", a.Key, err)
-	}
-	preimage, err = compactJSON(a.Preimage)
+// encode returns the content of the entry's file.
+func (a *Action) encode() ([]byte, error) {
+	head, err := marshalPlain(a)
 	if err != nil {
-		return nil, nil, fmt.Errorf("store: action %s: preimage: %w", a.Key, err)
+		return nil, fmt.Errorf("store: action %s: %w", a.Key, err)
 	}
-	return head, preimage, nil
+	return encodeActionFile(head, a.preimageField()), nil
 }
 
 func compactJSON(b []byte) ([]byte, error) {
@@ -141,22 +138,17 @@ func encodeActionFile(head, preimage []byte) []byte {
 	return append(b, "}\n"...)
 }
 
-// decodeActionFile checks and parses an action entry.
-func decodeActionFile(b []byte) (head, preimage []byte, err error) {
+// decodeAction checks and parses the content of an entry's file.
+func decodeAction(key string, b []byte) (*Action, error) {
 	var f actionFile
 	if err := json.Unmarshal(b, &f); err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
+		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	if f.Sum != partsSum(f.Action, f.Preimage) {
-		return nil, nil, fmt.Errorf("%w: wrong checksum", ErrCorrupt)
+		return nil, fmt.Errorf("%w: wrong checksum", ErrCorrupt)
 	}
-	return f.Action, f.Preimage, nil
-}
-
-// decodeAction builds an Action from the two parts. The preimage is aliased.
-func decodeAction(key string, head, preimage []byte) (*Action, error) {
 	a := &Action{}
-	if err := json.Unmarshal(head, a); err != nil {
+	if err := json.Unmarshal(f.Action, a); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	if a.Key != key {
@@ -165,8 +157,8 @@ func decodeAction(key string, head, preimage []byte) (*Action, error) {
 	if err := a.check(); err != nil {
 		return nil, errors.Join(ErrCorrupt, err)
 	}
-	if !bytes.Equal(preimage, []byte("null")) {
-		a.Preimage = preimage
+	if !bytes.Equal(f.Preimage, []byte("null")) {
+		a.Preimage = f.Preimage
 	}
-	return a, nil
+	return a.normalise()
 }

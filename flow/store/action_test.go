@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/json"
 	"errors"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -31,7 +32,7 @@ func TestActionRoundTrip(t *testing.T) {
 		Preimage: json.RawMessage("{\n \"config\": {\"where\": \"a < b && c\", \"t\": 0.7}\n}"),
 	}
 	res, err := s.PutAction(a, Durable)
-	if err != nil || res.Conflict || res.Replaced || res.Pinned != a {
+	if err != nil || res.Conflict || res.Replaced || !res.Pinned.SameOutputs(a) {
 		t.Fatalf("%+v, %v", res, err)
 	}
 	want := *a
@@ -254,19 +255,21 @@ func TestActionsStopsAtError(t *testing.T) {
 // give the latest entries before and after.
 func TestIndexRewrite(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "s")
-	for round := range 4 {
+	const keys, rounds = 300, 8
+	for round := range rounds {
 		s, warned := openStore(t, dir, Options{})
-		for i := range 600 {
-			key := testKey(i)
-			if round > 0 {
-				if _, ok, err := s.GetAction(key); !ok || err != nil {
-					t.Fatal(round, i, err)
-				}
-				if err := os.Remove(s.actionPath(key)); err != nil {
-					t.Fatal(err)
-				}
+		if err := s.prepare(); err != nil {
+			t.Fatal(err)
+		}
+		for i := range keys {
+			if a := s.index.get(s, testKey(i), fileID{size: int64(round - 1)}); (a != nil) != (round > 0) ||
+				a != nil && (a.Version != round-1 || a.Key != testKey(i)) {
+				t.Fatal(round, i, a)
 			}
-			publish(t, s, key, "text")
+			if a := s.index.get(s, testKey(i), fileID{size: int64(round - 2)}); a != nil {
+				t.Fatal("an entry for another state of the file", round, i, a)
+			}
+			s.index.add(s, fileID{size: int64(round)}, &Action{Key: testKey(i), Type: "t", Version: round})
 		}
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
@@ -279,7 +282,35 @@ func TestIndexRewrite(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if lines := strings.Count(string(b), "\n"); lines < 600 || lines > 2000 {
-		t.Errorf("%d lines for 600 entries", lines)
+	if lines := strings.Count(string(b), "\n"); lines < keys || lines >= keys*rounds {
+		t.Errorf("%d lines for %d entries", lines, keys)
 	}
+}
+
+func FuzzParseHead(f *testing.F) {
+	a := &Action{
+		Key: testKey(1), Stage: "a \"b\"\t", Type: "scan", Version: -3, Incomplete: true,
+		Outputs: map[string]Output{"out": {Kind: KindRows, Digest: DigestBytes(nil), Rows: 7, Bytes: 9}, "dir": {Kind: KindDir, Digest: DigestBytes([]byte("x"))}},
+		Meta:    Meta{Started: time.Unix(17, 5).UTC(), Seconds: 0.1, Stats: map[string]float64{"usd": -1e-300, "": 1}},
+	}
+	got, err := parseHead(a.Key, appendHead(nil, a))
+	if d := cmp.Diff(a, got); d != "" || err != nil {
+		f.Fatal(d, err)
+	}
+	f.Add(appendHead(nil, a))
+	f.Add(appendHead(nil, &Action{}))
+	f.Add([]byte("\"\"\x1f\"\"\x1f1\x1f0\x1f\x1f0\x1f99999999999\x1f"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		a, err := parseHead(testKey(1), b)
+		if err != nil {
+			return
+		}
+		again, err := parseHead(a.Key, appendHead(nil, a))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(a, again, cmp.Comparer(func(x, y float64) bool { return math.Float64bits(x) == math.Float64bits(y) })); d != "" {
+			t.Fatal(d)
+		}
+	})
 }

@@ -75,10 +75,8 @@ func (s *Store) loadAction(key string) (*Action, error) {
 		return nil, fmt.Errorf("store: action %s: %w", key, err)
 	}
 	id := idOf(fi)
-	if head, preimage, ok := s.index.get(s, key, id); ok {
-		if a, err := decodeAction(key, head, preimage); err == nil {
-			return a, nil
-		}
+	if a := s.index.get(s, key, id); a != nil {
+		return a, nil
 	}
 	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -87,16 +85,12 @@ func (s *Store) loadAction(key string) (*Action, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store: action %s: %w", key, err)
 	}
-	head, preimage, err := decodeActionFile(b)
-	var a *Action
-	if err == nil {
-		a, err = decodeAction(key, head, preimage)
-	}
+	a, err := decodeAction(key, b)
 	if err != nil {
 		s.warn(path, "is damaged (%v); the stage will run again", err)
 		return nil, nil
 	}
-	s.index.add(s, key, id, head, preimage)
+	s.index.add(s, id, a)
 	return a, nil
 }
 

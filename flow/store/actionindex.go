@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"sync"
 )
@@ -34,8 +35,8 @@ type indexRef struct {
 }
 
 type indexItem struct {
-	id             fileID
-	head, preimage []byte
+	id fileID
+	a  Action // not handed out itself: callers may change what they get
 }
 
 // flushTail bounds what a killed process forgets and what memory holds.
@@ -93,48 +94,60 @@ func (x *actionIndex) scan(r io.Reader) {
 	}
 }
 
-// get returns the entry of key if the index holds it for the file state id.
-func (x *actionIndex) get(s *Store, key string, id fileID) (head, preimage []byte, ok bool) {
+// get returns the entry of key, nil if the index does not hold it for the file
+// state id.
+func (x *actionIndex) get(s *Store, key string, id fileID) *Action {
 	x.mu.Lock()
 	x.load(s)
 	if it, ok := x.fresh[key]; ok {
 		x.mu.Unlock()
-		return it.head, it.preimage, it.id == id
+		if it.id != id {
+			return nil
+		}
+		a := it.a
+		a.Outputs = maps.Clone(a.Outputs)
+		a.Meta.Stats = maps.Clone(a.Meta.Stats)
+		return &a
 	}
 	ref, found := x.refs[key]
 	f := x.file
 	x.mu.Unlock()
 	if !found || f == nil {
-		return nil, nil, false
+		return nil
 	}
 	line := make([]byte, ref.len)
 	if _, err := f.ReadAt(line, ref.off); err != nil {
-		return nil, nil, false
+		return nil
 	}
 	fields, ok := splitLine(line, 4)
 	if !ok || string(fields[0]) != key || !bytes.Equal(fields[1], idField(id)) {
-		return nil, nil, false
+		return nil
 	}
-	return fields[2], fields[3], true
+	a, err := parseHead(key, fields[2])
+	if err != nil {
+		return nil
+	}
+	if string(fields[3]) != "null" {
+		a.Preimage = fields[3]
+	}
+	return a
 }
 
 // add remembers an entry and writes the lines collected when they are many.
-func (x *actionIndex) add(s *Store, key string, id fileID, head, preimage []byte) {
+func (x *actionIndex) add(s *Store, id fileID, a *Action) {
 	if s.opts.ReadOnly {
 		return
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.load(s)
-	if bytes.IndexByte(head, '\n') >= 0 || bytes.IndexByte(preimage, '\n') >= 0 ||
-		bytes.IndexByte(head, '\t') >= 0 || bytes.IndexByte(preimage, '\t') >= 0 {
-		return // written by hand with white space: read the file each time
-	}
-	if _, again := x.refs[key]; again {
+	if _, again := x.refs[a.Key]; again {
 		x.stale++
 	}
-	x.fresh[key] = indexItem{id: id, head: head, preimage: preimage}
-	x.tail = appendLine(x.tail, []byte(key), idField(id), head, preimage)
+	it := indexItem{id: id, a: *a}
+	it.a.Outputs, it.a.Meta.Stats = maps.Clone(a.Outputs), maps.Clone(a.Meta.Stats)
+	x.fresh[a.Key] = it
+	x.tail = appendLine(x.tail, []byte(a.Key), idField(id), appendHead(nil, a), a.preimageField())
 	if len(x.tail) >= flushTail {
 		_ = x.writeTail(s) // the lines stay in fresh; Close reports errors
 	}

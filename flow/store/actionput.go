@@ -40,7 +40,11 @@ func (s *Store) PutAction(a *Action, dur Durability) (PutResult, error) {
 	if damage := s.damageOf(a); damage != "" {
 		return PutResult{}, fmt.Errorf("store: action %s cannot be published: %s", a.Key, damage)
 	}
-	head, preimage, err := a.encodeParts()
+	a, err := a.normalise()
+	if err != nil {
+		return PutResult{}, err
+	}
+	text, err := a.encode()
 	if err != nil {
 		return PutResult{}, err
 	}
@@ -69,16 +73,16 @@ func (s *Store) PutAction(a *Action, dur Durability) (PutResult, error) {
 			s.warn(s.actionPath(a.Key), "the earlier result has lost an output and the new one differs; the new one is in force now")
 		}
 	}
-	return res, s.writeAction(a.Key, head, preimage, dur)
+	return res, s.writeAction(a, text, dur)
 }
 
-func (s *Store) writeAction(key string, head, preimage []byte, dur Durability) error {
-	tmp, err := s.writeTemp(encodeActionFile(head, preimage), s.sync(dur))
+func (s *Store) writeAction(a *Action, text []byte, dur Durability) error {
+	tmp, err := s.writeTemp(text, s.sync(dur))
 	if err != nil {
 		return err
 	}
 	s.fault(FaultActionWritten)
-	path := s.actionPath(key)
+	path := s.actionPath(a.Key)
 	if err := rename(tmp, path); err != nil {
 		os.Remove(tmp)
 		return s.writeErr(err)
@@ -90,7 +94,7 @@ func (s *Store) writeAction(key string, head, preimage []byte, dur Durability) e
 	}
 	s.fault(FaultActionPublished)
 	if fi, err := os.Lstat(path); err == nil {
-		s.index.add(s, key, idOf(fi), head, preimage)
+		s.index.add(s, idOf(fi), a)
 	}
 	return nil
 }
@@ -104,7 +108,7 @@ func (s *Store) keepConflict(a *Action, dur Durability) error {
 	if err != nil {
 		return fmt.Errorf("store: action %s: %w", a.Key, err)
 	}
-	head, preimage, err := a.encodeParts()
+	text, err := a.encode()
 	if err != nil {
 		return err
 	}
@@ -112,7 +116,7 @@ func (s *Store) keepConflict(a *Action, dur Durability) error {
 	if _, err := os.Lstat(path); err == nil {
 		return nil
 	}
-	return s.replaceFile(path, encodeActionFile(head, preimage), s.sync(dur))
+	return s.replaceFile(path, text, s.sync(dur))
 }
 
 // Conflict is one key with results that differ.
@@ -176,11 +180,7 @@ func (s *Store) readConflict(key, path string) (*Action, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
-	head, preimage, err := decodeActionFile(b)
-	var a *Action
-	if err == nil {
-		a, err = decodeAction(key, head, preimage)
-	}
+	a, err := decodeAction(key, b)
 	if errors.Is(err, ErrCorrupt) {
 		s.warn(path, "is damaged and is ignored")
 		return nil, nil

@@ -124,7 +124,13 @@ func (s *Store) Close() error {
 }
 
 func (s *Store) path(elem ...string) string {
-	return filepath.Join(append([]string{s.dir}, elem...)...)
+	// Not filepath.Join, whose cleaning shows in plans of many stages; dir and
+	// the elements are clean.
+	p := s.dir
+	for _, e := range elem {
+		p += string(filepath.Separator) + e
+	}
+	return p
 }
 
 func (s *Store) warn(path, format string, args ...any) {
