@@ -43,7 +43,7 @@ func (b *builder) edges(n *Node) {
 	}
 	s := n.Stage
 	sources := map[string][]Source{}
-	broken := s.FromPos.IsValid() && len(s.From) == 0 // the parser has reported it
+	broken := s.Broken // the parser has reported something of it
 	for _, e := range s.From {
 		in, ok := n.Type.Input(e.Port)
 		if !ok {

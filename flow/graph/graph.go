@@ -134,6 +134,9 @@ func (b *builder) config(n *Node) {
 
 func (b *builder) fieldError(n *Node, e stage.FieldError) {
 	v, keyPos, name := find(n.Stage.With, e.Path)
+	if v.Broken() {
+		return // its expression failed, which has been reported
+	}
 	pos := n.Stage.WithPos
 	switch {
 	case e.OnKey && keyPos.IsValid():

@@ -1,0 +1,121 @@
+package view
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/distillflow/distillflow/flow/event"
+)
+
+// oneLine makes text safe for one line of a terminal: escape sequences and line
+// breaks in a message must not move the cursor.
+func oneLine(s string) string {
+	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }), " ")
+}
+
+// firstLine is the first line of a text that has something on it.
+func firstLine(s string) string {
+	for line := range strings.Lines(s) {
+		if t := oneLine(line); t != "" {
+			return t
+		}
+	}
+	return ""
+}
+
+// duration prints seconds with one decimal below ten, whole ones above, then
+// minutes and hours.
+func duration(d time.Duration) string {
+	switch {
+	case d < 0:
+		return "0.0 s"
+	case d < 9950*time.Millisecond:
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	case d < time.Minute:
+		return fmt.Sprintf("%d s", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%dm%02ds", int(d.Minutes()), int(d.Seconds())%60)
+	case d < 1000*time.Hour:
+		return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
+	}
+	return "weeks"
+}
+
+// rate prints a speed with a few significant digits.
+func rate(perSecond float64) string {
+	switch {
+	case perSecond >= 99.95:
+		return fmt.Sprintf("%.0f/s", perSecond)
+	case perSecond >= 1:
+		return fmt.Sprintf("%.1f/s", perSecond)
+	case perSecond*60 >= 1:
+		return fmt.Sprintf("%.1f/min", perSecond*60)
+	}
+	return fmt.Sprintf("%.1f/h", perSecond*3600)
+}
+
+// maxValues bounds how many values one line shows.
+const maxValues = 4
+
+// values prints figures in the order of their names, loss first because that is
+// what people wait for.
+func values(m map[string]float64) string {
+	names := slices.SortedFunc(maps.Keys(m), func(a, b string) int {
+		rank := func(s string) int {
+			if strings.HasPrefix(s, "loss") {
+				return 0
+			}
+			return 1
+		}
+		if d := rank(a) - rank(b); d != 0 {
+			return d
+		}
+		return strings.Compare(a, b)
+	})
+	var parts []string
+	for i, name := range names {
+		if i == maxValues {
+			break
+		}
+		x := strconv.FormatFloat(m[name], 'g', 4, 64)
+		if v := m[name]; v >= 1e4 && v < 1e15 {
+			x = strconv.FormatFloat(v, 'f', 0, 64)
+		}
+		parts = append(parts, oneLine(name)+" "+x)
+	}
+	return strings.Join(parts, ", ")
+}
+
+// maxNames bounds how many stages one line names.
+const maxNames = 6
+
+// names prints a list of stages, the long tail as a count.
+func names(list []string) string {
+	if len(list) > maxNames {
+		return fmt.Sprintf("%s and %d more", strings.Join(list[:maxNames], ", "), len(list)-maxNames)
+	}
+	return strings.Join(list, ", ")
+}
+
+// outputs prints the row counts of a stage's outputs.
+func outputs(m map[string]event.Output) string {
+	var parts []string
+	for _, port := range slices.Sorted(maps.Keys(m)) {
+		if n := m[port].Rows; n > 0 {
+			parts = append(parts, fmt.Sprintf("%s %d", oneLine(port), n))
+		}
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return "rows: " + strings.Join(parts, ", ")
+}
+
+func joinNonEmpty(sep string, parts ...string) string {
+	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), sep)
+}

@@ -1,0 +1,105 @@
+package view
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/distillflow/distillflow/flow/event"
+)
+
+// meter follows one running stage.
+type meter struct {
+	name    string
+	typ     string
+	started time.Time
+	done    int64
+	total   int64
+	unit    string
+	values  map[string]float64
+	message string
+	samples []sample // oldest first; rate is measured over them
+}
+
+type sample struct {
+	at   time.Time
+	done int64
+}
+
+const (
+	rateWindow  = 20 * time.Second       // what the rate looks back on
+	rateSpacing = 500 * time.Millisecond // between two samples
+)
+
+// update takes a progress event. The rate starts anew where the stage counts
+// something else or starts over, as it does when a new phase begins.
+func (m *meter) update(e event.Event, now time.Time) {
+	if e.Unit != m.unit || e.Done < m.done {
+		m.samples = nil
+	}
+	m.done, m.total, m.unit, m.message = e.Done, e.Total, e.Unit, e.Message
+	if len(e.Values) > 0 {
+		m.values = e.Values
+	}
+	if n := len(m.samples); n >= 2 && now.Sub(m.samples[n-2].at) < rateSpacing {
+		m.samples[n-1] = sample{now, m.done}
+	} else {
+		m.samples = append(m.samples, sample{now, m.done})
+	}
+	for len(m.samples) > 2 && now.Sub(m.samples[1].at) > rateWindow {
+		m.samples = m.samples[1:]
+	}
+}
+
+// perSecond is the speed over the window; 0 means unknown.
+func (m *meter) perSecond() float64 {
+	if len(m.samples) < 2 {
+		return 0
+	}
+	first, last := m.samples[0], m.samples[len(m.samples)-1]
+	if d := last.at.Sub(first.at).Seconds(); d > 0 {
+		return float64(last.done-first.done) / d
+	}
+	return 0
+}
+
+// left is the time until done at the present speed, counted down from the last
+// report; ok is false where it is unknown.
+func (m *meter) left(now time.Time) (d time.Duration, ok bool) {
+	r := m.perSecond()
+	if r <= 0 || m.total <= m.done {
+		return 0, false
+	}
+	seconds := float64(m.total-m.done) / r
+	if seconds > 1e8 {
+		return 0, false
+	}
+	d = time.Duration(seconds*float64(time.Second)) - now.Sub(m.samples[len(m.samples)-1].at)
+	return max(d, 0), true
+}
+
+// count prints "40/400 steps", "40 steps" or nothing.
+func (m *meter) count() string {
+	unit := oneLine(m.unit)
+	if unit != "" {
+		unit = " " + unit
+	}
+	switch {
+	case m.total > 0:
+		return fmt.Sprintf("%d/%d%s", m.done, m.total, unit)
+	case m.done > 0:
+		return fmt.Sprintf("%d%s", m.done, unit)
+	}
+	return ""
+}
+
+// figures prints everything known: count, rate, time left, values, message.
+func (m *meter) figures(now time.Time) string {
+	var speed, eta string
+	if r := m.perSecond(); r > 0 {
+		speed = rate(r)
+	}
+	if d, ok := m.left(now); ok {
+		eta = "ETA " + duration(d)
+	}
+	return joinNonEmpty(", ", m.count(), speed, eta, values(m.values), oneLine(m.message))
+}

@@ -1,0 +1,51 @@
+// Package view shows a run while it goes on: as a live view on a terminal, as
+// plain lines elsewhere, or as one JSON event per line. Each view is an event
+// sink; none of them decides anything.
+package view
+
+import (
+	"io"
+	"time"
+
+	"github.com/distillflow/distillflow/flow/event"
+)
+
+// View shows events. Sink is an [event.Sink] and safe for concurrent use. Close
+// ends the view, prints what it held back, and returns the first write error;
+// events after it are dropped.
+type View interface {
+	Sink(event.Event)
+	Close() error
+}
+
+// Options adjust a view. Zero fields get defaults.
+type Options struct {
+	Now      func() time.Time // default time.Now
+	Interval time.Duration    // plain: between two progress lines of one stage; default 5 s
+	Refresh  time.Duration    // live: between two frames; default 150 ms
+}
+
+func (o Options) withDefaults() Options {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Interval <= 0 {
+		o.Interval = 5 * time.Second
+	}
+	if o.Refresh <= 0 {
+		o.Refresh = 150 * time.Millisecond
+	}
+	return o
+}
+
+// For chooses a view for w: JSON lines if asked, the live view if w is a
+// terminal, plain lines otherwise.
+func For(w io.Writer, isTerminal, json bool) View {
+	switch {
+	case json:
+		return JSON(w)
+	case isTerminal:
+		return Live(w, Options{})
+	}
+	return Plain(w, Options{})
+}

@@ -1,0 +1,132 @@
+// Command distillflow runs chain-of-thought distillation experiments from YAML
+// recipes.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/hashicorp/go-multierror"
+	"github.com/spf13/cobra"
+
+	"github.com/distillflow/distillflow/flow/diag"
+	"github.com/distillflow/distillflow/internal/llm"
+)
+
+// The exit statuses.
+const (
+	exitOK          = 0
+	exitFailed      = 1
+	exitUsage       = 2   // invalid recipe or usage
+	exitBudget      = 3   // stopped by a budget
+	exitInterrupted = 130 // as a shell reports SIGINT
+)
+
+// app is what commands need of the process, so that tests can replace it.
+type app struct {
+	in     io.Reader
+	out    io.Writer
+	err    io.Writer
+	getenv func(string) string
+	fault  func(point string) // crash tests stop the process here; nil otherwise
+}
+
+// usageError is a mistake in the command line or the recipe.
+type usageError struct{ err error }
+
+func (e usageError) Error() string { return e.err.Error() }
+func (e usageError) Unwrap() error { return e.err }
+
+// shownError was already shown to the user.
+type shownError struct{ error }
+
+func (e shownError) Unwrap() error { return e.error }
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-ctx.Done()
+		stop() // a second interrupt ends the process at once
+	}()
+	a := app{in: os.Stdin, out: os.Stdout, err: os.Stderr, getenv: os.Getenv}
+	os.Exit(a.run(ctx, os.Args[1:]))
+}
+
+// run executes one command line and gives its exit status.
+func (a app) run(ctx context.Context, args []string) int {
+	root := a.root()
+	root.SetArgs(args)
+	root.SetIn(a.in)
+	root.SetOut(a.out)
+	root.SetErr(a.err)
+	err := root.ExecuteContext(ctx)
+	if err != nil {
+		var shown shownError
+		if !errors.As(err, &shown) {
+			a.printError(err)
+		}
+	}
+	return exitStatus(ctx, err)
+}
+
+func exitStatus(ctx context.Context, err error) int {
+	var usage usageError
+	var budget *llm.BudgetError
+	var diags diag.List
+	switch {
+	case err == nil:
+		return exitOK
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		return exitInterrupted
+	case errors.As(err, &usage), errors.As(err, &diags):
+		return exitUsage
+	case errors.As(err, &budget):
+		return exitBudget
+	}
+	return exitFailed
+}
+
+func (a app) printError(err error) {
+	var many *multierror.Error
+	if errors.As(err, &many) {
+		for _, e := range many.Errors {
+			fmt.Fprintf(a.err, "distillflow: %v\n", e)
+		}
+		return
+	}
+	fmt.Fprintf(a.err, "distillflow: %v\n", err)
+}
+
+func (a app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "distillflow",
+		Short: "Run chain-of-thought distillation experiments from YAML recipes",
+		Long: `distillflow runs an experiment that a YAML recipe describes: it scans a dataset,
+wraps each question in reasoning styles, asks a teacher, verifies and judges the
+answers, trains two students with a router, and reports which style went to
+which student. Every result is cached by the content it was made from.`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return usageError{fmt.Errorf("%w\nrun '%s --help' for the flags", err, c.CommandPath())}
+	})
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddCommand(a.runCmd(), a.planCmd(), a.validateCmd(), a.stagesCmd(), a.stageCmd(), a.versionCmd(), a.workerCmd())
+	return root
+}
+
+// args wraps an argument check so that its error counts as a usage error.
+func args(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if err := check(c, args); err != nil {
+			return usageError{fmt.Errorf("%w\nusage: %s", err, c.UseLine())}
+		}
+		return nil
+	}
+}

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// asProgram makes the test binary behave as distillflow, for tests that need a
+// process they can kill.
+const asProgram = "DISTILLFLOW_TEST_AS_PROGRAM"
+
+// With asProgram: the number of the fault point to die at, and a file that gets
+// the name of every point passed.
+const (
+	crashAt    = "DISTILLFLOW_TEST_CRASH_AT"
+	pointsFile = "DISTILLFLOW_TEST_POINTS"
+)
+
+func program() int {
+	a := app{in: os.Stdin, out: os.Stdout, err: os.Stderr, getenv: os.Getenv, fault: faultHook()}
+	return a.run(context.Background(), os.Args[1:])
+}
+
+// faultHook kills the process, as a power cut would, at the wanted point.
+func faultHook() func(string) {
+	var mu sync.Mutex
+	var names *os.File
+	if path := os.Getenv(pointsFile); path != "" {
+		names, _ = os.Create(path)
+	}
+	at, _ := strconv.Atoi(os.Getenv(crashAt))
+	passed := 0
+	return func(point string) {
+		mu.Lock()
+		defer mu.Unlock()
+		if names != nil {
+			fmt.Fprintln(names, point)
+		}
+		if passed++; passed == at {
+			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+			select {}
+		}
+	}
+}
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		os.Exit(program())
+	}
+	testscript.Main(m, map[string]func(){"distillflow": main})
+}
+
+// TestScripts runs the whole program on the scripts of testdata/script.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:           "testdata/script",
+		UpdateScripts: os.Getenv("DISTILLFLOW_UPDATE") != "",
+		Setup: func(e *testscript.Env) error {
+			root, err := os.Getwd()
+			if err != nil {
+				return err
+			}
+			e.Setenv("RECIPES", root+"/../../recipes")
+			e.Setenv("DISTILLFLOW_MEMO", e.WorkDir+"/memo")
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"ran":    cmdRan,
+			"events": cmdEvents,
+		},
+	})
+}

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/distillflow/distillflow/flow/plan"
+)
+
+func (a app) planCmd() *cobra.Command {
+	var f recipeFlags
+	var format string
+	c := &cobra.Command{
+		Use:   "plan RECIPE",
+		Short: "Show what a run would do, and why",
+		Long: `plan shows each stage of a recipe with what a run would do:
+
+  hit   take the result from the store
+  run   run the stage, for the reason given
+  wait  the stage depends on stages that run first; whether it runs too is
+        known once they have
+  skip  the stage does not take part
+
+It reads inputs and changes no result.`,
+		Args: args(cobra.ExactArgs(1)),
+		RunE: func(c *cobra.Command, pos []string) error {
+			if format != "text" && format != "json" {
+				return usageError{fmt.Errorf("--format %q: want text or json", format)}
+			}
+			e, g, o, err := a.load(&f, pos[0])
+			if err != nil {
+				return err
+			}
+			p, err := e.Plan(c.Context(), g, o)
+			if err != nil {
+				return err
+			}
+			if format == "json" {
+				return planJSON(a.out, p)
+			}
+			return planText(a.out, p)
+		},
+	}
+	f.add(c)
+	c.Flags().StringVar(&format, "format", "text", "`text` or json")
+	return c
+}
+
+// planStage is a stage in `plan --format json`. Fields are only ever added.
+type planStage struct {
+	Name   string        `json:"name"`
+	Uses   string        `json:"uses"`
+	Status plan.Status   `json:"status"`
+	Key    string        `json:"key"` // "" while it is not known
+	From   []string      `json:"from"`
+	Reason plan.Reason   `json:"reason"`
+	More   []plan.Reason `json:"more,omitempty"` // further reasons
+}
+
+func planJSON(w io.Writer, p *plan.Plan) error {
+	out := struct {
+		Stages []planStage `json:"stages"`
+	}{Stages: []planStage{}}
+	for _, s := range p.Steps {
+		out.Stages = append(out.Stages, planStage{
+			Name: s.Node.Name, Uses: s.Node.Type.Type, Status: s.Status, Key: s.Key,
+			From: sources(s), Reason: s.Reason, More: s.More,
+		})
+	}
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(out)
+}
+
+func sources(s plan.Step) []string {
+	from := []string{}
+	for _, in := range s.Node.Inputs {
+		for _, src := range in.Sources {
+			from = append(from, src.Label())
+		}
+	}
+	return from
+}
+
+func planText(w io.Writer, p *plan.Plan) error {
+	counts := map[plan.Status]int{}
+	tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	for _, s := range p.Steps {
+		counts[s.Status]++
+		from := ""
+		if l := sources(s); len(l) > 0 {
+			from = "<- " + strings.Join(l, ", ")
+		}
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\n", s.Status, s.Node.Name, s.Node.Type.Type, s.Reason, from)
+		for _, r := range s.More {
+			fmt.Fprintf(tw, "\t\t\t%s\t\n", r)
+		}
+	}
+	if err := tw.Flush(); err != nil {
+		return err
+	}
+	var parts []string
+	for _, st := range []plan.Status{plan.Hit, plan.Run, plan.Wait, plan.Skip} {
+		if counts[st] > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", counts[st], st))
+		}
+	}
+	_, err := fmt.Fprintf(w, "\n%d stages: %s\n", len(p.Steps), strings.Join(parts, ", "))
+	return err
+}

@@ -1,0 +1,30 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+func (a app) validateCmd() *cobra.Command {
+	var f recipeFlags
+	c := &cobra.Command{
+		Use:   "validate RECIPE...",
+		Short: "Check recipes without running them",
+		Args:  args(cobra.MinimumNArgs(1)),
+		RunE: func(_ *cobra.Command, pos []string) error {
+			var failed error
+			for _, path := range pos {
+				_, g, _, err := a.load(&f, path)
+				if err != nil {
+					failed = err
+					continue
+				}
+				fmt.Fprintf(a.out, "%s: valid, %d stages\n", path, len(g.Nodes))
+			}
+			return failed
+		},
+	}
+	f.add(c)
+	return c
+}

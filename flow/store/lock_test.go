@@ -1,0 +1,73 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+func TestLockKey(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "s")
+	var inside, most, total atomic.Int32
+	var wg sync.WaitGroup
+	for range 3 { // three stores stand for three processes: each opens the lock file itself
+		s, _ := openStore(t, dir, Options{})
+		for range 3 {
+			wg.Go(func() {
+				for range 5 {
+					unlock, err := s.LockKey(context.Background(), testKey(1))
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					if n := inside.Add(1); n > most.Load() {
+						most.Store(n)
+					}
+					total.Add(1)
+					inside.Add(-1)
+					unlock()
+					unlock() // a second call does nothing
+				}
+			})
+		}
+	}
+	wg.Wait()
+	if most.Load() != 1 || total.Load() != 45 {
+		t.Errorf("%d holders at once, %d turns", most.Load(), total.Load())
+	}
+	if left, err := os.ReadDir(filepath.Join(dir, "locks")); err != nil || len(left) != 0 {
+		t.Error("lock files left behind", left, err)
+	}
+}
+
+func TestLockKeyWaitsAndGivesUp(t *testing.T) {
+	s, _ := newStore(t)
+	unlock, err := s.LockKey(context.Background(), testKey(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok, err := s.TryLockKey(testKey(1)); ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	other, ok, err := s.TryLockKey(testKey(2))
+	if !ok || err != nil {
+		t.Fatal("another key is locked too", err)
+	}
+	other()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+	defer cancel()
+	if _, err := s.LockKey(ctx, testKey(1)); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatal(err)
+	}
+	unlock()
+	again, ok, err := s.TryLockKey(testKey(1))
+	if !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	again()
+}

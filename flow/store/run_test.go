@@ -1,0 +1,84 @@
+package store
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+func TestRuns(t *testing.T) {
+	s, warned := newStore(t)
+	clock := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	s.now = func() time.Time { clock = clock.Add(time.Second); return clock }
+	var ids []string
+	for i := range 3 {
+		r, err := s.NewRun(RunInfo{Recipe: "recipes/gsm8k.yaml", RecipeID: "r", Data: json.RawMessage(`{"args":["-j","2"]}`)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, r.ID())
+		var wg sync.WaitGroup
+		for g := range 4 {
+			wg.Go(func() {
+				for k := range 50 {
+					if err := r.Event(map[string]any{"g": g, "k": k, "text": "a < b"}); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		if err := r.Update(func(info *RunInfo) { info.Actions = map[string]string{"scan": testKey(i)}; info.ID = "x" }); err != nil {
+			t.Fatal(err)
+		}
+		if i == 2 { // this one is killed
+			if err := r.Flush(); err != nil {
+				t.Fatal(err)
+			}
+		} else if err := errors.Join(r.Finish("done", nil), r.Finish("twice", nil)); err != nil {
+			t.Fatal(err)
+		}
+		b, err := os.ReadFile(filepath.Join(r.Dir(), "events.jsonl"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Split(strings.TrimSuffix(string(b), "\n"), "\n")
+		for _, l := range lines {
+			if !json.Valid([]byte(l)) || !strings.Contains(l, "a < b") {
+				t.Fatalf("bad line %q", l)
+			}
+		}
+		if len(lines) != 200 {
+			t.Errorf("%d lines", len(lines))
+		}
+	}
+	if err := s.path("runs", ids[0]); !strings.Contains(err, "20260102-0304") {
+		t.Error("the id does not tell the time:", err)
+	}
+	runs, err := s.Runs()
+	if err != nil || len(runs) != 3 {
+		t.Fatal(runs, err)
+	}
+	for i, r := range runs {
+		want := []string{"done", "done", "running"}[i]
+		if r.ID != ids[i] || r.Status != want || r.Finished.IsZero() != (want == "running") || r.Actions["scan"] != testKey(i) {
+			t.Errorf("%+v", r)
+		}
+	}
+	overwrite(t, s.path("runs", ids[1], "run.json"), []byte("{"))
+	if err := os.Mkdir(s.path("runs", "20260101-nothing"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if runs, err := s.Runs(); err != nil || len(runs) != 2 || warned.count() != 2 {
+		t.Error(fmt.Sprint(runs), err, warned.all)
+	}
+	if _, err := s.Run("../etc"); !errors.Is(err, ErrNotFound) {
+		t.Error(err)
+	}
+}
