@@ -1,6 +1,8 @@
 package schema
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"unicode/utf8"
@@ -89,6 +91,29 @@ func (w *objectWriter) fields(f Fields) {
 	}
 }
 
+func (w *objectWriter) span(s *Span) {
+	if s == nil {
+		return
+	}
+	w.key("span")
+	w.buf = append(w.buf, '[')
+	w.buf = appendInt(w.buf, s.Start)
+	w.buf = append(w.buf, ',')
+	w.buf = appendInt(w.buf, s.End)
+	w.buf = append(w.buf, ']')
+}
+
+func (w *objectWriter) judge(j *Judge) {
+	if j == nil {
+		return
+	}
+	w.key("judge")
+	in := objectWriter{buf: append(w.buf, '{')}
+	in.boolean("valid", j.Valid)
+	in.strOpt("reason", j.Reason)
+	w.buf = append(in.buf, '}')
+}
+
 func appendInt(dst []byte, v int) []byte { return strconv.AppendInt(dst, int64(v), 10) }
 
 // AppendString appends s as a JSON string. Unlike encoding/json it leaves <, >
@@ -174,4 +199,20 @@ func setInt(dst *int, name string, v gjson.Result) error {
 	}
 	*dst = n
 	return nil
+}
+
+// CheckJSON reports what is wrong with a line that should be one JSON value,
+// with the byte column. It also bounds the nesting depth, which keeps a hostile
+// line from exhausting the stack.
+func CheckJSON(line []byte) error {
+	if json.Valid(line) {
+		return nil
+	}
+	var raw json.RawMessage
+	err := json.Unmarshal(line, &raw)
+	var syntax *json.SyntaxError
+	if errors.As(err, &syntax) {
+		return fmt.Errorf("not valid JSON: %w (column %d)", err, syntax.Offset)
+	}
+	return fmt.Errorf("not valid JSON: %w", err)
 }

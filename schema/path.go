@@ -54,25 +54,12 @@ func (p Path) appendJSON(dst []byte) []byte {
 		w.str("pred", p.Pred)
 	}
 	w.strOpt("rule", p.Rule)
-	if p.Span != nil {
-		w.key("span")
-		w.buf = append(w.buf, '[')
-		w.buf = appendInt(w.buf, p.Span.Start)
-		w.buf = append(w.buf, ',')
-		w.buf = appendInt(w.buf, p.Span.End)
-		w.buf = append(w.buf, ']')
-	}
+	w.span(p.Span)
 	if p.Correct != nil {
 		w.boolean("correct", *p.Correct)
 	}
 	w.strOpt("reason", p.Reason)
-	if p.Judge != nil {
-		w.key("judge")
-		in := objectWriter{buf: append(w.buf, '{')}
-		in.boolean("valid", p.Judge.Valid)
-		in.strOpt("reason", p.Judge.Reason)
-		w.buf = append(in.buf, '}')
-	}
+	w.judge(p.Judge)
 	w.strOpt("error", p.Error)
 	w.fields(p.Extra)
 	return append(w.buf, '}')

@@ -1,7 +1,6 @@
 package schema
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/tidwall/gjson"
@@ -79,8 +78,8 @@ func (p Problem) MarshalJSON() ([]byte, error) { return p.AppendJSON(nil) }
 // UnmarshalJSON implements [encoding/json.Unmarshaler]. Known fields must have
 // their type; every other field goes to Extra as it is.
 func (p *Problem) UnmarshalJSON(data []byte) error {
-	if !gjson.ValidBytes(data) {
-		return errors.New("not valid JSON")
+	if err := CheckJSON(data); err != nil {
+		return err
 	}
 	root := gjson.ParseBytes(data)
 	if !root.IsObject() {

@@ -30,6 +30,9 @@ func TestEveryConfigFieldMovesTheKey(t *testing.T) {
 	}
 }
 
+// companions are fields that are only valid together.
+var companions = map[string]string{"price_input": "price_output", "price_output": "price_input"}
+
 type mutator struct {
 	t    *testing.T
 	typ  *stage.Type
@@ -142,6 +145,9 @@ func (m mutator) semanticOf(path []string, v any) (map[string]string, bool) {
 	tree, _ := m.required(m.typ.Config).(map[string]any)
 	if v != nil || len(path) > 1 {
 		tree, _ = m.set(tree, m.typ.Config, path, v).(map[string]any)
+	}
+	if other := companions[path[0]]; other != "" && v != nil {
+		tree[other] = v
 	}
 	cfg, errs := m.typ.Decode(tree)
 	if len(errs) > 0 {

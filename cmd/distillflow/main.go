@@ -112,12 +112,24 @@ answers, trains two students with a router, and reports which style went to
 which student. Every result is cached by the content it was made from.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
+		Args: func(c *cobra.Command, pos []string) error {
+			if len(pos) == 0 {
+				return nil
+			}
+			msg := fmt.Sprintf("there is no command %q", pos[0])
+			if near := c.SuggestionsFor(pos[0]); len(near) > 0 {
+				msg += fmt.Sprintf("; did you mean %q?", near[0])
+			}
+			return usageError{fmt.Errorf("%s\nrun 'distillflow --help' for the commands", msg)}
+		},
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w\nrun '%s --help' for the flags", err, c.CommandPath())}
 	})
+	root.SuggestionsMinimumDistance = 2
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(a.runCmd(), a.planCmd(), a.validateCmd(), a.stagesCmd(), a.stageCmd(), a.versionCmd(), a.workerCmd())
+	root.AddCommand(a.runCmd(), a.planCmd(), a.validateCmd(), a.stagesCmd(), a.stageCmd(), a.schemaCmd(), a.versionCmd(), a.workerCmd())
 	return root
 }
 

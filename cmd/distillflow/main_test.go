@@ -74,6 +74,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"ran":    cmdRan,
 			"events": cmdEvents,
+			"status": cmdStatus,
 		},
 	})
 }

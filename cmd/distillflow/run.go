@@ -1,20 +1,15 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"os"
 	"runtime"
 
 	"github.com/spf13/cobra"
 
 	"github.com/distillflow/distillflow/cmd/distillflow/internal/view"
-	"github.com/distillflow/distillflow/flow"
 	"github.com/distillflow/distillflow/flow/event"
 	"github.com/distillflow/distillflow/flow/exec/local"
-	"github.com/distillflow/distillflow/flow/graph"
 )
 
 func (a app) runCmd() *cobra.Command {

@@ -67,7 +67,10 @@ func summary(doc string) string {
 func describeStage(w io.Writer, t *stage.Type) error {
 	fmt.Fprintf(w, "%s (version %d, %s)\n\n", t.Type, t.Version, t.Class)
 	for _, para := range strings.Split(strings.TrimSpace(t.Doc), "\n\n") {
-		fmt.Fprintf(w, "%s\n\n", wrap(para, 80, ""))
+		if !strings.Contains(para, "\n ") && !strings.Contains(para, "\n\t") {
+			para = wrap(para, 80, "") // laid out by hand otherwise
+		}
+		fmt.Fprintf(w, "%s\n\n", para)
 	}
 	ports := func(title string, ports []stage.Port) {
 		if len(ports) == 0 {

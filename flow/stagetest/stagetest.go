@@ -238,18 +238,19 @@ type golden struct {
 	recorded    int
 }
 
-func (g golden) compare(t *testing.T, dir string, got map[string]string) {
-	t.Helper()
-	want := map[string]string{}
+// read gives the goldens of a case and, of what the stage left, the part that
+// they are compared with.
+func (g golden) read(dir string, got map[string]string) (want, compared map[string]string, err error) {
+	want = map[string]string{}
 	for _, pattern := range []string{"*.out.jsonl", "error.txt"} {
 		files, err := filepath.Glob(filepath.Join(dir, pattern))
 		if err != nil {
-			t.Fatal(err)
+			return nil, nil, err
 		}
 		for _, f := range files {
 			b, err := os.ReadFile(f)
 			if err != nil {
-				t.Fatal(err)
+				return nil, nil, err
 			}
 			want[filepath.Base(f)] = string(bytes.ReplaceAll(b, []byte("\r\n"), []byte("\n")))
 		}
@@ -265,8 +266,17 @@ func (g golden) compare(t *testing.T, dir string, got map[string]string) {
 			continue
 		}
 		if err := readFolder(filepath.Join(dir, prefix), prefix, want); err != nil {
-			t.Fatal(err)
+			return nil, nil, err
 		}
+	}
+	return want, got, nil
+}
+
+func (g golden) compare(t *testing.T, dir string, got map[string]string) {
+	t.Helper()
+	want, got, err := g.read(dir, got)
+	if err != nil {
+		t.Fatal(err)
 	}
 	d := cmp.Diff(want, got)
 	if d == "" {

@@ -83,7 +83,7 @@ func (s *Store) writeAction(a *Action, text []byte, dur Durability) error {
 	}
 	s.fault(FaultActionWritten)
 	path := s.actionPath(a.Key)
-	if err := rename(tmp, path); err != nil {
+	if err := rename(tmp, path, s.sync(dur)); err != nil {
 		os.Remove(tmp)
 		return s.writeErr(err)
 	}

@@ -89,7 +89,7 @@ func (s *Store) adopt(path string, d Digest, size int64, dur Durability) error {
 	}
 	s.fault(FaultBlobStaged)
 	dst := s.blobPath(d)
-	if err := s.move(path, dst, d, size); err != nil {
+	if err := s.move(path, dst, d, size, s.sync(dur)); err != nil {
 		return s.writeErr(err)
 	}
 	if s.sync(dur) {
@@ -111,12 +111,12 @@ func (s *Store) syncBlob(d Digest) error {
 
 // move renames a stamped file into place; across file systems it copies into
 // tmp/ first, so that the last step is a rename all the same.
-func (s *Store) move(path, dst string, d Digest, size int64) error {
-	err := rename(path, dst)
+func (s *Store) move(path, dst string, d Digest, size int64, sync bool) error {
+	err := rename(path, dst, sync)
 	if err != nil {
 		if fi, statErr := os.Lstat(dst); statErr == nil && fi.IsDir() {
 			// Damage of an odd kind: a folder where the blob belongs.
-			err = errors.Join(removeAll(dst), rename(path, dst))
+			err = errors.Join(removeAll(dst), rename(path, dst, sync))
 		}
 	}
 	if err == nil || !crossDevice(err) {
@@ -139,7 +139,12 @@ func (s *Store) move(path, dst string, d Digest, size int64) error {
 	if err := stamp(tmp, d, size, s.now()); err != nil {
 		return err
 	}
-	if err := errors.Join(syncFile(tmp), rename(tmp, dst)); err != nil {
+	if sync {
+		if err := syncFile(tmp); err != nil {
+			return err
+		}
+	}
+	if err := rename(tmp, dst, sync); err != nil {
 		return err
 	}
 	return os.Remove(path)

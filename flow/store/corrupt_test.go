@@ -81,12 +81,15 @@ func TestAnyDamageIsAMiss(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := rand.New(rand.NewPCG(3, 4))
+	rounds := 4
+	if os.Getenv("DISTILLFLOW_HEAVY") != "" {
+		rounds = 200
+	}
 	for _, p := range files {
 		whole, err := os.ReadFile(p)
 		if err != nil {
 			t.Fatal(err)
 		}
-		rounds := 4
 		for round := range rounds {
 			harmed := bytes.Clone(whole)
 			what := ""

@@ -172,7 +172,7 @@ func TestKilledAtEveryPoint(t *testing.T) {
 		if strings.HasPrefix(point, "memo") {
 			continue // TestMemoKilled
 		}
-		for nth := 0; ; nth++ {
+		for nth := 0; ; nth += 1 + nth { // the 1st, 2nd, 4th, 8th time
 			spec := fmt.Sprintf("%s:%d", point, nth)
 			dir := filepath.Join(t.TempDir(), "s")
 			cmd := exec.Command(os.Args[0])

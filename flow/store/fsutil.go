@@ -86,11 +86,17 @@ func syncDir(dir string) error {
 
 // rename moves old to new and makes new's folder first where it is missing;
 // the folder exists nearly always, so it is not tried before the rename.
-func rename(old, new string) error {
+func rename(old, new string, sync bool) error {
 	err := os.Rename(old, new)
 	if errors.Is(err, fs.ErrNotExist) {
-		if mkErr := os.MkdirAll(filepath.Dir(new), 0o777); mkErr != nil {
+		dir := filepath.Dir(new)
+		if mkErr := os.MkdirAll(dir, 0o777); mkErr != nil {
 			return mkErr
+		}
+		if sync {
+			if syncErr := syncDir(filepath.Dir(dir)); syncErr != nil {
+				return syncErr
+			}
 		}
 		err = os.Rename(old, new)
 	}
@@ -135,7 +141,7 @@ func (s *Store) replaceFile(path string, data []byte, sync bool) error {
 	if err != nil {
 		return err
 	}
-	if err := rename(tmp, path); err != nil {
+	if err := rename(tmp, path, sync); err != nil {
 		os.Remove(tmp)
 		return s.writeErr(err)
 	}

@@ -44,9 +44,7 @@ func (s *Store) GC(ctx context.Context, opts GCOptions) (GCReport, error) {
 	if err := s.prepare(); err != nil {
 		return GCReport{}, err
 	}
-	if err := s.index.flush(s); err != nil {
-		return GCReport{}, err
-	}
+	s.flushCaches() // gc must work on a full disk
 	release, err := s.exclusive(ctx)
 	if err != nil {
 		return GCReport{}, err
@@ -328,5 +326,8 @@ func (c *collector) sweepIndex() error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.load(c.s)
-	return x.rewrite(c.s, func(key string) bool { return c.keys[key] })
+	if err := x.rewrite(c.s, func(key string) bool { return c.keys[key] }); err != nil {
+		return c.remove(x.path(c.s)) // it will be built again
+	}
+	return nil
 }

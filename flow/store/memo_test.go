@@ -247,9 +247,9 @@ func TestMemoFlippedBits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rounds := 300
-	if testing.Short() {
-		rounds = 50
+	rounds := 60
+	if os.Getenv("DISTILLFLOW_HEAVY") != "" {
+		rounds = 3000
 	}
 	r := rand.New(rand.NewPCG(7, 7))
 	for round := range rounds {

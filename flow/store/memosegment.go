@@ -161,23 +161,23 @@ func (w *window) fill(off int64) {
 // file.
 func (w *window) find(from int64) (int64, bool) {
 	for off := from; off+memoHead <= w.size; {
+		// One header's length overlaps, so that none is cut in two.
 		w.fill(off)
 		if w.have < memoHead {
 			return 0, false
 		}
-		i := bytes.Index(w.buf[:w.have], []byte(memoMagic))
-		if i < 0 {
-			off += int64(w.have - len(memoMagic) + 1)
-			continue
-		}
-		at := off + int64(i)
-		head := w.at(at, memoHead)
-		if head != nil {
-			if rec, ok := parseMemoHead(head); ok && at+rec.size() <= w.size {
+		for i := 0; i+memoHead <= w.have; i++ {
+			k := bytes.Index(w.buf[i:w.have], []byte(memoMagic))
+			if k < 0 || i+k+memoHead > w.have {
+				break
+			}
+			i += k
+			at := off + int64(i)
+			if rec, ok := parseMemoHead(w.buf[i:w.have]); ok && at+rec.size() <= w.size {
 				return at, true
 			}
 		}
-		off = at + 1
+		off += int64(w.have - memoHead + 1)
 	}
 	return 0, false
 }

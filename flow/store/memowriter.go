@@ -218,7 +218,7 @@ func (m *Memo) newSegment() error {
 		_, err = f.Write([]byte(memoHeader))
 	}
 	if err == nil && !m.opts.NoSync {
-		err = syncDir(m.dir)
+		err = errors.Join(syncDir(m.dir), syncDir(filepath.Dir(m.dir)))
 	}
 	var rf *os.File
 	if err == nil {

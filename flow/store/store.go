@@ -7,8 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -109,9 +107,7 @@ func (s *Store) Dir() string { return s.dir }
 // without Close loses time and nothing else.
 func (s *Store) Close() error {
 	var errs []error
-	if !s.opts.ReadOnly {
-		errs = append(errs, s.index.flush(s), s.stats.flush(s))
-	}
+	s.flushCaches()
 	s.index.close()
 	s.ready.Lock()
 	defer s.ready.Unlock()
@@ -121,6 +117,19 @@ func (s *Store) Close() error {
 	}
 	s.prepared = false
 	return errors.Join(errs...)
+}
+
+// flushCaches writes what can be rebuilt; failing to is worth a warning only.
+func (s *Store) flushCaches() {
+	if s.opts.ReadOnly {
+		return
+	}
+	if err := s.index.flush(s); err != nil {
+		s.warn(s.index.path(s), "cannot be written (%v); the next plan is slower", err)
+	}
+	if err := s.stats.flush(s); err != nil {
+		s.warn(s.stats.path(s), "cannot be written (%v); inputs will be hashed again", err)
+	}
 }
 
 func (s *Store) path(elem ...string) string {
@@ -148,8 +157,12 @@ func (s *Store) checkVersion() error {
 	if err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
-	v, err := strconv.Atoi(strings.TrimSpace(string(b)))
-	if err != nil {
+	fields, ok := splitLine(b, 2)
+	var v int64
+	if ok {
+		v, ok = parseInt(fields[1])
+	}
+	if !ok {
 		// The number guards against newer layouts only; a damaged file must
 		// not lock a user out of a sound store.
 		s.warn(path, "is damaged; it is taken as version %d", layoutVersion)
@@ -182,11 +195,9 @@ func (s *Store) prepare() error {
 			return err
 		}
 	}
-	for name, text := range map[string]string{
-		".gitignore": "*\n",
-		"version":    strconv.Itoa(layoutVersion) + "\n",
-	} {
-		if err := s.ensureFile(s.path(name), text); err != nil {
+	version := appendLine(nil, []byte("distillflow-store"), intField(layoutVersion))
+	if b, err := os.ReadFile(s.path("version")); err != nil || string(b) != string(version) {
+		if err := s.createStore(version); err != nil {
 			return err
 		}
 	}
@@ -194,11 +205,21 @@ func (s *Store) prepare() error {
 	return nil
 }
 
-func (s *Store) ensureFile(path, text string) error {
-	if b, err := os.ReadFile(path); err == nil && len(b) > 0 {
+// createStore writes the small files of a new store and makes its folders
+// durable, without which no durable blob below them would be.
+func (s *Store) createStore(version []byte) error {
+	if _, err := os.Lstat(s.path(".gitignore")); err != nil {
+		if err := s.replaceFile(s.path(".gitignore"), []byte("*\n"), false); err != nil {
+			return err
+		}
+	}
+	if err := s.replaceFile(s.path("version"), version, s.sync(Durable)); err != nil {
+		return err
+	}
+	if !s.sync(Durable) {
 		return nil
 	}
-	return s.replaceFile(path, []byte(text), false)
+	return s.writeErr(errors.Join(syncDir(s.path("blobs")), syncDir(filepath.Dir(s.dir))))
 }
 
 func (s *Store) acquire() error {

@@ -31,7 +31,7 @@ type jsonEvent struct {
 	Values map[string]any `json:"values,omitempty"`
 }
 
-func (v *jsonView) Sink(e event.Event) {
+func (v *jsonView) Event(e event.Event) {
 	j := jsonEvent{Event: e}
 	if len(e.Values) > 0 {
 		j.Values = make(map[string]any, len(e.Values))

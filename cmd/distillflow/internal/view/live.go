@@ -66,7 +66,7 @@ func newLive(w io.Writer, opts Options, extra ...mpb.ContainerOption) *liveView 
 	return v
 }
 
-func (v *liveView) Sink(e event.Event) {
+func (v *liveView) Event(e event.Event) {
 	progress := e.Kind == event.StageProgress
 	if progress { // frequent, and seldom with anything to print
 		v.mu.Lock()

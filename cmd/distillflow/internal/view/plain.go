@@ -27,7 +27,7 @@ func Plain(w io.Writer, opts Options) View {
 	return &plainView{opts: opts.withDefaults(), w: w, story: newStory(true), last: map[string]time.Time{}}
 }
 
-func (v *plainView) Sink(e event.Event) {
+func (v *plainView) Event(e event.Event) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.closed {

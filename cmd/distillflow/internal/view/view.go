@@ -10,11 +10,11 @@ import (
 	"github.com/distillflow/distillflow/flow/event"
 )
 
-// View shows events. Sink is an [event.Sink] and safe for concurrent use. Close
+// View shows events. Event is an [event.Sink] and safe for concurrent use. Close
 // ends the view, prints what it held back, and returns the first write error;
 // events after it are dropped.
 type View interface {
-	Sink(event.Event)
+	Event(event.Event)
 	Close() error
 }
 

@@ -83,7 +83,7 @@ func TestPlainGolden(t *testing.T) {
 	events, at := recorded()
 	for i, e := range events {
 		c.t = at[i]
-		v.Sink(e)
+		v.Event(e)
 	}
 	if err := v.Close(); err != nil {
 		t.Fatal(err)
@@ -138,14 +138,14 @@ func TestLiveLeavesTheStory(t *testing.T) {
 	c := newClock()
 	var b lockedBuffer
 	v := newLive(&b, Options{Now: c.now, Refresh: time.Millisecond}, mpb.WithAutoRefresh())
-	fakeRun(v.Sink, c.add)
+	fakeRun(v.Event, c.add)
 	if err := v.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if err := v.Close(); err != nil {
 		t.Fatalf("closing twice: %v", err)
 	}
-	v.Sink(event.Event{Kind: event.StageFailed, Stage: "late", Error: "too late"})
+	v.Event(event.Event{Kind: event.StageFailed, Stage: "late", Error: "too late"})
 	text := stripansi.Strip(b.String())
 	last := -1
 	for _, want := range []string{
@@ -192,7 +192,7 @@ func TestManyStagesCollapse(t *testing.T) {
 			clk := newClock()
 			var b lockedBuffer
 			v := c.view(&b, clk)
-			fakeMany(v.Sink, 1000, 16, func(d time.Duration) { clk.add(d / 16) })
+			fakeMany(v.Event, 1000, 16, func(d time.Duration) { clk.add(d / 16) })
 			if err := v.Close(); err != nil {
 				t.Fatal(err)
 			}
@@ -220,9 +220,9 @@ func TestPlainThrottle(t *testing.T) {
 	c := newClock()
 	var b bytes.Buffer
 	v := Plain(&b, Options{Now: c.now, Interval: 5 * time.Second})
-	v.Sink(event.Event{Kind: event.StageStarted, Stage: "s"})
+	v.Event(event.Event{Kind: event.StageStarted, Stage: "s"})
 	for i := range 1000 {
-		v.Sink(event.Event{Kind: event.StageProgress, Stage: "s", Done: int64(i), Total: 1000})
+		v.Event(event.Event{Kind: event.StageProgress, Stage: "s", Done: int64(i), Total: 1000})
 		c.add(20 * time.Millisecond)
 	}
 	// 20 seconds: progress at 5, 10 and 15 s.
@@ -236,10 +236,10 @@ func TestJSONLines(t *testing.T) {
 	v := JSON(&b)
 	var wg sync.WaitGroup
 	for range 8 {
-		wg.Go(func() { fakeRun(v.Sink, func(time.Duration) {}) })
+		wg.Go(func() { fakeRun(v.Event, func(time.Duration) {}) })
 	}
 	wg.Wait()
-	v.Sink(event.Event{Kind: event.StageProgress, Stage: "s", Message: "a <b> & c", Values: map[string]float64{"loss": math.NaN(), "x": 1, "y": math.Inf(1)}})
+	v.Event(event.Event{Kind: event.StageProgress, Stage: "s", Message: "a <b> & c", Values: map[string]float64{"loss": math.NaN(), "x": 1, "y": math.Inf(1)}})
 	if err := v.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -272,14 +272,14 @@ func TestWriteErrors(t *testing.T) {
 		"json":  JSON(broken{}),
 		"plain": Plain(broken{}, Options{}),
 	} {
-		fakeRun(v.Sink, func(time.Duration) {})
+		fakeRun(v.Event, func(time.Duration) {})
 		if err := v.Close(); !errors.Is(err, errBroken) {
 			t.Errorf("%s: got %v, want the writer's error", name, err)
 		}
 	}
 	// mpb swallows the error; the view must still end.
 	v := newLive(broken{}, Options{Refresh: time.Millisecond}, mpb.WithAutoRefresh())
-	fakeRun(v.Sink, func(time.Duration) { time.Sleep(100 * time.Microsecond) })
+	fakeRun(v.Event, func(time.Duration) { time.Sleep(100 * time.Microsecond) })
 	if err := v.Close(); err != nil && !errors.Is(err, errBroken) {
 		t.Errorf("live: %v", err)
 	}
@@ -360,7 +360,7 @@ func TestLiveDemo(t *testing.T) {
 		func(s event.Sink) { fakeMany(s, 1000, 12, time.Sleep) },
 	} {
 		v := Live(os.Stdout, Options{})
-		run(v.Sink)
+		run(v.Event)
 		if err := v.Close(); err != nil {
 			t.Error(err)
 		}

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"go.yaml.in/yaml/v4"
+
+	"github.com/distillflow/distillflow/cmd/distillflow/internal/recipeschema"
+)
+
+// TestSchemaIsCurrent keeps the committed schema equal to what the stage types
+// say; `go generate ./cmd/distillflow` renews it.
+func TestSchemaIsCurrent(t *testing.T) {
+	want := generate(t)
+	got, err := os.ReadFile(filepath.Join("..", "..", "schema", "recipe.schema.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Error("schema/recipe.schema.json is stale: run `go generate ./cmd/distillflow`")
+	}
+}
+
+func generate(t *testing.T) []byte {
+	t.Helper()
+	reg, err := registry()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := recipeschema.Generate(reg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// TestSchemaJudgesRecipes checks the shipped recipes, and a wrong one, against
+// the schema.
+func TestSchemaJudgesRecipes(t *testing.T) {
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(generate(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := jsonschema.NewCompiler()
+	if err := c.AddResource("recipe.json", doc); err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.Compile("recipe.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join("..", "..", "recipes", "*.yaml"))
+	if err != nil || len(files) == 0 {
+		t.Fatal("no recipes", err)
+	}
+	for _, f := range files {
+		b, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Validate(decodeYAML(t, b)); err != nil {
+			t.Errorf("%s: %v", f, err)
+		}
+	}
+	for _, wrong := range []string{
+		"stages: {a: {uses: scan, with: {root: x, tusk: gsm8k}}}",
+		"stages: {a: {uses: scann}}",
+		"stages: {a: {uses: scan, with: {root: x, task: gsm8k, limit: many}}}",
+		"stagges: {}",
+	} {
+		if err := s.Validate(decodeYAML(t, []byte(wrong))); err == nil {
+			t.Errorf("%s was accepted", wrong)
+		}
+	}
+}
+
+func decodeYAML(t *testing.T, b []byte) any {
+	t.Helper()
+	var v any
+	if err := yaml.Unmarshal(b, &v); err != nil {
+		t.Fatal(err)
+	}
+	return v
+}

@@ -1,0 +1,165 @@
+package llm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Kind says what went wrong in terms of what can be done about it.
+type Kind string
+
+// The kinds of failure.
+const (
+	KindRate      Kind = "rate"      // 429: too many requests just now
+	KindServer    Kind = "server"    // 5xx, 408, 409, 425: the provider's trouble
+	KindTimeout   Kind = "timeout"   // no answer within the per-request timeout
+	KindNetwork   Kind = "network"   // connection refused, reset or cut
+	KindMalformed Kind = "malformed" // a 2xx answer that cannot be read
+	KindQuota     Kind = "quota"     // the account has no credit left
+	KindAuth      Kind = "auth"      // 401, 403: the key is missing, wrong or not allowed
+	KindNotFound  Kind = "not_found" // 404: no such model or URL
+	KindInvalid   Kind = "invalid"   // 400, 413, 422: this request can never succeed
+	KindMemo      Kind = "memo"      // a paid answer could not be recorded
+	KindBudget    Kind = "budget"    // the budget does not allow another call
+	KindOther     Kind = "other"
+)
+
+// Retryable reports whether the same request may succeed if it is sent again soon.
+func (k Kind) Retryable() bool {
+	switch k {
+	case KindRate, KindServer, KindTimeout, KindNetwork, KindMalformed:
+		return true
+	}
+	return false
+}
+
+// Fatal reports whether every other request would fail the same way, so that a run should
+// stop rather than collect one error per row.
+func (k Kind) Fatal() bool {
+	switch k {
+	case KindAuth, KindNotFound, KindQuota, KindMemo, KindBudget:
+		return true
+	}
+	return false
+}
+
+// Error is a failed call. Its text never holds a key or a request header.
+type Error struct {
+	Kind       Kind
+	Provider   string
+	Status     int    // HTTP status, 0 when no answer came
+	Code       string // the provider's own code, if it gave one
+	Message    string
+	RetryAfter time.Duration // what the provider asked for; 0: it did not
+	Attempts   int           // attempts made, set by the Transport
+	Err        error         // the cause, if another package made it
+}
+
+// Error gives provider, kind, status, the provider's message and what to do about it.
+func (e *Error) Error() string {
+	var b strings.Builder
+	if e.Provider != "" {
+		b.WriteString(e.Provider + ": ")
+	}
+	b.WriteString(string(e.Kind))
+	if e.Status != 0 {
+		fmt.Fprintf(&b, " (HTTP %d %s)", e.Status, http.StatusText(e.Status))
+	}
+	if e.Code != "" {
+		b.WriteString(" [" + e.Code + "]")
+	}
+	if msg := strings.TrimSpace(e.Message); msg != "" {
+		b.WriteString(": " + msg)
+	} else if e.Err != nil {
+		b.WriteString(": " + e.Err.Error())
+	}
+	if e.Attempts > 1 {
+		fmt.Fprintf(&b, " (after %d attempts)", e.Attempts)
+	}
+	return b.String()
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// KindOfStatus maps an HTTP status to a kind.
+func KindOfStatus(status int) Kind {
+	switch {
+	case status == http.StatusTooManyRequests:
+		return KindRate
+	case status == http.StatusRequestTimeout, status == http.StatusConflict, status == http.StatusTooEarly:
+		return KindServer
+	case status == http.StatusNotImplemented, status == http.StatusHTTPVersionNotSupported:
+		return KindInvalid // a server that lacks a feature will lack it again in a second
+	case status >= 500:
+		return KindServer
+	case status == http.StatusUnauthorized, status == http.StatusForbidden:
+		return KindAuth
+	case status == http.StatusPaymentRequired:
+		return KindQuota
+	case status == http.StatusNotFound:
+		return KindNotFound
+	case status >= 400:
+		return KindInvalid
+	}
+	return KindOther
+}
+
+// KindOf classifies any error of a call: an *Error by its kind, a context deadline as a
+// timeout, and what the net package reports as network trouble.
+func KindOf(err error) Kind {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Kind
+	}
+	var be *BudgetError
+	if errors.As(err, &be) {
+		return KindBudget
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return KindTimeout
+	}
+	var ne net.Error
+	if errors.As(err, &ne) && ne.Timeout() {
+		return KindTimeout
+	}
+	var oe *net.OpError
+	var de *net.DNSError
+	var ue *url.Error
+	if errors.As(err, &oe) || errors.As(err, &de) || errors.As(err, &ue) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) {
+		return KindNetwork
+	}
+	return KindOther
+}
+
+// ParseRetryAfter reads the Retry-After header, which RFC 9110 section 10.2.3 allows as
+// seconds or as an HTTP date, and the millisecond form some providers add. It returns 0
+// when there is none, it cannot be read, or it lies in the past.
+func ParseRetryAfter(h http.Header, now time.Time) time.Duration {
+	if ms := strings.TrimSpace(h.Get("Retry-After-Ms")); ms != "" {
+		if d, err := time.ParseDuration(ms + "ms"); err == nil && d > 0 {
+			return d
+		}
+	}
+	v := strings.TrimSpace(h.Get("Retry-After"))
+	if v == "" {
+		return 0
+	}
+	if d, err := time.ParseDuration(v + "s"); err == nil {
+		return max(d, 0)
+	}
+	if t, err := http.ParseTime(v); err == nil {
+		return max(t.Sub(now), 0)
+	}
+	return 0
+}

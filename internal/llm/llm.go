@@ -1,0 +1,136 @@
+package llm
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+)
+
+// Roles of a Message, as every chat API spells them.
+const (
+	RoleSystem    = "system"
+	RoleUser      = "user"
+	RoleAssistant = "assistant"
+)
+
+// Finish reasons that a Response carries. Clients translate their provider's own words
+// into these; a reason they do not know passes through unchanged.
+const (
+	FinishStop    = "stop"           // the model ended its answer
+	FinishLength  = "length"         // cut at the token limit
+	FinishRefusal = "content_filter" // the provider withheld or the model refused the answer
+)
+
+// Simulated is the name of the built-in provider, the only one that receives a Hint.
+const Simulated = "simulated"
+
+// Message is one turn of a conversation.
+type Message struct {
+	Role    string `json:"role"`
+	Content string `json:"content"`
+}
+
+// Schema asks the provider for an answer in JSON that satisfies a JSON Schema.
+type Schema struct {
+	Name   string          `json:"name"`
+	Schema json.RawMessage `json:"schema"`
+	Strict bool            `json:"strict,omitempty"`
+}
+
+// Request is one question to a model. The zero value of a sampling field means "do not
+// send it": the provider's own default applies.
+type Request struct {
+	Model       string    // the provider's name of the model, without the provider prefix
+	Messages    []Message // in order; a system message, if any, comes first
+	Temperature *float64
+	TopP        *float64
+	MaxTokens   int // upper bound of generated tokens; 0: the provider's default
+	Seed        *int64
+	Stop        []string
+	JSON        *Schema        // nil: free text
+	Extra       map[string]any // further fields of the request body, for servers that know them
+	Replicate   int            // index of this answer among several to the same prompt, from 0
+
+	Hint *Hint // for the simulated provider only; see Transport.Complete
+}
+
+// PromptBytes is the size of all message contents in bytes.
+func (r Request) PromptBytes() int {
+	n := 0
+	for _, m := range r.Messages {
+		n += len(m.Content)
+	}
+	return n
+}
+
+// Usage counts the tokens of one answer as the provider bills them. Both are zero when the
+// provider does not say.
+type Usage struct {
+	PromptTokens     int `json:"prompt_tokens"`
+	CompletionTokens int `json:"completion_tokens"`
+}
+
+// Response is a completed answer. A truncated or refused answer is a Response too, told by
+// its FinishReason; only an answer that never arrived is an error.
+type Response struct {
+	Text         string          `json:"text"`
+	Reasoning    string          `json:"reasoning,omitempty"` // a reasoning model's separate thoughts
+	FinishReason string          `json:"finish_reason"`
+	Model        string          `json:"model,omitempty"` // the model that the provider says answered
+	Usage        Usage           `json:"usage"`
+	Raw          json.RawMessage `json:"raw,omitempty"` // the provider's body, as received
+}
+
+// Client sends one request and returns the answer. It makes one attempt, honours ctx, and
+// is safe for concurrent use. Failures that the network or the provider caused are
+// *Error values, so that the Transport can tell what is worth another attempt.
+type Client interface {
+	Complete(ctx context.Context, req Request) (*Response, error)
+}
+
+// Choice is one option of a multiple-choice question.
+type Choice struct {
+	Label string
+	Text  string
+}
+
+// Kinds of Hint.
+const (
+	HintAnswer = ""      // the prompt asks for an answer to the question
+	HintJudge  = "judge" // the prompt asks whether Response is sound reasoning
+)
+
+// Hint tells the simulated teacher about the row behind a prompt. It never leaves the
+// process: the Transport drops it for every other provider, and it has no JSON form.
+type Hint struct {
+	Kind     string
+	Task     string
+	Style    string
+	Question string
+	Gold     string
+	Solution string
+	Choices  []Choice
+	Response string // judge only: the reasoning to judge
+}
+
+// MarshalJSON refuses: a hint holds the gold answer, and nothing that is serialised may.
+func (Hint) MarshalJSON() ([]byte, error) {
+	return nil, fmt.Errorf("llm: a hint cannot be serialised")
+}
+
+// ParseModel splits "openai/gpt-4o" into the provider and the provider's model name, which
+// may contain further slashes ("openai/meta-llama/Llama-3.1-8B"). A bare word names a
+// provider without a model, which only the simulated one accepts.
+func ParseModel(s string) (provider, model string, err error) {
+	provider, model, found := strings.Cut(strings.TrimSpace(s), "/")
+	switch {
+	case provider == "":
+		return "", "", fmt.Errorf("model %q names no provider: write provider/model, for example openai/gpt-4o, or simulated", s)
+	case provider == Simulated:
+		return provider, model, nil
+	case !found || model == "":
+		return "", "", fmt.Errorf("model %q names no model of provider %q: write %s/MODEL (only simulated stands alone)", s, provider, provider)
+	}
+	return provider, model, nil
+}

@@ -1,0 +1,107 @@
+package llm
+
+import (
+	"context"
+	"encoding/json"
+	"sync"
+)
+
+// Memo keeps completed answers by RequestKey. Put must not return before the value would
+// survive a crash of this process: it was paid for. Both are safe for concurrent use.
+type Memo interface {
+	Get(key [32]byte) (val []byte, ok bool, err error)
+	Put(key [32]byte, val []byte) error
+}
+
+// MapMemo is a Memo in memory, for callers without a store and for tests. The zero value
+// is ready.
+type MapMemo struct {
+	mu sync.Mutex
+	m  map[[32]byte][]byte
+}
+
+// Get returns the value of key.
+func (m *MapMemo) Get(key [32]byte) ([]byte, bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	v, ok := m.m[key]
+	return v, ok, nil
+}
+
+// Put stores a copy of val under key.
+func (m *MapMemo) Put(key [32]byte, val []byte) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.m == nil {
+		m.m = map[[32]byte][]byte{}
+	}
+	m.m[key] = append([]byte(nil), val...)
+	return nil
+}
+
+// Len returns the number of answers held.
+func (m *MapMemo) Len() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.m)
+}
+
+func encodeMemo(r *Response) ([]byte, error) { return json.Marshal(r) }
+
+// decodeMemo reports false for a value it cannot read: the call is then made again, which
+// heals the entry.
+func decodeMemo(b []byte) (*Response, bool) {
+	var r Response
+	if err := json.Unmarshal(b, &r); err != nil || r.FinishReason == "" {
+		return nil, false
+	}
+	return &r, true
+}
+
+// flight lets callers that ask for the same key at the same time share one call. It
+// differs from x/sync/singleflight in one point: a caller whose leader was cancelled
+// tries again under its own context instead of inheriting the cancellation.
+type flight struct {
+	mu sync.Mutex
+	m  map[[32]byte]*flightCall
+}
+
+type flightCall struct {
+	done chan struct{}
+	resp *Response
+	err  error
+	gone bool // the leader's context ended, which says nothing about the call
+}
+
+// do runs fn once per key at a time. shared tells whether the answer is another caller's.
+func (f *flight) do(ctx context.Context, key [32]byte, fn func() (*Response, error)) (resp *Response, shared bool, err error) {
+	for {
+		f.mu.Lock()
+		if f.m == nil {
+			f.m = map[[32]byte]*flightCall{}
+		}
+		c, waiting := f.m[key]
+		if !waiting {
+			c = &flightCall{done: make(chan struct{})}
+			f.m[key] = c
+			f.mu.Unlock()
+			c.resp, c.err = fn()
+			c.gone = c.err != nil && ctx.Err() != nil
+			f.mu.Lock()
+			delete(f.m, key)
+			f.mu.Unlock()
+			close(c.done)
+			return c.resp, false, c.err
+		}
+		f.mu.Unlock()
+		select {
+		case <-c.done:
+			if c.gone && ctx.Err() == nil {
+				continue
+			}
+			return c.resp, true, c.err
+		case <-ctx.Done():
+			return nil, true, context.Cause(ctx)
+		}
+	}
+}

@@ -1,0 +1,83 @@
+package llm
+
+import (
+	"context"
+	"iter"
+	"sync"
+)
+
+// Batch is the work of one row: its Tasks may run in any order and at the same time, and
+// Done is called after all of them, in the order of the batches.
+type Batch struct {
+	Tasks []func(context.Context) error
+	Done  func() error
+}
+
+// InOrder runs the tasks of all batches on a number of workers and calls their Done
+// functions one after the other in the given order, whatever finishes first. At most
+// window batches are in memory at a time. Done functions run on the caller's goroutine,
+// the sequence on one of its own. The first error of a task, of a Done or of the sequence
+// cancels the tasks still running and is returned.
+func InOrder(ctx context.Context, workers, window int, batches iter.Seq2[Batch, error]) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	type pending struct {
+		batch Batch
+		left  sync.WaitGroup
+	}
+	type task struct {
+		run func(context.Context) error
+		p   *pending
+	}
+	order := make(chan *pending, max(window, 1))
+	tasks := make(chan task)
+	var running sync.WaitGroup
+	running.Go(func() {
+		defer close(order)
+		defer close(tasks)
+		for b, err := range batches {
+			if err != nil {
+				stop(err)
+				return
+			}
+			p := &pending{batch: b}
+			p.left.Add(len(b.Tasks))
+			select {
+			case order <- p:
+			case <-ctx.Done():
+				return
+			}
+			for i, run := range b.Tasks {
+				select {
+				case tasks <- task{run, p}:
+				case <-ctx.Done():
+					p.left.Add(i - len(b.Tasks)) // nobody will run the rest
+					return
+				}
+			}
+		}
+	})
+	for range max(workers, 1) {
+		running.Go(func() {
+			for t := range tasks {
+				if ctx.Err() == nil {
+					if err := t.run(ctx); err != nil {
+						stop(err)
+					}
+				}
+				t.p.left.Done()
+			}
+		})
+	}
+	for p := range order {
+		p.left.Wait()
+		if ctx.Err() != nil {
+			continue // drain, so that the producer can end
+		}
+		if err := p.batch.Done(); err != nil {
+			stop(err)
+		}
+	}
+	running.Wait()
+	return context.Cause(ctx)
+}

@@ -1,0 +1,159 @@
+package llm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"math/rand/v2"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func numbered(n, tasks int, run func(ctx context.Context, i int) error, done func(i int) error) iter.Seq2[Batch, error] {
+	return func(yield func(Batch, error) bool) {
+		for i := range n {
+			b := Batch{Done: func() error { return done(i) }}
+			for range tasks {
+				b.Tasks = append(b.Tasks, func(ctx context.Context) error { return run(ctx, i) })
+			}
+			if !yield(b, nil) {
+				return
+			}
+		}
+	}
+}
+
+func TestInOrderKeepsOrderAndBounds(t *testing.T) {
+	for _, tc := range []struct{ workers, window, tasks int }{{1, 1, 1}, {8, 4, 3}, {4, 100, 0}, {3, 2, 50}} {
+		synctest.Test(t, func(t *testing.T) {
+			rng := rand.New(rand.NewPCG(1, 2))
+			var delays [100]time.Duration
+			for i := range delays {
+				delays[i] = time.Duration(rng.IntN(1000)) * time.Millisecond
+			}
+			var busy, peak, written, ran atomic.Int64
+			var got []int
+			err := InOrder(t.Context(), tc.workers, tc.window, numbered(100, tc.tasks, func(_ context.Context, i int) error {
+				n := busy.Add(1)
+				defer busy.Add(-1)
+				ran.Add(1)
+				for p := peak.Load(); n > p && !peak.CompareAndSwap(p, n); p = peak.Load() {
+				}
+				// One batch runs, window of them wait in order, one is being handed over.
+				if ahead := int64(i) - written.Load(); ahead > int64(tc.window)+2 {
+					t.Errorf("batch %d started while %d were written", i, written.Load())
+				}
+				time.Sleep(delays[i])
+				return nil
+			}, func(i int) error { got = append(got, i); written.Add(1); return nil }))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !slices.IsSorted(got) || len(got) != 100 || ran.Load() != int64(100*tc.tasks) {
+				t.Errorf("%+v: %d tasks, order %v", tc, ran.Load(), got)
+			}
+			if peak.Load() > int64(tc.workers) {
+				t.Errorf("%+v: %d tasks at a time", tc, peak.Load())
+			}
+		})
+	}
+}
+
+func TestInOrderStops(t *testing.T) {
+	boom := errors.New("boom")
+	fine := func(context.Context, int) error { return nil }
+	for name, run := range map[string]func(ctx context.Context) error{
+		"task": func(ctx context.Context) error {
+			return InOrder(ctx, 3, 4, numbered(50, 3, func(ctx context.Context, i int) error {
+				if i == 7 {
+					return boom
+				}
+				return nil
+			}, func(i int) error {
+				if i >= 7 {
+					return fmt.Errorf("batch %d was written", i)
+				}
+				return nil
+			}))
+		},
+		"done": func(ctx context.Context) error {
+			return InOrder(ctx, 3, 4, numbered(50, 3, fine, func(i int) error {
+				if i == 7 {
+					return boom
+				}
+				return nil
+			}))
+		},
+		"sequence": func(ctx context.Context) error {
+			return InOrder(ctx, 3, 4, func(yield func(Batch, error) bool) { yield(Batch{}, boom) })
+		},
+		"context": func(ctx context.Context) error {
+			ctx, cancel := context.WithCancelCause(ctx)
+			return InOrder(ctx, 3, 4, numbered(50, 3, func(ctx context.Context, i int) error {
+				if i == 7 {
+					cancel(boom)
+				}
+				return nil
+			}, func(int) error { return nil }))
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) { // a goroutine left behind would deadlock the bubble
+			if err := run(t.Context()); !errors.Is(err, boom) {
+				t.Errorf("%s: %v", name, err)
+			}
+		})
+	}
+}
+
+func TestFailures(t *testing.T) {
+	ctx := context.Background()
+	if err := NewFailures(false).Note(ctx, &Error{Kind: KindInvalid}); err == nil {
+		t.Error("a run that keeps no failure went on")
+	}
+	f := NewFailures(true)
+	for _, k := range []Kind{KindAuth, KindBudget, KindMemo, KindQuota, KindNotFound} {
+		if err := f.Note(ctx, &Error{Kind: k}); err == nil {
+			t.Errorf("%s did not end the run", k)
+		}
+	}
+	for range 3 * down {
+		if err := f.Note(ctx, &Error{Kind: KindInvalid}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if f.Missing() != "" || f.Total() != 3*down {
+		t.Errorf("invalid requests count as missing: %q, %d", f.Missing(), f.Total())
+	}
+	for i := range 3 * down {
+		if i%down == down-1 {
+			if err := f.Note(ctx, nil); err != nil {
+				t.Fatal(err)
+			}
+		} else if err := f.Note(ctx, &Error{Kind: KindServer}); err != nil {
+			t.Fatalf("%d: %v", i, err)
+		}
+	}
+	if f.Missing() == "" {
+		t.Error("server errors do not count as missing")
+	}
+	var err error
+	for range down {
+		err = f.Note(ctx, &Error{Kind: KindNetwork})
+	}
+	if err == nil {
+		t.Error("a provider that is down did not end the run")
+	}
+	cause := errors.New("interrupted")
+	gone, cancel := context.WithCancelCause(ctx)
+	cancel(cause)
+	if err := f.Note(gone, &Error{Kind: KindServer}); !errors.Is(err, cause) {
+		t.Errorf("%v", err)
+	}
+	if got := RowError(&Error{Kind: KindServer, Message: "m", Attempts: 4}); got != "server: m" {
+		t.Errorf("%q", got)
+	}
+}

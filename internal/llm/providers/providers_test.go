@@ -1,0 +1,142 @@
+package providers
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/distillflow/distillflow/internal/llm"
+	"github.com/distillflow/distillflow/internal/llm/simulated"
+)
+
+const planted = "sk-planted-key-0123456789"
+
+func noEnv(string) string { return "" }
+
+func withKey(name string) string {
+	if name == openAIKeyEnv {
+		return planted
+	}
+	return ""
+}
+
+func TestNewErrors(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		s    Settings
+		env  func(string) string
+		want string
+	}{
+		{"no provider", Settings{Model: "gpt-4o"}, noEnv, "names no model"},
+		{"unknown provider", Settings{Model: "opnai/gpt-4o"}, noEnv, "known: openai, simulated"},
+		{"no key", Settings{Model: "openai/gpt-4o"}, noEnv, "OPENAI_API_KEY"},
+		{"named key missing", Settings{Model: "openai/m", BaseURL: "http://localhost:1", KeyEnv: "OTHER"}, withKey, "OTHER"},
+		{"key file missing", Settings{Model: "openai/m", KeyFile: "no-such-file"}, withKey, "api_key_file"},
+		{"bad URL", Settings{Model: "openai/m", BaseURL: "localhost:8000"}, withKey, "base_url"},
+		{"secret in URL", Settings{Model: "openai/m", BaseURL: "http://u:" + planted + "@h/v1"}, withKey, "user name"},
+		{"dollars without a price", Settings{Model: "openai/m", Limits: llm.Limits{USD: 1}}, withKey, "price_input"},
+		{"bad share", Settings{Model: "simulated", Simulated: simulated.Options{Truncated: 2}}, noEnv, "truncated"},
+	} {
+		_, err := New(tc.s, tc.env, nil)
+		if err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s: error %v, want one with %q", tc.name, err, tc.want)
+		}
+		if err != nil && strings.Contains(err.Error(), planted) {
+			t.Errorf("%s: the key stands in the error: %v", tc.name, err)
+		}
+	}
+}
+
+func TestKeyFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(file, []byte("  "+planted+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var auth string
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		auth = r.Header.Get("Authorization")
+		io.WriteString(w, `{"choices":[{"message":{"content":"ok"},"finish_reason":"stop"}]}`)
+	}))
+	defer srv.Close()
+	c, err := New(Settings{Model: "openai/m", BaseURL: srv.URL, KeyFile: file}, noEnv, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Complete(context.Background(), llm.Request{Model: c.Model}); err != nil {
+		t.Fatal(err)
+	}
+	if auth != "Bearer "+planted {
+		t.Errorf("Authorization is %q", auth)
+	}
+}
+
+// Only the simulated provider may see a hint. Every other provider of All is pointed at a
+// server that records what it receives; a provider added later is covered by itself.
+func TestNoProviderReceivesTheHint(t *testing.T) {
+	hint := &llm.Hint{Task: "hinttask", Style: "hintstyle", Question: "hintquestion", Gold: "hintgold",
+		Solution: "hintsolution", Response: "hintresponse", Choices: []llm.Choice{{Label: "hintlabel", Text: "hinttext"}}}
+	for name := range All() {
+		if name == llm.Simulated {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			var seen strings.Builder
+			calls := 0
+			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				calls++
+				b, _ := io.ReadAll(r.Body)
+				seen.Write(b)
+				seen.WriteString(r.URL.String())
+				h, _ := json.Marshal(r.Header)
+				seen.Write(h)
+				io.WriteString(w, `{"choices":[{"message":{"content":"ok"},"finish_reason":"stop"}]}`)
+			}))
+			defer srv.Close()
+			memo := &llm.MapMemo{}
+			c, err := New(Settings{Model: name + "/m", BaseURL: srv.URL}, withKey, memo)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ask := func(h *llm.Hint) {
+				req := llm.Request{Model: c.Model, Messages: []llm.Message{{Role: llm.RoleUser, Content: "hello"}}, Hint: h}
+				if _, err := c.Complete(context.Background(), req); err != nil {
+					t.Fatal(err)
+				}
+			}
+			ask(hint)
+			if !strings.Contains(seen.String(), "hello") {
+				t.Fatal("the server saw no request")
+			}
+			if strings.Contains(seen.String(), "hint") {
+				t.Errorf("the hint reached the server: %s", seen.String())
+			}
+			ask(nil) // same key: the hint is no part of it
+			if calls != 1 {
+				t.Errorf("%d calls; the hint changed the memo key", calls)
+			}
+		})
+	}
+}
+
+func TestSimulatedReceivesTheHint(t *testing.T) {
+	memo := &llm.MapMemo{}
+	c, err := New(Settings{Model: "simulated", Simulated: simulated.Options{
+		Accuracy: map[string]float64{"cot": 1},
+	}}, noEnv, memo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := c.Complete(context.Background(), llm.Request{Hint: &llm.Hint{Style: "cot", Gold: "271"}})
+	if err != nil || !strings.Contains(r.Text, "271") {
+		t.Errorf("%v, %v", r, err)
+	}
+	if memo.Len() != 0 {
+		t.Error("a simulated answer went into the memo of paid calls")
+	}
+}

@@ -1,0 +1,6 @@
+//go:build !goexperiment.simd
+
+package device
+
+// simdBuild says that the vector kernels are compiled in (GOEXPERIMENT=simd).
+const simdBuild = false

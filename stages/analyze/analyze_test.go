@@ -1,0 +1,10 @@
+package analyze
+
+import (
+	"testing"
+
+	"github.com/distillflow/distillflow/flow/stagetest"
+)
+
+func TestPosrate(t *testing.T)  { stagetest.Golden(t, Posrate) }
+func TestAccuracy(t *testing.T) { stagetest.Golden(t, Accuracy) }

@@ -1,0 +1,221 @@
+package analyze
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/distillflow/distillflow/flow/stage"
+	"github.com/distillflow/distillflow/schema"
+)
+
+// Report is what a person wants to see when a run has ended. Empty parts are
+// left out of the print.
+type Report struct {
+	Title    string
+	Places   []Place
+	Scores   []schema.Score    // of evaluate-students
+	Rates    []schema.Rate     // of posrate
+	Accuracy []schema.Accuracy // of accuracy
+	Markdown bool              // Markdown instead of tables for a terminal
+}
+
+// Place is one output of the run.
+type Place struct {
+	Name string // what it is: a stage, stage.port or file name
+	Rows int64  // 0: not rows, or unknown
+	Path string // where it lies
+}
+
+// ReadRows reads all records of one output, for a [Report]. The label names the
+// source in errors.
+func ReadRows[T stage.Record](path, label string) ([]T, error) {
+	var out []T
+	for row, err := range stage.RowsFrom[T](path, label).All() {
+		if err != nil {
+			return nil, fmt.Errorf("reading the report's figures: %w", err)
+		}
+		out = append(out, row)
+	}
+	return out, nil
+}
+
+// Render prints the report.
+func Render(w io.Writer, r Report) error {
+	p := &printer{markdown: r.Markdown}
+	if r.Title != "" {
+		p.title(r.Title)
+	}
+	if len(r.Accuracy) > 0 {
+		p.section("Teacher", accuracyGrid(r.Accuracy))
+	}
+	if len(r.Scores) > 0 {
+		p.section("Students", scoreGrid(r.Scores))
+	}
+	p.routing(r.Rates)
+	if len(r.Places) > 0 {
+		p.section("Outputs", placeGrid(r.Places))
+	}
+	_, err := io.WriteString(w, p.b.String())
+	if err != nil {
+		return fmt.Errorf("printing the report: %w", err)
+	}
+	return nil
+}
+
+// printer builds the text.
+type printer struct {
+	b        strings.Builder
+	markdown bool
+}
+
+func (p *printer) gap() {
+	if p.b.Len() > 0 {
+		p.b.WriteByte('\n')
+	}
+}
+
+func (p *printer) title(s string) {
+	if p.markdown {
+		s = "# " + s
+	}
+	p.b.WriteString(s + "\n")
+}
+
+func (p *printer) section(name string, g *grid) {
+	p.gap()
+	if p.markdown {
+		p.b.WriteString("## " + name + "\n\n" + g.markdown())
+		return
+	}
+	p.b.WriteString(name + "\n\n")
+	for line := range strings.Lines(g.terminal()) {
+		p.b.WriteString("  " + line)
+	}
+}
+
+// routing prints the table of all epochs, styles by students, and how the
+// shares moved from epoch to epoch.
+func (p *printer) routing(rates []schema.Rate) {
+	r := newRatesReport(rates)
+	if len(r.Overall) == 0 {
+		return
+	}
+	p.section("Routing: share of each style's paths per student", styleGrid(r.Overall, r.Styles, r.Students))
+	if len(r.Epochs) < 2 {
+		return
+	}
+	p.section("Routing per epoch: share of the style's paths", epochGrid(r))
+}
+
+// styleGrid tabulates one epoch's rates, styles by students.
+func styleGrid(rates []schema.Rate, styles, students []string) *grid {
+	at := index(rates)
+	g := &grid{head: append([]string{"style"}, students...), left: 1}
+	sum := make([]schema.Rate, len(students))
+	for _, style := range styles {
+		row := []string{style}
+		for i, student := range students {
+			r := at[cell{0, style, student}]
+			sum[i].Routed += r.Routed
+			sum[i].Total += r.Total
+			row = append(row, share(r.Routed, r.Total))
+		}
+		g.add(row...)
+	}
+	row := []string{"every style"}
+	for _, s := range sum {
+		row = append(row, share(s.Routed, s.Total))
+	}
+	g.add(row...)
+	return g
+}
+
+// maxEpochColumns bounds the width of the per-epoch table.
+const maxEpochColumns = 8
+
+// epochGrid has a row per style and student and a column per epoch; of many
+// epochs it shows some at even distances, the first and the last among them.
+func epochGrid(r ratesReport) *grid {
+	epochs := r.Epochs
+	if n := len(epochs); n > maxEpochColumns {
+		var some []epochRates
+		for i := range maxEpochColumns {
+			some = append(some, epochs[i*(n-1)/(maxEpochColumns-1)])
+		}
+		epochs = some
+	}
+	g := &grid{head: []string{"style", "student"}, left: 2}
+	ats := make([]map[cell]schema.Rate, len(epochs))
+	for i, e := range epochs {
+		g.head = append(g.head, fmt.Sprintf("epoch %d", e.Epoch))
+		ats[i] = index(e.Rates)
+	}
+	for _, style := range r.Styles {
+		for _, student := range r.Students {
+			row := []string{style, student}
+			for _, at := range ats {
+				x, ok := at[cell{0, style, student}]
+				if !ok {
+					row = append(row, "-")
+					continue
+				}
+				row = append(row, percent(x.Share))
+			}
+			g.add(row...)
+		}
+	}
+	return g
+}
+
+func index(rates []schema.Rate) map[cell]schema.Rate {
+	at := map[cell]schema.Rate{}
+	for _, r := range rates {
+		at[cell{0, r.Style, r.Student}] = r
+	}
+	return at
+}
+
+// kindOrder is the order in which systems are listed: what was made, then what
+// to compare it with.
+var kindOrder = []string{"trained", "ensemble", "untrained", "baseline", "bound"}
+
+func scoreGrid(scores []schema.Score) *grid {
+	scores = slices.Clone(scores)
+	rank := func(kind string) int {
+		if i := slices.Index(kindOrder, kind); i >= 0 {
+			return i
+		}
+		return len(kindOrder)
+	}
+	slices.SortStableFunc(scores, func(a, b schema.Score) int {
+		return cmp.Or(cmp.Compare(a.Task, b.Task), cmp.Compare(rank(a.Kind), rank(b.Kind)))
+	})
+	g := &grid{head: []string{"task", "system", "kind", "accuracy", "95 % interval", "correct"}, left: 3}
+	noted := slices.ContainsFunc(scores, func(s schema.Score) bool { return s.Note != "" })
+	if noted {
+		g.head, g.notes = append(g.head, "note"), 1
+	}
+	for _, s := range scores {
+		row := []string{orDash(s.Task), s.System, s.Kind, percent(s.Accuracy), interval(s.Low, s.High), fmt.Sprintf("%d/%d", s.Correct, s.Count)}
+		if noted {
+			row = append(row, s.Note)
+		}
+		g.add(row...)
+	}
+	return g
+}
+
+func placeGrid(places []Place) *grid {
+	g := &grid{head: []string{"output", "rows", "path"}, left: 1, notes: 1}
+	for _, p := range places {
+		rows := "-"
+		if p.Rows > 0 {
+			rows = fmt.Sprint(p.Rows)
+		}
+		g.add(p.Name, rows, p.Path)
+	}
+	return g
+}

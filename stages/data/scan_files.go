@@ -1,0 +1,226 @@
+package data
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/tidwall/gjson"
+
+	"github.com/distillflow/distillflow/flow/stage"
+)
+
+// file is one JSONL file to read.
+type file struct {
+	name string // relative to the root, with slashes; "" when the root is the file
+	path string
+}
+
+// ownSuffixes are the names under which results are saved beside data.
+var ownSuffixes = []string{".enriched.jsonl", ".correct.jsonl", ".quarantine.jsonl"}
+
+const (
+	trainDir  = "train"
+	extension = ".jsonl"
+	globChars = "*?["
+)
+
+// listFiles lists the files that a root stands for, sorted by name. Errors are
+// [stage.FieldError]s on root.
+func listFiles(root string, includeTrain bool) ([]file, error) {
+	info, err := os.Stat(root)
+	switch {
+	case err == nil && !info.IsDir():
+		return []file{{path: root}}, nil
+	case err == nil:
+		return listMatches(root, []string{"**", "*" + extension}, includeTrain)
+	case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrInvalid):
+		return nil, stage.Invalid("root", "cannot read %s: %v", root, err)
+	}
+	base, pattern := splitGlob(root)
+	if len(pattern) == 0 {
+		return nil, stage.Invalid("root", "%s does not exist: give a folder, a file or a glob of JSONL", root)
+	}
+	for _, seg := range pattern {
+		if _, err := filepath.Match(seg, ""); err != nil {
+			return nil, stage.Invalid("root", "the glob %s is malformed at %q: close its bracket", root, seg)
+		}
+	}
+	if info, err := os.Stat(base); err != nil || !info.IsDir() {
+		return nil, stage.Invalid("root", "the glob %s matches nothing: there is no folder %s", root, base)
+	}
+	return listMatches(base, pattern, includeTrain)
+}
+
+// splitGlob cuts a pattern before its first segment with a wildcard; without
+// one, the pattern is empty.
+func splitGlob(root string) (base string, pattern []string) {
+	segs := strings.Split(filepath.ToSlash(root), "/")
+	i := slices.IndexFunc(segs, func(s string) bool { return strings.ContainsAny(s, globChars) })
+	if i < 0 {
+		return root, nil
+	}
+	base = strings.Join(segs[:i], "/")
+	switch {
+	case i == 0:
+		base = "."
+	case base == "":
+		base = "/"
+	}
+	return filepath.FromSlash(base), segs[i:]
+}
+
+func listMatches(base string, pattern []string, includeTrain bool) ([]file, error) {
+	// A root that is itself a link to a folder is followed: it was named.
+	real, err := filepath.EvalSymlinks(base)
+	if err != nil {
+		return nil, stage.Invalid("root", "cannot read %s: %v", base, err)
+	}
+	depth := len(pattern)
+	if slices.Contains(pattern, "**") {
+		depth = -1
+	}
+	var files []file
+	err = filepath.WalkDir(real, func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(real, p)
+		if err != nil || rel == "." {
+			return err
+		}
+		segs := strings.Split(filepath.ToSlash(rel), "/")
+		if d.IsDir() {
+			hidden := strings.HasPrefix(d.Name(), ".") && !slices.ContainsFunc(pattern, func(s string) bool { return strings.HasPrefix(s, ".") })
+			if hidden || depth >= 0 && len(segs) >= depth {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if !matchPath(pattern, segs, includeTrain) {
+			return nil
+		}
+		if info, err := os.Stat(p); err != nil || !info.Mode().IsRegular() {
+			return err
+		}
+		files = append(files, file{name: strings.Join(segs, "/"), path: filepath.Join(base, rel)})
+		return nil
+	})
+	if err != nil {
+		return nil, stage.Invalid("root", "listing %s: %v", base, err)
+	}
+	if len(files) == 0 {
+		hint := "its *" + extension + " files are looked for"
+		if !includeTrain {
+			hint += "; folders called train are left out unless include_train is true"
+		}
+		return nil, stage.Invalid("root", "no data files below %s: %s", base, hint)
+	}
+	sort.Slice(files, func(i, j int) bool { return files[i].name < files[j].name })
+	return files, nil
+}
+
+// matchPath matches a file's path, segment by segment. Wildcards do not enter
+// hidden and train folders and do not take our own result files; a segment that
+// spells a name out is always obeyed.
+func matchPath(pattern, segs []string, includeTrain bool) bool {
+	if len(pattern) == 0 || len(segs) == 0 {
+		return len(pattern) == len(segs)
+	}
+	isDir := len(segs) > 1
+	barred := strings.HasPrefix(segs[0], ".") || isDir && segs[0] == trainDir && !includeTrain
+	if pattern[0] == "**" {
+		return matchPath(pattern[1:], segs, includeTrain) || isDir && !barred && matchPath(pattern, segs[1:], includeTrain)
+	}
+	if ok, err := filepath.Match(pattern[0], segs[0]); !ok || err != nil {
+		return false
+	}
+	if strings.ContainsAny(pattern[0], globChars) {
+		if barred && !(segs[0][0] == '.' && pattern[0][0] == '.') {
+			return false
+		}
+		for _, own := range ownSuffixes {
+			if !isDir && strings.HasSuffix(segs[0], own) && !strings.HasSuffix(pattern[0], own) {
+				return false
+			}
+		}
+	}
+	return matchPath(pattern[1:], segs[1:], includeTrain)
+}
+
+// tableExtensions are the files that a table field may name.
+var tableExtensions = []string{".txt", ".csv", ".tsv", ".md"}
+
+// tableRef reports whether a table field names a file instead of holding the
+// table: one line without column bars that ends in a known extension.
+func tableRef(table string) bool {
+	return !strings.ContainsAny(table, "\n|") && slices.Contains(tableExtensions, strings.ToLower(filepath.Ext(strings.TrimSpace(table))))
+}
+
+// tablePath resolves a table reference against the folder of the rows' file. It
+// must stay below it: a data set must not pull other files into prompts.
+func tablePath(dir, ref string) (string, error) {
+	ref = filepath.FromSlash(strings.TrimSpace(ref))
+	if !filepath.IsLocal(ref) {
+		return "", fmt.Errorf("table %q must name a file below the folder of its rows", ref)
+	}
+	return filepath.Join(dir, ref), nil
+}
+
+func readTable(dir, ref string) (string, error) {
+	path, err := tablePath(dir, ref)
+	if err != nil {
+		return "", err
+	}
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("table %q: there is no such file beside the rows", ref)
+	}
+	if err != nil {
+		return "", fmt.Errorf("table %q: %w", ref, err)
+	}
+	b = bytes.ReplaceAll(bytes.TrimPrefix(b, []byte("\ufeff")), []byte("\r\n"), []byte("\n"))
+	return strings.TrimRight(string(b), "\n"), nil
+}
+
+// tableFiles lists the table files that rows refer to. Lines that are no rows
+// are passed over: the stage itself reports them.
+func tableFiles(files []file) ([]stage.External, error) {
+	var ext []stage.External
+	seen := map[string]bool{}
+	for _, f := range files {
+		r, err := os.Open(f.path)
+		if err != nil {
+			return nil, stage.Invalid("root", "cannot read %s: %v", f.path, err)
+		}
+		for line, err := range stage.Lines(r) {
+			if err != nil {
+				break
+			}
+			ref := gjson.GetBytes(line.Text, "table").String()
+			if !tableRef(ref) {
+				continue
+			}
+			path, err := tablePath(filepath.Dir(f.path), ref)
+			if err != nil || seen[path] {
+				continue
+			}
+			seen[path] = true
+			if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+				name := filepath.ToSlash(filepath.Join(filepath.Dir(filepath.FromSlash(f.name)), strings.TrimSpace(ref)))
+				ext = append(ext, stage.External{Name: name, Path: path})
+			}
+		}
+		if err := r.Close(); err != nil {
+			return nil, fmt.Errorf("reading %s: %w", f.path, err)
+		}
+	}
+	sort.Slice(ext, func(i, j int) bool { return ext[i].Name < ext[j].Name })
+	return ext, nil
+}

@@ -1,0 +1,270 @@
+package data
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/tidwall/gjson"
+
+	"github.com/distillflow/distillflow/schema"
+)
+
+// parseRow reads a row of a task in any of the layouts that data sets come in.
+// dir is the folder that table files are named from.
+// repaired tells that the gold answer had been broken by a JSON escape.
+func parseRow(line []byte, task, dir string) (p schema.Problem, repaired bool, err error) {
+	root := gjson.ParseBytes(line)
+	if !root.IsObject() {
+		err = fmt.Errorf("a row must be a JSON object, not %s", kind(root))
+		if root.IsArray() {
+			err = fmt.Errorf("%w: JSONL has one object a line, without a list around them", err)
+		}
+		return p, false, err
+	}
+	r := rowParser{row: &p, task: task, dir: dir, seen: map[string]gjson.Result{}}
+	root.ForEach(func(k, v gjson.Result) bool {
+		err = r.field(k.String(), v)
+		return err == nil
+	})
+	if err == nil {
+		repaired, err = r.finish()
+	}
+	return p, repaired, err
+}
+
+type rowParser struct {
+	row  *schema.Problem
+	task string
+	dir  string
+	seen map[string]gjson.Result // every field as it came
+}
+
+func (r *rowParser) field(name string, v gjson.Result) error {
+	if _, twice := r.seen[name]; twice {
+		return fmt.Errorf("field %q occurs twice", name)
+	}
+	r.seen[name] = v
+	p := r.row
+	if v.Type == gjson.Null {
+		switch name {
+		case "id", "task", "question", "premise", "hypothesis", "table", "gold_answer", "choices", "paths":
+			return nil
+		}
+	}
+	switch name {
+	case "id":
+		switch {
+		case v.Type == gjson.String:
+			p.ID = v.String()
+		case v.Type == gjson.Number:
+			p.ID = v.Raw
+		default:
+			return wrongType(name, "a string or a number", v)
+		}
+		return nil
+	case "task":
+		if v.String() != r.task {
+			return fmt.Errorf("field \"task\" is %s, but scan reads %s: set task in the recipe, or rename the field", v.Raw, r.task)
+		}
+		return nil
+	case "question":
+		if v.IsObject() {
+			return r.stem(v)
+		}
+		return text(&p.Question, name, v)
+	case "premise":
+		return text(&p.Premise, name, v)
+	case "hypothesis":
+		return text(&p.Hypothesis, name, v)
+	case "table":
+		return text(&p.Table, name, v)
+	case "gold_answer":
+		return nil // read by finish
+	case "choices":
+		return r.choices(v)
+	case "paths":
+		var own schema.Problem
+		err := own.UnmarshalJSON([]byte(`{"paths":` + v.Raw + `}`))
+		p.Paths = own.Paths
+		return err
+	}
+	p.Extra = append(p.Extra, schema.Field{Name: name, Raw: []byte(v.Raw)})
+	return nil
+}
+
+// stem reads the question object {stem, choices} of the ARC and CommonsenseQA
+// originals; its other members become fields of the row.
+func (r *rowParser) stem(v gjson.Result) error {
+	var err error
+	v.ForEach(func(k, m gjson.Result) bool {
+		switch name := k.String(); name {
+		case "stem":
+			err = text(&r.row.Question, "question.stem", m)
+		default:
+			err = r.field(name, m)
+		}
+		return err == nil
+	})
+	return err
+}
+
+func (r *rowParser) choices(v gjson.Result) error {
+	switch {
+	case v.IsObject():
+		labels, texts := v.Get("label"), v.Get("text")
+		if !labels.IsArray() || !texts.IsArray() {
+			return fmt.Errorf("field \"choices\" must hold the lists label and text")
+		}
+		l, t := labels.Array(), texts.Array()
+		if len(l) != len(t) {
+			return fmt.Errorf("field \"choices\" has %d labels for %d texts", len(l), len(t))
+		}
+		for i := range l {
+			if err := r.choice(l[i], t[i]); err != nil {
+				return err
+			}
+		}
+	case v.IsArray():
+		for i, e := range v.Array() {
+			var err error
+			if e.IsObject() {
+				err = r.choice(e.Get("label"), e.Get("text"))
+			} else {
+				if i >= 26 {
+					return fmt.Errorf("field \"choices\" has more than 26 texts without labels")
+				}
+				err = r.choice(gjson.Result{Type: gjson.String, Str: string(rune('A' + i))}, e)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	default:
+		return wrongType("choices", "{label: [...], text: [...]} or a list", v)
+	}
+	return nil
+}
+
+func (r *rowParser) choice(label, txt gjson.Result) error {
+	i := len(r.row.Choices)
+	scalar := func(v gjson.Result) bool { return v.Type == gjson.String || v.Type == gjson.Number }
+	if !scalar(label) || !scalar(txt) {
+		return fmt.Errorf("field \"choices\"[%d] needs a label and a text, each a string", i)
+	}
+	c := schema.Choice{Label: strings.TrimSpace(label.String()), Text: txt.String()}
+	if c.Label == "" {
+		return fmt.Errorf("field \"choices\"[%d] has an empty label", i)
+	}
+	if slices.ContainsFunc(r.row.Choices, func(o schema.Choice) bool { return o.Label == c.Label }) {
+		return fmt.Errorf("field \"choices\": label %q occurs twice", c.Label)
+	}
+	r.row.Choices = append(r.row.Choices, c)
+	return nil
+}
+
+// finish checks that the row is whole and reads its gold answer and its paths.
+func (r *rowParser) finish() (repaired bool, err error) {
+	p := r.row
+	p.Task = r.task
+	// ANLI's own files call the premise context, MATH's the question problem.
+	if p.Premise == "" && r.task == "anli" {
+		p.Premise = p.Extra.String("context")
+	}
+	if p.Question == "" && r.task == "math" {
+		p.Question = p.Extra.String("problem")
+	}
+	if tableRef(p.Table) {
+		t, err := readTable(r.dir, p.Table)
+		if err != nil {
+			return false, err
+		}
+		p.Table = t
+	}
+	if err := r.complete(); err != nil {
+		return false, err
+	}
+	if p.GoldAnswer, repaired, err = r.gold(); err != nil {
+		return false, err
+	}
+	_, err = p.TakeLists()
+	return repaired, err
+}
+
+func (r *rowParser) complete() error {
+	p := r.row
+	missing := func(name, v string) error {
+		if strings.TrimSpace(v) == "" {
+			return fmt.Errorf("field %q is missing or empty, and a row of %s needs it", name, r.task)
+		}
+		return nil
+	}
+	if r.task == "anli" {
+		if err := missing("premise", p.Premise); err != nil {
+			return err
+		}
+		return missing("hypothesis", p.Hypothesis)
+	}
+	if err := missing("question", p.Question); err != nil {
+		return err
+	}
+	switch r.task {
+	case "table_mwp":
+		return missing("table", p.Table)
+	case "arc_challenge", "commonsense_qa", "date":
+		if len(p.Choices) < 2 {
+			return fmt.Errorf("field \"choices\" has %d entries, and a row of %s needs at least 2", len(p.Choices), r.task)
+		}
+	}
+	return nil
+}
+
+// hashID makes an id from a row's content. Rows that are equal up to white space
+// between JSON tokens count as copies and are numbered.
+func hashID(task string, line []byte, copies map[string]int) string {
+	var b bytes.Buffer
+	if err := json.Compact(&b, line); err != nil {
+		b.Reset()
+		b.Write(line)
+	}
+	sum := sha256.Sum256(b.Bytes())
+	id := task + "-" + hex.EncodeToString(sum[:6])
+	copies[id]++
+	if n := copies[id]; n > 1 {
+		id += "-" + strconv.Itoa(n)
+	}
+	return id
+}
+
+func text(dst *string, name string, v gjson.Result) error {
+	if v.Type != gjson.String {
+		return wrongType(name, "a string", v)
+	}
+	*dst = v.String()
+	return nil
+}
+
+func wrongType(name, want string, v gjson.Result) error {
+	return fmt.Errorf("field %q must be %s, not %s", name, want, kind(v))
+}
+
+func kind(v gjson.Result) string {
+	switch {
+	case v.IsObject():
+		return "an object"
+	case v.IsArray():
+		return "a list"
+	case v.IsBool():
+		return "a boolean"
+	case v.Type == gjson.Number:
+		return "a number"
+	case v.Type == gjson.String:
+		return "a string"
+	}
+	return "null"
+}

@@ -1,0 +1,3 @@
+// Package prompt holds the stages that turn questions into a teacher's answers:
+// wrap-cot writes the prompts, batch-llm asks them.
+package prompt

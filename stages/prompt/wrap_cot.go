@@ -1,0 +1,181 @@
+package prompt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/distillflow/distillflow/flow/stage"
+	"github.com/distillflow/distillflow/internal/prompts"
+	"github.com/distillflow/distillflow/schema"
+)
+
+type wrapConfig struct {
+	Styles    []string          `json:"styles" default:"[\"cot\",\"code\",\"knowledge\",\"tree\",\"forward-backward\",\"plain\"]" doc:"The reasoning styles, in order: cot, code, knowledge, tree, forward-backward, plain, power, or your own with a template."`
+	N         int               `json:"n" default:"0" min:"0" doc:"Paths per row, cycling through the styles; 0 makes one path per style."`
+	Templates map[string]string `json:"templates" default:"{}" doc:"Templates by style, for your own styles and in place of the built-in ones. Placeholders: {core}, {question}, {choices}, {premise}, {hypothesis}, {table}, {answer_format}."`
+	Core      map[string]string `json:"core" default:"{}" doc:"Core prompts by task, in place of the built-in ones, with the same placeholders except {core}."`
+}
+
+// Validate checks the styles and the templates.
+func (c wrapConfig) Validate() error {
+	var errs []error
+	if len(c.Styles) == 0 {
+		errs = append(errs, stage.Invalid("styles", "name at least one style"))
+	}
+	for i, s := range c.Styles {
+		_, builtIn := prompts.Template(s)
+		_, own := c.Templates[s]
+		at := fmt.Sprint("styles.", i)
+		switch {
+		case !builtIn && !own:
+			errs = append(errs, stage.FieldError{
+				Path: strings.Split(at, "."), Got: s, Candidates: append(prompts.Styles(), sortedKeys(c.Templates)...),
+				Msg: fmt.Sprintf("there is no style %q: use one of %s, or give it a template under templates", s, strings.Join(prompts.Styles(), ", ")),
+			})
+		case slices.Index(c.Styles, s) < i:
+			errs = append(errs, stage.Invalid(at, "style %q is listed twice; for several paths of a style set n", s))
+		}
+	}
+	for _, s := range sortedKeys(c.Templates) {
+		_, builtIn := prompts.Template(s)
+		if err := prompts.Check(c.Templates[s]); err != nil {
+			errs = append(errs, invalidKey("templates", s, err.Error()))
+		} else if !builtIn && !slices.Contains(c.Styles, s) {
+			errs = append(errs, invalidKey("templates", s, fmt.Sprintf("no style %q is listed under styles", s)))
+		}
+	}
+	for _, task := range sortedKeys(c.Core) {
+		if !slices.Contains(prompts.Tasks(), task) {
+			errs = append(errs, stage.FieldError{
+				Path: []string{"core", task}, OnKey: true, Got: task, Candidates: prompts.Tasks(),
+				Msg: fmt.Sprintf("there is no task %q", task),
+			})
+		} else if err := prompts.CheckCore(task, c.Core[task]); err != nil {
+			errs = append(errs, invalidKey("core", task, err.Error()))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// invalidKey points at one entry of a map, whose key may contain dots.
+func invalidKey(field, key, msg string) error {
+	return stage.FieldError{Path: []string{field, key}, Msg: msg}
+}
+
+func sortedKeys(m map[string]string) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	sort.Strings(keys)
+	return keys
+}
+
+type wrapIn struct {
+	Problems stage.Rows[schema.Problem] `port:"problems" doc:"Rows with questions."`
+}
+
+type wrapOut struct {
+	Prompts *stage.Writer[schema.Problem] `port:"prompts" doc:"The rows, each with one path per prompt."`
+}
+
+// WrapCoT writes the teacher's prompts.
+var WrapCoT = stage.Define(stage.Spec{
+	Type: "wrap-cot", Version: 1, Class: stage.Pure,
+	Doc: `Wraps each question in several reasoning styles, one path per prompt.
+
+Every prompt holds the task's core prompt (question, choices, premise and
+hypothesis, or table), the style's instruction, and how to state the final answer;
+for multiple choice that names the letters of the row. The styles:
+  cot               step by step
+  code              a program whose print gives the answer
+  knowledge         relevant knowledge first, then the answer
+  tree              several branches, of which the best is followed
+  forward-backward  forward to an answer, backward to check it
+  plain             the question alone
+  power             break down, solve each part, double-check
+
+With n, the styles are gone through again and again until a row has n paths; the
+second path of a style is its replicate 1. Paths that a row brings along are kept,
+and only the missing ones are added.`,
+}, wrapCoT)
+
+func wrapCoT(ctx context.Context, env *stage.Env, c wrapConfig, in wrapIn, out wrapOut) error {
+	templates := make([]string, len(c.Styles))
+	for i, s := range c.Styles {
+		templates[i] = c.Templates[s]
+		if templates[i] == "" {
+			templates[i], _ = prompts.Template(s)
+		}
+	}
+	n := c.N
+	if n == 0 {
+		n = len(c.Styles)
+	}
+	var rows int64
+	for row, err := range in.Problems.All() {
+		if err != nil {
+			return fmt.Errorf("reading the problems: %w", err)
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		q := question(row)
+		if err := promptable(row); err != nil {
+			return err
+		}
+		had := row.Paths
+		row.Paths = slices.Grow(slices.Clip(had), n)
+		for i := range n {
+			p := schema.Path{Style: c.Styles[i%len(c.Styles)], Replicate: i / len(c.Styles)}
+			if slices.ContainsFunc(had, func(o schema.Path) bool { return o.Style == p.Style && o.Replicate == p.Replicate }) {
+				continue
+			}
+			p.Prompt = prompts.Render(templates[i%len(templates)], q, c.Core[row.Task])
+			row.Paths = append(row.Paths, p)
+		}
+		if err := out.Prompts.Write(row); err != nil {
+			return err
+		}
+		if rows++; rows%1000 == 0 {
+			env.Progress(stage.Progress{Done: rows, Unit: "rows"})
+		}
+	}
+	return nil
+}
+
+// promptable finds rows whose prompt would lack what it asks about.
+func promptable(row schema.Problem) error {
+	missing := ""
+	switch row.Task {
+	case "anli":
+		if row.Premise == "" || row.Hypothesis == "" {
+			missing = "a premise and a hypothesis"
+		}
+	case "arc_challenge", "commonsense_qa", "date":
+		if len(row.Choices) == 0 {
+			missing = "choices"
+		}
+	}
+	if row.Task != "anli" && strings.TrimSpace(row.Question) == "" {
+		missing = "a question"
+	}
+	if missing != "" {
+		return fmt.Errorf("row %q: a prompt for %s needs %s", row.ID, row.Task, missing)
+	}
+	return nil
+}
+
+func question(row schema.Problem) prompts.Question {
+	q := prompts.Question{
+		Task: row.Task, Question: row.Question, Premise: row.Premise, Hypothesis: row.Hypothesis, Table: row.Table,
+	}
+	for _, c := range row.Choices {
+		q.Choices = append(q.Choices, prompts.Choice(c))
+	}
+	return q
+}
