@@ -5,7 +5,9 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -302,4 +304,44 @@ func TestStoreBesideTheRecipe(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(b.dir, ".distillflow")); err != nil {
 		t.Error(err)
 	}
+}
+
+func TestTwoRunsShareTheWork(t *testing.T) {
+	b := newBench(t, chain)
+	var logs [2]*log
+	var wg sync.WaitGroup
+	for i := range logs {
+		wg.Go(func() {
+			l := &log{}
+			logs[i] = l
+			res, err := b.eng.Run(context.Background(), b.graph(), flow.RunOptions{Sink: l.sink})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if err := res.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	ran := strings.Fields(logs[0].stages(event.StageStarted) + " " + logs[1].stages(event.StageStarted))
+	slices.Sort(ran)
+	if got := strings.Join(ran, " "); got != "a b c d" {
+		t.Errorf("the two runs ran %q together", got)
+	}
+}
+
+func TestStagesThatLeaveTheirOutputsIncomplete(t *testing.T) {
+	b := newBench(t, `
+stages:
+  a: {uses: read, with: {file: words.txt}}
+  b: {uses: partial, from: a}
+  c: {uses: map, from: b}
+`)
+	b.mustRun("a b c")
+	if s := b.plan()["b"]; s.Status != plan.Run || s.Reason.Code != plan.Incomplete {
+		t.Errorf("%v %v", s.Status, s.Reason)
+	}
+	b.mustRun("b") // again, and with the same bytes, so c is a hit
 }

@@ -118,6 +118,11 @@ func toys(gate *gate) []*stage.Type {
 			mapWords(func(env *stage.Env, _ mapConfig, t string) (string, error) {
 				return fmt.Sprint(t, env.Rand(t).IntN(1_000_000)), nil
 			})),
+		stage.Define(stage.Spec{Type: "partial", Version: 1, Class: stage.Sampled, Doc: "Never gets everything."},
+			mapWords(func(env *stage.Env, _ mapConfig, t string) (string, error) {
+				env.Incomplete("one answer is missing")
+				return t, nil
+			})),
 		stage.Define(stage.Spec{Type: "join", Version: 1, Class: stage.Pure, Doc: "Puts lists together."},
 			func(_ context.Context, _ *stage.Env, _ struct{}, in gatherIn, out wordsOut) error {
 				for _, rows := range in.Words {

@@ -130,9 +130,9 @@ func Evaluate(ctx context.Context, n *graph.Node, digests map[graph.Source]store
 	switch {
 	case ok && opts.Force[n.Name]:
 		step.Reason = Reason{Code: Forced}
-	case ok && !a.Incomplete && complete(n, a):
+	case ok && complete(n, a):
 		step.Status, step.Reason, step.Outputs = Hit, Reason{Code: Cached}, a.Outputs
-	case ok && a.Incomplete:
+	case a != nil && a.Incomplete && a.Damage == "":
 		step.Reason = Reason{Code: Incomplete}
 	default:
 		why := why(n, pre, step.Key, a, opts.Last)

@@ -35,7 +35,12 @@ func Invalid(path string, format string, args ...any) error {
 }
 
 // FieldErrors takes an error of a Validate or Externals method apart; nil gives
-// none.
+// none. Besides FieldError it knows errors with a method
+//
+//	ConfigField() (path, msg string)
+//
+// so that a library that does not know this package can point at a field of the
+// options it lends to configs.
 func FieldErrors(err error) []FieldError {
 	if err == nil {
 		return nil
@@ -50,6 +55,14 @@ func FieldErrors(err error) []FieldError {
 	var fe FieldError
 	if errors.As(err, &fe) {
 		return []FieldError{fe}
+	}
+	var named interface {
+		error
+		ConfigField() (path, msg string)
+	}
+	if errors.As(err, &named) {
+		path, msg := named.ConfigField()
+		return []FieldError{{Path: strings.Split(path, "."), Msg: msg}}
 	}
 	return []FieldError{{Msg: err.Error()}}
 }

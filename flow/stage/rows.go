@@ -131,7 +131,8 @@ type Line struct {
 // error and ends for a read error or a line over [MaxLine].
 func Lines(r io.Reader) iter.Seq2[Line, error] {
 	return func(yield func(Line, error) bool) {
-		br := bufio.NewReaderSize(r, 256<<10)
+		br := getReader(r)
+		defer putReader(br)
 		var long []byte
 		for n := 1; ; n++ {
 			long = long[:0]
@@ -191,7 +192,7 @@ func (w *Writer[T]) create(path string) error {
 	if err != nil {
 		return fmt.Errorf("creating an output: %w", err)
 	}
-	w.f, w.w = f, bufio.NewWriterSize(f, 256<<10)
+	w.f, w.w = f, getWriter(f)
 	return nil
 }
 
@@ -228,5 +229,7 @@ func appendRecord(dst []byte, v any) ([]byte, error) {
 
 func (w *Writer[T]) finish() (int64, error) {
 	err := w.w.Flush()
+	putWriter(w.w)
+	w.w = nil
 	return w.rows, errors.Join(err, w.f.Close())
 }

@@ -3,6 +3,7 @@ package stage_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -134,6 +135,28 @@ func TestDecodeReportsEverything(t *testing.T) {
 				t.Error(d)
 			}
 		})
+	}
+}
+
+// lentError is what a library that does not import this package returns.
+type lentError struct{}
+
+func (lentError) Error() string                   { return "common: is odd" }
+func (lentError) ConfigField() (path, msg string) { return "shared.common", "is odd" }
+
+func TestFieldErrors(t *testing.T) {
+	err := errors.Join(
+		errors.Join(lentError{}, stage.Invalid("text", "is bad")),
+		fmt.Errorf("checking: %w", lentError{}), errors.New("plain"))
+	want := []stage.FieldError{
+		{Path: []string{"shared", "common"}, Msg: "is odd"}, {Path: []string{"text"}, Msg: "is bad"},
+		{Path: []string{"shared", "common"}, Msg: "is odd"}, {Msg: "plain"},
+	}
+	if d := cmp.Diff(want, stage.FieldErrors(err)); d != "" {
+		t.Error(d)
+	}
+	if got := stage.FieldErrors(nil); got != nil {
+		t.Errorf("nil gives %v", got)
 	}
 }
 

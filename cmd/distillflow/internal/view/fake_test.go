@@ -48,7 +48,7 @@ func fakeRun(sink event.Sink, sleep func(time.Duration)) {
 	}
 	emit(event.Event{Kind: event.StageDone, Stage: "replies", Seconds: 4, Values: map[string]float64{"calls": 1200, "retries": 20},
 		Outputs: map[string]event.Output{"replies": {Rows: 200}}})
-	emit(event.Event{Kind: event.StageSaved, Stage: "replies", Message: "runs/demo/train.enriched.jsonl"})
+	emit(event.Event{Kind: event.StageSaved, Stage: "replies", Outputs: map[string]event.Output{"replies": {Path: "runs/demo/replies.enriched.jsonl"}}})
 	var wg sync.WaitGroup
 	for w, name := range []string{"students-llama", "students-gemma"} {
 		emit(event.Event{Kind: event.StageStarted, Stage: name, Type: "train-moe", Reason: "never run"})

@@ -2,6 +2,8 @@ package view
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -113,7 +115,9 @@ func (s *story) add(e event.Event, now time.Time) {
 		s.finish(e.Stage)
 		s.say("failed", oneLine(e.Stage)+": "+firstLine(e.Error))
 	case event.StageSaved:
-		s.say("saved", oneLine(e.Stage)+": "+oneLine(e.Message))
+		for _, port := range slices.Sorted(maps.Keys(e.Outputs)) {
+			s.say("saved", oneLine(e.Stage)+"."+oneLine(port)+": "+oneLine(e.Outputs[port].Path))
+		}
 	case event.RunDone:
 		s.sum(e, now)
 	}
