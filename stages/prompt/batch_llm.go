@@ -11,83 +11,31 @@ import (
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/internal/llm"
 	"github.com/distillflow/distillflow/internal/llm/providers"
-	"github.com/distillflow/distillflow/internal/llm/simulated"
 	"github.com/distillflow/distillflow/schema"
 )
 
 type batchConfig struct {
-	Model       string   `json:"model" default:"simulated" doc:"Who answers: provider/name, for example openai/gpt-4o-mini, or simulated, which needs no key and no network."`
-	BaseURL     string   `json:"base_url" doc:"Address of an OpenAI-compatible server, up to and with /v1. Empty: the provider's own."`
-	Endpoint    string   `json:"endpoint" doc:"A name for the server in the memo of paid answers, so that a move to another address keeps them. Empty: the base URL."`
+	providers.Options
+	APIKeyFile stage.Path `json:"api_key_file" semantic:"false" doc:"File with the API key; goes before the environment."`
+
 	System      string   `json:"system" doc:"System prompt sent before each prompt."`
 	Temperature *float64 `json:"temperature" min:"0" max:"5" doc:"Sampling temperature. Not given: the provider's default."`
 	TopP        *float64 `json:"top_p" min:"0" max:"1" doc:"Nucleus sampling. Not given: the provider's default."`
 	MaxTokens   int      `json:"max_tokens" default:"1024" min:"0" doc:"Most tokens of an answer; 0 sends no limit."`
-	TokensField string   `json:"tokens_field" choices:"|max_tokens|max_completion_tokens" doc:"Name of that limit in requests. Empty: chosen by model and server."`
-	Seed        *int64   `json:"seed" doc:"Seed sent to providers that know one."`
 	Stop        []string `json:"stop" doc:"Texts at which the answer ends."`
 	Replicates  int      `json:"replicates" default:"1" min:"1" max:"1000" doc:"Answers per prompt. More of them later buys only the new ones."`
 	Extra       any      `json:"extra" doc:"Map of further fields of the request body, for servers that know them."`
 
 	OnError string `json:"on_error" default:"keep" choices:"keep|fail" doc:"A request that failed after its retries: keep writes the error beside the path and goes on, fail ends the stage. A wrong key or an empty budget always ends it."`
-
-	APIKeyEnv   string     `json:"api_key_env" semantic:"false" doc:"Environment variable with the API key. Empty: OPENAI_API_KEY."`
-	APIKeyFile  stage.Path `json:"api_key_file" semantic:"false" doc:"File with the API key; goes before the environment."`
-	Concurrency int        `json:"concurrency" default:"8" min:"1" max:"4096" semantic:"false" doc:"Most requests at the same time. It is lowered while the provider answers 429 and raised again step by step."`
-	RPM         float64    `json:"rpm" default:"0" min:"0" semantic:"false" doc:"Most requests a minute; 0: no limit."`
-	Timeout     float64    `json:"timeout" default:"120" min:"0" semantic:"false" doc:"Seconds to wait for one attempt; 0: no limit."`
-	MaxRetries  int        `json:"max_retries" default:"6" min:"0" max:"100" semantic:"false" doc:"Further attempts after 408, 409, 425, 429, 5xx, timeouts, dropped connections and unreadable answers."`
-
-	BudgetRequests int      `json:"budget_requests" default:"0" min:"0" semantic:"false" doc:"Most requests this run may send; 0: no limit. Answers already paid for are free."`
-	BudgetTokens   int      `json:"budget_tokens" default:"0" min:"0" semantic:"false" doc:"Most tokens, prompt and answer, this run may buy; 0: no limit."`
-	BudgetUSD      float64  `json:"budget_usd" default:"0" min:"0" semantic:"false" doc:"Most dollars this run may spend; 0: no limit. Needs the two prices."`
-	PriceInput     *float64 `json:"price_input" min:"0" semantic:"false" doc:"Dollars per million prompt tokens."`
-	PriceOutput    *float64 `json:"price_output" min:"0" semantic:"false" doc:"Dollars per million answer tokens."`
-
-	Simulated simulated.Options `json:"simulated" doc:"How good the simulated teacher is; other models ignore it."`
 }
 
 // Validate checks what the field tags cannot say.
 func (c batchConfig) Validate() error {
-	var errs []error
-	if err := providers.Check(c.Model); err != nil {
-		errs = append(errs, stage.Invalid("model", "%v", err))
-	}
+	var extra error
 	if _, ok := c.Extra.(map[string]any); c.Extra != nil && !ok {
-		errs = append(errs, stage.Invalid("extra", "must be a map of request fields"))
+		extra = stage.Invalid("extra", "must be a map of request fields")
 	}
-	paid := !strings.HasPrefix(c.Model, llm.Simulated)
-	if (c.PriceInput == nil) != (c.PriceOutput == nil) {
-		errs = append(errs, stage.Invalid("price_input", "set both prices, price_input and price_output, or neither"))
-	}
-	if paid && c.BudgetUSD > 0 && c.PriceInput == nil {
-		errs = append(errs, stage.Invalid("budget_usd", "the price of %s is not known: set price_input and price_output", c.Model))
-	}
-	if paid && c.MaxTokens == 0 && (c.BudgetUSD > 0 || c.BudgetTokens > 0) {
-		errs = append(errs, stage.Invalid("max_tokens", "a budget needs a limit on the answer's tokens"))
-	}
-	if _, err := simulated.New(c.Simulated); err != nil {
-		errs = append(errs, stage.Invalid("simulated", "%v", err))
-	}
-	return errors.Join(errs...)
-}
-
-func (c batchConfig) settings() providers.Settings {
-	s := providers.Settings{
-		Model: c.Model, BaseURL: c.BaseURL, Endpoint: c.Endpoint,
-		KeyEnv: c.APIKeyEnv, KeyFile: string(c.APIKeyFile), TokensField: c.TokensField,
-		Concurrency: c.Concurrency, RPM: c.RPM, MaxRetries: c.MaxRetries,
-		Timeout:   time.Duration(c.Timeout * float64(time.Second)),
-		Simulated: c.Simulated,
-	}
-	if strings.HasPrefix(c.Model, llm.Simulated) {
-		return s // it costs nothing, so no budget can stop it
-	}
-	s.Limits = llm.Limits{Requests: c.BudgetRequests, Tokens: c.BudgetTokens, USD: c.BudgetUSD}
-	if c.PriceInput != nil && c.PriceOutput != nil {
-		s.Price = &llm.Price{Input: *c.PriceInput, Output: *c.PriceOutput}
-	}
-	return s
+	return errors.Join(c.Options.Validate(c.MaxTokens), extra)
 }
 
 type batchIn struct {
@@ -120,7 +68,7 @@ as simulated.accuracy says for that style.`,
 }, batchLLM)
 
 func batchLLM(ctx context.Context, env *stage.Env, c batchConfig, in batchIn, out batchOut) error {
-	caller, err := providers.New(c.settings(), env.Getenv, env.Memo)
+	caller, err := providers.New(c.Settings(string(c.APIKeyFile)), env.Getenv, env.Memo)
 	if err != nil {
 		return err
 	}
