@@ -90,7 +90,8 @@ func sources(s plan.Step) []string {
 
 func planText(w io.Writer, p *plan.Plan) error {
 	counts := map[plan.Status]int{}
-	tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	var table strings.Builder
+	tw := tabwriter.NewWriter(&table, 0, 8, 2, ' ', 0)
 	for _, s := range p.Steps {
 		counts[s.Status]++
 		from := ""
@@ -104,6 +105,11 @@ func planText(w io.Writer, p *plan.Plan) error {
 	}
 	if err := tw.Flush(); err != nil {
 		return err
+	}
+	for line := range strings.Lines(table.String()) {
+		if _, err := fmt.Fprintln(w, strings.TrimRight(line, " \n")); err != nil {
+			return err
+		}
 	}
 	var parts []string
 	for _, st := range []plan.Status{plan.Hit, plan.Run, plan.Wait, plan.Skip} {

@@ -34,6 +34,7 @@ var rules = []rule{
 	{"internal/archtest", nil},
 	{"internal/mathverify", nil},
 	{"internal/stats", nil},
+	{"internal/rowexpr", nil},
 	{"internal/prompts", nil},
 	{"internal/sampledata", nil},
 	{"internal/answer", []string{"internal/mathverify"}},

@@ -3,88 +3,31 @@ package evaluate
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"iter"
-	"strings"
 	"time"
 
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/internal/llm"
 	"github.com/distillflow/distillflow/internal/llm/providers"
-	"github.com/distillflow/distillflow/internal/llm/simulated"
 	"github.com/distillflow/distillflow/schema"
 )
 
 type judgeConfig struct {
-	Model        string  `json:"model" default:"simulated" doc:"Who judges: provider/name, for example openai/gpt-4o-mini, or simulated, which needs no key and no network."`
-	BaseURL      string  `json:"base_url" doc:"Address of an OpenAI-compatible server, up to and with /v1. Empty: the provider's own."`
-	Endpoint     string  `json:"endpoint" doc:"A name for the server in the memo of paid answers. Empty: the base URL."`
+	providers.Options
+	APIKeyFile stage.Path `json:"api_key_file" semantic:"false" doc:"File with the API key; goes before the environment."`
+
 	Instructions string  `json:"instructions" doc:"What the judge is asked to check, in place of the built-in text; question, reasoning, answer and the form of the reply follow it."`
 	MaxTokens    int     `json:"max_tokens" default:"512" min:"0" doc:"Most tokens of a verdict; 0 sends no limit. A reasoning model needs more."`
-	TokensField  string  `json:"tokens_field" choices:"|max_tokens|max_completion_tokens" doc:"Name of that limit in requests. Empty: chosen by model and server."`
 	Structured   bool    `json:"structured" default:"false" doc:"Ask the server to hold the reply to a JSON Schema; not every server can."`
-	Seed         *int64  `json:"seed" doc:"Seed sent to providers that know one."`
 	Votes        int     `json:"votes" default:"1" min:"1" max:"99" doc:"Verdicts per path. More valid than invalid ones make it valid; a tie is unclear."`
 	Temperature  float64 `json:"temperature" default:"0" min:"0" max:"5" doc:"Sampling temperature; above 0 only with several votes does it make sense."`
 	Unclear      string  `json:"unclear" default:"drop" choices:"drop|keep" doc:"A path whose verdict cannot be read: drop sends it to the port invalid, keep to valid."`
 	OnError      string  `json:"on_error" default:"keep" choices:"keep|fail" doc:"A request that failed after its retries: keep sends the path to the port invalid with the error and goes on, fail ends the stage."`
-
-	APIKeyEnv   string     `json:"api_key_env" semantic:"false" doc:"Environment variable with the API key. Empty: OPENAI_API_KEY."`
-	APIKeyFile  stage.Path `json:"api_key_file" semantic:"false" doc:"File with the API key; goes before the environment."`
-	Concurrency int        `json:"concurrency" default:"8" min:"1" max:"4096" semantic:"false" doc:"Most requests at the same time."`
-	RPM         float64    `json:"rpm" default:"0" min:"0" semantic:"false" doc:"Most requests a minute; 0: no limit."`
-	Timeout     float64    `json:"timeout" default:"120" min:"0" semantic:"false" doc:"Seconds to wait for one attempt; 0: no limit."`
-	MaxRetries  int        `json:"max_retries" default:"6" min:"0" max:"100" semantic:"false" doc:"Further attempts after failures that may pass."`
-
-	BudgetRequests int      `json:"budget_requests" default:"0" min:"0" semantic:"false" doc:"Most requests this run may send; 0: no limit."`
-	BudgetTokens   int      `json:"budget_tokens" default:"0" min:"0" semantic:"false" doc:"Most tokens this run may buy; 0: no limit."`
-	BudgetUSD      float64  `json:"budget_usd" default:"0" min:"0" semantic:"false" doc:"Most dollars this run may spend; 0: no limit. Needs the two prices."`
-	PriceInput     *float64 `json:"price_input" min:"0" semantic:"false" doc:"Dollars per million prompt tokens."`
-	PriceOutput    *float64 `json:"price_output" min:"0" semantic:"false" doc:"Dollars per million answer tokens."`
-
-	Simulated simulated.Options `json:"simulated" doc:"How strict the simulated judge is; other models ignore it."`
 }
 
 // Validate checks what the field tags cannot say.
-func (c judgeConfig) Validate() error {
-	var errs []error
-	if err := providers.Check(c.Model); err != nil {
-		errs = append(errs, stage.Invalid("model", "%v", err))
-	}
-	paid := !strings.HasPrefix(c.Model, llm.Simulated)
-	if (c.PriceInput == nil) != (c.PriceOutput == nil) {
-		errs = append(errs, stage.Invalid("price_input", "set both prices, price_input and price_output, or neither"))
-	}
-	if paid && c.BudgetUSD > 0 && c.PriceInput == nil {
-		errs = append(errs, stage.Invalid("budget_usd", "the price of %s is not known: set price_input and price_output", c.Model))
-	}
-	if paid && c.MaxTokens == 0 && (c.BudgetUSD > 0 || c.BudgetTokens > 0) {
-		errs = append(errs, stage.Invalid("max_tokens", "a budget needs a limit on the verdict's tokens"))
-	}
-	if _, err := simulated.New(c.Simulated); err != nil {
-		errs = append(errs, stage.Invalid("simulated", "%v", err))
-	}
-	return errors.Join(errs...)
-}
-
-func (c judgeConfig) settings() providers.Settings {
-	s := providers.Settings{
-		Model: c.Model, BaseURL: c.BaseURL, Endpoint: c.Endpoint,
-		KeyEnv: c.APIKeyEnv, KeyFile: string(c.APIKeyFile), TokensField: c.TokensField,
-		Concurrency: c.Concurrency, RPM: c.RPM, MaxRetries: c.MaxRetries,
-		Timeout:   time.Duration(c.Timeout * float64(time.Second)),
-		Simulated: c.Simulated,
-	}
-	if strings.HasPrefix(c.Model, llm.Simulated) {
-		return s // it costs nothing, so no budget can stop it
-	}
-	s.Limits = llm.Limits{Requests: c.BudgetRequests, Tokens: c.BudgetTokens, USD: c.BudgetUSD}
-	if c.PriceInput != nil && c.PriceOutput != nil {
-		s.Price = &llm.Price{Input: *c.PriceInput, Output: *c.PriceOutput}
-	}
-	return s
-}
+func (c judgeConfig) Validate() error { return c.Options.Validate(c.MaxTokens) }
 
 type judgeIn struct {
 	Rows stage.Rows[schema.Problem] `port:"rows" doc:"Problems whose paths were verified; only correct paths are judged."`
@@ -110,7 +53,7 @@ batch-llm.`,
 }, judge)
 
 func judge(ctx context.Context, env *stage.Env, c judgeConfig, in judgeIn, out judgeOut) error {
-	caller, err := providers.New(c.settings(), env.Getenv, env.Memo)
+	caller, err := providers.New(c.Settings(string(c.APIKeyFile)), env.Getenv, env.Memo)
 	if err != nil {
 		return err
 	}

@@ -91,9 +91,15 @@ func (p *problem) choose(choices []llm.Choice, rng *rand.Rand) {
 		}
 		return c.Text
 	}
+	var right string // its text: data sets repeat a text under two labels, and both are right
+	for _, c := range choices {
+		if strings.EqualFold(form(c), p.gold) {
+			right = strings.TrimSpace(c.Text)
+		}
+	}
 	var others []string
 	for _, c := range choices {
-		if a := form(c); !strings.EqualFold(a, p.gold) {
+		if a := form(c); !strings.EqualFold(a, p.gold) && (right == "" || !strings.EqualFold(strings.TrimSpace(c.Text), right)) {
 			others = append(others, a)
 		}
 	}
@@ -208,19 +214,21 @@ func offBy(s string, rng *rand.Rand) string {
 	return out
 }
 
-// offByText changes the last number inside an answer such as \frac{3}{4} or 12/25/1937; an
-// answer without one gets its sign or its sense turned.
+// offByText changes the last number inside an answer such as \frac{3}{4} or 12/25/1937.
+// Exponents are left alone where there is another number, because that of a unit does not
+// count. An answer without a number, and one in another base, whose digits are limited,
+// gets its sign or its sense turned.
 func offByText(s string, rng *rand.Rand) string {
-	end := strings.LastIndexAny(s, "0123456789") + 1
-	if end == 0 {
-		if strings.ContainsAny(s, `\^_$`) || len(s) <= 2 {
+	start, end := lastNumber(s)
+	if end == 0 || strings.Contains(s, "_") {
+		positive, negative := strings.CutPrefix(s, "-")
+		switch {
+		case negative:
+			return positive
+		case strings.ContainsAny(s, `\^_$+-*/=`) || len(s) <= 2:
 			return "-" + s
 		}
 		return "not " + s
-	}
-	start := end
-	for start > 0 && s[start-1] >= '0' && s[start-1] <= '9' && end-start < 9 {
-		start--
 	}
 	n, err := strconv.Atoi(s[start:end])
 	if err != nil {
@@ -231,4 +239,28 @@ func offByText(s string, rng *rand.Rand) string {
 		out = "0" + out
 	}
 	return s[:start] + out + s[end:]
+}
+
+// lastNumber finds the last run of digits, preferably one that is no exponent; the last
+// nine digits of a longer one. end is 0 if s has no digit.
+func lastNumber(s string) (start, end int) {
+	for e := len(s); e > 0; {
+		e = strings.LastIndexAny(s[:e], "0123456789") + 1
+		if e == 0 {
+			break
+		}
+		b := e
+		for b > 0 && s[b-1] >= '0' && s[b-1] <= '9' {
+			b--
+		}
+		at := max(b, e-9)
+		if end == 0 {
+			start, end = at, e
+		}
+		if !strings.HasSuffix(strings.TrimRight(s[:b], "{- "), "^") {
+			return at, e
+		}
+		e = b
+	}
+	return start, end
 }

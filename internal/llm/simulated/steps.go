@@ -73,16 +73,18 @@ func annotations(s string) []step {
 }
 
 func stripAnnotations(s string) string {
+	var b strings.Builder
 	for {
 		before, rest, ok := strings.Cut(s, "<<")
+		b.WriteString(before)
 		if !ok {
-			return s
+			return b.String()
 		}
 		_, after, ok := strings.Cut(rest, ">>")
 		if !ok {
-			return before
+			return b.String()
 		}
-		s = before + after
+		s = after
 	}
 }
 
@@ -136,29 +138,32 @@ func sentences(s string) []string {
 }
 
 // unbox replaces \boxed{x} by x: a boxed result in the middle of the reasoning would be a
-// second statement of the answer.
+// second statement of the answer. A box that is never closed loses its beginning only.
 func unbox(s string) string {
-	for {
-		before, rest, ok := strings.Cut(s, `\boxed{`)
-		if !ok {
-			return s
-		}
-		depth, end := 1, -1
-		for i := 0; i < len(rest) && end < 0; i++ {
-			switch rest[i] {
-			case '{':
-				depth++
-			case '}':
-				if depth--; depth == 0 {
-					end = i
-				}
+	const opening = `\boxed{`
+	if !strings.Contains(s, opening) {
+		return s
+	}
+	var b strings.Builder
+	var isBox []bool // of each brace that is open
+	for i := 0; i < len(s); i++ {
+		switch {
+		case strings.HasPrefix(s[i:], opening):
+			isBox = append(isBox, true)
+			i += len(opening) - 1
+			continue
+		case s[i] == '{':
+			isBox = append(isBox, false)
+		case s[i] == '}' && len(isBox) > 0:
+			box := isBox[len(isBox)-1]
+			isBox = isBox[:len(isBox)-1]
+			if box {
+				continue
 			}
 		}
-		if end < 0 {
-			return before + rest
-		}
-		s = before + rest[:end] + rest[end+1:]
+		b.WriteByte(s[i])
 	}
+	return b.String()
 }
 
 // slip makes the equations among steps go wrong at one place and carries the wrong value

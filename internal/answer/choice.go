@@ -1,0 +1,266 @@
+package answer
+
+import "strings"
+
+// stateChoice finds the option that a region names: a label ("(B)", "B.",
+// "B"), or the text of exactly one option. tight regions (a box, "####") may
+// hold a bare lower-case label too.
+func (q Question) stateChoice(r string, tight bool) (int, int, string, bool) {
+	low := strings.ToLower(r)
+	if strings.HasPrefix(low, "not ") || strings.HasPrefix(low, "none") && !q.hasText("none") {
+		return 0, 0, "", false
+	}
+	for _, c := range q.Choices { // before the texts: an option may read "C"
+		if strings.Trim(r, " ()[].*$") == c.Label {
+			i := strings.Index(r, c.Label)
+			return i, i + len(c.Label), c.Label, true
+		}
+	}
+	// The region is the text of an option, or begins with it.
+	if l, n, ok := q.textAt(r, 0); ok {
+		return 0, n, l, true
+	}
+	t := strings.Trim(r, " ()[]{}.:\\$*")
+	if i := strings.Index(t, "text{"); i >= 0 && i < 2 {
+		t = strings.Trim(t[i+5:], " (){}")
+	}
+	for _, c := range q.Choices {
+		if c.Label == t || tight && strings.EqualFold(c.Label, t) {
+			i := strings.Index(r, t)
+			return i, i + len(t), c.Label, true
+		}
+	}
+	if s, e, l, ok := q.firstLabel(r); ok {
+		return s, e, l, true
+	}
+	return q.onlyText(r)
+}
+
+func (q Question) hasText(prefix string) bool {
+	for _, c := range q.Choices {
+		if strings.HasPrefix(strings.ToLower(c.Text), prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// firstLabel finds the first label that stands alone in r.
+func (q Question) firstLabel(r string) (int, int, string, bool) {
+	bs, be, bl := -1, 0, ""
+	for _, c := range q.Choices {
+		if c.Label == "" {
+			continue
+		}
+		for off := 0; ; {
+			k := strings.Index(r[off:], c.Label)
+			if k < 0 {
+				break
+			}
+			s := off + k
+			e := s + len(c.Label)
+			off = e
+			if !standsAlone(r, s, e) || negatedAt(r, s) {
+				continue
+			}
+			if bs < 0 || s < bs {
+				bs, be, bl = s, e, c.Label
+			}
+			break
+		}
+	}
+	return bs, be, bl, bs >= 0
+}
+
+// standsAlone tells a label from the word "A", a number in a sentence or an
+// initial.
+func standsAlone(r string, s, e int) bool {
+	if !word(r, s, e) {
+		return false
+	}
+	paren := s > 0 && (r[s-1] == '(' || r[s-1] == '[' || r[s-1] == '{') || e < len(r) && (r[e] == ')' || r[e] == ']')
+	if paren {
+		return true
+	}
+	if e < len(r) && (r[e] == '\'' || r[e] == '-' || r[e] == '/' || r[e] == '%' || r[e] == ',' && isDigitAt(r, e+1) || r[e] == '.' && e+1 < len(r) && isWordByte(r[e+1])) ||
+		s > 0 && (r[s-1] == '-' || r[s-1] == '/' || r[s-1] == '$' || r[s-1] == '.' || r[s-1] == '\'') {
+		return false
+	}
+	if isDigit(r[s]) { // a bare digit must be the whole region or be marked
+		rest := strings.TrimSpace(r[e:])
+		return s == 0 && (rest == "" || rest[0] == '.' || rest[0] == ':' || rest[0] == ',' || rest[0] == '-') ||
+			markedBefore(r, s)
+	}
+	if r[s] == 'A' || r[s] == 'I' {
+		// "A dog" is an article unless a word follows that cannot be its noun.
+		rest := strings.TrimLeft(r[e:], " ")
+		if rest == "" || !isAlpha(rest[0]) || rest[0] >= 'A' && rest[0] <= 'Z' {
+			return true
+		}
+		if e < len(r) && r[e] != ' ' {
+			return true
+		}
+		f := strings.ToLower(strings.TrimRight(strings.Fields(rest)[0], ".,;:"))
+		switch f {
+		case "because", "since", "as", "is", "and", "or", "but", "which", "due", "for", "in", "not", "with", "from", "non":
+			return true
+		}
+		return markedBefore(r, s)
+	}
+	return true
+}
+
+// markedBefore reports "option", "choice", "answer" or "letter" before s.
+func markedBefore(r string, s int) bool {
+	t := strings.ToLower(strings.TrimRight(r[:s], " (:*"))
+	for _, w := range []string{"option", "choice", "answer", "letter", "choose", "select", "pick"} {
+		if strings.HasSuffix(t, w) {
+			return true
+		}
+	}
+	return false
+}
+
+// negatedAt reports a negation right before s: "not B", "can't be (B)".
+func negatedAt(r string, s int) bool {
+	t := strings.ToLower(strings.TrimRight(r[:s], " (["))
+	for _, w := range []string{"not", "n't", "cannot", "can't be", "cannot be", "isn't", "neither", "nor", "rather than", "instead of", "not option", "eliminate", "rule out"} {
+		if strings.HasSuffix(t, w) {
+			return true
+		}
+	}
+	return false
+}
+
+// textAt reports an option whose whole text stands at r[s:]; the longest wins.
+func (q Question) textAt(r string, s int) (string, int, bool) {
+	best, label := 0, ""
+	for _, c := range q.Choices {
+		t := strings.TrimRight(strings.TrimSpace(c.Text), ".")
+		if len(t) == 0 || len(t) <= best || len(t) > len(r)-s || !strings.EqualFold(r[s:s+len(t)], t) {
+			continue
+		}
+		if word(r, s, s+len(t)) {
+			best, label = len(t), c.Label
+		}
+	}
+	return label, best, best > 0
+}
+
+// onlyText finds the one option whose text occurs in r, negated mentions
+// aside. An option whose text lies inside another's match does not count.
+func (q Question) onlyText(r string) (int, int, string, bool) {
+	bs, be, bl := -1, -1, ""
+	for i := 0; i < len(r); i++ {
+		if i > 0 && isWordByte(r[i-1]) {
+			continue
+		}
+		l, n, ok := q.textAt(r, i)
+		if !ok {
+			continue
+		}
+		if negatedAt(r, i) {
+			i += n - 1
+			continue
+		}
+		if bl != "" && l != bl {
+			return 0, 0, "", false
+		}
+		if bl == "" {
+			bs, be, bl = i, i+n, l
+		}
+		i += n - 1
+	}
+	return bs, be, bl, bl != ""
+}
+
+// leadingChoice reads a response that begins with its answer: "B", "(B) ...",
+// "B. because ...", or an option's text.
+func (q Question) leadingChoice(r string) (int, int, string, bool) {
+	s := 0
+	for s < len(r) && strings.IndexByte(" (*[\"\\$", r[s]) >= 0 {
+		s++
+	}
+	for _, c := range q.Choices {
+		e := s + len(c.Label)
+		if c.Label == "" || e > len(r) || r[s:e] != c.Label || !labelEnd(r, e) {
+			continue
+		}
+		return s, e, c.Label, true
+	}
+	if l, n, ok := q.textAt(r, s); ok && strings.Trim(r[s+n:], " .)*\"") == "" {
+		return s, s + n, l, true
+	}
+	return 0, 0, "", false
+}
+
+// labelEnd reports that a leading label ends at e: the text is over, or
+// punctuation follows that is no part of a sentence.
+func labelEnd(r string, e int) bool {
+	if e >= len(r) {
+		return true
+	}
+	switch r[e] {
+	case ')', '.', ':', '\n', '*', ']', ',', '"':
+		return !(r[e] == '.' || r[e] == ',') || e+1 >= len(r) || !isWordByte(r[e+1]) || r[e+1] >= 0x80
+	}
+	return strings.HasPrefix(r[e:], "。") || strings.HasPrefix(r[e:], " -") || strings.HasPrefix(r[e:], " because")
+}
+
+// concludedChoice reads a closing sentence that names one option only.
+func (q Question) concludedChoice(r string) (int, int, string, bool) {
+	bs, be, bl := -1, 0, ""
+	for _, c := range q.Choices {
+		for off := 0; c.Label != ""; {
+			k := strings.Index(r[off:], c.Label)
+			if k < 0 {
+				break
+			}
+			s := off + k
+			e := s + len(c.Label)
+			off = e
+			if !standsAlone(r, s, e) || negatedAt(r, s) || isDigit(r[s]) && !(s > 0 && r[s-1] == '(') {
+				continue
+			}
+			if bl != "" && bl != c.Label {
+				bl = "?"
+			}
+			if bl == "" {
+				bs, be, bl = s, e, c.Label
+			}
+		}
+	}
+	if bl != "" && bl != "?" {
+		return bs, be, bl, true
+	}
+	if bl == "?" {
+		return 0, 0, "", false
+	}
+	return q.onlyText(r)
+}
+
+// closingChoice reads a closing sentence that is nothing but an option: "(B)",
+// "D", "(B) linear", "linear".
+func (q Question) closingChoice(r string) (int, int, string, bool) {
+	t := strings.Trim(r, " ()[].*")
+	for _, c := range q.Choices {
+		if t == c.Label {
+			i := strings.Index(r, c.Label)
+			return i, i + len(c.Label), c.Label, true
+		}
+	}
+	for _, c := range q.Choices {
+		if c.Label == "" {
+			continue
+		}
+		for _, form := range []string{"(" + c.Label + ") ", c.Label + ") ", c.Label + ". ", c.Label + ": "} {
+			if strings.HasPrefix(r, form) && plain(r[len(form):]) == plain(c.Text) {
+				return len(form) - 2 - len(c.Label), len(form) - 2, c.Label, true
+			}
+		}
+	}
+	if l, n, ok := q.textAt(r, 0); ok && strings.Trim(r[n:], " .*") == "" {
+		return 0, n, l, true
+	}
+	return 0, 0, "", false
+}

@@ -1,0 +1,173 @@
+package answer
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Raw holds the fields of a data set's row that may state the gold answer, as
+// raw JSON values by field name (gold_answer, answer, answerKey, label,
+// solution).
+type Raw map[string]json.RawMessage
+
+// Gold is a normalised gold answer.
+type Gold struct {
+	// Answer is the normal form: a number or expression, a choice label, one of
+	// true, false and neither, or yes or no.
+	Answer string
+	// Field names the field it was taken from.
+	Field string
+	// Repaired tells that a JSON escape had broken a LaTeX command ("\boxed"
+	// written with a single backslash is a backspace and "oxed").
+	Repaired bool
+}
+
+// ErrNoGold is returned when a row states no gold answer.
+var ErrNoGold = errors.New("the row has no gold answer")
+
+// NormalizeGold finds and normalises the gold answer of a row. gold_answer
+// wins over the data set's own fields.
+func NormalizeGold(task string, raw Raw, choices []Option) (Gold, error) {
+	fields := []string{"gold_answer", "answer", "answerKey", "label", "solution"}
+	switch task {
+	case "arc_challenge", "commonsense_qa", "date":
+		fields = []string{"gold_answer", "answerKey", "label", "answer"}
+	case "anli":
+		fields = []string{"gold_answer", "label", "answer"}
+	}
+	for _, f := range fields {
+		v, ok := raw[f]
+		if !ok || len(v) == 0 || string(v) == "null" {
+			continue
+		}
+		text, err := scalarText(v)
+		if err != nil {
+			return Gold{}, fmt.Errorf("field %q: %w", f, err)
+		}
+		if strings.TrimSpace(text) == "" {
+			continue
+		}
+		g, err := normalize(task, text, choices)
+		g.Field = f
+		if err != nil {
+			return g, fmt.Errorf("field %q: %w", f, err)
+		}
+		return g, nil
+	}
+	return Gold{}, ErrNoGold
+}
+
+func scalarText(v json.RawMessage) (string, error) {
+	var x any
+	if err := json.Unmarshal(v, &x); err != nil {
+		return "", fmt.Errorf("broken JSON value: %w", err)
+	}
+	switch x := x.(type) {
+	case string:
+		return x, nil
+	case bool:
+		return strconv.FormatBool(x), nil
+	case float64:
+		return strings.TrimSpace(string(v)), nil
+	}
+	return "", fmt.Errorf("a gold answer must be a string, number or boolean")
+}
+
+func normalize(task, text string, choices []Option) (Gold, error) {
+	text, repaired := RepairEscapes(text)
+	g := Gold{Repaired: repaired}
+	text = strings.TrimSpace(text)
+	if i := strings.LastIndex(text, "####"); i >= 0 {
+		text = strings.TrimSpace(text[i+4:])
+	}
+	if b := boxes(text); len(b) > 0 {
+		text = joinBoxes(text, b).Answer
+	}
+	text = strings.TrimSpace(text)
+	q := Question{Task: task, Choices: choices}
+	switch q.Kind() {
+	case Choice:
+		if len(choices) > 0 {
+			l, ok := q.label(text)
+			if !ok {
+				return g, fmt.Errorf("gold %q is none of the row's %d choices", text, len(choices))
+			}
+			text = l
+			if task == "table_mwp" {
+				for _, c := range choices {
+					if c.Label == l {
+						text = c.Text
+					}
+				}
+			}
+		}
+	case Label:
+		switch strings.ToLower(text) {
+		case "0", "e", "entailment", "true", "entailed":
+			text = "true"
+		case "1", "n", "neutral", "neither":
+			text = "neither"
+		case "2", "c", "contradiction", "false":
+			text = "false"
+		default:
+			return g, fmt.Errorf("label %q is none of 0, 1, 2, entailment, neutral, contradiction, true, neither, false", text)
+		}
+	case YesNo:
+		switch strings.ToLower(text) {
+		case "true", "yes", "1":
+			text = "yes"
+		case "false", "no", "0":
+			text = "no"
+		default:
+			return g, fmt.Errorf("answer %q is neither a boolean nor yes or no", text)
+		}
+	}
+	if text == "" {
+		return g, errors.New("the gold answer is empty")
+	}
+	g.Answer = text
+	return g, nil
+}
+
+// RepairEscapes undoes JSON escapes that have eaten the first letter of LaTeX
+// commands: "\boxed" read as backspace + "oxed", "\frac" as form feed +
+// "rac", "\text" as tab + "ext", "\right" as carriage return + "ight".
+func RepairEscapes(s string) (string, bool) {
+	if strings.IndexFunc(s, func(r rune) bool { return r == 8 || r == 9 || r == 12 || r == 13 }) < 0 {
+		return s, false
+	}
+	var b strings.Builder
+	hit := false
+	for i := 0; i < len(s); i++ {
+		r := ""
+		switch s[i] {
+		case 8:
+			r = prefixed(s[i+1:], `\b`, "oxed", "egin", "inom", "ar", "eta", "ig")
+		case 12:
+			r = prefixed(s[i+1:], `\f`, "rac", "box")
+		case 9:
+			r = prefixed(s[i+1:], `\t`, "ext", "imes", "frac", "heta", "an")
+		case 13:
+			r = prefixed(s[i+1:], `\r`, "ight", "angle", "floor", "ceil")
+		}
+		if r == "" {
+			b.WriteByte(s[i])
+			continue
+		}
+		b.WriteString(r)
+		hit = true
+	}
+	return b.String(), hit
+}
+
+func prefixed(rest, cmd string, tails ...string) string {
+	for _, t := range tails {
+		if strings.HasPrefix(rest, t) {
+			return cmd
+		}
+	}
+	return ""
+}

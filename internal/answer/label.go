@@ -1,0 +1,168 @@
+package answer
+
+import "strings"
+
+// labelWords map what models say to ANLI's labels.
+var labelWords = []struct{ word, label string }{
+	{"neither true nor false", "neither"}, {"cannot be determined", "neither"}, {"can't be determined", "neither"},
+	{"can not be determined", "neither"}, {"cannot be inferred", "neither"}, {"not enough information", "neither"},
+	{"neither", "neither"}, {"neutral", "neither"}, {"inconclusive", "neither"}, {"undetermined", "neither"},
+	{"unknown", "neither"}, {"uncertain", "neither"},
+	{"true", "true"}, {"entailment", "true"}, {"entailed", "true"}, {"entails", "true"},
+	{"false", "false"}, {"contradiction", "false"}, {"contradicts", "false"}, {"contradicted", "false"}, {"contradictory", "false"},
+}
+
+// labelHit is one label word in a region.
+type labelHit struct {
+	s, e  int
+	label string
+}
+
+// labelHits lists the label words of r in order, longer phrases first, with
+// "not true" turned into false and other negations dropped.
+func labelHits(r string) []labelHit {
+	low := strings.ToLower(r)
+	if len(low) != len(r) {
+		low = r
+	}
+	var out []labelHit
+	for i := 0; i < len(low); i++ {
+		if i > 0 && isWordByte(low[i-1]) || !isAlpha(low[i]) {
+			continue
+		}
+		for _, w := range labelWords {
+			if !strings.HasPrefix(low[i:], w.word) || !word(low, i, i+len(w.word)) {
+				continue
+			}
+			h := labelHit{i, i + len(w.word), w.label}
+			if negatedAt(low, i) && !strings.HasPrefix(w.word, "not") {
+				if w.word != "true" {
+					break // "not false", "not entailed": says nothing
+				}
+				h.label = "false"
+			}
+			out = append(out, h)
+			i = h.e - 1
+			break
+		}
+	}
+	return out
+}
+
+// stateLabel reads the label a clause states: its first label word.
+func stateLabel(r string) (int, int, string, bool) {
+	h := labelHits(r)
+	if len(h) == 0 {
+		return 0, 0, "", false
+	}
+	return h[0].s, h[0].e, h[0].label, true
+}
+
+// concludedLabel reads a closing sentence that holds one label only.
+func concludedLabel(r string) (int, int, string, bool) {
+	h := labelHits(r)
+	for _, x := range h {
+		if x.label != h[0].label {
+			return 0, 0, "", false
+		}
+	}
+	if len(h) == 0 {
+		return 0, 0, "", false
+	}
+	return h[0].s, h[0].e, h[0].label, true
+}
+
+// yesNoHits lists the words yes, no, true and false in r.
+func yesNoHits(r string) []labelHit {
+	var out []labelHit
+	for i := 0; i < len(r); i++ {
+		if !isAlpha(r[i]) || i > 0 && isWordByte(r[i-1]) {
+			continue
+		}
+		j := i
+		for j < len(r) && isWordByte(r[j]) {
+			j++
+		}
+		l := ""
+		switch strings.ToLower(r[i:j]) {
+		case "yes", "true":
+			l = "yes"
+		case "no", "false":
+			l = "no"
+		}
+		if l != "" {
+			if negatedAt(r, i) && l == "yes" {
+				l = "no"
+			} else if negatedAt(r, i) {
+				l = ""
+			}
+		}
+		if l != "" {
+			out = append(out, labelHit{i, j, l})
+		}
+		i = j
+	}
+	return out
+}
+
+// determiner reports a "no" that belongs to a noun: "no evidence".
+func determiner(r string, h labelHit) bool {
+	if h.label != "no" || !strings.EqualFold(r[h.s:h.e], "no") {
+		return false
+	}
+	rest := r[h.e:]
+	if rest == "" || rest[0] != ' ' {
+		return false
+	}
+	rest = strings.TrimLeft(rest, " ")
+	if rest == "" || !isAlpha(rest[0]) {
+		return false
+	}
+	for _, w := range []string{"because", "since", "as ", "for ", "and ", "but ", "it ", "they ", "he ", "she ", "the ", "there "} {
+		if strings.HasPrefix(strings.ToLower(rest), w) {
+			return false
+		}
+	}
+	return true
+}
+
+// stateYesNo reads the yes or no that a clause states: its first such word. A
+// clause behind a cue may hold others later ("yes, no doubt").
+func stateYesNo(r string) (int, int, string, bool) {
+	for _, h := range yesNoHits(r) {
+		if !determiner(r, h) {
+			return h.s, h.e, h.label, true
+		}
+	}
+	return 0, 0, "", false
+}
+
+// concludedYesNo reads a closing sentence with one answer only.
+func concludedYesNo(r string) (int, int, string, bool) {
+	var first *labelHit
+	for _, h := range yesNoHits(r) {
+		h := h
+		if determiner(r, h) {
+			continue
+		}
+		if first != nil && first.label != h.label {
+			return 0, 0, "", false
+		}
+		if first == nil {
+			first = &h
+		}
+	}
+	if first == nil {
+		return 0, 0, "", false
+	}
+	return first.s, first.e, first.label, true
+}
+
+// leadingYesNo reads a response that begins with yes or no.
+func leadingYesNo(r string) (int, int, string, bool) {
+	h := yesNoHits(r)
+	if len(h) == 0 || strings.Trim(r[:h[0].s], " *\"(") != "" || determiner(r, h[0]) {
+		return 0, 0, "", false
+	}
+	return h[0].s, h[0].e, h[0].label, true
+}

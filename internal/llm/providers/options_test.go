@@ -1,0 +1,73 @@
+package providers
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/distillflow/distillflow/internal/llm"
+	"github.com/distillflow/distillflow/internal/llm/simulated"
+)
+
+// fieldsOf lists the fields that a joined error points at.
+func fieldsOf(err error) []string {
+	var names []string
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, e := range joined.Unwrap() {
+			var fe FieldError
+			if errors.As(e, &fe) {
+				names = append(names, fe.Field)
+			} else {
+				names = append(names, "?")
+			}
+		}
+	}
+	return names
+}
+
+func TestOptionsValidate(t *testing.T) {
+	one := 1.0
+	for _, tc := range []struct {
+		name      string
+		o         Options
+		maxTokens int
+		want      []string
+	}{
+		{"simulated needs nothing", Options{Model: "simulated", BudgetUSD: 1}, 0, nil},
+		{"a paid model with all", Options{Model: "openai/m", BudgetUSD: 1, PriceInput: &one, PriceOutput: &one}, 10, nil},
+		{"no budget, no limit", Options{Model: "openai/m"}, 0, nil},
+		{"unknown provider", Options{Model: "nobody/m"}, 10, []string{"model"}},
+		{"half a price", Options{Model: "openai/m", PriceOutput: &one}, 10, []string{"price_input"}},
+		{"dollars without a price", Options{Model: "openai/m", BudgetUSD: 1}, 10, []string{"budget_usd"}},
+		{"tokens without a limit", Options{Model: "openai/m", BudgetTokens: 1}, 0, []string{"max_tokens"}},
+		{"several", Options{Model: "openai/m", BudgetUSD: 1, Simulated: simulated.Options{Truncated: 2}}, 0,
+			[]string{"budget_usd", "max_tokens", "simulated"}},
+	} {
+		if d := cmp.Diff(tc.want, fieldsOf(tc.o.Validate(tc.maxTokens))); d != "" {
+			t.Errorf("%s:\n%s", tc.name, d)
+		}
+	}
+}
+
+func TestOptionsSettings(t *testing.T) {
+	in, out := 2.0, 8.0
+	o := Options{
+		Model: "openai/m", BaseURL: "http://h/v1", Endpoint: "e", TokensField: "max_tokens", APIKeyEnv: "KEY",
+		Concurrency: 3, RPM: 60, Timeout: 1.5, MaxRetries: 2,
+		BudgetRequests: 5, BudgetTokens: 6, BudgetUSD: 7, PriceInput: &in, PriceOutput: &out,
+	}
+	want := Settings{
+		Model: "openai/m", BaseURL: "http://h/v1", Endpoint: "e", TokensField: "max_tokens", KeyEnv: "KEY", KeyFile: "key.txt",
+		Concurrency: 3, RPM: 60, Timeout: 1500 * time.Millisecond, MaxRetries: 2,
+		Limits: llm.Limits{Requests: 5, Tokens: 6, USD: 7}, Price: &llm.Price{Input: 2, Output: 8},
+	}
+	if d := cmp.Diff(want, o.Settings("key.txt")); d != "" {
+		t.Error(d)
+	}
+	o.Model = llm.Simulated
+	if s := o.Settings(""); s.Limits != (llm.Limits{}) || s.Price != nil {
+		t.Errorf("a model without a price got the limits %+v and the price %v", s.Limits, s.Price)
+	}
+}

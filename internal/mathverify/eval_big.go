@@ -1,0 +1,211 @@
+package mathverify
+
+import "math/big"
+
+// big evaluates sums, products and derivatives. Integrals and limits are
+// handled by the numeric rules in calculus.go.
+func (e *evaluator) big(n *Node) (value, error) {
+	switch n.Name {
+	case "sum", "prod":
+		return e.series(n)
+	}
+	return e.calculus(n)
+}
+
+const maxTerms = 20000
+
+func (e *evaluator) series(n *Node) (value, error) {
+	from, err := e.eval(n.Args[2])
+	if err != nil {
+		return value{}, err
+	}
+	if n.Args[3].Kind == KConst && n.Args[3].Name == "inf" {
+		return e.geometric(n, from)
+	}
+	to, err := e.eval(n.Args[3])
+	if err != nil {
+		return value{}, err
+	}
+	a, ok1 := from.small()
+	b, ok2 := to.small()
+	if !ok1 || !ok2 {
+		return value{}, errNoValue
+	}
+	if b-a > maxTerms {
+		return value{}, errBudget
+	}
+	acc, f := exactInt(0), e.add
+	if n.Name == "prod" {
+		acc, f = exactInt(1), e.mul
+	}
+	name := n.Args[1].Name
+	restore := e.bind(name)
+	defer restore()
+	for k := a; k <= b; k++ {
+		e.env[name] = exactInt(k)
+		v, err := e.eval(n.Args[0])
+		if err != nil {
+			return value{}, err
+		}
+		acc = f(acc, v)
+	}
+	return acc, nil
+}
+
+// bind prepares the environment for a bound variable and returns the undo.
+func (e *evaluator) bind(name string) func() {
+	if e.env == nil {
+		e.env = map[string]value{}
+	}
+	old, had := e.env[name]
+	return func() {
+		if had {
+			e.env[name] = old
+		} else {
+			delete(e.env, name)
+		}
+	}
+}
+
+// geometric sums an infinite geometric series: the ratio of consecutive terms
+// must be the same exact number for the first terms.
+func (e *evaluator) geometric(n *Node, from value) (value, error) {
+	a, ok := from.small()
+	if !ok || n.Name != "sum" {
+		return value{}, errNoValue
+	}
+	name := n.Args[1].Name
+	restore := e.bind(name)
+	defer restore()
+	var first, prev, ratio value
+	for k := a; k < a+6; k++ {
+		e.env[name] = exactInt(k)
+		v, err := e.eval(n.Args[0])
+		if err != nil {
+			return value{}, err
+		}
+		if !v.exact {
+			return value{}, errNoValue
+		}
+		if k == a {
+			first = v
+		} else {
+			r, err := e.div(v, prev)
+			if err != nil {
+				return value{}, err
+			}
+			if k > a+1 && e.sub(r, ratio).isZero() == false {
+				return value{}, errNoValue
+			}
+			ratio = r
+		}
+		prev = v
+	}
+	m, err := e.abs(ratio)
+	if err != nil {
+		return value{}, err
+	}
+	if c, ok := e.cmp(m, exactInt(1)); !ok || c >= 0 {
+		return value{}, errUndefined
+	}
+	return e.div(first, e.sub(exactInt(1), ratio))
+}
+
+// det is the determinant by fraction-free expansion along the first row; the
+// budget bounds the factorial growth.
+func (e *evaluator) det(n *Node) (value, error) {
+	if n.Kind != KMatrix {
+		return value{}, errNoValue
+	}
+	size := len(n.Args)
+	m := make([][]value, size)
+	for i, r := range n.Args {
+		if len(r.Args) != size {
+			return value{}, errUndefined
+		}
+		for _, c := range r.Args {
+			v, err := e.eval(c)
+			if err != nil {
+				return value{}, err
+			}
+			m[i] = append(m[i], v)
+		}
+	}
+	return e.minor(m)
+}
+
+func (e *evaluator) minor(m [][]value) (value, error) {
+	if err := e.b.spend(len(m)); err != nil {
+		return value{}, err
+	}
+	if len(m) == 1 {
+		return m[0][0], nil
+	}
+	acc := exactInt(0)
+	for j := range m {
+		if m[0][j].isZero() {
+			continue
+		}
+		sub := make([][]value, 0, len(m)-1)
+		for _, r := range m[1:] {
+			row := append(append([]value(nil), r[:j]...), r[j+1:]...)
+			sub = append(sub, row)
+		}
+		d, err := e.minor(sub)
+		if err != nil {
+			return value{}, err
+		}
+		t := e.mul(m[0][j], d)
+		if j%2 == 1 {
+			t = e.neg(t)
+		}
+		acc = e.add(acc, t)
+	}
+	return acc, nil
+}
+
+// calculus evaluates derivatives of elementary functions exactly by rule, and
+// definite integrals of polynomials by their antiderivative.
+func (e *evaluator) calculus(n *Node) (value, error) {
+	switch n.Name {
+	case "diff":
+		d, ok := differentiate(n.Args[0], n.Args[1].Name, 0)
+		if !ok {
+			return value{}, errNoValue
+		}
+		return e.eval(d)
+	case "int":
+		if len(n.Args) < 4 {
+			return value{}, errNoValue
+		}
+		return e.polyIntegral(n)
+	}
+	return value{}, errNoValue
+}
+
+// polyIntegral integrates a polynomial in the bound variable exactly: the
+// coefficients come from interpolation-free expansion (see toPoly).
+func (e *evaluator) polyIntegral(n *Node) (value, error) {
+	f, err := toPoly(n.Args[0], n.Args[1].Name, e)
+	if err != nil || len(f.den) != 1 {
+		return value{}, errNoValue
+	}
+	a, err := e.eval(n.Args[2])
+	if err != nil {
+		return value{}, err
+	}
+	b, err := e.eval(n.Args[3])
+	if err != nil {
+		return value{}, err
+	}
+	at := func(x value) value {
+		acc := exactInt(0)
+		for i := len(f.num) - 1; i >= 0; i-- {
+			c := new(big.Rat).Quo(f.num[i], f.den[0])
+			c.Quo(c, big.NewRat(int64(i+1), 1))
+			acc = e.mul(e.add(acc, exactRat(c)), x)
+		}
+		return acc
+	}
+	return e.sub(at(b), at(a)), nil
+}

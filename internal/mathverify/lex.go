@@ -1,0 +1,376 @@
+package mathverify
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+type tokKind uint8
+
+const (
+	tEOF  tokKind = iota
+	tNum          // text: the literal without separators
+	tWord         // a run of letters, or the name of a symbol or function
+	tText         // \text{...}: words
+	tCmd          // a structural command: frac, sqrt, begin, ...
+	tOp           // punctuation, possibly of several characters
+	tRel          // a relation in normal form: = < > <= >= != in ~
+)
+
+type token struct {
+	kind  tokKind
+	text  string
+	space bool // white space (or \, \; \quad) stands before it
+	tight bool // a number with a unit glued to it, or a word glued to a number
+}
+
+// maxInput bounds the length of an answer in bytes; longer input is no answer.
+const maxInput = 1 << 16
+
+type lexer struct {
+	s     string
+	i     int
+	toks  []token
+	depth int  // open brackets, where a comma separates instead of grouping digits
+	env   int  // open environments
+	tex   bool // the input uses LaTeX commands
+	space bool
+}
+
+// lex splits s into tokens. It never fails: what it does not know becomes an
+// operator token that the parser rejects.
+func lex(s string) ([]token, bool) {
+	l := &lexer{s: s, toks: make([]token, 0, 8+len(s)/2)}
+	l.tex = strings.IndexByte(s, '\\') >= 0
+	for l.i < len(l.s) {
+		l.next()
+	}
+	return l.toks, l.tex
+}
+
+func (l *lexer) emit(k tokKind, text string) {
+	l.toks = append(l.toks, token{kind: k, text: text, space: l.space})
+	l.space = false
+}
+
+func (l *lexer) op(text string) {
+	switch text {
+	case "(", "[", "{", "\\{", "<<":
+		l.depth++
+	case ")", "]", "}", "\\}", ">>":
+		l.depth--
+	}
+	l.emit(tOp, text)
+}
+
+func (l *lexer) next() {
+	c := l.s[l.i]
+	switch {
+	case c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '~' || c == '\f' || c == '\v':
+		l.i++
+		l.space = true
+	case c >= '0' && c <= '9', c == '.' && l.digitAt(l.i+1):
+		l.number()
+	case c == '\\':
+		l.command()
+	case c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z':
+		l.word()
+	case c < utf8.RuneSelf:
+		l.ascii(c)
+	default:
+		l.unicode()
+	}
+}
+
+func (l *lexer) at(i int) byte {
+	if i < len(l.s) {
+		return l.s[i]
+	}
+	return 0
+}
+
+func (l *lexer) digitAt(i int) bool { c := l.at(i); return c >= '0' && c <= '9' }
+
+func (l *lexer) digits(i int) int {
+	n := 0
+	for l.digitAt(i + n) {
+		n++
+	}
+	return n
+}
+
+func (l *lexer) has(i int, p string) bool {
+	return i <= len(l.s) && strings.HasPrefix(l.s[i:], p)
+}
+
+// sepAt returns the length of a thousands separator at i: a comma (outside
+// brackets), {,} or a comma with thin spaces (anywhere), or a thin space.
+func (l *lexer) sepAt(i int) int {
+	switch {
+	case l.has(i, "{,}"):
+		return 3
+	case l.has(i, `,\!`):
+		n := 3
+		for l.at(i+n) == ' ' {
+			n++
+		}
+		return n
+	case l.has(i, `\,`):
+		return 2
+	case l.at(i) == ',' && l.depth <= 0:
+		return 1
+	case l.at(i) == ' ' && l.depth <= 0:
+		return 1
+	}
+	return 0
+}
+
+func (l *lexer) number() {
+	start := l.i
+	n := l.digits(l.i)
+	buf := l.s[l.i : l.i+n]
+	l.i += n
+	if n > 0 && n <= 3 && buf[0] != '0' {
+		for {
+			k := l.sepAt(l.i)
+			if k == 0 || l.digits(l.i+k) != 3 {
+				break
+			}
+			buf += l.s[l.i+k : l.i+k+3]
+			l.i += k + 3
+		}
+	}
+	if l.at(l.i) == '.' && l.digitAt(l.i+1) {
+		n = l.digits(l.i + 1)
+		buf += l.s[l.i : l.i+1+n]
+		l.i += 1 + n
+	} else if l.at(l.i) == '.' && l.has(l.i+1, `\overline{`) {
+		buf += "."
+		l.i++
+	} else if l.at(l.i) == '.' && l.i > start && l.at(l.i+1) != '.' && !isLetter(l.at(l.i+1)) {
+		l.i++ // the point that ends a sentence, or "5."
+	}
+	if l.has(l.i, `\overline{`) {
+		if n = l.digits(l.i + 10); n > 0 && l.at(l.i+10+n) == '}' && strings.Contains(buf, ".") {
+			buf += "~" + l.s[l.i+10:l.i+10+n] // repeating digits
+			l.i += n + 11
+		}
+	}
+	if c := l.at(l.i); c == 'e' || c == 'E' {
+		j := l.i + 1
+		if l.at(j) == '+' || l.at(j) == '-' {
+			j++
+		}
+		if n = l.digits(j); n > 0 && !isLetter(l.at(j+n)) {
+			buf += "e" + l.s[l.i+1:j+n]
+			l.i = j + n
+		}
+	}
+	l.emit(tNum, buf)
+}
+
+func isLetter(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' }
+
+func (l *lexer) word() {
+	j := l.i
+	for isLetter(l.at(j)) {
+		j++
+	}
+	w := l.s[l.i:j]
+	// P.M., a.m.
+	if (w == "P" || w == "p" || w == "A" || w == "a") && l.at(j) == '.' &&
+		(l.at(j+1) == 'M' || l.at(j+1) == 'm') && !isLetter(l.at(j+2)) {
+		w = strings.ToLower(w) + "m"
+		j += 2
+		if l.at(j) == '.' {
+			j++
+		}
+	}
+	tight := l.i > 0 && l.digitAt(l.i-1)
+	l.i = j
+	l.emit(tWord, w)
+	l.toks[len(l.toks)-1].tight = tight
+	// x1 means x_1 in plain text.
+	if len(w) == 1 && !tight && !l.tex && l.digitAt(j) {
+		n := l.digits(j)
+		if !l.has(j+n, ".") {
+			l.emit(tOp, "_")
+			l.emit(tNum, l.s[j:j+n])
+			l.i += n
+		}
+	}
+}
+
+func (l *lexer) ascii(c byte) {
+	two := ""
+	if l.i+1 < len(l.s) {
+		two = l.s[l.i : l.i+2]
+	}
+	switch two {
+	case "<=", "=<":
+		l.i += 2
+		l.emit(tRel, "<=")
+		return
+	case ">=":
+		l.i += 2
+		l.emit(tRel, ">=")
+		return
+	case "!=":
+		l.i += 2
+		l.emit(tRel, "!=")
+		return
+	case "==", ":=":
+		l.i += 2
+		l.emit(tRel, "=")
+		return
+	case "=>", "->":
+		l.i += 2
+		l.emit(tOp, "->")
+		return
+	case "**":
+		l.i += 2
+		l.op("^")
+		return
+	case "+-":
+		l.i += 2
+		l.op("pm")
+		return
+	case "..":
+		for l.at(l.i) == '.' {
+			l.i++
+		}
+		l.emit(tOp, "...")
+		return
+	}
+	l.i++
+	switch c {
+	case '$', '`', '"':
+		l.space = true
+	case '=', '<', '>':
+		l.emit(tRel, string(c))
+	case '.':
+		if strings.TrimLeft(l.s[l.i:], " \n\t$)]}.*") != "" {
+			l.emit(tOp, ".")
+		}
+	default:
+		l.op(string(c))
+	}
+}
+
+func (l *lexer) unicode() {
+	r, n := utf8.DecodeRuneInString(l.s[l.i:])
+	l.i += n
+	switch r {
+	case '≤', '⩽', '≦':
+		l.emit(tRel, "<=")
+	case '≥', '⩾', '≧':
+		l.emit(tRel, ">=")
+	case '≠':
+		l.emit(tRel, "!=")
+	case '∈':
+		l.emit(tRel, "in")
+	case '≈', '≃', '≅':
+		l.emit(tRel, "~")
+	case '−', '–', '—':
+		l.op("-")
+	case '×', '·', '⋅', '∙':
+		l.op("*")
+	case '÷', '∕':
+		l.op("/")
+	case '±':
+		l.op("pm")
+	case '∓':
+		l.op("mp")
+	case '∪':
+		l.op("cup")
+	case '∩':
+		l.op("cap")
+	case '∖':
+		l.op("setminus")
+	case '√':
+		l.emit(tCmd, "sqrt")
+	case '∞':
+		l.emit(tWord, "infty")
+	case '°', 'º':
+		l.op("deg")
+	case '²', '³', '⁴', '¹', '⁰', '⁵', '⁶', '⁷', '⁸', '⁹':
+		l.superscript(r)
+	case '½':
+		l.fraction("1", "2")
+	case '¼':
+		l.fraction("1", "4")
+	case '¾':
+		l.fraction("3", "4")
+	case '⅓':
+		l.fraction("1", "3")
+	case '⅔':
+		l.fraction("2", "3")
+	case '∅':
+		l.emit(tWord, "emptyset")
+	case '…':
+		l.emit(tOp, "...")
+	case '→', '⇒', '⟹':
+		l.emit(tOp, "->")
+	case '′':
+		l.op("'")
+	case '€', '£', '¥', '₹':
+		l.space = true
+	case '，', '、':
+		l.op(",")
+	case '；':
+		l.op(";")
+	case '“', '”', '„', '«', '»', '。', '\uFEFF', '\u200b', '\u2061':
+		l.space = true
+	default:
+		if name, ok := greek[r]; ok {
+			l.emit(tWord, name)
+			return
+		}
+		if unicode.IsSpace(r) {
+			l.space = true
+			return
+		}
+		if unicode.IsLetter(r) {
+			j := l.i
+			for j < len(l.s) {
+				r, n := utf8.DecodeRuneInString(l.s[j:])
+				if !unicode.IsLetter(r) || greek[r] != "" {
+					break
+				}
+				j += n
+			}
+			l.emit(tText, l.s[l.i-n:j])
+			l.i = j
+			return
+		}
+		l.emit(tOp, string(r))
+	}
+}
+
+func (l *lexer) superscript(first rune) {
+	const sup = "⁰¹²³⁴⁵⁶⁷⁸⁹"
+	digits := []byte{}
+	r := first
+	for {
+		k := strings.IndexRune(sup, r)
+		if k < 0 {
+			break
+		}
+		digits = append(digits, byte('0'+utf8.RuneCountInString(sup[:k])))
+		var n int
+		r, n = utf8.DecodeRuneInString(l.s[l.i:])
+		if !strings.ContainsRune(sup, r) || n == 0 {
+			break
+		}
+		l.i += n
+	}
+	l.op("^")
+	l.emit(tNum, string(digits))
+}
+
+func (l *lexer) fraction(a, b string) {
+	l.emit(tCmd, "frac")
+	l.emit(tNum, a)
+	l.emit(tNum, b)
+}

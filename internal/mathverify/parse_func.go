@@ -1,0 +1,345 @@
+package mathverify
+
+import (
+	"math/big"
+	"strings"
+)
+
+// function reads the argument of a named function, with a power between name
+// and argument (\sin^2 x) and a base (\log_2 8).
+func (p *parser) function(name string) (*Node, error) {
+	if a, ok := funcAlias[name]; ok {
+		name = a
+	}
+	if err := p.enter(); err != nil {
+		return nil, err
+	}
+	defer p.leave()
+	var base, exp *Node
+	var err error
+	if p.accept("_") {
+		if base, err = p.argument(); err != nil {
+			return nil, err
+		}
+	}
+	if p.isOp("^") {
+		if o := p.peekAt(1); !(o.kind == tOp && (o.text == "circ" || o.text == "deg")) {
+			p.pos++
+			if exp, err = p.exponentToken(); err != nil {
+				return nil, err
+			}
+		}
+	}
+	args, err := p.funcArgs(name)
+	if err != nil {
+		return nil, err
+	}
+	if n := functions[name]; n > 0 && name != "log" && name != "root" && len(args) != n {
+		return nil, p.fail("wrong number of arguments for " + name)
+	}
+	call := fn(name, args...)
+	switch {
+	case name == "log" && base != nil:
+		call = fn("logb", args[0], base)
+	case name == "log" && len(args) == 2:
+		call = fn("logb", args[0], args[1])
+	case name == "lg":
+		call = fn("logb", args[0], num(10))
+	case name == "cbrt":
+		call = fn("root", args[0], num(3))
+	case name == "deg":
+		return node(KDegree, args[0]), nil
+	case name == "cis":
+		i := &Node{Kind: KConst, Name: "i"}
+		call = fn("exp", node(KMul, i, args[0]))
+	}
+	if exp == nil {
+		return call, nil
+	}
+	if exp.Kind == KNum && exp.Rat.Cmp(big.NewRat(-1, 1)) == 0 {
+		if inv := "arc" + name; functions[inv] != 0 {
+			return fn(inv, args...), nil
+		}
+	}
+	return node(KPow, call, exp), nil
+}
+
+// exponentToken reads the power between a function and its argument: one
+// token or a group, so that \sin^2 x is not sin^(2x).
+func (p *parser) exponentToken() (*Node, error) {
+	if t := p.peek(); t.kind == tNum {
+		p.pos++
+		return parseNumber(t.text)
+	}
+	return p.argument()
+}
+
+func (p *parser) funcArgs(name string) ([]*Node, error) {
+	for _, c := range []string{"(", "[", "{"} {
+		if p.isOp(c) {
+			p.pos++
+			bars, set, stop := p.bars, p.inSet, p.stop
+			p.bars, p.inSet, p.stop = 0, false, 0
+			n, err := p.list()
+			p.bars, p.inSet, p.stop = bars, set, stop
+			if err != nil {
+				return nil, err
+			}
+			if !p.accept(map[string]string{"(": ")", "[": "]", "{": "}"}[c]) {
+				return nil, p.fail("unclosed argument of " + name)
+			}
+			if n.Kind == KList {
+				return n.Args, nil
+			}
+			return []*Node{n}, nil
+		}
+	}
+	// Without brackets: a product of factors up to an operator, another
+	// function or an opening bracket: \sin 2x, \cos 58^\circ, \ln x.
+	p.stop++
+	defer func() { p.stop-- }()
+	neg := p.accept("-")
+	if !neg {
+		p.accept("+")
+	}
+	arg, err := p.expr(bpPow)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		t := p.peek()
+		if t.kind == tWord && functions[t.text] == 0 && !p.separator() || t.kind == tCmd && t.text == "frac" || t.kind == tCmd && t.text == "sqrt" {
+			if t.kind == tWord {
+				parts, ok := split(t.text, p.tex)
+				if !ok || len(parts) > 1 && functions[parts[0]] != 0 {
+					break
+				}
+			}
+			f, err := p.expr(bpPow)
+			if err != nil {
+				return nil, err
+			}
+			arg = join(KMul, arg, f)
+			continue
+		}
+		break
+	}
+	if neg {
+		arg = negate(arg)
+	}
+	return []*Node{arg}, nil
+}
+
+// bigOp reads \sum_{k=1}^{n} body and \prod.
+func (p *parser) bigOp(name string) (*Node, error) {
+	from, to, err := p.bounds()
+	if err != nil {
+		return nil, err
+	}
+	body, err := p.expr(bpMul)
+	if err != nil {
+		return nil, err
+	}
+	if from == nil || from.Kind != KRel || len(from.Args) != 2 || from.Args[0].Kind != KSym || to == nil {
+		return nil, p.fail(name + " without bounds")
+	}
+	return &Node{Kind: KBig, Name: name, Args: []*Node{body, from.Args[0], from.Args[1], to}}, nil
+}
+
+func (p *parser) bounds() (from, to *Node, err error) {
+	for i := 0; i < 2; i++ {
+		switch {
+		case p.accept("_"):
+			if from, err = p.argument(); err != nil {
+				return nil, nil, err
+			}
+		case p.accept("^"):
+			if to, err = p.exponentToken(); err != nil {
+				return nil, nil, err
+			}
+		}
+	}
+	return from, to, nil
+}
+
+// integral reads \int_a^b f dx.
+func (p *parser) integral() (*Node, error) {
+	from, to, err := p.bounds()
+	if err != nil {
+		return nil, err
+	}
+	// The differential: the last "d" + letter before the end or a closer.
+	depth := 0
+	for j := p.pos; j < len(p.toks); j++ {
+		t := p.toks[j]
+		if t.kind == tOp {
+			switch t.text {
+			case "(", "[", "{", "\\{":
+				depth++
+			case ")", "]", "}", "\\}":
+				depth--
+			}
+		}
+		if depth < 0 {
+			break
+		}
+		v := ""
+		width := 1
+		switch {
+		case t.kind == tWord && len(t.text) == 2 && t.text[0] == 'd':
+			v = t.text[1:]
+		case t.kind == tWord && t.text == "d" && j+1 < len(p.toks) && p.toks[j+1].kind == tWord:
+			v, width = p.toks[j+1].text, 2
+		case t.kind == tWord && len(t.text) > 2 && len(t.text) < 6 && t.text[len(t.text)-2] == 'd' && functions[t.text] == 0:
+			// xdx
+			toks := append([]token(nil), p.toks[:j]...)
+			toks = append(toks, token{kind: tWord, text: t.text[:len(t.text)-2]}, token{kind: tWord, text: t.text[len(t.text)-2:]})
+			p.toks = append(toks, p.toks[j+1:]...)
+			continue
+		}
+		if v == "" || depth > 0 {
+			continue
+		}
+		sub := &parser{toks: p.toks[p.pos:j], tex: p.tex, depth: p.depth}
+		body := num(1)
+		if j > p.pos {
+			if body, err = sub.expr(0); err != nil {
+				return nil, err
+			}
+			if sub.pos < len(sub.toks) {
+				return nil, sub.fail("unexpected token in an integral")
+			}
+		}
+		p.pos = j + width
+		args := []*Node{body, wordNode(v)}
+		if from != nil && to != nil {
+			args = append(args, from, to)
+		}
+		return &Node{Kind: KBig, Name: "int", Args: args}, nil
+	}
+	return nil, p.fail("integral without differential")
+}
+
+// limit reads \lim_{x \to a} body.
+func (p *parser) limit() (*Node, error) {
+	if !p.accept("_") || !p.accept("{") {
+		return nil, p.fail("limit without variable")
+	}
+	v, err := p.atom()
+	if err != nil {
+		return nil, err
+	}
+	if !p.accept("->") {
+		return nil, p.fail("expected \\to")
+	}
+	to, err := p.expr(0)
+	if err != nil {
+		return nil, err
+	}
+	if !p.accept("}") {
+		return nil, p.fail("expected }")
+	}
+	body, err := p.expr(bpMul)
+	if err != nil {
+		return nil, err
+	}
+	return &Node{Kind: KBig, Name: "lim", Args: []*Node{body, v, to}}, nil
+}
+
+// derivative recognises d/dx in a fraction; the result is a KBig "diff" whose
+// body is still missing when the numerator is a bare d.
+func derivative(a, b *Node) *Node {
+	if b.Kind != KMul || len(b.Args) != 2 || b.Args[0].Kind != KSym || b.Args[1].Kind != KSym {
+		return nil
+	}
+	d := b.Args[0].Name
+	if d != "d" && d != "partial" {
+		return nil
+	}
+	switch {
+	case a.Kind == KSym && a.Name == d:
+		return &Node{Kind: KBig, Name: "diff", Args: []*Node{nil, b.Args[1]}}
+	case a.Kind == KMul && a.Args[0].Kind == KSym && a.Args[0].Name == d && len(a.Args) == 2:
+		return &Node{Kind: KApp, Name: "diff:" + b.Args[1].Name, Args: a.Args[1:]}
+	}
+	return nil
+}
+
+func (p *parser) derivative(n *Node) (*Node, error) {
+	if n.Kind != KBig {
+		return n, nil
+	}
+	body, err := p.expr(bpMul)
+	if err != nil {
+		return nil, err
+	}
+	return n.with(body, n.Args[1]), nil
+}
+
+// wholeText recognises an answer that consists of words only.
+func wholeText(toks []token) *Node {
+	words := make([]string, 0, len(toks))
+	long := false
+	for _, t := range toks {
+		switch t.kind {
+		case tWord:
+			if functions[t.text] != 0 || constants[t.text] != "" && len(t.text) > 1 || isGreek[t.text] {
+				return nil
+			}
+			if _, ok := numberWords[strings.ToLower(t.text)]; ok {
+				return nil
+			}
+		case tText:
+		case tOp:
+			if t.text == "'" || t.text == "-" && len(words) > 0 || t.text == "." {
+				continue
+			}
+			return nil
+		default:
+			return nil
+		}
+		if len(t.text) > 2 {
+			long = true
+		}
+		words = append(words, t.text)
+	}
+	if !long || len(words) == 0 {
+		return nil
+	}
+	if len(toks) == 1 && toks[0].kind == tWord {
+		if _, ok := split(toks[0].text, false); ok {
+			return nil
+		}
+	}
+	if len(toks) > 1 { // "x and y" is a list
+		for _, t := range toks {
+			if w := strings.ToLower(t.text); w == "and" || w == "or" {
+				return nil
+			}
+		}
+	}
+	return &Node{Kind: KText, Name: strings.Join(words, " ")}
+}
+
+// proseText is the last reading of input that is no mathematics: its words,
+// when it holds any longer than two letters and no operators of mathematics.
+func proseText(s string, toks []token) *Node {
+	letters := 0
+	for _, t := range toks {
+		switch t.kind {
+		case tWord, tText:
+			letters += len(t.text)
+		case tCmd:
+			return nil
+		case tOp:
+			switch t.text {
+			case "^", "_", "=", "{", "\\{", "pm", "cup":
+				return nil
+			}
+		}
+	}
+	if letters < 3 {
+		return nil
+	}
+	return &Node{Kind: KText, Name: strings.Trim(strings.Join(strings.Fields(s), " "), "$. ")}
+}

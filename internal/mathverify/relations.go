@@ -1,0 +1,371 @@
+package mathverify
+
+import "math/big"
+
+// relations compares equations, inequalities and memberships with each other
+// and with values and sets.
+func (c *comparer) relations(g, p *Node) Result {
+	switch {
+	case g.Kind == KRel && p.Kind == KRel:
+		return c.twoRelations(g, p)
+	case isRelList(g) || isRelList(p):
+		return c.relLists(g, p)
+	}
+	rel, other := g, p
+	if p.Kind == KRel {
+		rel, other = p, g
+	}
+	if rel.Ops[0] == "=" && len(rel.Ops) == 1 {
+		name, val := rel.Args[0], rel.Args[1]
+		if !nameLike(name) && nameLike(val) {
+			name, val = val, name
+		}
+		if c.opt.StrictAssignment || !nameLike(name) {
+			return different("an equation against a value")
+		}
+		if rel == g {
+			return c.nodes(val, other)
+		}
+		return c.nodes(other, val)
+	}
+	if scalarKind(other) {
+		return different("a relation against a value")
+	}
+	return c.realSets(g, p)
+}
+
+func isRelList(n *Node) bool {
+	if n.Kind != KList && n.Kind != KSet {
+		return false
+	}
+	for _, a := range n.Args {
+		if a.Kind == KRel {
+			return true
+		}
+	}
+	return false
+}
+
+// relLists compares lists in which some elements are relations.
+func (c *comparer) relLists(g, p *Node) Result {
+	if inequalities(g) || inequalities(p) {
+		if r := c.realSets(g, p); r.Verdict != Unknown {
+			return r
+		}
+	}
+	// "x = 2" against "x = 2 or x = -2", +- included.
+	list := func(n *Node) *Node {
+		if n.Kind == KRel && n.Ops[0] == "=" && len(n.Ops) == 1 && nameLike(n.Args[0]) {
+			if v := expandPM(n.Args[1]); v.Kind == KList {
+				return v
+			}
+			return node(KList, n)
+		}
+		return expandPM(n)
+	}
+	g, p = list(g), list(p)
+	if g.Kind == KList && p.Kind == KList {
+		return c.lists(g, p)
+	}
+	ga, _ := assignments(g.Args)
+	pa, _ := assignments(p.Args)
+	switch {
+	case g.Kind == KSet || p.Kind == KSet:
+		if g.Kind == KList || p.Kind == KList || g.Kind == p.Kind {
+			return c.multiset(ga, pa, "set")
+		}
+	case g.Kind == KTuple, p.Kind == KTuple:
+		return c.ordered(ga, pa, "tuple")
+	}
+	return different("a system of relations against a single value")
+}
+
+func inequalities(n *Node) bool {
+	rel := func(m *Node) bool {
+		if m.Kind != KRel {
+			return false
+		}
+		for _, op := range m.Ops {
+			if op != "=" && op != "~" {
+				return true
+			}
+		}
+		return false
+	}
+	for _, a := range n.Args {
+		if rel(a) {
+			return true
+		}
+	}
+	return rel(n)
+}
+
+func (c *comparer) twoRelations(g, p *Node) Result {
+	gi, pi := inequalities(g), inequalities(p)
+	switch {
+	case gi && pi:
+		return c.twoInequalities(g, p)
+	case gi != pi:
+		if r := c.realSets(g, p); r.Verdict != Unknown {
+			return r
+		}
+		return different("an equation against an inequality")
+	}
+	if len(g.Ops) != 1 || len(p.Ops) != 1 {
+		return c.chains(g, p)
+	}
+	gn, gv := sides(g)
+	pn, pv := sides(p)
+	if nameLike(gn) && nameLike(pn) {
+		same := gn.String() == pn.String() || gn.Kind == KApp || pn.Kind == KApp || gn.Kind == KText || pn.Kind == KText
+		if same {
+			r := c.nodes(gv, pv)
+			own := func(v *Node) bool { // the name does not occur on the right
+				return v.walk(func(m *Node) bool { return !(m.Kind == KSym && m.Name == gn.Name) })
+			}
+			if r.Verdict == Equal || own(gv) && own(pv) && !gv.has(KPM) && !pv.has(KPM) || expandPM(gv).Kind != KList && expandPM(pv).Kind != KList && !symbolic(gv) && !symbolic(pv) {
+				return r
+			}
+		}
+	}
+	return c.equations(g, p)
+}
+
+func symbolic(n *Node) bool { return len(freeSymbols(n)) > 0 }
+
+// sides returns an equation with the name on the left.
+func sides(n *Node) (name, val *Node) {
+	if !nameLike(n.Args[0]) && nameLike(n.Args[1]) {
+		return n.Args[1], n.Args[0]
+	}
+	return n.Args[0], n.Args[1]
+}
+
+// chains compares relations of several links part by part.
+func (c *comparer) chains(g, p *Node) Result {
+	if len(g.Ops) != len(p.Ops) {
+		return different("chains of different length")
+	}
+	for i := range g.Ops {
+		if g.Ops[i] != p.Ops[i] {
+			return different("different relations: %s and %s", g.Ops[i], p.Ops[i])
+		}
+	}
+	return c.ordered(g.Args, p.Args, "chain")
+}
+
+// equations compares two equations by their zero sets.
+func (c *comparer) equations(g, p *Node) Result {
+	f := join(KAdd, g.Args[0], negate(g.Args[1]))
+	h := join(KAdd, p.Args[0], negate(p.Args[1]))
+	for _, n := range []*Node{f, h} {
+		if n.has(KMatrix) || n.has(KTuple) || n.has(KText) || n.has(KSet) || n.has(KList) {
+			return c.chains(g, p)
+		}
+	}
+	if f.has(KPM) || h.has(KPM) {
+		fs, hs := signs(f), signs(h)
+		f, h = node(KMul, fs...), node(KMul, hs...)
+	}
+	syms := freeSymbols(f, h)
+	if len(syms) == 0 {
+		return c.chains(g, p)
+	}
+	poly := c.zeroSets(f, h, syms)
+	if poly.Verdict != Unknown {
+		return poly
+	}
+	if c.proportional(f, h, syms) {
+		return equal("equations are multiples of each other")
+	}
+	if r := c.chains(g, p); r.Verdict == Equal {
+		return r
+	}
+	return unknown("equations that are neither polynomial nor multiples of each other")
+}
+
+// zeroSets compares square-free numerators in every symbol, the other symbols
+// being set to fixed pseudo-random numbers.
+func (c *comparer) zeroSets(f, h *Node, syms []string) Result {
+	decided := 0
+	for i := 0; i < 2; i++ {
+		for _, v := range syms {
+			env := map[string]value{}
+			for _, s := range syms {
+				if s != v {
+					env[s] = samplePoint(s, 5+i, false)
+				}
+			}
+			e := c.evaluator(128, env)
+			a, err1 := zeroPoly(f, v, e)
+			b, err2 := zeroPoly(h, v, e)
+			if err1 != nil || err2 != nil {
+				return unknown("not polynomial")
+			}
+			if !a.equal(b) {
+				return different("equations have different solutions in %s", v)
+			}
+			decided++
+		}
+	}
+	if decided == 0 {
+		return unknown("no symbol")
+	}
+	return equal("equations have the same solutions")
+}
+
+// zeroPoly is the monic square-free polynomial whose roots are the solutions
+// of n = 0 in v.
+func zeroPoly(n *Node, v string, e *evaluator) (poly, error) {
+	f, err := toPoly(n, v, e)
+	if err != nil {
+		return nil, err
+	}
+	g, err := polyGCD(f.num, f.den, e.b)
+	if err != nil {
+		return nil, err
+	}
+	q := f.num
+	if len(g) > 1 {
+		if q, err = q.quo(g, e.b); err != nil {
+			return nil, err
+		}
+	}
+	if len(q) == 0 {
+		return nil, nil
+	}
+	q, err = q.squareFree(e.b)
+	if err != nil || len(f.den) <= 1 {
+		return q, err
+	}
+	// Roots of the denominator are no solutions.
+	if g, err = polyGCD(q, f.den, e.b); err == nil && len(g) > 1 {
+		q, err = q.quo(g, e.b)
+	}
+	return q.monic(), err
+}
+
+// proportional reports f = k h with a constant k other than zero.
+func (c *comparer) proportional(f, h *Node, syms []string) bool {
+	var ratio *value
+	hits := 0
+	for i := 0; i < 8 && hits < 4; i++ {
+		env := map[string]value{}
+		for _, s := range syms {
+			env[s] = samplePoint(s, i, false)
+		}
+		e := c.evaluator(192, env)
+		a, err1 := e.eval(f)
+		b, err2 := e.eval(h)
+		if err1 != nil || err2 != nil {
+			continue
+		}
+		q, err := e.div(a, b)
+		if err != nil || q.isZero() {
+			return false
+		}
+		if ratio == nil {
+			ratio = &q
+		} else if e.separate(q, *ratio) == apart {
+			return false
+		}
+		hits++
+	}
+	return hits >= 3
+}
+
+func (c *comparer) twoInequalities(g, p *Node) Result {
+	v, a, ok1 := c.solve(g)
+	w, b, ok2 := c.solve(p)
+	if ok1 && ok2 {
+		if v != w {
+			return different("inequalities in %s and %s", v, w)
+		}
+		if len(a) != len(b) {
+			return different("solution sets differ")
+		}
+		for i := range a {
+			if r := c.sameSeg(a[i], b[i]); r.Verdict != Equal {
+				return r
+			}
+		}
+		return equal("same solution set")
+	}
+	g, p = forward(g), forward(p)
+	if len(g.Ops) == len(p.Ops) {
+		if r := c.chains(g, p); r.Verdict == Equal || len(g.Ops) > 1 {
+			return r
+		}
+	} else {
+		return different("chains of different length")
+	}
+	if g.Ops[0] != p.Ops[0] {
+		return different("different relations: %s and %s", g.Ops[0], p.Ops[0])
+	}
+	f := join(KAdd, g.Args[0], negate(g.Args[1]))
+	h := join(KAdd, p.Args[0], negate(p.Args[1]))
+	syms := freeSymbols(f, h)
+	if len(syms) > 0 && c.proportional(f, h, syms) && c.samePositive(f, h, syms) {
+		return equal("inequalities are positive multiples of each other")
+	}
+	return c.truthProbe(g, p, syms)
+}
+
+// samePositive reports f and h of one sign at a test point.
+func (c *comparer) samePositive(f, h *Node, syms []string) bool {
+	for i := 0; i < 8; i++ {
+		env := map[string]value{}
+		for _, s := range syms {
+			env[s] = samplePoint(s, i, false)
+		}
+		e := c.evaluator(128, env)
+		a, err1 := e.eval(f)
+		b, err2 := e.eval(h)
+		if err1 != nil || err2 != nil {
+			continue
+		}
+		x, ok1 := e.cmp(a, exactInt(0))
+		y, ok2 := e.cmp(b, exactInt(0))
+		if ok1 && ok2 {
+			return x == y
+		}
+	}
+	return false
+}
+
+// truthProbe looks for a point where one inequality holds and the other does
+// not.
+func (c *comparer) truthProbe(g, p *Node, syms []string) Result {
+	for i := 0; i < 40; i++ {
+		env := map[string]value{}
+		for j, s := range syms {
+			h := hashMix(hashString(s)+uint64(i), "probe")
+			env[s] = exactRat(big.NewRat(int64(h%41)-20+int64(j), int64(h>>9%4)+1))
+		}
+		e := c.evaluator(128, env)
+		a, err1 := e.holds(g)
+		b, err2 := e.holds(p)
+		if err1 == nil && err2 == nil && a != b {
+			return different("one relation holds at a test point, the other does not")
+		}
+	}
+	return unknown("inequalities that could not be solved")
+}
+
+// forward turns > and >= chains around, so that all relations point one way.
+func forward(n *Node) *Node {
+	for _, op := range n.Ops {
+		if op != ">" && op != ">=" {
+			return n
+		}
+	}
+	k := len(n.Args)
+	m := &Node{Kind: KRel, Args: make([]*Node, k), Ops: make([]string, len(n.Ops))}
+	for i, a := range n.Args {
+		m.Args[k-1-i] = a
+	}
+	for i, op := range n.Ops {
+		m.Ops[len(n.Ops)-1-i] = map[string]string{">": "<", ">=": "<="}[op]
+	}
+	return m
+}

@@ -1,0 +1,386 @@
+package mathverify
+
+import (
+	"errors"
+	"math/big"
+	"sort"
+)
+
+// scalars compares two numbers or expressions, policies included.
+func (c *comparer) scalars(g, p *Node) Result {
+	if r, done := c.policies(g, p); done {
+		return r
+	}
+	r := c.values(g, p)
+	if r.Verdict == Different && c.approximates(g, p) {
+		return equal("equal to the digits stated")
+	}
+	return r
+}
+
+// policies applies the rules for percent, degrees, units and bases.
+func (c *comparer) policies(g, p *Node) (Result, bool) {
+	gp, pp := g.Kind == KPercent, p.Kind == KPercent
+	switch {
+	case gp && pp:
+		return c.scalars(g.Args[0], p.Args[0]), true
+	case gp && c.opt.Percent == PercentLenient:
+		if r := c.scalars(g.Args[0], stripUnit(p)); r.Verdict == Equal {
+			r.Reason = "percent sign left out: " + r.Reason
+			return r, true
+		}
+	case pp && c.opt.Percent == PercentLenient:
+		if r := c.scalars(stripUnit(g), p.Args[0]); r.Verdict == Equal && c.atLeastOne(p.Args[0]) {
+			r.Reason = "percent sign added: " + r.Reason
+			return r, true
+		}
+	}
+	gd, pd := g.Kind == KDegree, p.Kind == KDegree
+	if gd && pd {
+		return c.scalars(g.Args[0], p.Args[0]), true
+	}
+	if gd != pd && c.opt.Units != UnitsStrict {
+		x, y := g, p
+		if gd {
+			x = g.Args[0]
+		} else {
+			y = p.Args[0]
+		}
+		if r := c.scalars(x, y); r.Verdict == Equal {
+			r.Reason = "degree sign left out: " + r.Reason
+			return r, true
+		}
+	}
+	if g.Kind == KUnit || p.Kind == KUnit {
+		return c.unitPolicy(g, p), true
+	}
+	if g.Kind == KBase && p.Kind == KNum && !c.opt.StrictBase && p.Name == g.Name {
+		return equal("same digits, base left out"), true
+	}
+	return Result{}, false
+}
+
+func stripUnit(n *Node) *Node {
+	if n.Kind == KUnit {
+		return n.Args[0]
+	}
+	return n
+}
+
+// atLeastOne reports |n| >= 1.
+func (c *comparer) atLeastOne(n *Node) bool {
+	e := c.evaluator(96, nil)
+	v, err := e.eval(n)
+	if err != nil || !v.real {
+		return false
+	}
+	v, err = e.abs(v)
+	if err != nil {
+		return false
+	}
+	s, ok := e.cmp(v, exactInt(1))
+	return ok && s >= 0
+}
+
+func (c *comparer) unitPolicy(g, p *Node) Result {
+	gu, pu := g.Kind == KUnit, p.Kind == KUnit
+	if gu != pu {
+		if c.opt.Units == UnitsStrict {
+			return different("unit on one side only")
+		}
+		r := c.scalars(stripUnit(g), stripUnit(p))
+		if r.Verdict == Equal {
+			r.Reason = "unit left out: " + r.Reason
+		}
+		return r
+	}
+	a, ok1 := parseUnit(g.Name)
+	b, ok2 := parseUnit(p.Name)
+	switch {
+	case c.opt.Units == UnitsIgnore || !ok1 || !ok2:
+		return c.scalars(g.Args[0], p.Args[0])
+	case a.dim != b.dim:
+		return different("units of different kinds: %s and %s", g.Name, p.Name)
+	}
+	if a.factor.Cmp(b.factor) == 0 {
+		return c.scalars(g.Args[0], p.Args[0])
+	}
+	return c.scalars(node(KMul, g.Args[0], ratNode(a.factor)), node(KMul, p.Args[0], ratNode(b.factor)))
+}
+
+func (c *comparer) evaluator(prec uint, env map[string]value) *evaluator {
+	return &evaluator{arith: arith{p: prec, b: c.b}, env: env, log10: c.log10, product: c.prod}
+}
+
+// values compares two expressions by their values.
+func (c *comparer) values(g, p *Node) Result {
+	syms := freeSymbols(g, p)
+	if c.prod {
+		for _, n := range []*Node{g, p} {
+			n.walk(func(m *Node) bool {
+				if m.Kind == KApp {
+					syms = append(syms, m.Name)
+				}
+				return true
+			})
+		}
+	}
+	if len(syms) == 0 {
+		return c.constants(g, p)
+	}
+	return c.points(g, p, syms)
+}
+
+// freeSymbols lists the free symbols of the trees in order.
+func freeSymbols(nodes ...*Node) []string {
+	seen := map[string]bool{}
+	var visit func(n *Node, bound map[string]bool)
+	visit = func(n *Node, bound map[string]bool) {
+		if n.Kind == KSym && !bound[n.Name] {
+			seen[n.Name] = true
+		}
+		if n.Kind == KBig && n.Name != "diff" {
+			inner := map[string]bool{n.Args[1].Name: true}
+			for k := range bound {
+				inner[k] = true
+			}
+			visit(n.Args[0], inner)
+			for _, a := range n.Args[2:] {
+				visit(a, bound)
+			}
+			return
+		}
+		for _, a := range n.Args {
+			visit(a, bound)
+		}
+	}
+	for _, n := range nodes {
+		visit(n, nil)
+	}
+	out := make([]string, 0, len(seen))
+	for s := range seen {
+		out = append(out, s)
+	}
+	sort.Strings(out)
+	return out
+}
+
+var precisions = []uint{96, 384, 1536}
+
+// constants compares two closed expressions.
+func (c *comparer) constants(g, p *Node) Result {
+	last := unknown("no value")
+	for _, prec := range precisions {
+		e := c.evaluator(prec, nil)
+		a, err1 := e.eval(g)
+		b, err2 := e.eval(p)
+		if err1 != nil || err2 != nil {
+			last = valueError(err1, err2)
+			if last.Verdict == Unknown && retry(err1) && retry(err2) {
+				continue
+			}
+			return last
+		}
+		s := e.separate(a, b)
+		switch {
+		case s == sameExact:
+			return equal("exactly equal")
+		case s == apart:
+			if a.exact && b.exact {
+				return different("exact values differ")
+			}
+			return different("values differ (enclosed at %d bits)", prec)
+		case s == overlapTight:
+			last = equal("values agree to %d bits", prec/2)
+		default:
+			last = unknown("enclosures overlap but are too wide")
+			if la, ok1 := e.logOfPower(g); ok1 {
+				if lb, ok2 := e.logOfPower(p); ok2 && e.separate(la, lb) == apart {
+					return different("logarithms of the powers differ")
+				}
+			}
+		}
+	}
+	return last
+}
+
+// logOfPower is ln n for a power with a base above zero, so that towers too
+// large to enclose can still be told apart.
+func (e *evaluator) logOfPower(n *Node) (value, bool) {
+	if n.Kind != KPow {
+		return value{}, false
+	}
+	b, err1 := e.eval(n.Args[0])
+	x, err2 := e.eval(n.Args[1])
+	if err1 != nil || err2 != nil || !x.real {
+		return value{}, false
+	}
+	if s, ok := e.cmp(b, exactInt(0)); !ok || s <= 0 {
+		return value{}, false
+	}
+	l, err := e.log(b)
+	return e.mul(x, l), err == nil
+}
+
+func retry(err error) bool { return err == nil || errors.Is(err, errPrecision) }
+
+func valueError(a, b error) Result {
+	ua, ub := errors.Is(a, errUndefined), errors.Is(b, errUndefined)
+	switch {
+	case ua && b == nil, ub && a == nil:
+		return different("only one side has a value")
+	case a != nil:
+		return unknown("gold: %v", a)
+	}
+	return unknown("prediction: %v", b)
+}
+
+type separation int
+
+const (
+	overlapWide separation = iota
+	overlapTight
+	sameExact
+	apart
+)
+
+// separate tells whether two values are provably different or equal.
+func (e *evaluator) separate(a, b value) separation {
+	if a.exact && b.exact {
+		if a.re.Cmp(b.re) == 0 && orZero(a.im).Cmp(orZero(b.im)) == 0 {
+			return sameExact
+		}
+		return apart
+	}
+	ar, ai := a.ival(e.p)
+	br, bi := b.ival(e.p)
+	if ar.disjoint(br) || ai.disjoint(bi) {
+		return apart
+	}
+	k := int(e.p) / 2
+	if ar.tight(k) && br.tight(k) && ai.tight(k) && bi.tight(k) {
+		return overlapTight
+	}
+	return overlapWide
+}
+
+// points compares two expressions in symbols at fixed pseudo-random points.
+// Real points at which both sides are real decide; only expressions that are
+// real nowhere are compared as complex functions.
+func (c *comparer) points(g, p *Node, syms []string) Result {
+	integers := needsIntegers(g) || needsIntegers(p)
+	realAgree, agree, differ := 0, 0, 0
+	last := unknown("no point where both sides have a value")
+	budget := 0
+	for i := 0; i < 14; i++ {
+		env := map[string]value{}
+		for _, s := range syms {
+			env[s] = samplePoint(s, i, integers)
+		}
+		s, real, err := c.atPoint(g, p, env)
+		if err != nil {
+			if errors.Is(err, errBudget) {
+				if budget++; budget > 1 {
+					return unknown("%v", err)
+				}
+			}
+			if errors.Is(err, errNoValue) && i > 8 && agree == 0 {
+				return unknown("%v", err)
+			}
+			continue
+		}
+		switch {
+		case s == apart && real:
+			return different("values differ at a test point")
+		case s == apart:
+			differ++
+		case s == sameExact || s == overlapTight:
+			agree++
+			if real {
+				realAgree++
+			}
+		}
+		if realAgree >= 6 || realAgree >= 3 && c.b.steps < c.opt.steps()/2 {
+			break
+		}
+	}
+	switch {
+	case realAgree >= 2:
+		return equal("values agree at %d test points", realAgree)
+	case differ > 0:
+		return different("values differ at a complex test point")
+	case agree >= 3:
+		return equal("values agree at %d complex test points", agree)
+	}
+	return last
+}
+
+func (c *comparer) atPoint(g, p *Node, env map[string]value) (separation, bool, error) {
+	for _, prec := range []uint{128, 512} {
+		e := c.evaluator(prec, env)
+		a, err := e.eval(g)
+		if err != nil {
+			if errors.Is(err, errPrecision) && prec == 128 {
+				continue
+			}
+			return 0, false, err
+		}
+		b, err := e.eval(p)
+		if err != nil {
+			if errors.Is(err, errPrecision) && prec == 128 {
+				continue
+			}
+			return 0, false, err
+		}
+		s := e.separate(a, b)
+		if s == overlapWide && prec == 128 {
+			continue
+		}
+		return s, a.real && b.real, nil
+	}
+	return 0, false, errPrecision
+}
+
+// needsIntegers reports functions that have values at integers only.
+func needsIntegers(n *Node) bool {
+	return !n.walk(func(m *Node) bool {
+		switch m.Kind {
+		case KFunc:
+			switch m.Name {
+			case "factorial", "binomial", "gcd", "lcm", "mod":
+				return false
+			}
+		case KBig:
+			return m.Name != "sum" && m.Name != "prod"
+		}
+		return true
+	})
+}
+
+// samplePoint is the value of symbol s at point i: positive rationals first,
+// then both signs, then Gaussian rationals.
+func samplePoint(s string, i int, integers bool) value {
+	h := hashMix(hashString(s)+uint64(i)*0x9e3779b97f4a7c15, s)
+	if integers {
+		if s == "i" {
+			return exactInt(2)
+		}
+		return exactInt(int64(h%9) + 2)
+	}
+	// Small numerators and denominators keep powers such as x^800 small.
+	primes := [...]int64{5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43}
+	r := big.NewRat(primes[h%12], int64(h>>20%7)+2)
+	if r.IsInt() {
+		r.Add(r, big.NewRat(1, 3))
+	}
+	switch {
+	case i < 4:
+		return exactRat(r)
+	case i < 10:
+		if h>>40&1 == 1 || i == 5 {
+			r.Neg(r)
+		}
+		return exactRat(r)
+	}
+	return exactComplex(r, big.NewRat(int64(h>>32%89)+3, 31))
+}

@@ -1,0 +1,357 @@
+package mathverify
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Verify compares a prediction with a gold answer. It never panics and always
+// returns within the budget of opt; see Options for the policies.
+func Verify(gold, pred string, opt Options) (r Result) {
+	defer func() {
+		// The comparison is total by construction and fuzzed without this
+		// guard; a caller that grades millions of model outputs must not lose a
+		// run to a mistake here all the same.
+		if e := recover(); e != nil {
+			r = unknown("internal error: %v", e)
+		}
+	}()
+	return verify(gold, pred, opt)
+}
+
+// VerifyAny is Verify against several acceptable golds: Equal if any is equal,
+// Different if all differ, else Unknown.
+func VerifyAny(golds []string, pred string, opt Options) Result {
+	out := different("no gold answer")
+	for i, g := range golds {
+		r := Verify(g, pred, opt)
+		if r.Verdict == Equal {
+			return r
+		}
+		if i == 0 || r.Verdict == Unknown {
+			out = r
+		}
+	}
+	return out
+}
+
+func verify(gold, pred string, opt Options) Result {
+	g, p := clean(gold), clean(pred)
+	if p == "" {
+		return different("empty prediction")
+	}
+	if g == p {
+		return equal("same text")
+	}
+	if plainInt(g) && plainInt(p) {
+		if trimInt(g) == trimInt(p) {
+			return equal("same integer")
+		}
+		return different("different integers")
+	}
+	ga, gerr := readings(g)
+	pa, perr := readings(p)
+	if gerr != nil || perr != nil {
+		if flat(g) == flat(p) {
+			return equal("same text up to spacing")
+		}
+		err := perr
+		side := "prediction"
+		if gerr != nil {
+			err, side = gerr, "gold"
+		}
+		return unknown("cannot read the %s: %v", side, err)
+	}
+	b := newBudget(opt)
+	var first Result
+	for i, x := range ga {
+		for j, y := range pa {
+			c := &comparer{opt: opt, b: b}
+			r := c.compare(x, y)
+			r.Gold, r.Pred = x.String(), y.String()
+			if r.Verdict == Equal {
+				return r
+			}
+			if i+j == 0 {
+				first = r
+			}
+		}
+	}
+	return first
+}
+
+// Compare compares two parsed answers.
+func Compare(gold, pred *Node, opt Options) Result {
+	c := &comparer{opt: opt, b: newBudget(opt)}
+	return c.compare(gold, pred)
+}
+
+// readings parses s and, where a comma is ambiguous, its other readings:
+// "1000,99" is a list or a decimal; "1,234" a number or a list.
+func readings(s string) ([]*Node, error) {
+	n, err := Parse(s)
+	if err != nil {
+		return nil, err
+	}
+	out := []*Node{n}
+	if len(s) > 32 || strings.Count(s, ",") == 0 || strings.ContainsAny(s, "\\([{") {
+		return out, nil
+	}
+	if n.Kind == KList && strings.Count(s, ",") == 1 && !strings.Contains(s, ", ") {
+		alt := strings.Replace(strings.ReplaceAll(s, ".", ""), ",", ".", 1)
+		if m, err := Parse(alt); err == nil && len(m.Args) == 0 {
+			out = append(out, m)
+		}
+	} else if n.Kind != KList {
+		if m, err := Parse(strings.ReplaceAll(s, ",", " , ")); err == nil && m.Kind == KList {
+			out = append(out, m)
+		}
+	}
+	return out, nil
+}
+
+// clean strips what surrounds an answer without being part of it.
+func clean(s string) string {
+	s = strings.TrimSpace(s)
+	for {
+		t := s
+		for _, w := range [][2]string{{"$$", "$$"}, {"$", "$"}, {`\(`, `\)`}, {`\[`, `\]`}, {"**", "**"}, {"`", "`"}} {
+			if len(t) > len(w[0])+len(w[1]) && strings.HasPrefix(t, w[0]) && strings.HasSuffix(t, w[1]) &&
+				!strings.Contains(t[len(w[0]):len(t)-len(w[1])], w[0]) {
+				t = strings.TrimSpace(t[len(w[0]) : len(t)-len(w[1])])
+			}
+		}
+		for strings.HasSuffix(t, ".") || strings.HasSuffix(t, ",") || strings.HasSuffix(t, "\\") && len(t) > 1 {
+			t = strings.TrimSpace(t[:len(t)-1])
+		}
+		if t == s || t == "" {
+			return t
+		}
+		s = t
+	}
+}
+
+func flat(s string) string {
+	return strings.ToLower(strings.NewReplacer(" ", "", "\\left", "", "\\right", "", "\\!", "", "\\,", "", "$", "").Replace(s))
+}
+
+func plainInt(s string) bool {
+	if s != "" && (s[0] == '-' || s[0] == '+') {
+		s = s[1:]
+	}
+	for i := 0; i < len(s); i++ {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func trimInt(s string) string {
+	neg := s[0] == '-'
+	s = strings.TrimLeft(s, "+-")
+	s = strings.TrimLeft(s, "0")
+	if s == "" {
+		return "0"
+	}
+	if neg {
+		return "-" + s
+	}
+	return s
+}
+
+// comparer carries the state of one comparison.
+type comparer struct {
+	opt   Options
+	b     *budget
+	log10 bool
+	prod  bool
+	depth int
+}
+
+// compare tries the readings that depend on both sides: \log as natural or
+// decimal logarithm, f(x) as application or product.
+func (c *comparer) compare(g, p *Node) Result {
+	g, p = simplifyMatrices(resolveUnits(g, p)), simplifyMatrices(resolveUnits(p, g))
+	r := c.nodes(g, p)
+	if r.Verdict == Equal {
+		return r
+	}
+	bareLog := func(n *Node) bool {
+		return !n.walk(func(m *Node) bool { return !(m.Kind == KFunc && m.Name == "log") })
+	}
+	if bareLog(g) || bareLog(p) {
+		c.log10 = true
+		if s := c.nodes(g, p); s.Verdict == Equal {
+			s.Reason = "with \\log to base 10: " + s.Reason
+			return s
+		}
+		c.log10 = false
+	}
+	if g.has(KApp) || p.has(KApp) {
+		c.prod = true
+		if s := c.nodes(g, p); s.Verdict == Equal {
+			s.Reason = "reading f(x) as a product: " + s.Reason
+			return s
+		}
+	}
+	return r
+}
+
+// nodes compares two trees of any kind.
+func (c *comparer) nodes(g, p *Node) Result {
+	if err := c.b.spend(2); err != nil {
+		return unknown("%v", err)
+	}
+	if c.depth++; c.depth > maxDepth {
+		return unknown("nested too deeply")
+	}
+	defer func() { c.depth-- }()
+	if g == p || g.size() < 4000 && g.String() == p.String() && g.size() == p.size() {
+		return equal("same expression")
+	}
+	g, p = settle(g), settle(p)
+	switch {
+	case g.Kind == KText || p.Kind == KText:
+		return compareText(g, p)
+	case g.Kind == KRel || p.Kind == KRel || isRelList(g) || isRelList(p):
+		return c.relations(g, p)
+	}
+	return c.collections(g, p)
+}
+
+// settle reduces chains: an approximation keeps its exact side, a chain of
+// equations its ends, a closed computation its result.
+func settle(n *Node) *Node {
+	if n.Kind != KRel {
+		return n
+	}
+	args, ops := n.Args, n.Ops
+	for i, op := range ops {
+		if op == "~" {
+			if i == 0 && (nameLike(args[0]) || len(args[0].Args) == 0) {
+				ops = append([]string{"="}, ops[1:]...)
+				continue
+			}
+			args, ops = args[:i+1], ops[:i]
+			break
+		}
+	}
+	if len(ops) == 0 {
+		return args[0]
+	}
+	allEq := true
+	for _, op := range ops {
+		allEq = allEq && op == "="
+	}
+	if allEq {
+		last := args[len(args)-1]
+		if len(args) > 2 {
+			if nameLike(args[0]) {
+				return &Node{Kind: KRel, Args: []*Node{args[0], last}, Ops: []string{"="}}
+			}
+			return last
+		}
+		if args[0].quantity() && !args[0].hasConstOnly() && last.quantity() {
+			return last
+		}
+	}
+	return &Node{Kind: KRel, Args: args, Ops: ops}
+}
+
+// hasConstOnly reports a lone named constant: "e = 2.718" is no computation.
+func (n *Node) hasConstOnly() bool { return n.Kind == KConst }
+
+// nameLike reports a left side that names the answer: x, y_1, f(x), |AB|,
+// V_1 : V_2, (p, q), \frac{NO}{BO}, Area.
+func nameLike(n *Node) bool {
+	switch n.Kind {
+	case KSym, KText:
+		return true
+	case KApp:
+		return true
+	case KFunc:
+		return n.Name == "abs" && nameLike(n.Args[0])
+	case KMul:
+		for _, a := range n.Args {
+			if a.Kind != KSym || a.Name[0] < 'A' || a.Name[0] > 'Z' {
+				return false
+			}
+		}
+		return true
+	case KDiv, KRatio, KTuple:
+		for _, a := range n.Args {
+			if !nameLike(a) {
+				return false
+			}
+		}
+		return true
+	}
+	return false
+}
+
+// resolveUnits turns a doubtful unit letter ("5 m") into a factor when the
+// other side uses that letter as a symbol.
+func resolveUnits(n, other *Node) *Node {
+	if !n.has(KUnit) {
+		return n
+	}
+	return n.rewrite(func(m *Node) *Node {
+		if m.Kind != KUnit || !m.loose {
+			return m
+		}
+		name := m.Name
+		var exp *Node
+		if i := strings.IndexByte(name, '^'); i > 0 {
+			if e, err := parseNumber(name[i+1:]); err == nil {
+				exp, name = e, name[:i]
+			}
+		}
+		if other.walk(func(o *Node) bool { return !(o.Kind == KSym && o.Name == name) }) {
+			return m
+		}
+		s := &Node{Kind: KSym, Name: name}
+		if exp != nil {
+			s = node(KPow, s, exp)
+		}
+		return node(KMul, m.Args[0], s)
+	})
+}
+
+// compareText compares words: letter case, spacing and punctuation do not
+// count; a single letter keeps its case.
+func compareText(g, p *Node) Result {
+	a, b := words(g), words(p)
+	if a == "" || b == "" {
+		return different("words against a mathematical expression")
+	}
+	if a == b {
+		return equal("same words")
+	}
+	return different("different words: %q and %q", a, b)
+}
+
+func words(n *Node) string {
+	switch n.Kind {
+	case KText:
+		f := strings.FieldsFunc(strings.ToLower(n.Name), func(r rune) bool {
+			return r == ' ' || r == '.' || r == ',' || r == '(' || r == ')' || r == '"' || r == '\t' || r == '-'
+		})
+		if len(f) > 1 && (f[0] == "the" || f[0] == "a" || f[0] == "an") {
+			f = f[1:]
+		}
+		return strings.Join(f, " ")
+	case KSym, KConst:
+		return strings.ToLower(n.Name)
+	case KMul:
+		var b strings.Builder
+		for _, a := range n.Args {
+			if a.Kind != KSym && a.Kind != KConst {
+				return ""
+			}
+			fmt.Fprint(&b, strings.ToLower(a.Name))
+		}
+		return b.String()
+	}
+	return ""
+}

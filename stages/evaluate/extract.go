@@ -1,0 +1,154 @@
+package evaluate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+
+	"github.com/distillflow/distillflow/flow/stage"
+	"github.com/distillflow/distillflow/internal/answer"
+	"github.com/distillflow/distillflow/schema"
+)
+
+type extractConfig struct {
+	Fallback string        `json:"fallback" default:"none" choices:"none|last_number" doc:"What to do where a response states no answer: none leaves the prediction empty; last_number takes the last number of the text (number and math tasks only)."`
+	Pattern  string        `json:"pattern" doc:"Regular expression (RE2) in place of the built-in rules: its last match is the answer, through the first group if it has one."`
+	JSONPath string        `json:"json_path" doc:"Path (gjson syntax) in place of the built-in rules: the response, or the outermost {...} in it, is read as JSON."`
+	Tests    []extractTest `json:"tests" default:"[]" doc:"Examples checked before the stage runs."`
+}
+
+type extractTest struct {
+	Task     string   `json:"task" default:"math" doc:"The task whose rules apply."`
+	Choices  []string `json:"choices" default:"[]" doc:"Texts of the options, labelled A, B, ..."`
+	Response string   `json:"response" required:"true" doc:"What the model says."`
+	Answer   string   `json:"answer" doc:"The answer that must be found; empty: none."`
+}
+
+// Validate compiles the extractor and runs its tests.
+func (c extractConfig) Validate() error {
+	if c.Pattern != "" && c.JSONPath != "" {
+		return stage.Invalid("json_path", "set pattern or json_path, not both")
+	}
+	opt, err := c.options()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for i, t := range c.Tests {
+		q := answer.Question{Task: t.Task}
+		for j, s := range t.Choices {
+			q.Choices = append(q.Choices, answer.Option{Label: string(rune('A' + j)), Text: s})
+		}
+		if p := answer.Extract(q, t.Response, opt); p.Answer != t.Answer {
+			errs = append(errs, stage.Invalid(fmt.Sprintf("tests.%d", i), "the extractor finds %q, not %q", p.Answer, t.Answer))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (c extractConfig) options() (answer.Options, error) {
+	o := answer.Options{JSONPath: c.JSONPath}
+	if c.Fallback != "none" {
+		o.Fallback = c.Fallback
+	}
+	if c.Pattern != "" {
+		re, err := regexp.Compile(c.Pattern)
+		if err != nil {
+			return o, stage.Invalid("pattern", "not a regular expression (RE2): %v", err)
+		}
+		o.Pattern = re
+	}
+	return o, nil
+}
+
+type problemsIn struct {
+	Problems stage.Rows[schema.Problem] `port:"problems" doc:"Problems with the model's responses."`
+}
+
+type extractOut struct {
+	Problems *stage.Writer[schema.Problem] `port:"problems" doc:"The same rows; each path has a prediction, the rule that found it and its byte span in the response, or a reason why there is none."`
+}
+
+// Extract finds the answer that each response states.
+var Extract = stage.Define(stage.Spec{
+	Type: "extract", Version: 1, Class: stage.Pure,
+	Doc: `Finds the answer that each response states.
+
+By the row's task: the last box, "the answer is", "#### 18", "Final Answer:",
+bold type, printed program output, a closing sentence. The last stated answer
+wins; options mentioned while reasoning do not count. Multiple choice gives one
+of the row's labels, anli true, false or neither, strategy_qa yes or no. A
+response that states no answer gets an empty prediction and a reason, never a
+guess, unless fallback asks for one.`,
+}, func(ctx context.Context, env *stage.Env, c extractConfig, in problemsIn, out extractOut) error {
+	opt, err := c.options()
+	if err != nil {
+		return err
+	}
+	none, paths := 0, 0
+	err = eachRow(ctx, env, in.Problems, func(row schema.Problem) error {
+		q := question(row)
+		for i := range row.Paths {
+			paths++
+			p := &row.Paths[i]
+			p.Pred, p.Rule, p.Span, p.Reason, p.Correct, p.Judge = "", "", nil, "", nil, nil
+			if !responded(*p) {
+				p.Reason = "no response"
+				if p.Error != "" {
+					p.Reason += ": " + p.Error
+				}
+				none++
+				continue
+			}
+			a := answer.Extract(q, p.Response, opt)
+			p.Pred, p.Rule, p.Reason = a.Answer, a.Rule, a.Reason
+			if a.Answer == "" {
+				none++
+				continue
+			}
+			p.Span = &schema.Span{Start: a.Start, End: a.End}
+		}
+		return out.Problems.Write(row)
+	})
+	env.AddStat("paths", float64(paths))
+	env.AddStat("no_answer", float64(none))
+	return err
+})
+
+// responded reports that a model answered, with a finish reason or, in
+// imported rows, with a text alone.
+func responded(p schema.Path) bool { return p.Error == "" && (p.Response != "" || p.FinishReason != "") }
+
+// question reduces a row to what extraction and grading look at.
+func question(row schema.Problem) answer.Question {
+	q := answer.Question{Task: row.Task, Gold: row.GoldAnswer}
+	for _, c := range row.Choices {
+		q.Choices = append(q.Choices, answer.Option{Label: c.Label, Text: c.Text})
+	}
+	return q
+}
+
+// eachRow calls f for every row, with progress, until the context ends.
+func eachRow(ctx context.Context, env *stage.Env, rows stage.Rows[schema.Problem], f func(schema.Problem) error) error {
+	total, err := rows.Count()
+	if err != nil {
+		return fmt.Errorf("reading the problems: %w", err)
+	}
+	done := int64(0)
+	for row, err := range rows.All() {
+		if err != nil {
+			return fmt.Errorf("reading the problems: %w", err)
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := f(row); err != nil {
+			return fmt.Errorf("row %q: %w", row.ID, err)
+		}
+		if done++; done%256 == 0 || done == total {
+			env.Progress(stage.Progress{Done: done, Total: total, Unit: "rows"})
+		}
+	}
+	return nil
+}

@@ -1,0 +1,94 @@
+package train
+
+import (
+	"fmt"
+
+	"github.com/distillflow/distillflow/internal/lm/tokenizer"
+)
+
+// trainPath is one reasoning path as training sees it.
+type trainPath struct {
+	id       string // problem
+	style    string
+	index    int    // position among the problem's paths
+	prompt   string // what the student reads
+	response string // what it learns to write
+}
+
+// sequence is a path in one student's tokens: BOS prompt completion EOS.
+type sequence struct {
+	ids    []int32
+	prompt int   // tokens before the completion, BOS included
+	ends   []int // byte offset in the completion at which ids[prompt+k] ends; EOS has none
+}
+
+// supervised is how many tokens carry loss: the completion and EOS.
+func (s sequence) supervised() int { return len(s.ids) - s.prompt }
+
+// encodePath encodes prompt and completion separately, so that the border between
+// them is a token border in every tokenizer and no token of the prompt carries
+// loss. ok is false when the result is longer than maxSeq: a path is dropped, not
+// cut, because a cut path teaches to stop before the answer.
+func encodePath(tok tokenizer.Tokenizer, prompt, response string, maxSeq int) (s sequence, ok bool) {
+	sp := tok.Special()
+	s.ids = append(s.ids, sp.BOS)
+	p, _ := tok.Encode(prompt)
+	s.ids = append(s.ids, p...)
+	s.prompt = len(s.ids)
+	c, ends := tok.Encode(response)
+	s.ids = append(append(s.ids, c...), sp.EOS)
+	s.ends = ends
+	return s, len(s.ids) <= maxSeq
+}
+
+// encodePrompt is the part of encodePath that generation starts from.
+func encodePrompt(tok tokenizer.Tokenizer, prompt string) []int32 {
+	p, _ := tok.Encode(prompt)
+	return append([]int32{tok.Special().BOS}, p...)
+}
+
+// plainPrompt is what a student reads, in training and in evaluation alike: the
+// question and a line end. Style wrappers are for the teacher.
+func plainPrompt(question string) string { return question + "\n" }
+
+// batchRows is one graph call's worth of sequences, padded to a common length.
+// Position t predicts ids[t+1].
+type batchRows struct {
+	rows, seq int
+	ids       []int32   // [rows, seq]
+	labels    []int32   // [rows·seq] the next token, 0 where there is none
+	mask      []float32 // [rows·seq] 1 where the label is supervised
+	tokens    []int     // per row: supervised tokens
+}
+
+// makeBatch pads seqs to seq positions. Rows beyond len(seqs) are empty: padding
+// only, without loss.
+func makeBatch(seqs []sequence, rows, seq int, pad int32) (batchRows, error) {
+	b := batchRows{
+		rows: rows, seq: seq,
+		ids: make([]int32, rows*seq), labels: make([]int32, rows*seq), mask: make([]float32, rows*seq),
+		tokens: make([]int, rows),
+	}
+	if len(seqs) > rows {
+		return b, fmt.Errorf("%d sequences for %d rows", len(seqs), rows)
+	}
+	for i := range b.ids {
+		b.ids[i] = pad
+	}
+	for r, s := range seqs {
+		if len(s.ids) > seq+1 {
+			return b, fmt.Errorf("a sequence of %d tokens for %d positions", len(s.ids), seq)
+		}
+		at := r * seq
+		// The last token is only ever a label.
+		copy(b.ids[at:at+seq], s.ids[:len(s.ids)-1])
+		for t := range len(s.ids) - 1 {
+			b.labels[at+t] = s.ids[t+1]
+			if t+1 >= s.prompt {
+				b.mask[at+t] = 1
+				b.tokens[r]++
+			}
+		}
+	}
+	return b, nil
+}

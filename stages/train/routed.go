@@ -1,0 +1,348 @@
+package train
+
+import (
+	"fmt"
+	"math"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/distillflow/distillflow/schema"
+)
+
+// routed is what one routed step knows about its paths.
+type routed struct {
+	paths  []int // indexes into trainer.paths
+	scores [][]float64
+	probs  [][]float64 // noise-free softmax
+	noise  []float32
+	chosen []int
+	cost   [][]float64 // c[i][s], nats per byte
+	adv    [][]float64
+	z      [][]float32 // [student] flattened [P·per, Z]; nil without peers
+	align  []*alignment
+	states [][][]float32 // [student][path] mean z
+	gamma  [][]float64
+}
+
+// routedStep takes one step of both students and the router on a batch of paths.
+// The order is: scores and gates; losses of every student on every path, which
+// the router's signal and the ensemble need; one step of each student on the paths
+// it was given; one step of the router.
+func (t *trainer) routedStep(n int) (map[string]float64, error) {
+	step := t.cfg.WarmupSteps + n + 1
+	r := &routed{}
+	var epoch int
+	r.paths, epoch = t.routedOrder.at(n)
+	epoch++
+	enc := t.encodings(r.paths)
+	var err error
+	if r.scores, err = t.router.Scores(enc, len(r.paths)); err != nil {
+		return nil, err
+	}
+	for _, l := range r.scores {
+		p := append([]float64(nil), l...)
+		softmaxInPlace(p)
+		r.probs = append(r.probs, p)
+	}
+	r.noise, r.chosen = gates(r.scores, streamRand(t.seed, streamGumbel, n))
+	if err := t.forwardAll(r); err != nil {
+		return nil, err
+	}
+	r.adv = t.signal.Advantages(r.cost)
+	t.router.observe(r.probs)
+
+	probe := step%t.cfg.LogEvery == 0
+	results, err := t.trainStudents(r, n, probe)
+	if err != nil {
+		return nil, fmt.Errorf("step %d: %w", step, err)
+	}
+	rr, err := t.trainRouter(r, n, enc)
+	if err != nil {
+		return nil, fmt.Errorf("step %d: %w", step, err)
+	}
+	t.record(r, epoch, step)
+	if probe {
+		t.logRouted(r, rr, results, epoch, step)
+	}
+	values := map[string]float64{}
+	for s, st := range t.students {
+		var sum float64
+		for i := range r.cost {
+			sum += r.cost[i][s]
+		}
+		values["nll/"+st.name] = sum / float64(len(r.cost))
+	}
+	return values, nil
+}
+
+func (t *trainer) encodings(paths []int) []float32 {
+	var enc []float32
+	for _, p := range paths {
+		enc = append(enc, t.encoded[p]...)
+	}
+	return enc
+}
+
+// rowMultiple rounds row counts of routed batches, so that a student's share of a
+// batch comes in few sizes.
+const rowMultiple = 6
+
+// forwardAll fills in costs and, with peers, projected states.
+func (t *trainer) forwardAll(r *routed) error {
+	peers := t.cfg.Lambda2 > 0
+	r.cost = make([][]float64, len(r.paths))
+	for i := range r.cost {
+		r.cost[i] = make([]float64, len(t.students))
+	}
+	r.z = make([][]float32, len(t.students))
+	r.align = make([]*alignment, len(t.students))
+	var g errgroup.Group
+	for s, st := range t.students {
+		g.Go(func() error {
+			b, err := t.pack(s, r.paths, roundUp(len(r.paths), rowMultiple), 8)
+			if err != nil {
+				return err
+			}
+			if peers {
+				r.align[s] = t.alignment(s, r.paths, b)
+			}
+			nll, z, err := st.Forward(b, r.align[s])
+			if err != nil {
+				return err
+			}
+			for i, p := range r.paths {
+				c := float64(nll[i]) / float64(len(t.paths[p].response))
+				if math.IsNaN(c) || math.IsInf(c, 0) {
+					return fmt.Errorf("student %s: the loss of %s, style %s, is not finite; a smaller lr may help", st.name, t.paths[p].id, t.paths[p].style)
+				}
+				r.cost[i][s] = c
+			}
+			r.z[s] = z
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil || !peers {
+		return err
+	}
+	r.states = make([][][]float32, len(t.students))
+	for s := range t.students {
+		r.states[s] = meanState(r.z[s], r.align[s], t.cfg.PeerDim)[:len(r.paths)]
+	}
+	r.gamma = ensembleWeights(t.gammaWeights(), r.states)
+	return nil
+}
+
+func (t *trainer) alignment(s int, paths []int, b batchRows) *alignment {
+	rows := make([][]int, len(paths))
+	for i, p := range paths {
+		rows[i] = t.aligned[p][s]
+	}
+	return makeAlignment(rows, b.rows, t.per, b.seq)
+}
+
+// gammaWeights are the ensemble's w_s.
+func (t *trainer) gammaWeights() [][]float32 {
+	d := t.cfg.PeerDim
+	flat := t.router.params[rGamma].Data
+	w := make([][]float32, len(t.students))
+	for s := range w {
+		w[s] = flat[s*d : (s+1)*d]
+	}
+	return w
+}
+
+// target is the ensemble state sum_s gamma_s z_s of row i at its k-th position.
+func (r *routed) target(dst []float32, i, k, per int) {
+	d := len(dst)
+	at := (i*per + k) * d
+	for s := range r.z {
+		w := float32(r.gamma[i][s])
+		for j := range dst {
+			dst[j] += w * r.z[s][at+j]
+		}
+	}
+}
+
+// trainStudents gives each student one step on its paths. A student without a
+// path takes none, and no weight decay either.
+func (t *trainer) trainStudents(r *routed, n int, probe bool) ([]stepResult, error) {
+	results := make([]stepResult, len(t.students))
+	var g errgroup.Group
+	for s, st := range t.students {
+		rows := r.rowsOf(s, t.cfg.Lambda2 > 0 && t.cfg.PeerRows == "all")
+		own := 0
+		for _, i := range rows {
+			if r.chosen[i] == s {
+				own++
+			}
+		}
+		if len(rows) == 0 || own == 0 && t.cfg.Lambda2 == 0 {
+			continue
+		}
+		g.Go(func() error {
+			b, err := t.pack(s, pick(r.paths, rows), roundUp(len(rows), rowMultiple), 8)
+			if err != nil {
+				return err
+			}
+			in := stepInput{lr: t.lr(s, t.cfg.WarmupSteps+n), weight: r.gateWeight(s, rows, b), probe: probe}
+			if t.cfg.Lambda2 > 0 {
+				in.peers = t.peerInput(r, s, rows, b)
+			}
+			results[s], err = st.Train(b, in)
+			return err
+		})
+	}
+	return results, g.Wait()
+}
+
+// rowsOf lists the rows that student s trains on: those routed to it, or all.
+func (r *routed) rowsOf(s int, all bool) []int {
+	var rows []int
+	for i := range r.paths {
+		if all || r.chosen[i] == s {
+			rows = append(rows, i)
+		}
+	}
+	return rows
+}
+
+func pick(paths, rows []int) []int {
+	out := make([]int, len(rows))
+	for i, r := range rows {
+		out[i] = paths[r]
+	}
+	return out
+}
+
+// gateWeight is stop(g_is) / stop(sum_i g_is n_is) on each supervised position:
+// L_s = sum_i g_is NLL_is / sum_i g_is n_is.
+func (r *routed) gateWeight(s int, rows []int, b batchRows) []float32 {
+	n := 0
+	for k, i := range rows {
+		if r.chosen[i] == s {
+			n += b.tokens[k]
+		}
+	}
+	w := make([]float32, len(b.mask))
+	for k, i := range rows {
+		if r.chosen[i] != s {
+			continue
+		}
+		for j := k * b.seq; j < (k+1)*b.seq; j++ {
+			w[j] = b.mask[j] / float32(n)
+		}
+	}
+	return w
+}
+
+func (t *trainer) peerInput(r *routed, s int, rows []int, b batchRows) *peerInput {
+	d := t.cfg.PeerDim
+	p := &peerInput{
+		align:     t.alignment(s, pick(r.paths, rows), b),
+		lambda:    float32(t.cfg.Lambda2),
+		varWeight: float32(t.cfg.Lambda2 * t.cfg.PeerVar),
+		covWeight: float32(t.cfg.Lambda2 * t.cfg.PeerCov),
+		lr:        t.cfg.RouterLR,
+	}
+	p.target = make([]float32, b.rows*t.per*d)
+	for k, i := range rows {
+		for j := range t.per {
+			at := (k*t.per + j) * d
+			r.target(p.target[at:at+d], i, j, t.per)
+		}
+	}
+	return p
+}
+
+// tau falls linearly from its start to its end over the routed steps.
+func (t *trainer) tau(n int) float64 {
+	x := float64(n) / float64(max(1, t.routedSteps()-1))
+	return t.cfg.TauStart + (t.cfg.TauEnd-t.cfg.TauStart)*x
+}
+
+func (t *trainer) trainRouter(r *routed, n int, enc []float32) (routerResult, error) {
+	in := routerInput{
+		enc: enc, noise: r.noise, tau: float32(t.tau(n)), lambda1: float32(t.cfg.Lambda1),
+		lambdG: float32(t.cfg.Gamma), temperature: float32(t.cfg.GammaTemp), lr: t.cfg.RouterLR,
+	}
+	if r.states == nil {
+		in.lambdG = 0
+	}
+	for i := range r.paths {
+		for s := range t.students {
+			hard := float32(0)
+			if r.chosen[i] == s {
+				hard = 1
+			}
+			in.hard = append(in.hard, hard)
+			in.adv = append(in.adv, float32(r.adv[i][s]))
+			in.cost = append(in.cost, float32(r.cost[i][s]))
+			if r.states != nil {
+				in.states = append(in.states, r.states[s][i]...)
+			}
+		}
+	}
+	return t.router.Step(in)
+}
+
+// record logs every decision, with names: style, student and probabilities.
+func (t *trainer) record(r *routed, epoch, step int) {
+	for i, p := range r.paths {
+		probs := map[string]float64{}
+		for s, st := range t.students {
+			probs[st.name] = r.probs[i][s]
+		}
+		path := t.paths[p]
+		t.routings = append(t.routings, schema.RouterDecision{
+			Epoch: epoch, Step: step, ID: path.id, Style: path.style, Path: path.index,
+			Student: t.students[r.chosen[i]].name, Probs: probs,
+		})
+	}
+}
+
+func (t *trainer) logRouted(r *routed, rr routerResult, results []stepResult, epoch, step int) {
+	var pathEntropy float64
+	share := make([]float64, len(t.students))
+	for i, p := range r.probs {
+		pathEntropy += entropy(p) / float64(len(r.probs))
+		share[r.chosen[i]] += 1 / float64(len(r.probs))
+	}
+	all := func(name string, v float64) { t.log(epoch, step, "", name, v) }
+	all("route_loss", rr.route)
+	all("balance_loss", rr.balance)
+	all("gamma_loss", rr.gamma)
+	all("router_grad_norm", rr.gradNorm)
+	all("ensemble_grad_norm", rr.gammaNorm)
+	// A uniform p on every path satisfies the balance term as well as a sharp one
+	// that takes turns; the entropy of single paths tells the two apart.
+	all("path_entropy", pathEntropy)
+	all("mean_entropy", entropy(t.router.meanP))
+	all("peer_coverage", t.coverage)
+	for s, st := range t.students {
+		one := func(name string, v float64) { t.log(epoch, step, st.name, name, v) }
+		var c float64
+		for i := range r.cost {
+			c += r.cost[i][s] / float64(len(r.cost))
+		}
+		one("nll_per_byte", c)
+		one("share", share[s])
+		one("loss", results[s].loss)
+		one("grad_norm", results[s].gradNorm)
+		if t.cfg.Lambda2 == 0 {
+			continue
+		}
+		one("peer_loss", results[s].peer)
+		one("peer_variance_loss", results[s].vary)
+		one("peer_covariance_loss", results[s].covary)
+		if results[s].ceNorm > 0 {
+			// The projections alone can satisfy the peers and teach nothing: this is what
+			// peer teaching does to the student itself.
+			one("peer_grad_ratio", results[s].peerNorm/results[s].ceNorm)
+		}
+		var gamma float64
+		for i := range r.gamma {
+			gamma += r.gamma[i][s] / float64(len(r.gamma))
+		}
+		one("gamma", gamma)
+	}
+}

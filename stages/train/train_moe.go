@@ -1,0 +1,210 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"sort"
+	"time"
+
+	"github.com/distillflow/distillflow/flow/stage"
+	"github.com/distillflow/distillflow/internal/lm/checkpoint"
+	"github.com/distillflow/distillflow/internal/lm/device"
+	"github.com/distillflow/distillflow/schema"
+)
+
+// Layout of the models folder: one model folder per student, the same students
+// before training below untrained/, and a description.
+const (
+	untrainedDir = "untrained"
+	modelsFile   = "models.json"
+)
+
+// modelsInfo describes a models folder.
+type modelsInfo struct {
+	Format        int      `json:"format"`
+	Students      []string `json:"students"`
+	StudentPrompt string   `json:"student_prompt"`
+	MaxNew        int      `json:"max_new"`   // tokens of the longest completion, plus room
+	TrainIDs      []string `json:"train_ids"` // problems trained on, sorted
+}
+
+const modelsFormat = 1
+
+type trainIn struct {
+	Paths stage.Rows[schema.Problem] `port:"paths" doc:"Problems with the reasoning paths to learn from. Paths that were verified wrong or judged invalid are left out."`
+}
+
+type trainOut struct {
+	Models    *stage.OutDir                        `port:"models" doc:"A folder per student with config.json, tokenizer.json and model.safetensors; the same students before training below untrained/."`
+	RouterLog *stage.Writer[schema.RouterDecision] `port:"router_log" doc:"One row for each path and epoch: which student it went to, with what probabilities."`
+	Metrics   *stage.Writer[schema.Metric]         `port:"metrics" doc:"Losses, entropies and gradient norms every log_every steps."`
+}
+
+// TrainMoE trains several students on the same reasoning paths, with a router.
+var TrainMoE = stage.Define(stage.Spec{
+	Type:    "train-moe",
+	Version: 1,
+	Class:   stage.Seeded,
+	Doc: `Trains two or more students on reasoning paths that a router shares out between them.
+Students are small decoders trained from scratch on the CPU. A warm-up on plain
+cross-entropy teaches every student every path; then each path goes to one student by a
+straight-through Gumbel gate, the router learns from both students' losses per byte, and
+peer teaching pulls the students' hidden states toward a weighted ensemble. The same seed
+gives the same bytes on the same numeric platform, which is part of the cache key. A run
+that is interrupted goes on from its last checkpoint.`,
+	Platform: platform,
+}, runTrain)
+
+// platform names the numeric platform of the default device.
+func platform() string {
+	d, err := device.Open(device.Auto)
+	if err != nil {
+		return "none"
+	}
+	return d.Platform()
+}
+
+func runTrain(ctx context.Context, env *stage.Env, c trainConfig, in trainIn, out trainOut) error {
+	dev, err := device.Open(c.Device)
+	if err != nil {
+		return err
+	}
+	paths, ids, err := readPaths(in.Paths, c.TrainRows)
+	if err != nil {
+		return err
+	}
+	if len(paths) == 0 {
+		return errors.New("no path to train on: every row lacks a usable path (answered, not verified wrong, not judged invalid)")
+	}
+	t, drop, err := newTrainer(c, env.Seed, dev, paths)
+	if err != nil {
+		return err
+	}
+	reportDropped(env, drop, c.MaxSeq)
+	for _, s := range t.students {
+		if err := saveStudent(filepath.Join(out.Models.Path, untrainedDir, s.name), s); err != nil {
+			return err
+		}
+	}
+	state := filepath.Join(env.WorkDir, stateFile)
+	if env.WorkDir != "" {
+		resumed, err := t.restore(state)
+		if err != nil {
+			return fmt.Errorf("reading the checkpoint: %w", err)
+		}
+		if resumed {
+			env.AddStat("resumed_at_step", float64(t.step))
+		}
+		t.checkpoint = func() error {
+			env.Fault("train-checkpoint")
+			if err := t.save(state); err != nil {
+				return fmt.Errorf("writing the checkpoint: %w", err)
+			}
+			env.Fault("train-checkpointed")
+			return nil
+		}
+	}
+	start, from := time.Now(), t.step
+	t.onStep = func(step, total int, values map[string]float64) {
+		env.Progress(stage.Progress{Done: int64(step), Total: int64(total), Unit: "steps", Values: values})
+	}
+	if err := t.run(ctx); err != nil {
+		return err
+	}
+	if s := time.Since(start).Seconds(); s > 0 && t.step > from {
+		env.AddStat("steps_per_second", float64(t.step-from)/s)
+	}
+	return writeTrained(t, ids, out)
+}
+
+// readPaths lists the usable paths of at most limit problems (0: all) and the ids
+// of the problems they belong to.
+func readPaths(rows stage.Rows[schema.Problem], limit int) (paths []trainPath, ids []string, err error) {
+	n := 0
+	for p, err := range rows.All() {
+		if err != nil {
+			return nil, nil, err
+		}
+		if n++; limit > 0 && n > limit {
+			break
+		}
+		used := false
+		for i, q := range p.Paths {
+			if !usable(q) {
+				continue
+			}
+			used = true
+			paths = append(paths, trainPath{id: p.ID, style: q.Style, index: i, prompt: plainPrompt(p.Question), response: q.Response})
+		}
+		if used {
+			ids = append(ids, p.ID)
+		}
+	}
+	sort.Strings(ids)
+	return paths, slices.Compact(ids), nil
+}
+
+// usable reports whether a path may be learned from. Paths that were never
+// verified or judged count as usable: the recipe decides which stages run.
+func usable(p schema.Path) bool {
+	switch {
+	case p.Response == "" || p.Error != "" || p.FinishReason == "length":
+		return false
+	case p.Correct != nil && !*p.Correct:
+		return false
+	case p.Judge != nil && !p.Judge.Valid:
+		return false
+	}
+	return true
+}
+
+// reportDropped warns when paths were too long, per style: a limit that costs one
+// style its paths changes what is compared.
+func reportDropped(env *stage.Env, d *dropped, maxSeq int) {
+	styles := make([]string, 0, len(d.paths))
+	for s := range d.paths {
+		styles = append(styles, s)
+	}
+	sort.Strings(styles)
+	for _, s := range styles {
+		env.Warn("style %s: %d of %d paths are empty or longer than max_seq %d tokens and were dropped", s, d.paths[s], d.paths[s]+d.kept[s], maxSeq)
+	}
+}
+
+func saveStudent(dir string, s *scratchStudent) error {
+	return checkpoint.Save(dir, checkpoint.Model{Config: s.config, Tokenizer: s.tok, Params: s.params})
+}
+
+func writeTrained(t *trainer, ids []string, out trainOut) error {
+	info := modelsInfo{Format: modelsFormat, StudentPrompt: t.cfg.StudentPrompt, TrainIDs: ids}
+	for s, st := range t.students {
+		if bad := st.params.FirstNonFinite(); bad != "" {
+			return fmt.Errorf("student %s: tensor %s is not finite after training", st.name, bad)
+		}
+		if err := saveStudent(filepath.Join(out.Models.Path, st.name), st); err != nil {
+			return err
+		}
+		info.Students = append(info.Students, st.name)
+		for _, q := range t.seqs[s] {
+			info.MaxNew = max(info.MaxNew, q.supervised())
+		}
+	}
+	info.MaxNew += 4
+	if err := checkpoint.WriteJSON(filepath.Join(out.Models.Path, modelsFile), info); err != nil {
+		return err
+	}
+	for _, r := range t.routings {
+		if err := out.RouterLog.Write(r); err != nil {
+			return err
+		}
+	}
+	for _, m := range t.metrics {
+		if err := out.Metrics.Write(m); err != nil {
+			return err
+		}
+	}
+	return nil
+}

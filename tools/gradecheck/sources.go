@@ -1,0 +1,259 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/distillflow/distillflow/internal/answer"
+	"github.com/distillflow/distillflow/internal/mathverify"
+)
+
+func contains(s, sub string) bool { return strings.Contains(s, sub) }
+
+// lines calls f for every JSON line of a file.
+func lines[T any](path string, f func(T) error) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	r := bufio.NewReaderSize(file, 1<<20)
+	for n := 1; ; n++ {
+		line, err := r.ReadBytes('\n')
+		if len(line) > 1 {
+			var v T
+			// Python writes bare Infinity and NaN.
+			for _, w := range []string{"-Infinity", "Infinity", "NaN"} {
+				line = bytes.ReplaceAll(line, []byte(w), []byte("0"))
+			}
+			if err := json.Unmarshal(line, &v); err != nil {
+				return fmt.Errorf("line %d: %w", n, err)
+			}
+			if err := f(v); err != nil {
+				return fmt.Errorf("line %d: %w", n, err)
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+type pair struct {
+	ID, Source, Test, Gold, Pred, Note, Opts string
+	Expected                                 bool
+}
+
+func (p *pair) UnmarshalJSON(b []byte) error {
+	var x struct {
+		ID, Source, Test, Gold, Pred string
+		Note                         string
+		Expected                     bool
+		Opts                         json.RawMessage
+	}
+	if err := json.Unmarshal(b, &x); err != nil {
+		return err
+	}
+	*p = pair{ID: x.ID, Source: x.Source, Test: x.Test, Gold: x.Gold, Pred: x.Pred, Note: x.Note, Expected: x.Expected, Opts: string(x.Opts)}
+	return nil
+}
+
+// statement reduces one side of a pair to its answer: short mathematics stays
+// as it is, prose goes through extraction.
+func statement(s string, choice bool) string {
+	q := answer.Question{Task: "math"}
+	if choice {
+		q = answer.Question{Task: "arc_challenge"}
+		for c := 'A'; c <= 'E'; c++ {
+			q.Choices = append(q.Choices, answer.Option{Label: string(c)})
+		}
+	}
+	p := answer.Extract(q, s, answer.Options{Fallback: "last_number"})
+	switch p.Rule {
+	case "boxed", "hash", "answer_is", "bold":
+		return p.Answer
+	}
+	t := strings.TrimSpace(s)
+	mixed := strings.ContainsAny(t, "$") && t[0] != '$'
+	if n, err := mathverify.Parse(s); err == nil && !choice && !mixed && n.Kind != mathverify.KText && !prose(s) {
+		return s
+	}
+	if p.Answer != "" {
+		return p.Answer
+	}
+	return s
+}
+
+// prose reports several words outside of LaTeX commands.
+func prose(s string) bool {
+	words := 0
+	for _, f := range strings.Fields(s) {
+		if len(f) > 2 && strings.Trim(f, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.,:'") == "" {
+			words++
+		}
+	}
+	return words > 2
+}
+
+func pairs(path string) ([]*tally, error) {
+	base := filepath.Base(path)
+	clean, noted := &tally{name: base}, &tally{name: base + " (disputed)"}
+	err := lines(path, func(p pair) error {
+		start := time.Now()
+		choice := strings.Contains(p.Opts, "NativeLetters") || len(p.Gold) == 1 && p.Gold >= "A" && p.Gold <= "E" && strings.Contains(p.Pred, " ")
+		g, x := statement(p.Gold, choice), statement(p.Pred, choice)
+		r := mathverify.Verify(g, x, mathverify.Options{})
+		d := time.Since(start)
+		t := clean
+		if p.Note != "" && base == "pairs.jsonl" {
+			t = noted
+		}
+		t.add(p.Expected, r.Verdict == mathverify.Equal, r.Verdict == mathverify.Unknown, d, func() string {
+			return fmt.Sprintf("%s gold %q pred %q -> [%s | %s] %s: %s %s (%s)", p.ID, tail(p.Gold), tail(p.Pred), tail(g), tail(x), r.Verdict, r.Reason, r.Gold+" | "+r.Pred, p.Note)
+		})
+		return nil
+	})
+	return []*tally{clean, noted}, err
+}
+
+func tail(s string) string {
+	if len(s) > 160 {
+		return "..." + s[len(s)-160:]
+	}
+	return s
+}
+
+// latex checks that what the reference parser reads we read to the same value,
+// and that what it refuses we do not turn into a number.
+func latex(path string) ([]*tally, error) {
+	t, bad := &tally{name: "latex2sympy"}, &tally{name: "latex2sympy (refused)"}
+	err := lines(path, func(p struct {
+		Latex, Sympy string
+		Error        bool
+	}) error {
+		start := time.Now()
+		if p.Error {
+			n, err := mathverify.Parse(p.Latex)
+			bad.add(false, err == nil && n.Kind != mathverify.KText, false, time.Since(start), func() string {
+				return fmt.Sprintf("%q read as %v", p.Latex, n)
+			})
+			return nil
+		}
+		s, ok := sympy(p.Sympy)
+		if !ok {
+			t.skipped++
+			return nil
+		}
+		r := mathverify.Verify(p.Latex, s, mathverify.Options{})
+		t.add(true, r.Verdict == mathverify.Equal, r.Verdict == mathverify.Unknown, time.Since(start), func() string {
+			return fmt.Sprintf("%q sympy %q as %q: %s %s [%s | %s]", p.Latex, p.Sympy, s, r.Verdict, r.Reason, r.Gold, r.Pred)
+		})
+		return nil
+	})
+	return []*tally{t, bad}, err
+}
+
+type output struct {
+	ID, Source, Task, Question, Response, Gold string
+	Correct                                    *bool
+	Extracted                                  *string
+	Choices                                    []string
+}
+
+// outputs grades model responses and compares with the flag of their project.
+func outputs(path string) ([]*tally, error) {
+	by := map[string]*tally{}
+	var order []*tally
+	base := strings.TrimSuffix(filepath.Base(path), ".jsonl")
+	known, err := tableChoices(filepath.Join(filepath.Dir(path), "..", "datasets", "table_mwp"))
+	if err != nil {
+		return nil, err
+	}
+	err = lines(path, func(o output) error {
+		t := by[o.Task]
+		if t == nil {
+			t = &tally{name: base + "/" + o.Task}
+			by[o.Task] = t
+			order = append(order, t)
+		}
+		want, ok := false, false
+		if o.Correct != nil {
+			want, ok = *o.Correct, true
+		} else if o.Extracted != nil {
+			r := mathverify.Verify(o.Gold, *o.Extracted, mathverify.Options{})
+			want, ok = r.Verdict == mathverify.Equal, true
+		}
+		if o.Gold == "" {
+			t.skipped++
+			return nil
+		}
+		q := outputQuestion(o)
+		if o.Task == "table_mwp" {
+			if c, ok := known["tabmwp-"+o.ID]; ok {
+				q.Choices = c
+			}
+			if len(q.Choices) == 0 && !strings.ContainsAny(o.Gold[:1], "0123456789-") || strings.Contains(o.Gold, ":") && len(q.Choices) == 0 {
+				t.skipped++ // an option's text, but the recording lacks the options
+				return nil
+			}
+		}
+		start := time.Now()
+		p := answer.Extract(q, o.Response, answer.Options{})
+		r := answer.Grade(q, p.Answer, mathverify.Options{})
+		d := time.Since(start)
+		if !ok {
+			t.skipped++
+			t.total += d
+			return nil
+		}
+		t.add(want, r.Verdict == mathverify.Equal, r.Verdict == mathverify.Unknown, d, func() string {
+			ex := ""
+			if o.Extracted != nil {
+				ex = *o.Extracted
+			}
+			return fmt.Sprintf("gold %q theirs %q ours %q (%s) %s: %s | %q", o.Gold, ex, p.Answer, p.Rule+p.Reason, r.Verdict, r.Reason, tail(o.Response))
+		})
+		return nil
+	})
+	return order, err
+}
+
+// outputQuestion builds the question of an output row; options may stand in
+// the question text as "(A) text" lines.
+func outputQuestion(o output) answer.Question {
+	q := answer.Question{Task: o.Task, Gold: o.Gold}
+	for i, c := range o.Choices {
+		label, text := string(rune('A'+i)), c
+		if k := strings.IndexByte(c, ')'); k > 0 && k < 3 {
+			label, text = c[:k], c[k+1:]
+		}
+		q.Choices = append(q.Choices, answer.Option{Label: label, Text: strings.TrimSpace(text)})
+	}
+	if len(q.Choices) == 0 && strings.Contains(o.Question, "Options:") {
+		for _, l := range strings.Split(o.Question[strings.Index(o.Question, "Options:"):], "\n") {
+			if len(l) > 3 && l[0] == '(' && l[2] == ')' {
+				q.Choices = append(q.Choices, answer.Option{Label: l[1:2], Text: strings.TrimSpace(l[3:])})
+			} else if strings.HasPrefix(l, "- ") {
+				text := strings.TrimSpace(l[2:])
+				q.Choices = append(q.Choices, answer.Option{Label: text, Text: text})
+			}
+		}
+	}
+	if o.Gold == "yes" || o.Gold == "no" {
+		if len(q.Choices) == 0 {
+			q.Task = "strategy_qa"
+		}
+	}
+	return q
+}
