@@ -17,6 +17,7 @@ const (
 	StageWarning  Kind = "stage_warning"
 	StageDone     Kind = "stage_done"    // it ran and its result is published
 	StageFailed   Kind = "stage_failed"  // it ran and returned an error
+	StageStopped  Kind = "stage_stopped" // it ran and ended early because the run was interrupted
 	StageSkipped  Kind = "stage_skipped" // when: was false, or something upstream failed or was skipped
 	StageSaved    Kind = "stage_saved"   // save: wrote its files
 	RunDone       Kind = "run_done"

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
+	"strconv"
 
 	"github.com/distillflow/distillflow/flow/event"
 	"github.com/distillflow/distillflow/flow/graph"
@@ -14,81 +16,127 @@ import (
 	"github.com/distillflow/distillflow/flow/store"
 )
 
+// maxTries bounds how often a stage runs because a file outside the store was
+// changed while it ran.
+const maxTries = 3
+
 // node brings one node to its result: from the cache or by running it.
-func (s *scheduler) node(ctx context.Context, n *graph.Node) finished {
-	f := finished{n: n}
+func (s *scheduler) node(ctx context.Context, n *graph.Node) (f finished) {
+	f = finished{n: n}
+	key := ""
+	defer func() {
+		// Stages recover by themselves. This is for what surrounds them, such as
+		// a config's Externals or the layout of save:.
+		if p := recover(); p != nil {
+			f = s.failed(ctx, f, key, &stage.PanicError{Stage: n.Name, Value: p, Stack: debug.Stack()})
+		}
+	}()
+	if ctx.Err() != nil { // the interrupt came while this node was queued
+		f.state = Stopped
+		return f
+	}
 	digests := s.inputs(n)
+	for try := 1; ; try++ {
+		step, err := s.result(ctx, n, digests, &f)
+		key = step.Key
+		var changed *changedError
+		if errors.As(err, &changed) && try < maxTries && ctx.Err() == nil {
+			s.warn(n, changed.what+" while the stage ran; its result is thrown away and it runs again")
+			continue
+		}
+		if err != nil {
+			return s.failed(ctx, f, key, err)
+		}
+		if ptr, ok := s.planOpts.Last[n.Name]; !ok || ptr.Key != key {
+			f.pointer = &store.Pointer{Key: key, Preimage: step.Canonical}
+		}
+		break
+	}
+	if n.Stage.Save != "" && s.opts.Save != nil {
+		if err := s.save(n, f.outputs); err != nil {
+			return s.failed(ctx, f, key, fmt.Errorf("save: %w", err))
+		}
+	}
+	return f
+}
+
+// result finds the node's result in the cache or makes it.
+func (s *scheduler) result(ctx context.Context, n *graph.Node, digests map[graph.Source]store.Digest, f *finished) (plan.Step, error) {
+	// Taken before the files are hashed: whatever changes from here on shows.
+	files, err := outside(n)
+	if err != nil {
+		return plan.Step{}, err
+	}
 	step, err := plan.Evaluate(ctx, n, digests, s.store, s.planOpts)
 	if err != nil {
-		return s.failed(ctx, f, step, err)
+		return step, err
 	}
 	if step.Status == plan.Run {
 		unlock, err := s.store.LockKey(ctx, step.Key)
 		if err != nil {
-			return s.failed(ctx, f, step, err)
+			return step, err
 		}
 		defer unlock()
 		// Another process may have finished the same work while we waited.
-		if !s.opts.Force[n.Name] {
-			again, err := plan.Evaluate(ctx, n, digests, s.store, s.planOpts)
-			if err == nil && again.Status == plan.Hit {
-				step = again
-			}
+		if step, err = plan.Lookup(n, step, s.store, s.planOpts); err != nil {
+			return step, err
 		}
 	}
 	if step.Status == plan.Hit {
 		s.emit(event.Event{Kind: event.StageHit, Stage: n.Name, Type: n.Type.Type, Key: step.Key,
 			Reason: step.Reason.String(), Outputs: eventOutputs(step.Outputs)})
 		f.state, f.outputs = Cached, step.Outputs
-	} else if f.outputs, err = s.execute(ctx, n, step, digests); err != nil {
-		return s.failed(ctx, f, step, err)
-	} else {
-		f.state = Done
+		return step, nil
 	}
-	if ptr, ok := s.planOpts.Last[n.Name]; !ok || ptr.Key != step.Key {
-		f.pointer = &store.Pointer{Key: step.Key, Preimage: step.Canonical}
-	}
-	if n.Stage.Save != "" && s.opts.Save != nil {
-		places, err := s.opts.Save(n, f.outputs)
-		if err != nil {
-			return s.failed(ctx, f, step, fmt.Errorf("save: %w", err))
-		}
-		outs := eventOutputs(f.outputs)
-		for port := range outs {
-			o := outs[port]
-			if o.Path = places[port]; o.Path == "" {
-				delete(outs, port)
-				continue
-			}
-			outs[port] = o
-		}
-		s.emit(event.Event{Kind: event.StageSaved, Stage: n.Name, Type: n.Type.Type, Outputs: outs})
-	}
-	return f
+	f.outputs, err = s.execute(ctx, n, step, digests, files)
+	f.state = Done
+	return step, err
 }
 
-func (s *scheduler) failed(ctx context.Context, f finished, step plan.Step, err error) finished {
+func (s *scheduler) save(n *graph.Node, outputs map[string]store.Output) error {
+	places, err := s.opts.Save(n, outputs)
+	if err != nil {
+		return err
+	}
+	outs := eventOutputs(outputs)
+	for port := range outs {
+		o := outs[port]
+		if o.Path = places[port]; o.Path == "" {
+			delete(outs, port)
+			continue
+		}
+		outs[port] = o
+	}
+	s.emit(event.Event{Kind: event.StageSaved, Stage: n.Name, Type: n.Type.Type, Outputs: outs})
+	return nil
+}
+
+// failed ends a node. What goes wrong after an interrupt is taken as its
+// consequence: a killed child process, for one, does not say why it ended.
+func (s *scheduler) failed(ctx context.Context, f finished, key string, err error) finished {
 	f.outputs = nil
-	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-		f.state = Stopped
-		return f
+	e := event.Event{Kind: event.StageFailed, Stage: f.n.Name, Type: f.n.Type.Type, Key: key, Error: err.Error()}
+	if ctx.Err() != nil {
+		f.state, e.Kind = Stopped, event.StageStopped
+	} else {
+		f.state, f.err = Failed, err
 	}
-	f.state, f.err = Failed, err
-	s.emit(event.Event{Kind: event.StageFailed, Stage: f.n.Name, Type: f.n.Type.Type, Key: step.Key, Error: err.Error()})
+	s.emit(e)
 	return f
 }
 
-// execute runs the stage into a staging folder and publishes what it made.
-func (s *scheduler) execute(ctx context.Context, n *graph.Node, step plan.Step, digests map[graph.Source]store.Digest) (map[string]store.Output, error) {
-	staging, err := s.store.TempDir()
+func (s *scheduler) warn(n *graph.Node, message string) {
+	s.emit(event.Event{Kind: event.StageWarning, Stage: n.Name, Type: n.Type.Type, Message: message})
+}
+
+// execute runs the stage into the staging folder and publishes what it made.
+func (s *scheduler) execute(ctx context.Context, n *graph.Node, step plan.Step, digests map[graph.Source]store.Digest, files []outsideFile) (map[string]store.Output, error) {
+	task, err := s.task(n, step.Key, digests)
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(staging)
-	task, err := s.task(n, step.Key, staging, digests)
-	if err != nil {
-		return nil, err
-	}
+	published := false
+	defer func() { discard(n, task, published) }()
 	started := s.opts.Now()
 	s.emit(event.Event{Kind: event.StageStarted, Stage: n.Name, Type: n.Type.Type, Key: step.Key, Reason: step.Reason.String()})
 	res, err := s.runner.Run(ctx, task, Hooks{
@@ -96,11 +144,12 @@ func (s *scheduler) execute(ctx context.Context, n *graph.Node, step plan.Step, 
 			s.emit(event.Event{Kind: event.StageProgress, Stage: n.Name, Type: n.Type.Type, Done: p.Done,
 				Total: p.Total, Unit: p.Unit, Values: p.Values, Message: p.Message})
 		},
-		Warn: func(m string) {
-			s.emit(event.Event{Kind: event.StageWarning, Stage: n.Name, Type: n.Type.Type, Message: m})
-		},
+		Warn: func(m string) { s.warn(n, m) },
 	})
 	if err != nil {
+		return nil, err
+	}
+	if err := s.checkOutside(ctx, n, step.Key, digests, files); err != nil {
 		return nil, err
 	}
 	a := &store.Action{
@@ -111,19 +160,30 @@ func (s *scheduler) execute(ctx context.Context, n *graph.Node, step plan.Step, 
 	if err := s.publish(n, task, res, a); err != nil {
 		return nil, fmt.Errorf("publishing: %w", err)
 	}
+	published = true
 	if err := s.store.RemoveWork(step.Key); err != nil {
-		return nil, err
+		s.warn(n, "its scratch folder could not be removed: "+err.Error())
 	}
 	if res.Incomplete != "" {
-		s.emit(event.Event{Kind: event.StageWarning, Stage: n.Name, Type: n.Type.Type,
-			Message: "incomplete: " + res.Incomplete + "; the next run asks again for what is missing"})
+		s.warn(n, "incomplete: "+res.Incomplete+"; the next run asks again for what is missing")
 	}
 	s.emit(event.Event{Kind: event.StageDone, Stage: n.Name, Type: n.Type.Type, Key: step.Key,
 		Outputs: eventOutputs(a.Outputs), Seconds: a.Meta.Seconds, Values: res.Stats})
 	return a.Outputs, nil
 }
 
-func (s *scheduler) task(n *graph.Node, key, staging string, digests map[graph.Source]store.Digest) (stage.Task, error) {
+// discard removes what a task has left in the staging folder. Publishing has
+// moved the files of row outputs away; of folders, the empty tree remains.
+func discard(n *graph.Node, task stage.Task, published bool) {
+	for _, p := range n.Type.Outputs {
+		if !published || p.Kind == stage.DirPort {
+			// A leftover is removed with the staging folder, or swept later.
+			_ = os.RemoveAll(task.Outputs[p.Name])
+		}
+	}
+}
+
+func (s *scheduler) task(n *graph.Node, key string, digests map[graph.Source]store.Digest) (stage.Task, error) {
 	t := stage.Task{
 		Stage: n.Name, Type: n.Type.Type, Version: n.Type.Version,
 		Inputs: map[string][]stage.Input{}, Outputs: map[string]string{},
@@ -135,9 +195,15 @@ func (s *scheduler) task(n *graph.Node, key, staging string, digests map[graph.S
 	if n.Type.Class.UsesSeed() {
 		t.Seed = plan.StageSeed(s.opts.Seed, n.Type.Type)
 	}
-	if t.WorkDir, err = s.store.WorkDir(key); err != nil {
+	if t.WorkDir, err = s.workDir(n, key); err != nil {
 		return t, err
 	}
+	staging, err := s.staging()
+	if err != nil {
+		return t, err
+	}
+	// One staging folder serves the run; a number keeps the tasks apart.
+	prefix := strconv.FormatInt(s.tasks.Add(1), 10) + "-"
 	for _, in := range n.Inputs {
 		for _, src := range in.Sources {
 			d, ok := digests[src]
@@ -152,13 +218,22 @@ func (s *scheduler) task(n *graph.Node, key, staging string, digests map[graph.S
 		}
 	}
 	for _, p := range n.Type.Outputs {
-		name := p.Name
+		name := prefix + p.Name
 		if p.Kind == stage.RowsPort {
 			name += ".jsonl"
 		}
 		t.Outputs[p.Name] = filepath.Join(staging, name)
 	}
 	return t, nil
+}
+
+// workDir is the scratch folder of a key. Pure stages seldom want one and there
+// may be very many of them, so theirs is a name only; see [stage.Env].
+func (s *scheduler) workDir(n *graph.Node, key string) (string, error) {
+	if n.Type.Class == stage.Pure {
+		return filepath.Join(s.store.Dir(), "work", key), nil
+	}
+	return s.store.WorkDir(key)
 }
 
 func (s *scheduler) open(p stage.Port, d store.Digest) (string, error) {

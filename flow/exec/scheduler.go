@@ -6,8 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
+	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/distillflow/distillflow/flow/event"
@@ -81,7 +82,7 @@ type Outcome struct {
 // Run executes a graph. A failing stage stops those that depend on it and no
 // others; their errors are in the outcome. The error is set only when the run
 // as a whole could not go on: an interrupt (it wraps ctx.Err()) or a store that
-// cannot be used.
+// cannot be used. The outcome is never nil.
 func Run(ctx context.Context, g *graph.Graph, st *store.Store, r Runner, opts Options) (*Outcome, error) {
 	if opts.Jobs < 1 {
 		opts.Jobs = 1
@@ -92,17 +93,28 @@ func Run(ctx context.Context, g *graph.Graph, st *store.Store, r Runner, opts Op
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
+	out := &Outcome{States: map[string]State{}, Outputs: map[string]map[string]store.Output{}}
 	last, err := st.LastAll(opts.RecipeID)
 	if err != nil {
-		return nil, fmt.Errorf("reading what ran last: %w", err)
+		return out, fmt.Errorf("reading what ran last: %w", err)
 	}
 	s := &scheduler{
 		g: g, store: st, runner: r, opts: opts,
 		planOpts: plan.Options{Seed: opts.Seed, Last: last, Force: opts.Force},
-		out:      &Outcome{States: map[string]State{}, Outputs: map[string]map[string]store.Output{}},
+		out:      out,
 		digests:  map[graph.Source]store.Digest{},
 	}
-	return s.out, s.run(ctx)
+	var staging string
+	s.staging = sync.OnceValues(func() (string, error) {
+		var err error
+		staging, err = st.TempDir()
+		return staging, err
+	})
+	err = s.run(ctx)
+	if staging != "" {
+		_ = os.RemoveAll(staging) // swept later if this fails
+	}
+	return out, err
 }
 
 type scheduler struct {
@@ -111,6 +123,8 @@ type scheduler struct {
 	runner   Runner
 	opts     Options
 	planOpts plan.Options
+	staging  func() (string, error) // the run's staging folder, made for the first task
+	tasks    atomic.Int64
 
 	mu      sync.Mutex // guards digests, which workers read
 	digests map[graph.Source]store.Digest
@@ -193,7 +207,7 @@ func (s *scheduler) run(ctx context.Context) error {
 	if ctx.Err() != nil {
 		for _, st := range s.out.States {
 			if st == Stopped {
-				return errors.Join(context.Cause(ctx), err)
+				return errors.Join(fmt.Errorf("stopped (%w): run again to go on from here", context.Cause(ctx)), err)
 			}
 		}
 	}
@@ -262,7 +276,7 @@ func (s *scheduler) inputs(n *graph.Node) map[graph.Source]store.Digest {
 
 func eventOutputs(outs map[string]store.Output) map[string]event.Output {
 	m := make(map[string]event.Output, len(outs))
-	for port, o := range maps.All(outs) {
+	for port, o := range outs {
 		m[port] = event.Output{Digest: string(o.Digest), Rows: o.Rows, Bytes: o.Bytes}
 	}
 	return m

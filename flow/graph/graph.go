@@ -4,8 +4,6 @@
 package graph
 
 import (
-	"slices"
-
 	"github.com/distillflow/distillflow/flow/diag"
 	"github.com/distillflow/distillflow/flow/recipe"
 	"github.com/distillflow/distillflow/flow/stage"
@@ -28,6 +26,7 @@ type Node struct {
 	Inputs []Input
 	Skip   bool // when: was false for this stage
 	index  int
+	deps   []*Node
 }
 
 // Input is one connected input port.
@@ -48,17 +47,20 @@ func (s Source) Label() string { return s.Node.Name + "." + s.Port.Name }
 // Index is the node's place in [Graph.Nodes].
 func (n *Node) Index() int { return n.index }
 
-// Deps lists the nodes this one reads from, each once, in input order.
-func (n *Node) Deps() []*Node {
-	var deps []*Node
+// Deps lists the nodes this one reads from, each once, in input order. The list
+// is the graph's: do not change it.
+func (n *Node) Deps() []*Node { return n.deps }
+
+func (n *Node) setDeps() {
+	seen := map[*Node]bool{}
 	for _, in := range n.Inputs {
 		for _, s := range in.Sources {
-			if !slices.Contains(deps, s.Node) {
-				deps = append(deps, s.Node)
+			if !seen[s.Node] {
+				seen[s.Node] = true
+				n.deps = append(n.deps, s.Node)
 			}
 		}
 	}
-	return deps
 }
 
 // Node returns the named node, or nil.
@@ -72,7 +74,9 @@ func Build(r *recipe.Recipe, reg *stage.Registry) (*Graph, diag.List) {
 	}
 	for _, n := range b.g.Nodes {
 		b.edges(n)
+		n.setDeps()
 	}
+	b.saves()
 	if b.sort(); b.diags.HasErrors() {
 		b.diags.Sort()
 		return nil, b.diags

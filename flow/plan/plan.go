@@ -123,6 +123,17 @@ func Evaluate(ctx context.Context, n *graph.Node, digests map[graph.Source]store
 	if step.Key, step.Canonical, err = pre.Key(); err != nil {
 		return step, err
 	}
+	return lookup(n, step, pre, c, opts)
+}
+
+// Lookup looks at the store again for a step that [Evaluate] made.
+func Lookup(n *graph.Node, step Step, c Cache, opts Options) (Step, error) {
+	return lookup(n, step, nil, c, opts)
+}
+
+// lookup asks the store for the step's key. Without pre it keeps the step's
+// reasons where they are not about the store.
+func lookup(n *graph.Node, step Step, pre *Preimage, c Cache, opts Options) (Step, error) {
 	a, ok, err := c.GetAction(step.Key)
 	if err != nil {
 		return step, err
@@ -134,7 +145,7 @@ func Evaluate(ctx context.Context, n *graph.Node, digests map[graph.Source]store
 		step.Status, step.Reason, step.Outputs = Hit, Reason{Code: Cached}, a.Outputs
 	case a != nil && a.Incomplete && a.Damage == "":
 		step.Reason = Reason{Code: Incomplete}
-	default:
+	case pre != nil:
 		why := why(n, pre, step.Key, a, opts.Last)
 		step.Reason, step.More = why[0], why[1:]
 	}

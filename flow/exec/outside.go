@@ -1,0 +1,78 @@
+package exec
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/distillflow/distillflow/flow/graph"
+	"github.com/distillflow/distillflow/flow/plan"
+	"github.com/distillflow/distillflow/flow/stage"
+	"github.com/distillflow/distillflow/flow/store"
+)
+
+// outsideFile is the state of one file outside the store.
+type outsideFile struct {
+	stage.External
+	info os.FileInfo
+}
+
+// changedError says that a result was made from other bytes than its key stands
+// for, and so must not be published.
+type changedError struct{ what string }
+
+func (e *changedError) Error() string {
+	return e.what + " while the stage ran, so its result was thrown away: run again once the file stays as it is"
+}
+
+// outside looks at the files outside the store that a node reads.
+func outside(n *graph.Node) ([]outsideFile, error) {
+	ext, err := n.Config.Externals()
+	if err != nil || len(ext) == 0 {
+		return nil, err
+	}
+	files := make([]outsideFile, len(ext))
+	for i, e := range ext {
+		info, err := os.Stat(e.Path)
+		if err != nil {
+			return nil, fmt.Errorf("reading an input: %w", err)
+		}
+		files[i] = outsideFile{e, info}
+	}
+	return files, nil
+}
+
+// checkOutside makes sure that the files outside the store are what they were
+// before their content went into the key: the key holds the content at one
+// moment, the stage has read it at another. Equal states of the files rule out
+// that one was changed and changed back; equal content rules out a change within
+// one tick of the file system's clock.
+func (s *scheduler) checkOutside(ctx context.Context, n *graph.Node, key string, digests map[graph.Source]store.Digest, before []outsideFile) error {
+	after, err := outside(n)
+	if err != nil {
+		return &changedError{fmt.Sprintf("an input changed (%v)", err)}
+	}
+	if len(before) == 0 && len(after) == 0 {
+		return nil
+	}
+	for i, f := range after {
+		switch {
+		case i >= len(before) || before[i].External != f.External:
+			return &changedError{"the list of files to read changed at " + f.Path}
+		case !os.SameFile(before[i].info, f.info) || before[i].info.Size() != f.info.Size() || !before[i].info.ModTime().Equal(f.info.ModTime()):
+			return &changedError{f.Path + " changed"}
+		}
+	}
+	if len(after) < len(before) {
+		return &changedError{before[len(after)].Path + " went away"}
+	}
+	pre, err := plan.NodePreimage(ctx, n, s.opts.Seed, digests, s.store)
+	if err != nil {
+		return err
+	}
+	now, _, err := pre.Key()
+	if err == nil && now != key {
+		err = &changedError{"the content of an input changed"}
+	}
+	return err
+}
