@@ -4,6 +4,7 @@ package flow
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -76,8 +77,11 @@ func (o RunOptions) seed(g *graph.Graph) uint64 {
 // Plan tells what Run would do. It changes nothing but the store's memory of
 // file hashes.
 func (e *Engine) Plan(ctx context.Context, g *graph.Graph, o RunOptions) (*plan.Plan, error) {
-	dir := e.storeDir(g)
-	_, err := os.Stat(dir)
+	dir, err := e.storeDir(g)
+	if err != nil {
+		return nil, err
+	}
+	_, err = os.Stat(dir)
 	st, err := store.Open(dir, store.Options{ReadOnly: errors.Is(err, os.ErrNotExist)})
 	if err != nil {
 		return nil, err
@@ -128,7 +132,11 @@ func (r *Result) Close() error { return r.store.Close() }
 func (e *Engine) Run(ctx context.Context, g *graph.Graph, o RunOptions) (*Result, error) {
 	start := time.Now()
 	sink := event.Tee(o.Sink)
-	st, err := store.Open(e.storeDir(g), store.Options{
+	dir, err := e.storeDir(g)
+	if err != nil {
+		return nil, err
+	}
+	st, err := store.Open(dir, store.Options{
 		Fault: e.Fault,
 		Warn: func(w store.Warning) {
 			sink(event.Event{Time: time.Now(), Kind: event.StageWarning, Message: w.String()})
@@ -157,7 +165,7 @@ func (e *Engine) Run(ctx context.Context, g *graph.Graph, o RunOptions) (*Result
 		Sink: sink, Save: e.saver(st),
 	})
 	res := &Result{ID: run.ID(), Outcome: out, StoreDir: st.Dir(), store: st}
-	if out != nil && len(out.Errors) > 0 {
+	if len(out.Errors) > 0 {
 		err = errors.Join(err, multierror.Append(nil, out.Errors...))
 	}
 	res.Seconds = time.Since(start).Seconds()
@@ -171,14 +179,23 @@ func (e *Engine) Run(ctx context.Context, g *graph.Graph, o RunOptions) (*Result
 	}
 	sink(done)
 	ferr := run.Finish(status, func(i *store.RunInfo) { i.Actions = history.actions() })
+	if herr := history.failed(); herr != nil {
+		ferr = errors.Join(ferr, fmt.Errorf("the history of this run is incomplete: %w", herr))
+	}
 	return res, errors.Join(err, ferr, memo.Close())
 }
 
-func (e *Engine) storeDir(g *graph.Graph) string {
-	if e.StoreDir != "" {
-		return e.StoreDir
+// storeDir is absolute, because stages get paths in it and may run elsewhere.
+func (e *Engine) storeDir(g *graph.Graph) (string, error) {
+	dir := e.StoreDir
+	if dir == "" {
+		dir = filepath.Join(g.Recipe.Dir, ".distillflow")
 	}
-	return filepath.Join(g.Recipe.Dir, ".distillflow")
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return "", fmt.Errorf("finding the store: %w", err)
+	}
+	return abs, nil
 }
 
 func (e *Engine) getenv() func(string) string {
@@ -217,7 +234,15 @@ func (h *historian) event(e event.Event) {
 	if e.Kind == event.StageProgress {
 		return // too many, and of no use later
 	}
-	h.err = errors.Join(h.err, h.run.Event(e))
+	if err := h.run.Event(e); err != nil && h.err == nil {
+		h.err = err // one tells enough: a full disk fails every event
+	}
+}
+
+func (h *historian) failed() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.err
 }
 
 func (h *historian) actions() map[string]string {

@@ -34,23 +34,32 @@ var plainLayout = Layout{
 	},
 }
 
-// saver materialises a stage's outputs at its save: target. A target that ends
-// in a slash, or is a folder, gets every output as STAGE.SUFFIX; any other
-// target is the file for the default output. Files are replaced one by one and
-// atomically; nothing else in the folder is touched.
+// saver materialises a stage's outputs at its save: target. A folder target (see
+// [graph.Node.SavesToFolder]) gets every output as STAGE.SUFFIX; any other target
+// is the file for the default output. Files are replaced one by one and
+// atomically, folders as a whole; nothing else in the target is touched.
 func (e *Engine) saver(st *store.Store) exec.Saver {
 	return func(n *graph.Node, outputs map[string]store.Output) (map[string]string, error) {
-		target := n.Stage.SavePath()
-		info, err := os.Stat(target)
-		folder := strings.HasSuffix(target, "/") || err == nil && info.IsDir()
+		target, folder := n.Stage.SavePath(), n.SavesToFolder()
 		places := map[string]string{}
 		for i, p := range n.Type.Outputs {
 			o, ok := outputs[p.Name]
 			if !ok || !folder && i > 0 {
 				continue
 			}
-			place, err := e.saveOutput(st, n, p, i == 0, o, target, folder)
-			if err != nil {
+			l, ok := e.Layouts[p.Record]
+			if !ok || p.Kind == stage.DirPort {
+				l = plainLayout
+			}
+			place := target
+			if folder {
+				suffix := p.Name
+				if p.Kind == stage.RowsPort {
+					suffix = l.Suffix(p.Name, i == 0)
+				}
+				place = filepath.Join(target, fileName.Replace(n.Name)+"."+suffix)
+			}
+			if err := saveOutput(st, l, p, o, place); err != nil {
 				return places, fmt.Errorf("output %s: %w", p.Name, err)
 			}
 			places[p.Name] = place
@@ -59,34 +68,28 @@ func (e *Engine) saver(st *store.Store) exec.Saver {
 	}
 }
 
-func (e *Engine) saveOutput(st *store.Store, n *graph.Node, p stage.Port, isDefault bool, o store.Output, target string, folder bool) (string, error) {
+// fileName makes a stage's name usable as a file name: the name of a matrix leg
+// holds its values, and those may hold anything.
+var fileName = strings.NewReplacer("/", "%2F", "\\", "%5C", ":", "%3A", "\x00", "%00", "\n", "%0A")
+
+func saveOutput(st *store.Store, l Layout, p stage.Port, o store.Output, place string) error {
 	if p.Kind == stage.DirPort {
-		if folder {
-			target = filepath.Join(target, n.Name+"."+p.Name)
-		}
 		src, err := st.MaterializeTree(o.Digest)
 		if err != nil {
-			return "", err
+			return err
 		}
-		return target, copyTree(src, target)
-	}
-	l, ok := e.Layouts[p.Record]
-	if !ok {
-		l = plainLayout
-	}
-	if folder {
-		target = filepath.Join(target, n.Name+"."+l.Suffix(p.Name, isDefault))
+		return replaceFolder(src, place)
 	}
 	src, err := st.OpenBlob(o.Digest)
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer src.Close()
-	return target, writeFile(target, func(w io.Writer) error { return l.Write(w, p.Name, src) })
+	return writeFile(place, 0o644, func(w io.Writer) error { return l.Write(w, p.Name, src) })
 }
 
 // writeFile replaces a file atomically.
-func writeFile(path string, write func(io.Writer) error) error {
+func writeFile(path string, mode fs.FileMode, write func(io.Writer) error) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
@@ -97,10 +100,32 @@ func writeFile(path string, write func(io.Writer) error) error {
 	defer os.Remove(f.Name()) // gone already after the rename
 	b := bufio.NewWriterSize(f, 1<<20)
 	err = write(b)
-	if err = errors.Join(err, b.Flush(), f.Chmod(0o644), f.Close()); err != nil {
+	if err = errors.Join(err, b.Flush(), f.Chmod(mode), f.Close()); err != nil {
 		return err
 	}
 	return os.Rename(f.Name(), path)
+}
+
+// replaceFolder makes dst a copy of src. The copy is complete before it takes
+// the place of what was there, so that no file of an older result stays behind.
+func replaceFolder(src, dst string) error {
+	parent := filepath.Dir(dst)
+	if err := os.MkdirAll(parent, 0o755); err != nil {
+		return err
+	}
+	tmp, err := os.MkdirTemp(parent, ".distillflow-*")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(tmp)
+	fresh := filepath.Join(tmp, "new")
+	if err := copyTree(src, fresh); err != nil {
+		return err
+	}
+	if err := os.Rename(dst, filepath.Join(tmp, "old")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return os.Rename(fresh, dst)
 }
 
 func copyTree(src, dst string) error {
@@ -112,15 +137,27 @@ func copyTree(src, dst string) error {
 		if err != nil {
 			return err
 		}
-		if d.IsDir() {
-			return os.MkdirAll(filepath.Join(dst, rel), 0o755)
+		to := filepath.Join(dst, rel)
+		switch {
+		case d.IsDir():
+			return os.MkdirAll(to, 0o755)
+		case d.Type()&fs.ModeSymlink != 0: // the store keeps only those that stay inside
+			link, err := os.Readlink(path)
+			if err != nil {
+				return err
+			}
+			return os.Symlink(link, to)
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
 		}
 		f, err := os.Open(path)
 		if err != nil {
 			return err
 		}
 		defer f.Close()
-		return writeFile(filepath.Join(dst, rel), func(w io.Writer) error {
+		return writeFile(to, 0o644|info.Mode()&0o111, func(w io.Writer) error {
 			_, err := io.Copy(w, f)
 			return err
 		})

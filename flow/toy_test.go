@@ -27,11 +27,12 @@ type word struct {
 
 func (word) RecordType() string { return "word" }
 
-type readConfig struct {
+// ReadConfig is exported because it is embedded.
+type ReadConfig struct {
 	File stage.Path `json:"file" required:"true" doc:"A text file, one word a line."`
 }
 
-func (c readConfig) Externals() ([]stage.External, error) {
+func (c ReadConfig) Externals() ([]stage.External, error) {
 	if _, err := os.Stat(string(c.File)); err != nil {
 		return nil, stage.Invalid("file", "cannot be read: no such file")
 	}
@@ -85,6 +86,20 @@ type gatherIn struct {
 	Words []stage.Rows[word] `port:"words" doc:"Several."`
 }
 
+type peekConfig struct {
+	ReadConfig
+	Tag  string `json:"tag" doc:"Names the reader for the test's gate."`
+	Grow bool   `json:"grow" doc:"Append to the file instead of waiting."`
+}
+
+type boxConfig struct {
+	Files []string `json:"files" doc:"The files to make."`
+}
+
+type boxOut struct {
+	Box *stage.OutDir `port:"box" doc:"A folder."`
+}
+
 type waitConfig struct {
 	Tag string `json:"tag" doc:"Names the waiter."`
 }
@@ -99,7 +114,7 @@ func toys(gate *gate) []*stage.Type {
 	}
 	return []*stage.Type{
 		stage.Define(stage.Spec{Type: "read", Version: 1, Class: stage.Pure, Doc: "Reads words."},
-			func(_ context.Context, _ *stage.Env, c readConfig, _ noIn, out wordsOut) error {
+			func(_ context.Context, _ *stage.Env, c ReadConfig, _ noIn, out wordsOut) error {
 				f, err := os.Open(string(c.File))
 				if err != nil {
 					return err
@@ -146,6 +161,35 @@ func toys(gate *gate) []*stage.Type {
 					return ctx.Err()
 				}
 				return out.Words.Write(word{c.Tag})
+			}),
+		stage.Define(stage.Spec{Type: "peek", Version: 1, Class: stage.Pure, Doc: "Reads words when the test lets it."},
+			func(ctx context.Context, _ *stage.Env, c peekConfig, _ noIn, out wordsOut) error {
+				if c.Grow {
+					f, err := os.OpenFile(string(c.File), os.O_APPEND|os.O_WRONLY, 0)
+					if err != nil {
+						return err
+					}
+					if _, err := f.WriteString("more\n"); err != nil {
+						return err
+					}
+					return f.Close()
+				}
+				gate.arrive(c.Tag)
+				<-gate.open
+				b, err := os.ReadFile(string(c.File))
+				if err != nil {
+					return err
+				}
+				return out.Words.Write(word{string(b)})
+			}),
+		stage.Define(stage.Spec{Type: "box", Version: 1, Class: stage.Pure, Doc: "Makes a folder of files."},
+			func(_ context.Context, _ *stage.Env, c boxConfig, _ noIn, out boxOut) error {
+				for _, f := range c.Files {
+					if err := os.WriteFile(filepath.Join(out.Box.Path, f), []byte(f), 0o755); err != nil {
+						return err
+					}
+				}
+				return os.Symlink(c.Files[0], filepath.Join(out.Box.Path, "link"))
 			}),
 		stage.Define(stage.Spec{Type: "tag", Version: 1, Class: stage.Pure, Doc: "Another record type."},
 			func(_ context.Context, _ *stage.Env, _ struct{}, _ wordsIn, out struct {

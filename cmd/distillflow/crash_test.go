@@ -21,8 +21,7 @@ import (
 
 // TestKilledRunsEndTheSame kills a run of the whole path, training included, at
 // seeded points between the steps of its work, runs it again, and wants the
-// bytes of an undisturbed run. Six points by default, twenty with
-// DISTILLFLOW_HEAVY=1; every kind of point that occurs is among them.
+// bytes of an undisturbed run. Every kind of point that occurs is among them.
 func TestKilledRunsEndTheSame(t *testing.T) {
 	if testing.Short() {
 		t.Skip("kills and repeats whole runs; not with -short")
@@ -35,11 +34,7 @@ func TestKilledRunsEndTheSame(t *testing.T) {
 		t.Fatal(err)
 	}
 	points := strings.Fields(string(raw))
-	count := 6
-	if os.Getenv("DISTILLFLOW_HEAVY") != "" {
-		count = 20
-	}
-	for _, at := range choosePoints(points, count) {
+	for _, at := range choosePoints(points, 20) {
 		t.Run(strconv.Itoa(at)+"-"+points[at-1], func(t *testing.T) {
 			v := newVictim(t)
 			if !v.run(t, at) {

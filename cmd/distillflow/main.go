@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/distillflow/distillflow/flow/diag"
+	"github.com/distillflow/distillflow/flow/exec/local"
 	"github.com/distillflow/distillflow/internal/llm"
 )
 
@@ -78,6 +79,7 @@ func exitStatus(ctx context.Context, err error) int {
 	var usage usageError
 	var budget *llm.BudgetError
 	var diags diag.List
+	var worker *local.WorkerError // of run --isolate: its exit status says what its error was
 	switch {
 	case err == nil:
 		return exitOK
@@ -85,21 +87,33 @@ func exitStatus(ctx context.Context, err error) int {
 		return exitInterrupted
 	case errors.As(err, &usage), errors.As(err, &diags):
 		return exitUsage
-	case errors.As(err, &budget):
+	case errors.As(err, &budget), errors.As(err, &worker) && worker.ExitCode == exitBudget:
 		return exitBudget
 	}
 	return exitFailed
 }
 
 func (a app) printError(err error) {
-	var many *multierror.Error
-	if errors.As(err, &many) {
-		for _, e := range many.Errors {
-			fmt.Fprintf(a.err, "distillflow: %v\n", e)
-		}
-		return
+	for _, e := range flatten(err) {
+		fmt.Fprintf(a.err, "distillflow: %v\n", e)
 	}
-	fmt.Fprintf(a.err, "distillflow: %v\n", err)
+}
+
+// flatten takes joined errors apart. What adds a text of its own stays whole.
+func flatten(err error) []error {
+	var parts []error
+	if many, ok := err.(*multierror.Error); ok {
+		parts = many.Errors
+	} else if joined, ok := err.(interface{ Unwrap() []error }); ok && errors.Join(joined.Unwrap()...).Error() == err.Error() {
+		parts = joined.Unwrap()
+	} else {
+		return []error{err}
+	}
+	var all []error
+	for _, p := range parts {
+		all = append(all, flatten(p)...)
+	}
+	return all
 }
 
 func (a app) root() *cobra.Command {
@@ -129,7 +143,7 @@ which student. Every result is cached by the content it was made from.`,
 	})
 	root.SuggestionsMinimumDistance = 2
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(a.runCmd(), a.planCmd(), a.validateCmd(), a.stagesCmd(), a.stageCmd(), a.schemaCmd(), a.versionCmd(), a.workerCmd())
+	root.AddCommand(a.runCmd(), a.planCmd(), a.validateCmd(), a.stagesCmd(), a.stageCmd(), a.schemaCmd(), a.versionCmd(), a.workerCmd(), a.cacheCmd())
 	return root
 }
 

@@ -75,6 +75,8 @@ func TestScripts(t *testing.T) {
 			"ran":    cmdRan,
 			"events": cmdEvents,
 			"status": cmdStatus,
+			"keyof":  cmdKeyOf,
+			"damage": cmdDamage,
 		},
 	})
 }

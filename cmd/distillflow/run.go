@@ -35,7 +35,7 @@ a budget, 130 interrupted.`,
 				if err != nil {
 					return err
 				}
-				e.Runner = local.Process{Argv: []string{self, "worker"}}
+				e.Runner = local.Process{Argv: []string{self, "worker", "-"}}
 			}
 			v := view.For(a.err, a.terminal() && !quiet, false)
 			if jsonEvents {

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+
 	"github.com/spf13/cobra"
 
 	"github.com/distillflow/distillflow/flow"
@@ -8,11 +10,12 @@ import (
 	"github.com/distillflow/distillflow/flow/stage"
 )
 
-// workerCmd runs one serialised task in this fresh process. The engine starts
-// it for `run --isolate`; a cluster job needs nothing else.
+// workerCmd runs one serialised task in this fresh process. For `run --isolate`
+// the engine starts it with "-": the task comes from standard input, and the
+// worker stops when that ends. A cluster job needs a file and nothing else.
 func (a app) workerCmd() *cobra.Command {
 	return &cobra.Command{
-		Use:    "worker TASK.json",
+		Use:    "worker TASK.json|-",
 		Short:  "Run one serialised stage",
 		Hidden: true,
 		Args:   args(cobra.ExactArgs(1)),
@@ -24,7 +27,14 @@ func (a app) workerCmd() *cobra.Command {
 			memo := flow.UserMemo("", a.getenv)
 			defer memo.Close()
 			svc := stage.Services{Memo: memo, Getenv: a.getenv, Fault: a.fault}
-			return local.Worker(c.Context(), pos[0], reg, svc, a.out)
+			// Standard output carries messages; what a library prints must not
+			// get between them.
+			out := a.out
+			os.Stdout = os.Stderr
+			if pos[0] == "-" {
+				return local.Attached(c.Context(), a.in, reg, svc, out, func() { os.Exit(exitInterrupted) })
+			}
+			return local.Worker(c.Context(), pos[0], reg, svc, out)
 		},
 	}
 }

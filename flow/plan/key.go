@@ -108,7 +108,12 @@ func NodePreimage(ctx context.Context, n *graph.Node, seed uint64, digests map[g
 
 func hashExternals(ctx context.Context, ext []stage.External, h Hasher) ([]ExternalDigest, error) {
 	var out []ExternalDigest
+	names := make(map[string]bool, len(ext))
 	for _, e := range ext {
+		if names[e.Name] { // which is which could not be told from the key
+			return nil, fmt.Errorf("two of the files to read go by the name %q", e.Name)
+		}
+		names[e.Name] = true
 		d, _, err := h.HashFile(ctx, e.Path)
 		if err != nil {
 			return nil, fmt.Errorf("reading an input: %w", err)

@@ -90,7 +90,9 @@ func (d *decoder) value(dst reflect.Value, tree any, s *Schema, path []string) {
 	case KindMap:
 		d.mapping(dst, tree, s, path)
 	case KindAny:
-		if tree != nil {
+		if !finite(tree) {
+			d.fail(path, "holds a number that is not finite")
+		} else if tree != nil {
 			dst.Set(reflect.ValueOf(tree))
 		}
 	case KindString, KindPath:
@@ -109,11 +111,16 @@ func (d *decoder) value(dst reflect.Value, tree any, s *Schema, path []string) {
 		d.integer(dst, tree, path)
 	case KindFloat:
 		f, ok := number(tree)
-		if !ok {
+		switch {
+		case !ok:
 			d.fail(path, "must be a number, not %s", describe(tree))
-			return
+		case math.IsNaN(f) || math.IsInf(f, 0): // JSON has neither
+			d.fail(path, "must be a finite number, not %v", f)
+		case dst.OverflowFloat(f):
+			d.fail(path, "%s is out of range", describe(tree))
+		default:
+			dst.SetFloat(f)
 		}
-		dst.SetFloat(f)
 	}
 }
 
@@ -125,6 +132,9 @@ func (d *decoder) integer(dst reflect.Value, tree any, path []string) {
 	}
 	if dst.Kind() == reflect.Uint64 {
 		u, err := strconv.ParseUint(numberText(tree), 10, 64)
+		if err != nil && f >= 0 && f < 1<<64 { // written as 1e6
+			u, err = uint64(f), nil
+		}
 		if err != nil {
 			d.fail(path, "must be a whole number from 0 to 2^64-1, not %s", describe(tree))
 			return
@@ -162,24 +172,18 @@ func (d *decoder) structure(dst reflect.Value, tree any, s *Schema, path []strin
 	}
 	for _, f := range s.Fields {
 		fv := dst.FieldByIndex(f.index)
-		fp := append(slices.Clone(path), f.Name)
 		v, given := m[f.Name]
 		if !given || v == nil {
 			if f.Required {
 				d.errs = append(d.errs, FieldError{Path: slices.Clone(path), Msg: fmt.Sprintf("field %q is required: %s", f.Name, f.Doc)})
 				continue
 			}
-			def, err := f.defaultTree()
-			if err != nil {
-				d.fail(fp, "its default is broken: %v", err)
-				continue
-			}
-			if def != nil || f.Schema.Kind == KindStruct && !f.Schema.ptr {
-				d.value(fv, def, f.Schema, fp)
+			if f.def != nil || f.Schema.Kind == KindStruct && !f.Schema.ptr {
+				d.value(fv, f.def, f.Schema, append(slices.Clone(path), f.Name))
 			}
 			continue
 		}
-		before := len(d.errs)
+		before, fp := len(d.errs), append(slices.Clone(path), f.Name)
 		d.value(fv, v, f.Schema, fp)
 		if len(d.errs) == before {
 			d.constraints(f, fv, fp)
@@ -300,6 +304,23 @@ func number(tree any) (float64, bool) {
 	return 0, false
 }
 
+// finite reports whether a tree is free of NaN and infinities.
+func finite(tree any) bool {
+	switch t := tree.(type) {
+	case float64:
+		return !math.IsNaN(t) && !math.IsInf(t, 0)
+	case []any:
+		return !slices.ContainsFunc(t, func(v any) bool { return !finite(v) })
+	case map[string]any:
+		for _, v := range t {
+			if !finite(v) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 func describe(tree any) string {
 	switch t := tree.(type) {
 	case nil:
@@ -314,46 +335,4 @@ func describe(tree any) string {
 		return "a map"
 	}
 	return "the number " + numberText(tree)
-}
-
-// defaultOf gives the value of a type whose every field stands at its default.
-func defaultOf(t reflect.Type, s *Schema) reflect.Value {
-	v := reflect.New(t).Elem()
-	d := decoder{} // complaints about required fields do not matter here
-	d.value(v, nil, s, nil)
-	return v
-}
-
-// flatten collects the semantic leaves of v that differ from def.
-func flatten(v, def reflect.Value, s *Schema, prefix string, out map[string]json.RawMessage) error {
-	for _, f := range s.Fields {
-		if !f.Semantic || f.Schema.Kind == KindPath {
-			continue
-		}
-		fv, fd := v.FieldByIndex(f.index), def.FieldByIndex(f.index)
-		name := prefix + f.Name
-		switch {
-		case f.Schema.Kind == KindStruct && !f.Schema.ptr:
-			if err := flatten(fv, fd, f.Schema, name+".", out); err != nil {
-				return err
-			}
-		case reflect.DeepEqual(fd.Interface(), fv.Interface()):
-		case f.Schema.Kind == KindList && f.Schema.Elem.Kind == KindStruct && !f.Schema.Elem.ptr:
-			// One entry a field, so that what changed in which element has a name.
-			out[name+".len"] = json.RawMessage(strconv.Itoa(fv.Len()))
-			elem := defaultOf(fv.Type().Elem(), f.Schema.Elem)
-			for i := range fv.Len() {
-				if err := flatten(fv.Index(i), elem, f.Schema.Elem, name+"."+strconv.Itoa(i)+".", out); err != nil {
-					return err
-				}
-			}
-		default:
-			b, err := json.Marshal(fv.Interface())
-			if err != nil {
-				return fmt.Errorf("%s: %w", name, err)
-			}
-			out[name] = b
-		}
-	}
-	return nil
 }

@@ -43,7 +43,9 @@ type Env struct {
 	// type, never from the stage's name. Zero for classes that use none.
 	Seed uint64
 	// WorkDir is a scratch folder that belongs to this action key. It survives a
-	// crash, so that long work can resume, and is removed after success.
+	// crash, so that long work can resume, and is removed after success. Stages
+	// of class pure, which are quick as a rule, make it themselves if they need
+	// it; for others it is there.
 	WorkDir string
 	// Memo is never nil; without one it forgets everything.
 	Memo Memo
@@ -114,8 +116,12 @@ func (e *Env) Fault(point string) {
 }
 
 // AddStat adds to a figure of the run's record, such as calls, tokens or
-// retries. Stats stand beside the outputs, never in them.
+// retries. Stats stand beside the outputs, never in them. Values that are not
+// finite are left out.
 func (e *Env) AddStat(name string, v float64) {
+	if math.IsNaN(v) || math.IsInf(v, 0) { // JSON has neither
+		return
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.stats[name] += v

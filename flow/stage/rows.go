@@ -114,7 +114,7 @@ func decodeRecord[T any](line []byte, t *T) error {
 	if err := d.Decode(t); err != nil {
 		return err
 	}
-	if d.More() {
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return errors.New("more than one JSON value on the line")
 	}
 	return nil

@@ -43,6 +43,7 @@ type Field struct {
 	Min, Max *float64
 	Required bool
 	Semantic bool
+	def      any   // Default, parsed
 	index    []int // for reflect.Value.FieldByIndex
 }
 
@@ -121,24 +122,47 @@ func schemaOf(t reflect.Type) (*Schema, error) {
 
 func structSchema(t reflect.Type) (*Schema, error) {
 	s := &Schema{Kind: KindStruct}
+	add := func(f Field) error {
+		// encoding/json would drop both or prefer one, depending on their depth.
+		if _, dup := s.Field(f.Name); dup {
+			return fmt.Errorf("%s has two fields called %q", t, f.Name)
+		}
+		s.Fields = append(s.Fields, f)
+		return nil
+	}
 	for i := range t.NumField() {
 		sf := t.Field(i)
+		embedded := sf.Anonymous && sf.Type.Kind() == reflect.Struct
 		if !sf.IsExported() {
+			if embedded { // encoding/json would see its fields, reflection cannot set them
+				return nil, fmt.Errorf("%s embeds %s, which must be exported", t, sf.Type)
+			}
 			continue
 		}
-		if sf.Anonymous && sf.Type.Kind() == reflect.Struct { // its fields count as ours, as in encoding/json
+		if embedded { // its fields count as ours, as in encoding/json
+			if tag, ok := sf.Tag.Lookup("json"); ok {
+				return nil, fmt.Errorf("%s embeds %s with the json tag %q: drop the tag, or the embedding", t, sf.Type, tag)
+			}
 			e, err := structSchema(sf.Type)
 			if err != nil {
 				return nil, err
 			}
 			for _, f := range e.Fields {
 				f.index = append([]int{i}, f.index...)
-				s.Fields = append(s.Fields, f)
+				if err := add(f); err != nil {
+					return nil, err
+				}
 			}
 			continue
 		}
+		// Options such as omitempty would change a config on its way to a worker:
+		// a zero would come back as the default.
+		name, option, _ := strings.Cut(sf.Tag.Get("json"), ",")
+		if option != "" {
+			return nil, fmt.Errorf("%s.%s: the json tag must be a name only, without %q", t, sf.Name, option)
+		}
 		f := Field{
-			Name: strings.Split(sf.Tag.Get("json"), ",")[0], Doc: sf.Tag.Get("doc"),
+			Name: name, Doc: sf.Tag.Get("doc"),
 			Required: sf.Tag.Get("required") == "true", Semantic: sf.Tag.Get("semantic") != "false", index: []int{i},
 		}
 		if f.Name == "" || f.Name == "-" {
@@ -164,16 +188,35 @@ func structSchema(t reflect.Type) (*Schema, error) {
 				*dst = &x
 			}
 		}
-		if _, err := f.defaultTree(); err != nil {
+		if f.def, err = f.parseDefault(); err != nil {
 			return nil, fmt.Errorf("%s.%s: default %q: %w", t, sf.Name, f.Default, err)
 		}
-		s.Fields = append(s.Fields, f)
+		if err := add(f); err != nil {
+			return nil, err
+		}
 	}
 	return s, nil
 }
 
-// defaultTree parses the default tag; nil where there is none.
-func (f Field) defaultTree() (any, error) {
+// readsPath reports whether a path is among the fields that can change the
+// result.
+func (s *Schema) readsPath() bool {
+	switch s.Kind {
+	case KindPath:
+		return true
+	case KindList, KindMap:
+		return s.Elem.readsPath()
+	}
+	for _, f := range s.Fields {
+		if f.Semantic && f.Schema.readsPath() {
+			return true
+		}
+	}
+	return false
+}
+
+// parseDefault reads the default tag; nil where there is none.
+func (f Field) parseDefault() (any, error) {
 	if !f.HasDef {
 		return nil, nil
 	}

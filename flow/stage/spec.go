@@ -3,6 +3,7 @@ package stage
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 )
@@ -40,6 +41,7 @@ type Type struct {
 	Outputs []Port
 
 	newConfig func() reflect.Value
+	defaults  reflect.Value // a C with every field at its default; only read
 	inType    reflect.Type
 	newOutput map[string]func() outputField
 	run       func(ctx context.Context, env *Env, cfg reflect.Value, in, out []binding) error
@@ -54,10 +56,15 @@ func Define[C, I, O any](spec Spec, run func(context.Context, *Env, C, I, O) err
 	t.newConfig = func() reflect.Value { return reflect.New(cfgType) }
 	t.Config, t.err = schemaOf(cfgType)
 	if t.err == nil {
+		t.defaults = defaultOf(cfgType, t.Config)
 		t.Inputs, t.err = portsOf(reflect.TypeFor[I](), false)
 	}
 	if t.err == nil {
 		t.Outputs, t.err = portsOf(reflect.TypeFor[O](), true)
+	}
+	_, listed := t.newConfig().Interface().(Externals)
+	if t.err == nil && t.Config.readsPath() && !listed {
+		t.err = errors.New("its config has a path and no method Externals: what lies there would be missing from the cache key")
 	}
 	t.inType = reflect.TypeFor[I]()
 	t.newOutput = map[string]func() outputField{}
@@ -127,8 +134,7 @@ func (c *Config) JSON() (json.RawMessage, error) {
 // the action key.
 func (c *Config) Semantic() (map[string]json.RawMessage, error) {
 	out := map[string]json.RawMessage{}
-	def := defaultOf(c.v.Elem().Type(), c.typ.Config)
-	if err := flatten(c.v.Elem(), def, c.typ.Config, "", out); err != nil {
+	if err := flatten(c.v.Elem(), c.typ.defaults, c.typ.Config, "", out); err != nil {
 		return nil, fmt.Errorf("config of %s: %w", c.typ.Type, err)
 	}
 	return out, nil
@@ -141,8 +147,9 @@ type External struct {
 }
 
 // Externals is implemented by configs whose stage reads files outside the
-// store. The engine hashes them, in order, into the action key. A path that
-// does not exist is reported as a [FieldError] on the field.
+// store. The engine hashes them, in order, into the action key, and checks after
+// the run that they are still the same. No two may share a name. A path that does
+// not exist is reported as a [FieldError] on the field.
 type Externals interface {
 	Externals() ([]External, error)
 }

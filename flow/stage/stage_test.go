@@ -55,6 +55,8 @@ func (c *config) Validate() error {
 	return nil
 }
 
+func (c *config) Externals() ([]stage.External, error) { return nil, nil }
+
 type in struct {
 	Rows stage.Rows[rec] `port:"rows" doc:"Rows."`
 }
@@ -178,15 +180,15 @@ func TestSemanticLeavesDefaultsOut(t *testing.T) {
 		return out
 	}
 	same := []map[string]any{
-		{}, {"text": "hello"}, {"jobs": 9}, {"file": "elsewhere"}, {"list": []any{"a", "b"}}, {"count": 3.0}, {"quiet": true},
+		{}, {"text": "hello"}, {"jobs": 9}, {"file": ""}, {"list": []any{"a", "b"}}, {"count": 3.0}, {"quiet": true},
 	}
 	for _, tree := range same {
 		if got := semantic(tree); len(got) != 0 {
 			t.Errorf("%v gives %v", tree, got)
 		}
 	}
-	got := semantic(map[string]any{"count": 4, "common": "x", "one": map[string]any{"name": "two"}, "parts": []any{map[string]any{"name": "p", "rate": 0.5}}})
-	want := map[string]string{"count": "4", "common": `"x"`, "one.name": `"two"`, "parts.len": "1", "parts.0.name": `"p"`}
+	got := semantic(map[string]any{"count": 4, "file": "elsewhere", "common": "x", "one": map[string]any{"name": "two"}, "parts": []any{map[string]any{"name": "p", "rate": 0.5}}})
+	want := map[string]string{"count": "4", "file": `"(given)"`, "common": `"x"`, "one.name": `"two"`, "parts.len": "1", "parts.0.name": `"p"`}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}

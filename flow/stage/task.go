@@ -147,12 +147,15 @@ func (t *Type) bindOutputs(task Task) ([]binding, map[string]outputField, error)
 		}
 		f := t.newOutput[p.Name]()
 		if err := f.create(path); err != nil {
+			for _, done := range fields {
+				_, _ = done.finish() // close what is open; the task has failed
+			}
 			return nil, nil, err
 		}
 		fields[p.Name] = f
 		bs = append(bs, binding{p.index, reflect.ValueOf(f)})
 	}
-	if task.WorkDir != "" {
+	if task.WorkDir != "" && t.Class != Pure {
 		if err := os.MkdirAll(task.WorkDir, 0o755); err != nil {
 			return nil, nil, fmt.Errorf("creating the scratch folder: %w", err)
 		}

@@ -28,7 +28,7 @@ func answerCues(text string) []cand {
 			}
 		}
 	}
-	for i := strings.LastIndex(text, "ANSWER"); i >= 0; i = -1 {
+	for i := lastIndex(text, "ANSWER"); i >= 0; i = -1 {
 		if s, ok := afterAnswer(text, i+6); ok {
 			if c, ok := region(text, s, i, "answer_is"); ok {
 				out = append(out, c)
@@ -36,7 +36,7 @@ func answerCues(text string) []cand {
 		}
 	}
 	// "A: 4" at the start of a line, the form of few-shot prompts.
-	if i := strings.LastIndex(text, "\nA:"); i >= 0 {
+	if i := lastIndex(text, "\nA:"); i >= 0 {
 		if c, ok := region(text, i+3, i, "answer_is"); ok {
 			out = append(out, c)
 		}
@@ -46,7 +46,7 @@ func answerCues(text string) []cand {
 		}
 	}
 	for _, f := range foreignCues {
-		if i := strings.LastIndex(text, f); i >= 0 {
+		if i := lastIndex(text, f); i >= 0 {
 			if c, ok := region(text, i+len(f), i, "answer_is"); ok {
 				out = append(out, c)
 			}
@@ -228,4 +228,19 @@ func lastSentence(text string) (int, int) {
 		e = s
 	}
 	return 0, 0
+}
+
+// lastIndex is strings.LastIndex for patterns that a text seldom holds: a few
+// forward searches with vector instructions instead of one backward hash.
+func lastIndex(s, sub string) int {
+	last := -1
+	for off := 0; off <= len(s); {
+		k := strings.Index(s[off:], sub)
+		if k < 0 {
+			break
+		}
+		last = off + k
+		off = last + 1
+	}
+	return last
 }

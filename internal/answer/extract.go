@@ -85,7 +85,7 @@ func statements(text string) []cand {
 		p := joinBoxes(text, b)
 		out = append(out, cand{rule: "boxed", start: p.Start, end: p.End, pos: b[len(b)-1].cmd, answer: p.Answer})
 	}
-	for i := strings.LastIndex(text, "####"); i >= 0; i = -1 {
+	for i := lastIndex(text, "####"); i >= 0; i = -1 {
 		s, e := trimRegion(text, i+4, lineEnd(text, i+4))
 		if e > s && !strings.HasPrefix(text[s:e], "#") {
 			out = append(out, cand{rule: "hash", start: s, end: e, pos: i})

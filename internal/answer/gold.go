@@ -80,7 +80,7 @@ func normalize(task, text string, choices []Option) (Gold, error) {
 	text, repaired := RepairEscapes(text)
 	g := Gold{Repaired: repaired}
 	text = strings.TrimSpace(text)
-	if i := strings.LastIndex(text, "####"); i >= 0 {
+	if i := lastIndex(text, "####"); i >= 0 {
 		text = strings.TrimSpace(text[i+4:])
 	}
 	if b := boxes(text); len(b) > 0 {

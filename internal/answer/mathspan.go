@@ -259,11 +259,11 @@ func lastNumberOf(r string) (int, int, bool) { return lastNumber(r) }
 
 // lastBold returns the inside of the last **...**.
 func lastBold(text string) (int, int, bool) {
-	e := strings.LastIndex(text, "**")
+	e := lastIndex(text, "**")
 	if e < 1 {
 		return 0, 0, false
 	}
-	s := strings.LastIndex(text[:e], "**")
+	s := lastIndex(text[:e], "**")
 	if s < 0 || e-s > 120 || strings.Contains(text[s:e], "\n") {
 		return 0, 0, false
 	}
@@ -277,7 +277,7 @@ func lastBold(text string) (int, int, bool) {
 
 // lastOutput returns the last block of printed program output.
 func lastOutput(text string) (int, int, bool) {
-	i := strings.LastIndex(text, "```output")
+	i := lastIndex(text, "```output")
 	if i < 0 {
 		return 0, 0, false
 	}

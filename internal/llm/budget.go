@@ -7,22 +7,12 @@ import (
 	"sync"
 )
 
-// Limits bounds what one run of a stage may buy. A zero field is unlimited. Answers from
-// the memo are free.
+// Limits bounds what a stage may buy, over all runs that work on the same result. A zero
+// field is unlimited. Answers from the memo are free.
 type Limits struct {
 	Requests int
 	Tokens   int
 	USD      float64
-}
-
-// Price is what a provider charges, in US dollars per million tokens.
-type Price struct {
-	Input  float64 `json:"input"`
-	Output float64 `json:"output"`
-}
-
-func (p Price) usd(prompt, completion int) float64 {
-	return (float64(prompt)*p.Input + float64(completion)*p.Output) / 1e6
 }
 
 // BudgetError says that the next call could cross a limit. Everything bought so far is
@@ -30,7 +20,7 @@ func (p Price) usd(prompt, completion int) float64 {
 type BudgetError struct {
 	What  string // "requests", "tokens" or "usd"
 	Limit float64
-	Spent float64
+	Spent float64 // by this run and the earlier ones that it goes on from
 	Next  float64 // the worst case of the call that was not made
 }
 
@@ -40,115 +30,120 @@ func (e *BudgetError) Error() string {
 }
 
 // Budget keeps the sum of what is spent and what calls in flight may still cost below its
-// limits. It is safe for concurrent use. A nil *Budget allows everything.
+// limits, and writes both into a Ledger. It is safe for concurrent use, and several
+// Transports may share one. A nil *Budget allows everything.
 type Budget struct {
 	limits Limits
-	price  *Price
+	ledger *Ledger
 
 	mu       sync.Mutex
-	spent    charge
-	reserved charge
+	spent    Charge
+	reserved Charge
 	settled  chan struct{} // closed and replaced at every settlement
 }
 
-type charge struct {
-	requests int
-	tokens   int
-	usd      float64
-}
-
-// NewBudget returns a budget, or nil when no limit is set. price may be nil unless there
-// is a dollar limit.
-func NewBudget(l Limits, price *Price) (*Budget, error) {
-	if l == (Limits{}) {
-		return nil, nil
-	}
+// NewBudget returns a budget that goes on from what the ledger says was spent. Without a
+// ledger (nil) it starts from nothing.
+func NewBudget(l Limits, ledger *Ledger) (*Budget, error) {
 	if l.Requests < 0 || l.Tokens < 0 || l.USD < 0 {
-		return nil, fmt.Errorf("budget: a limit is negative")
+		return nil, errors.New("budget: a limit is negative")
 	}
-	if l.USD > 0 && price == nil {
-		return nil, fmt.Errorf("budget_usd needs the price of the model: set price_input and price_output in dollars per million tokens")
+	b := &Budget{limits: l, ledger: ledger, settled: make(chan struct{})}
+	if ledger != nil {
+		t := ledger.Totals()
+		b.spent = t.Settled.plus(t.Lost, 1)
 	}
-	return &Budget{limits: l, price: price, settled: make(chan struct{})}, nil
+	return b, nil
 }
 
-// worstCase bounds the cost of one attempt. No byte-level tokenizer makes more tokens than
-// there are bytes; 16 a message covers the chat template.
-func (b *Budget) worstCase(req Request) charge {
-	prompt := req.PromptBytes() + 16*len(req.Messages)
-	c := charge{requests: 1, tokens: prompt + req.MaxTokens}
-	if b.price != nil {
-		c.usd = b.price.usd(prompt, req.MaxTokens)
-	}
-	return c
+// hold is one reservation.
+type hold struct {
+	worst Charge
+	id    int // in the ledger
 }
 
-// reserve holds the worst case of one attempt. When only calls in flight stand in the way
-// it waits for them: most cost less than their worst case. It fails with a *BudgetError
-// when nothing in flight can make room.
-func (b *Budget) reserve(ctx context.Context, req Request) (charge, error) {
+// reserve holds the worst case of one attempt for the answer that key will name. When only
+// calls in flight stand in the way it waits for them: most cost less than their worst
+// case. It fails with a *BudgetError when nothing in flight can make room. When it returns,
+// the reservation would survive a crash.
+func (b *Budget) reserve(ctx context.Context, key [32]byte, want Charge, price *Price) (hold, error) {
 	if b == nil {
-		return charge{}, nil
+		return hold{}, nil
 	}
-	want := b.worstCase(req)
 	for {
 		b.mu.Lock()
 		err := b.over(want)
 		if err == nil {
 			b.reserved = b.reserved.plus(want, 1)
 			b.mu.Unlock()
-			return want, nil
+			break
 		}
-		wait, inFlight := b.settled, b.reserved.requests > 0
+		wait, inFlight := b.settled, b.reserved.Requests > 0
 		b.mu.Unlock()
 		if !inFlight {
-			return charge{}, err
+			return hold{}, err
 		}
 		select {
 		case <-wait:
 		case <-ctx.Done():
-			return charge{}, context.Cause(ctx)
+			return hold{}, context.Cause(ctx)
 		}
 	}
+	h := hold{worst: want}
+	if b.ledger != nil {
+		var err error
+		if h.id, err = b.ledger.reserve(key, want, price); err != nil {
+			b.free(want, Charge{})
+			return hold{}, err
+		}
+	}
+	return h, nil
 }
 
-func (b *Budget) over(want charge) error {
+func (b *Budget) over(want Charge) error {
 	l := b.limits
-	if n := b.spent.requests + b.reserved.requests + want.requests; l.Requests > 0 && n > l.Requests {
-		return &BudgetError{"requests", float64(l.Requests), float64(b.spent.requests), 1}
+	if n := b.spent.Requests + b.reserved.Requests + want.Requests; l.Requests > 0 && n > l.Requests {
+		return &BudgetError{"requests", float64(l.Requests), float64(b.spent.Requests), 1}
 	}
-	if n := b.spent.tokens + b.reserved.tokens + want.tokens; l.Tokens > 0 && n > l.Tokens {
-		return &BudgetError{"tokens", float64(l.Tokens), float64(b.spent.tokens), float64(want.tokens)}
+	if n := b.spent.Tokens + b.reserved.Tokens + want.Tokens; l.Tokens > 0 && n > l.Tokens {
+		return &BudgetError{"tokens", float64(l.Tokens), float64(b.spent.Tokens), float64(want.Tokens)}
 	}
-	if n := b.spent.usd + b.reserved.usd + want.usd; l.USD > 0 && n > l.USD {
-		return &BudgetError{"usd", l.USD, b.spent.usd, want.usd}
+	if n := b.spent.USD + b.reserved.USD + want.USD; l.USD > 0 && n > l.USD {
+		return &BudgetError{"usd", l.USD, b.spent.USD, want.USD}
 	}
 	return nil
 }
 
-// settle replaces a reservation by what the attempt cost. An attempt that may have been
-// billed though its answer was lost (a timeout, a cut connection, an unreadable body)
-// counts with its whole reservation.
-func (b *Budget) settle(held charge, resp *Response, err error) {
+// settle replaces a reservation by what the attempt cost. answered says that the answer
+// stands in the memo.
+func (b *Budget) settle(h hold, cost Charge, answered bool) error {
 	if b == nil {
-		return
+		return nil
 	}
-	actual := charge{requests: 1}
-	switch {
-	case err == nil && resp.Usage != (Usage{}):
-		actual.tokens = resp.Usage.PromptTokens + resp.Usage.CompletionTokens
-		if b.price != nil {
-			actual.usd = b.price.usd(resp.Usage.PromptTokens, resp.Usage.CompletionTokens)
-		}
-	case err == nil, mayBeBilled(err):
-		actual = held
+	b.free(h.worst, cost)
+	if b.ledger == nil {
+		return nil
 	}
+	return b.ledger.settle(h.id, cost, answered)
+}
+
+func (b *Budget) free(held, cost Charge) {
 	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.reserved = b.reserved.plus(held, -1)
-	b.spent = b.spent.plus(actual, 1)
+	b.spent = b.spent.plus(cost, 1)
 	close(b.settled)
 	b.settled = make(chan struct{})
-	b.mu.Unlock()
+}
+
+// Spent is what this run and the earlier ones it goes on from have spent.
+func (b *Budget) Spent() Charge {
+	if b == nil {
+		return Charge{}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.spent
 }
 
 func mayBeBilled(err error) bool {
@@ -161,8 +156,4 @@ func mayBeBilled(err error) bool {
 		return true
 	}
 	return false
-}
-
-func (c charge) plus(d charge, sign int) charge {
-	return charge{c.requests + sign*d.requests, c.tokens + sign*d.tokens, c.usd + float64(sign)*d.usd}
 }

@@ -28,6 +28,7 @@ const (
 	KindNotFound  Kind = "not_found" // 404: no such model or URL
 	KindInvalid   Kind = "invalid"   // 400, 413, 422: this request can never succeed
 	KindMemo      Kind = "memo"      // a paid answer could not be recorded
+	KindDown      Kind = "down"      // the provider was down for longer than the run waits
 	KindBudget    Kind = "budget"    // the budget does not allow another call
 	KindOther     Kind = "other"
 )
@@ -45,7 +46,16 @@ func (k Kind) Retryable() bool {
 // stop rather than collect one error per row.
 func (k Kind) Fatal() bool {
 	switch k {
-	case KindAuth, KindNotFound, KindQuota, KindMemo, KindBudget:
+	case KindAuth, KindNotFound, KindQuota, KindMemo, KindBudget, KindDown:
+		return true
+	}
+	return false
+}
+
+// outage reports whether the failure speaks against the provider as a whole.
+func (k Kind) outage() bool {
+	switch k {
+	case KindServer, KindTimeout, KindNetwork:
 		return true
 	}
 	return false

@@ -85,6 +85,18 @@ func (g *gate) leave(err error, retryAfter time.Duration) {
 	g.changed = make(chan struct{})
 }
 
+// pause lets no new call begin before until, and then one at a time at first.
+func (g *gate) pause(until time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if until.After(g.until) {
+		g.until = until
+	}
+	g.limit, g.good, g.grace = 1, 0, 0
+	close(g.changed)
+	g.changed = make(chan struct{})
+}
+
 // state returns the calls in flight and the present bound.
 func (g *gate) state() (busy, limit int) {
 	g.mu.Lock()

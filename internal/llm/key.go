@@ -28,6 +28,7 @@ type keyPreimage struct {
 	JSON        *Schema        `json:"schema,omitempty"`
 	Extra       map[string]any `json:"extra,omitempty"`
 	Replicate   int            `json:"replicate,omitempty"`
+	Try         int            `json:"try,omitempty"`
 }
 
 // RequestKey returns the memo key of req at a provider's endpoint: the SHA-256 of a
@@ -50,10 +51,19 @@ func keyText(req Request, provider, endpoint string) ([]byte, error) {
 		Endpoint: strings.TrimRight(endpoint, "/"),
 		Messages: req.Messages, Temperature: req.Temperature, TopP: req.TopP,
 		MaxTokens: req.MaxTokens, Seed: req.Seed, Stop: req.Stop,
-		JSON: req.JSON, Extra: req.Extra, Replicate: req.Replicate,
+		JSON: req.JSON, Extra: req.Extra, Replicate: req.Replicate, Try: req.Try,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("llm: request has no canonical form: %w", err)
 	}
 	return b, nil
+}
+
+// generationKey names the answer that replaced the one named by key, the n-th time that it
+// was bought anew; 0 is the first answer.
+func generationKey(key [32]byte, n int) [32]byte {
+	if n == 0 {
+		return key
+	}
+	return sha256.Sum256(fmt.Appendf(nil, "llm-generation-1\x00%x\x00%d", key, n))
 }

@@ -51,6 +51,7 @@ type Request struct {
 	JSON        *Schema        // nil: free text
 	Extra       map[string]any // further fields of the request body, for servers that know them
 	Replicate   int            // index of this answer among several to the same prompt, from 0
+	Try         int            // 1 for the further try that retry_on buys
 
 	Hint *Hint // for the simulated provider only; see Transport.Complete
 }
@@ -80,6 +81,8 @@ type Response struct {
 	Model        string          `json:"model,omitempty"` // the model that the provider says answered
 	Usage        Usage           `json:"usage"`
 	Raw          json.RawMessage `json:"raw,omitempty"` // the provider's body, as received
+	Logprobs     json.RawMessage `json:"logprobs,omitempty"`
+	Provider     string          `json:"-"` // who answered, as provider/model; set by package providers
 }
 
 // Client sends one request and returns the answer. It makes one attempt, honours ctx, and

@@ -46,16 +46,25 @@ func (m *MapMemo) Len() int {
 	return len(m.m)
 }
 
-func encodeMemo(r *Response) ([]byte, error) { return json.Marshal(r) }
+// memoEntry is what the memo holds: an answer, and for one bought by a refreshing run
+// that run's name, so that the run's continuation does not buy it again.
+type memoEntry struct {
+	Response
+	Refresh string `json:"refresh,omitempty"`
+}
+
+func encodeMemo(r *Response, refresh string) ([]byte, error) {
+	return json.Marshal(memoEntry{*r, refresh})
+}
 
 // decodeMemo reports false for a value it cannot read: the call is then made again, which
 // heals the entry.
-func decodeMemo(b []byte) (*Response, bool) {
-	var r Response
-	if err := json.Unmarshal(b, &r); err != nil || r.FinishReason == "" {
+func decodeMemo(b []byte) (*memoEntry, bool) {
+	var e memoEntry
+	if err := json.Unmarshal(b, &e); err != nil || e.FinishReason == "" {
 		return nil, false
 	}
-	return &r, true
+	return &e, true
 }
 
 // flight lets callers that ask for the same key at the same time share one call. It

@@ -3,6 +3,7 @@ package llm
 import (
 	"maps"
 	"sync"
+	"time"
 )
 
 // Stats counts what a Transport did. It is a snapshot.
@@ -21,6 +22,7 @@ type Stats struct {
 	USD              float64        `json:"usd"`         // of bought answers; 0 when the price is unknown
 	InFlight         int            `json:"in_flight"`   // calls now at the provider
 	Concurrency      int            `json:"concurrency"` // the bound in force now
+	PausedUntil      time.Time      `json:"paused_until,omitzero"` // the provider is down and left alone until then
 }
 
 type counters struct {
@@ -53,6 +55,7 @@ func (s Stats) Figures() map[string]float64 {
 		"shared": float64(s.Shared), "retries": float64(s.Retries), "failed": float64(s.Failed),
 		"empty": float64(s.Empty), "prompt_tokens": float64(s.PromptTokens),
 		"completion_tokens": float64(s.CompletionTokens), "usd": s.USD,
+		"truncated": float64(s.Finish[FinishLength]), "refused": float64(s.Finish[FinishRefusal]),
 	}
 	for k, n := range s.Errors {
 		all["errors_"+string(k)] = float64(n)
@@ -66,4 +69,38 @@ func (s Stats) Figures() map[string]float64 {
 		}
 	}
 	return all
+}
+
+// Plus adds the counters of two Transports.
+func (s Stats) Plus(o Stats) Stats {
+	s.Requests += o.Requests
+	s.Calls += o.Calls
+	s.MemoHits += o.MemoHits
+	s.Shared += o.Shared
+	s.Retries += o.Retries
+	s.Failed += o.Failed
+	s.Empty += o.Empty
+	s.PromptTokens += o.PromptTokens
+	s.CompletionTokens += o.CompletionTokens
+	s.USD += o.USD
+	s.InFlight += o.InFlight
+	s.Concurrency += o.Concurrency
+	errs, finish := maps.Clone(s.Errors), maps.Clone(s.Finish)
+	if errs == nil {
+		errs = map[Kind]int{}
+	}
+	if finish == nil {
+		finish = map[string]int{}
+	}
+	for k, n := range o.Errors {
+		errs[k] += n
+	}
+	for k, n := range o.Finish {
+		finish[k] += n
+	}
+	s.Errors, s.Finish = errs, finish
+	if o.PausedUntil.After(s.PausedUntil) {
+		s.PausedUntil = o.PausedUntil
+	}
+	return s
 }

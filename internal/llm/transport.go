@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
-	"golang.org/x/time/rate"
 )
 
 // Provider is a client with the name and endpoint it answers for. Name and Endpoint enter
@@ -24,14 +23,18 @@ type Provider struct {
 type Options struct {
 	Concurrency int            // calls in flight at most; below 1 counts as 1
 	RPM         float64        // requests a minute at most; 0: no limit
+	TPM         float64        // tokens a minute at most, prompts and answers; 0: no limit
 	Timeout     time.Duration  // per attempt; 0: none
 	MaxRetries  int            // further attempts after the first
 	MinBackoff  time.Duration  // first wait before a retry; 0: 500 ms
 	MaxBackoff  time.Duration  // longest wait of the backoff; 0: 60 s
 	MaxWait     time.Duration  // longest Retry-After worth waiting for; 0: 10 min
+	MaxOutage   time.Duration  // how long to wait, in pauses, for a provider that is down; 0: not at all
 	Memo        Memo           // nil: nothing is remembered
+	Refresh     string         // not "": buy every answer anew that was not bought under this name
 	Budget      *Budget        // nil: no limit
 	Price       *Price         // nil: Stats.USD stays 0
+	Notify      func(string)   // told of pauses and of their end; nil: nobody is
 	Jitter      func() float64 // in [0,1); nil: math/rand/v2. Tests make it constant
 }
 
@@ -41,7 +44,9 @@ type Transport struct {
 	p       Provider
 	o       Options
 	gate    *gate
-	limiter *rate.Limiter
+	pace    *pace
+	tokens  *tokens
+	breaker breaker
 	flight  flight
 	stats   counters
 }
@@ -63,13 +68,11 @@ func NewTransport(p Provider, o Options) *Transport {
 	if o.Jitter == nil {
 		o.Jitter = rand.Float64
 	}
-	t := &Transport{p: p, o: o, gate: newGate(o.Concurrency)}
-	if o.RPM > 0 {
-		// A burst of one spreads requests evenly, so that a provider which counts in
-		// windows shorter than a minute sees no peak.
-		t.limiter = rate.NewLimiter(rate.Limit(o.RPM/60), 1)
+	if o.Notify == nil {
+		o.Notify = func(string) {}
 	}
-	return t
+	return &Transport{p: p, o: o, gate: newGate(o.Concurrency), pace: newPace(o.RPM), tokens: newTokens(o.TPM),
+		breaker: breaker{max: o.MaxOutage, threshold: max(10, o.Concurrency)}}
 }
 
 // Stats returns the counters so far.
@@ -120,31 +123,11 @@ func (t *Transport) remembered(ctx context.Context, req Request) (*Response, err
 		return nil, &Error{Kind: KindInvalid, Provider: t.p.Name, Err: err}
 	}
 	resp, shared, err := t.flight.do(ctx, key, func() (*Response, error) {
-		if t.o.Memo != nil {
-			val, ok, err := t.o.Memo.Get(key)
-			if err != nil {
-				return nil, &Error{Kind: KindMemo, Provider: t.p.Name, Err: fmt.Errorf("reading the memo: %w", err)}
-			}
-			if ok {
-				if r, ok := decodeMemo(val); ok {
-					t.stats.add(func(s *Stats) { s.MemoHits++ })
-					return r, nil
-				}
-			}
-		}
-		r, err := t.buy(ctx, req)
-		if err != nil || t.o.Memo == nil {
+		r, to, err := t.recall(key)
+		if err != nil || r != nil {
 			return r, err
 		}
-		val, err := encodeMemo(r)
-		if err == nil {
-			err = t.o.Memo.Put(key, val)
-		}
-		if err != nil {
-			// Going on would buy answers that are lost at the next crash.
-			return nil, &Error{Kind: KindMemo, Provider: t.p.Name, Err: fmt.Errorf("recording a paid answer: %w", err)}
-		}
-		return r, nil
+		return t.buy(ctx, req, to)
 	})
 	if shared && err == nil {
 		t.stats.add(func(s *Stats) { s.Shared++ })
@@ -152,91 +135,178 @@ func (t *Transport) remembered(ctx context.Context, req Request) (*Response, err
 	return resp, err
 }
 
-// buy sends the request until it succeeds, cannot succeed, or runs out of attempts.
-func (t *Transport) buy(ctx context.Context, req Request) (*Response, error) {
+// Recall returns the answer to req if it was ever bought, and nil if it was not.
+func (t *Transport) Recall(req Request) (*Response, error) {
+	if t.p.Name == Simulated || t.o.Memo == nil {
+		return nil, nil
+	}
+	key, err := RequestKey(req, t.p.Name, t.p.Endpoint)
+	if err != nil {
+		return nil, &Error{Kind: KindInvalid, Provider: t.p.Name, Err: err}
+	}
+	r, _, err := t.recall(key)
+	return r, err
+}
+
+// recall finds the newest answer bought for a request. Without one, or when a refreshing
+// run wants a newer one, it returns the key to record it under.
+func (t *Transport) recall(key [32]byte) (*Response, [32]byte, error) {
+	if t.o.Memo == nil {
+		return nil, key, nil
+	}
+	var newest *memoEntry
+	to := key
+	for n := 0; ; n++ {
+		k := generationKey(key, n)
+		val, ok, err := t.o.Memo.Get(k)
+		if err != nil {
+			return nil, key, &Error{Kind: KindMemo, Provider: t.p.Name, Err: fmt.Errorf("reading the memo: %w", err)}
+		}
+		if to = k; !ok {
+			break
+		}
+		e, ok := decodeMemo(val)
+		if !ok {
+			break
+		}
+		newest = e
+	}
+	if newest == nil || t.o.Refresh != "" && newest.Refresh != t.o.Refresh {
+		return nil, to, nil
+	}
+	t.stats.add(func(s *Stats) { s.MemoHits++ })
+	return &newest.Response, to, nil
+}
+
+// buy sends the request until it succeeds, cannot succeed, or runs out of attempts. It
+// records the answer under key.
+func (t *Transport) buy(ctx context.Context, req Request, key [32]byte) (*Response, error) {
 	b := backoff.NewExponentialBackOff()
 	b.InitialInterval, b.MaxInterval = t.o.MinBackoff, t.o.MaxBackoff
-	attempts := 0
-	resp, err := backoff.Retry(ctx, func() (*Response, error) {
-		attempts++
-		if attempts > 1 {
+	attempts, left := 0, max(t.o.MaxRetries, 0)
+	for {
+		if attempts++; attempts > 1 {
 			t.stats.add(func(s *Stats) { s.Retries++ })
 		}
-		r, err := t.attempt(ctx, req)
+		r, o, err := t.attempt(ctx, req, key)
 		if err == nil {
 			return r, nil
 		}
 		var e *Error
-		if !errors.As(err, &e) || !e.Kind.Retryable() || e.RetryAfter > t.o.MaxWait {
-			return nil, backoff.Permanent(err)
-		}
-		if e.RetryAfter > 0 {
-			// A little later than asked, each caller differently: all were told the same.
-			d := e.RetryAfter + time.Duration(t.o.Jitter()*float64(min(e.RetryAfter/10, time.Second)))
-			return nil, &delayed{error: err, after: backoff.RetryAfterError{Duration: d}}
-		}
-		return nil, err
-	}, backoff.WithBackOff(b), backoff.WithMaxTries(uint(max(t.o.MaxRetries, 0))+1), backoff.WithMaxElapsedTime(0))
-	if err == nil {
-		return resp, nil
-	}
-	var d *delayed
-	if errors.As(err, &d) {
-		err = d.error
-	}
-	var e *Error
-	if errors.As(err, &e) {
-		c := *e
-		c.Attempts = attempts
-		return nil, &c
-	}
-	return nil, err
-}
-
-// delayed carries a provider's wish to wait to the backoff loop.
-type delayed struct {
-	error
-	after backoff.RetryAfterError
-}
-
-func (d *delayed) Unwrap() []error { return []error{d.error, &d.after} }
-
-// attempt makes one call inside all limits.
-func (t *Transport) attempt(ctx context.Context, req Request) (*Response, error) {
-	if err := t.gate.enter(ctx); err != nil {
-		return nil, err
-	}
-	var callErr error
-	var wait time.Duration
-	defer func() { t.gate.leave(callErr, wait) }()
-
-	if t.limiter != nil {
-		if err := t.limiter.Wait(ctx); err != nil {
-			if c := context.Cause(ctx); c != nil {
-				err = c
-			}
-			callErr = err
+		if !errors.As(err, &e) {
 			return nil, err
 		}
-	}
-	held, err := t.o.Budget.reserve(ctx, req)
-	if err != nil {
-		callErr = err
-		return nil, err
-	}
-	t.stats.add(func(s *Stats) { s.Calls++ })
-	resp, err := t.call(ctx, req)
-	t.o.Budget.settle(held, resp, err)
-	t.countAnswer(resp, err)
-	var e *Error
-	if errors.As(err, &e) {
-		wait = e.RetryAfter
-		if wait > t.o.MaxWait {
-			wait = 0 // the call gives up instead; others find out for themselves
+		if o.waiting {
+			continue // the gate holds the next attempt back until the pause is over
+		}
+		if left--; left < 0 || !e.Kind.Retryable() || e.RetryAfter > t.o.MaxWait {
+			c := *e
+			c.Attempts = attempts
+			return nil, &c
+		}
+		wait := b.NextBackOff()
+		if e.RetryAfter > 0 {
+			// A little later than asked, each caller differently: all were told the same.
+			wait = e.RetryAfter + time.Duration(t.o.Jitter()*float64(min(e.RetryAfter/10, time.Second)))
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return nil, context.Cause(ctx)
 		}
 	}
-	callErr = err
-	return resp, err
+}
+
+// attempt makes one call inside all limits and records its answer.
+func (t *Transport) attempt(ctx context.Context, req Request, key [32]byte) (resp *Response, o outage, err error) {
+	if err := t.gate.enter(ctx); err != nil {
+		return nil, o, err
+	}
+	var wait time.Duration
+	defer func() { t.gate.leave(err, wait) }()
+
+	if err := t.pace.wait(ctx); err != nil {
+		return nil, o, err
+	}
+	guess := estimate(req)
+	if err := t.tokens.take(ctx, guess); err != nil {
+		return nil, o, err
+	}
+	held, err := t.o.Budget.reserve(ctx, key, worstCase(req, t.o.Price), t.o.Price)
+	if err != nil {
+		t.tokens.giveBack(guess, 0)
+		return nil, o, err
+	}
+	t.stats.add(func(s *Stats) { s.Calls++ })
+	resp, err = t.call(ctx, req)
+	now := time.Now()
+	cost := actual(worstCase(req, t.o.Price), t.o.Price, resp, err)
+	t.tokens.giveBack(guess, used(resp, err, guess))
+	t.countAnswer(resp, err)
+	t.pace.note(err, now)
+	o = t.note(err, now)
+	merr := t.record(key, resp)
+	if serr := t.o.Budget.settle(held, cost, err == nil && merr == nil); merr == nil {
+		merr = serr
+	}
+	var e *Error
+	switch {
+	case merr != nil:
+		// Going on would buy answers that are lost at the next crash.
+		return nil, o, &Error{Kind: KindMemo, Provider: t.p.Name, Err: merr}
+	case o.down:
+		return nil, o, downError(t.p.Name, o.since, now, err)
+	case errors.As(err, &e) && e.RetryAfter <= t.o.MaxWait:
+		wait = e.RetryAfter // with a longer one the call gives up; others find out for themselves
+	}
+	return resp, o, err
+}
+
+// record puts an answer into the memo; a nil one is none.
+func (t *Transport) record(key [32]byte, r *Response) error {
+	if r == nil || t.o.Memo == nil {
+		return nil
+	}
+	val, err := encodeMemo(r, t.o.Refresh)
+	if err == nil {
+		err = t.o.Memo.Put(key, val)
+	}
+	if err != nil {
+		return fmt.Errorf("recording a paid answer: %w", err)
+	}
+	return nil
+}
+
+// used is how many tokens the provider counted.
+func used(resp *Response, err error, guess float64) float64 {
+	switch {
+	case err == nil && resp.Usage != (Usage{}):
+		return float64(resp.Usage.PromptTokens + resp.Usage.CompletionTokens)
+	case err == nil || mayBeBilled(err):
+		return guess
+	}
+	return 0
+}
+
+// note tells the breaker and obeys it.
+func (t *Transport) note(err error, now time.Time) outage {
+	t.breaker.mu.Lock()
+	was := t.breaker.pauses > 0
+	t.breaker.mu.Unlock()
+	o := t.breaker.note(err, now)
+	switch {
+	case !o.pause.IsZero():
+		t.gate.pause(o.pause)
+		t.stats.add(func(s *Stats) { s.PausedUntil = o.pause })
+		t.o.Notify(fmt.Sprintf("%s is down (%v); paused until %s, waiting at most %s in all",
+			t.p.Name, KindOf(err), o.pause.Format(time.TimeOnly), t.o.MaxOutage))
+	case was && err == nil:
+		t.stats.add(func(s *Stats) { s.PausedUntil = time.Time{} })
+		t.o.Notify(t.p.Name + " is back; going on")
+	}
+	return o
 }
 
 // call is one attempt with its own deadline; every failure but the caller's own
@@ -280,8 +350,6 @@ func (t *Transport) countAnswer(resp *Response, err error) {
 		}
 		s.PromptTokens += resp.Usage.PromptTokens
 		s.CompletionTokens += resp.Usage.CompletionTokens
-		if t.o.Price != nil {
-			s.USD += t.o.Price.usd(resp.Usage.PromptTokens, resp.Usage.CompletionTokens)
-		}
+		s.USD += t.o.Price.usd(resp.Usage.PromptTokens, resp.Usage.CompletionTokens)
 	})
 }

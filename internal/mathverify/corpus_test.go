@@ -49,4 +49,7 @@ func TestCorpus(t *testing.T) {
 		}
 	}
 	t.Logf("%d pairs, %d negative", len(all), negatives)
+	if len(all) < 600 || negatives*10 < len(all)*4 {
+		t.Errorf("%d pairs, %d of them negative: want 600, 40 %% negative", len(all), negatives)
+	}
 }

@@ -33,12 +33,22 @@ func differentiate(n *Node, v string, depth int) (*Node, bool) {
 			if !ok {
 				return nil, false
 			}
+			if x.Kind == KNum && x.Rat.Sign() == 0 {
+				continue
+			}
 			f := append([]*Node(nil), n.Args...)
 			f[i] = x
 			terms = append(terms, node(KMul, f...))
 		}
+		if len(terms) == 0 {
+			return num(0), true
+		}
 		return node(KAdd, terms...), true
 	case KDiv:
+		if free(n.Args[1], v) {
+			a, ok := d(n.Args[0])
+			return node(KDiv, a, n.Args[1]), ok
+		}
 		a, ok1 := d(n.Args[0])
 		b, ok2 := d(n.Args[1])
 		if !ok1 || !ok2 {

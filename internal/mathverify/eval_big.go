@@ -1,7 +1,5 @@
 package mathverify
 
-import "math/big"
-
 // big evaluates sums, products and derivatives. Integrals and limits are
 // handled by the numeric rules in calculus.go.
 func (e *evaluator) big(n *Node) (value, error) {
@@ -162,50 +160,4 @@ func (e *evaluator) minor(m [][]value) (value, error) {
 		acc = e.add(acc, t)
 	}
 	return acc, nil
-}
-
-// calculus evaluates derivatives of elementary functions exactly by rule, and
-// definite integrals of polynomials by their antiderivative.
-func (e *evaluator) calculus(n *Node) (value, error) {
-	switch n.Name {
-	case "diff":
-		d, ok := differentiate(n.Args[0], n.Args[1].Name, 0)
-		if !ok {
-			return value{}, errNoValue
-		}
-		return e.eval(d)
-	case "int":
-		if len(n.Args) < 4 {
-			return value{}, errNoValue
-		}
-		return e.polyIntegral(n)
-	}
-	return value{}, errNoValue
-}
-
-// polyIntegral integrates a polynomial in the bound variable exactly: the
-// coefficients come from interpolation-free expansion (see toPoly).
-func (e *evaluator) polyIntegral(n *Node) (value, error) {
-	f, err := toPoly(n.Args[0], n.Args[1].Name, e)
-	if err != nil || len(f.den) != 1 {
-		return value{}, errNoValue
-	}
-	a, err := e.eval(n.Args[2])
-	if err != nil {
-		return value{}, err
-	}
-	b, err := e.eval(n.Args[3])
-	if err != nil {
-		return value{}, err
-	}
-	at := func(x value) value {
-		acc := exactInt(0)
-		for i := len(f.num) - 1; i >= 0; i-- {
-			c := new(big.Rat).Quo(f.num[i], f.den[0])
-			c.Quo(c, big.NewRat(int64(i+1), 1))
-			acc = e.mul(e.add(acc, exactRat(c)), x)
-		}
-		return acc
-	}
-	return e.sub(at(b), at(a)), nil
 }

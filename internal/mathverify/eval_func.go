@@ -190,30 +190,38 @@ func (e *evaluator) binomial(a, b value) (value, error) {
 	return e.fit(exactRat(new(big.Rat).SetInt(new(big.Int).Binomial(n, k)))), nil
 }
 
+// gcd and lcm of rationals: the largest number that divides all of them into
+// integers, and the least positive common integer multiple.
 func (e *evaluator) gcd(name string, args []value) (value, error) {
-	acc := new(big.Int)
-	for i, a := range args {
-		n, ok := a.integer()
-		if !ok {
+	var acc *big.Rat
+	for _, a := range args {
+		if !a.exact || a.im != nil {
 			return value{}, errNoValue
 		}
-		n = new(big.Int).Abs(n)
-		if i == 0 {
-			acc.Set(n)
+		r := new(big.Rat).Abs(a.re)
+		if acc == nil {
+			acc = r
 			continue
 		}
-		g := new(big.Int).GCD(nil, nil, acc, n)
-		if name == "gcd" {
-			acc = g
-			continue
-		}
+		// gcd(a/b, c/d) = gcd(ad, cb) / bd; lcm = product / gcd
+		x := new(big.Int).Mul(acc.Num(), r.Denom())
+		y := new(big.Int).Mul(r.Num(), acc.Denom())
+		g := new(big.Int).GCD(nil, nil, x, y)
 		if g.Sign() == 0 {
-			return exactInt(0), nil
+			acc = new(big.Rat)
+			continue
 		}
-		acc.Mul(acc, n)
-		acc.Quo(acc, g)
+		gr := new(big.Rat).SetFrac(g, new(big.Int).Mul(acc.Denom(), r.Denom()))
+		if name == "gcd" {
+			acc = gr
+			continue
+		}
+		acc = new(big.Rat).Quo(new(big.Rat).Mul(acc, r), gr)
+		if ratBits(acc) > e.b.bits {
+			return value{}, errBudget
+		}
 	}
-	return e.fit(exactRat(new(big.Rat).SetInt(acc))), nil
+	return e.fit(exactRat(acc)), nil
 }
 
 func (e *evaluator) round(x value, how string) (value, error) {
@@ -251,178 +259,4 @@ func roundRat(r *big.Rat, how string) *big.Int {
 	q, m := new(big.Int), new(big.Int)
 	q.DivMod(r.Num(), r.Denom(), m)
 	return q
-}
-
-// trig evaluates circular, hyperbolic and inverse functions.
-func (e *evaluator) trig(name string, x value) (value, error) {
-	if err := e.b.spend(20); err != nil {
-		return value{}, err
-	}
-	switch name {
-	case "sin", "cos", "tan", "cot", "sec", "csc":
-		s, c, err := e.sincos(x)
-		if err != nil {
-			return value{}, err
-		}
-		switch name {
-		case "sin":
-			return s, nil
-		case "cos":
-			return c, nil
-		case "tan":
-			return e.div(s, c)
-		case "cot":
-			return e.div(c, s)
-		case "sec":
-			return e.inv(c)
-		}
-		return e.inv(s)
-	case "sinh", "cosh", "tanh", "coth", "sech", "csch":
-		return e.hyperbolic(name, x)
-	case "arctan":
-		if x.real {
-			re, _ := x.ival(e.p)
-			return realIval(re.atan(e.p)), nil
-		}
-		return e.atanComplex(x)
-	case "arccot":
-		i, err := e.inv(x)
-		if err != nil {
-			return value{}, err
-		}
-		return e.trig("arctan", i)
-	case "arcsin", "arccos":
-		return e.arcsin(name, x)
-	case "arcsec", "arccsc":
-		i, err := e.inv(x)
-		if err != nil {
-			return value{}, err
-		}
-		return e.arcsin(map[string]string{"arcsec": "arccos", "arccsc": "arcsin"}[name], i)
-	case "arcsinh", "arccosh", "arctanh":
-		return e.archyp(name, x)
-	}
-	return value{}, errNoValue
-}
-
-func (e *evaluator) sincos(x value) (s, c value, err error) {
-	if x.isZero() {
-		return exactInt(0), exactInt(1), nil
-	}
-	re, im := x.ival(e.p)
-	si, ci := re.sincos(e.p)
-	if x.real {
-		return realIval(si), realIval(ci), nil
-	}
-	sh, ch := sinhcosh(im, e.p)
-	return complexIval(si.mul(ch, e.p), ci.mul(sh, e.p)),
-		complexIval(ci.mul(ch, e.p), si.mul(sh, e.p).neg()), nil
-}
-
-func sinhcosh(a ival, p uint) (sh, ch ival) {
-	x, y := a.exp(p), a.neg().exp(p)
-	half := ivalRat(big.NewRat(1, 2), p)
-	return x.sub(y, p).mul(half, p), x.add(y, p).mul(half, p)
-}
-
-func (e *evaluator) hyperbolic(name string, x value) (value, error) {
-	p, err := e.exp(x)
-	if err != nil {
-		return value{}, err
-	}
-	m, err := e.inv(p)
-	if err != nil {
-		return value{}, err
-	}
-	half := exactRat(big.NewRat(1, 2))
-	sh, ch := e.mul(e.sub(p, m), half), e.mul(e.add(p, m), half)
-	switch name {
-	case "sinh":
-		return sh, nil
-	case "cosh":
-		return ch, nil
-	case "tanh":
-		return e.div(sh, ch)
-	case "coth":
-		return e.div(ch, sh)
-	case "sech":
-		return e.inv(ch)
-	}
-	return e.inv(sh)
-}
-
-// arcsin and arccos over the reals: asin x = atan(x / sqrt(1 - x^2)).
-func (e *evaluator) arcsin(name string, x value) (value, error) {
-	if !x.real {
-		return value{}, errNoValue
-	}
-	pi := realIval(piIval(e.p))
-	half := e.mul(pi, exactRat(big.NewRat(1, 2)))
-	one := exactInt(1)
-	if x.exact && new(big.Rat).Abs(x.re).Cmp(one.re) == 0 {
-		as := e.mul(half, x)
-		if name == "arcsin" {
-			return as, nil
-		}
-		return e.sub(half, as), nil
-	}
-	r := e.sub(one, e.mul(x, x))
-	if c, ok := e.cmp(r, exactInt(0)); !ok {
-		return value{}, errPrecision
-	} else if c < 0 {
-		return value{}, errUndefined
-	}
-	d, err := e.sqrt(r)
-	if err != nil {
-		return value{}, err
-	}
-	q, err := e.div(x, d)
-	if err != nil {
-		return value{}, err
-	}
-	re, _ := q.ival(e.p)
-	as := realIval(re.atan(e.p))
-	if name == "arcsin" {
-		return as, nil
-	}
-	return e.sub(half, as), nil
-}
-
-// archyp uses the logarithmic forms of the inverse hyperbolic functions.
-func (e *evaluator) archyp(name string, x value) (value, error) {
-	one := exactInt(1)
-	switch name {
-	case "arctanh":
-		q, err := e.div(e.add(one, x), e.sub(one, x))
-		if err != nil {
-			return value{}, err
-		}
-		l, err := e.log(q)
-		if err != nil {
-			return value{}, err
-		}
-		return e.mul(l, exactRat(big.NewRat(1, 2))), nil
-	case "arccosh":
-		one = exactInt(-1)
-	}
-	r, err := e.sqrt(e.add(e.mul(x, x), one))
-	if err != nil {
-		return value{}, err
-	}
-	return e.log(e.add(x, r))
-}
-
-// atanComplex: atan z = (i/2) (log(1 - iz) - log(1 + iz)).
-func (e *evaluator) atanComplex(x value) (value, error) {
-	i := exactComplex(new(big.Rat), big.NewRat(1, 1))
-	ix := e.mul(i, x)
-	a, err := e.log(e.sub(exactInt(1), ix))
-	if err != nil {
-		return value{}, err
-	}
-	b, err := e.log(e.add(exactInt(1), ix))
-	if err != nil {
-		return value{}, err
-	}
-	return e.mul(e.mul(i, exactRat(big.NewRat(1, 2))), e.sub(a, b)), nil
 }

@@ -101,6 +101,10 @@ func (l *lexer) command() {
 		l.structural(name)
 		return
 	}
+	if constants[name] != "" || functions[name] != 0 || isGreek[name] {
+		l.emit(tWord, name)
+		return
+	}
 	// \quadx and similar run-ons: split after the longest known prefix.
 	for k := len(name) - 1; k > 1; k-- {
 		if _, skip := cmdSkip[name[:k]]; skip {
@@ -160,7 +164,17 @@ func (l *lexer) escape(c byte) {
 			l.i--
 			l.emit(tOp, "\\\\")
 		}
-	case '!', '(', ')', '[', ']', '$', '/':
+	case '$':
+		j := l.i
+		for l.at(j) == ' ' || l.at(j) == '-' {
+			j++
+		}
+		if l.digitAt(j) || l.at(j) == '.' {
+			l.emit(tOp, "\\$")
+		} else {
+			l.space = true
+		}
+	case '!', '(', ')', '[', ']', '/':
 		l.space = l.space || c != '!'
 	case '\\':
 		// A doubled backslash before a known command is an escaped command;

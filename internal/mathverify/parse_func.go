@@ -140,8 +140,21 @@ func (p *parser) bigOp(name string) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	if from == nil || from.Kind != KRel || len(from.Args) != 2 || from.Args[0].Kind != KSym || to == nil {
+	if from == nil || from.Kind != KRel || len(from.Args) != 2 || to == nil {
 		return nil, p.fail(name + " without bounds")
+	}
+	if v := from.Args[0]; v.Kind == KConst { // i and e as running indices
+		sym := &Node{Kind: KSym, Name: v.Name}
+		body = body.rewrite(func(m *Node) *Node {
+			if m.Kind == KConst && m.Name == v.Name {
+				return sym
+			}
+			return m
+		})
+		from = from.with(sym, from.Args[1])
+	}
+	if from.Args[0].Kind != KSym {
+		return nil, p.fail(name + " without a running index")
 	}
 	return &Node{Kind: KBig, Name: name, Args: []*Node{body, from.Args[0], from.Args[1], to}}, nil
 }

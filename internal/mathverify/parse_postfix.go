@@ -101,6 +101,12 @@ func (p *parser) subscript(left *Node) (*Node, bool, error) {
 		return left, true, nil
 	}
 	if sub != nil {
+		if sub.Kind == KMul && nameLike(sub) { // S_{ABC}
+			for _, a := range sub.Args {
+				name += a.Name
+			}
+			return &Node{Kind: KSym, Name: left.Name + "_" + name}, true, nil
+		}
 		if sub.Kind != KNum && sub.Kind != KText {
 			return &Node{Kind: KApp, Name: left.Name + "_", Args: []*Node{sub}}, true, nil
 		}

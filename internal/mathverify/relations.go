@@ -56,12 +56,15 @@ func (c *comparer) relLists(g, p *Node) Result {
 	// "x = 2" against "x = 2 or x = -2", +- included.
 	list := func(n *Node) *Node {
 		if n.Kind == KRel && n.Ops[0] == "=" && len(n.Ops) == 1 && nameLike(n.Args[0]) {
-			if v := expandPM(n.Args[1]); v.Kind == KList {
+			if v := expandPM(n.Args[1]); v.Kind == KList || v.Kind == KSet {
 				return v
 			}
 			return node(KList, n)
 		}
 		return expandPM(n)
+	}
+	if r, ok := c.alternatives(g, p); ok {
+		return r
 	}
 	g, p = list(g), list(p)
 	if g.Kind == KList && p.Kind == KList {
@@ -78,6 +81,36 @@ func (c *comparer) relLists(g, p *Node) Result {
 		return c.ordered(ga, pa, "tuple")
 	}
 	return different("a system of relations against a single value")
+}
+
+// alternatives compares "x = 2 or x = -2" with another list of equations or
+// with one equation: a list of alternatives is the product of its parts.
+func (c *comparer) alternatives(g, p *Node) (Result, bool) {
+	product := func(n *Node) *Node {
+		parts := []*Node{n}
+		if n.Kind == KList && n.Name == "or" {
+			parts = n.Args
+		}
+		var f []*Node
+		for _, a := range parts {
+			if a.Kind != KRel || len(a.Ops) != 1 || a.Ops[0] != "=" {
+				return nil
+			}
+			for _, s := range signs(join(KAdd, a.Args[0], negate(a.Args[1]))) {
+				f = append(f, s)
+			}
+		}
+		return &Node{Kind: KRel, Ops: []string{"="}, Args: []*Node{node(KMul, f...), num(0)}}
+	}
+	if (g.Kind != KList || g.Name != "or") && (p.Kind != KList || p.Name != "or") {
+		return Result{}, false
+	}
+	a, b := product(g), product(p)
+	if a == nil || b == nil {
+		return Result{}, false
+	}
+	r := c.equations(a, b)
+	return r, r.Verdict != Unknown
 }
 
 func inequalities(n *Node) bool {
@@ -181,7 +214,7 @@ func (c *comparer) equations(g, p *Node) Result {
 	if r := c.chains(g, p); r.Verdict == Equal {
 		return r
 	}
-	return unknown("equations that are neither polynomial nor multiples of each other")
+	return c.rootProbe(f, h, syms)
 }
 
 // zeroSets compares square-free numerators in every symbol, the other symbols
@@ -249,7 +282,7 @@ func zeroPoly(n *Node, v string, e *evaluator) (poly, error) {
 func (c *comparer) proportional(f, h *Node, syms []string) bool {
 	var ratio *value
 	hits := 0
-	for i := 0; i < 8 && hits < 4; i++ {
+	for _, i := range []int{0, 5, 1, 6, 2, 7, 8, 9} { // positive and mixed signs in turn
 		env := map[string]value{}
 		for _, s := range syms {
 			env[s] = samplePoint(s, i, false)
@@ -271,7 +304,7 @@ func (c *comparer) proportional(f, h *Node, syms []string) bool {
 		}
 		hits++
 	}
-	return hits >= 3
+	return hits >= 4
 }
 
 func (c *comparer) twoInequalities(g, p *Node) Result {
@@ -301,6 +334,9 @@ func (c *comparer) twoInequalities(g, p *Node) Result {
 	}
 	if g.Ops[0] != p.Ops[0] {
 		return different("different relations: %s and %s", g.Ops[0], p.Ops[0])
+	}
+	if g.Ops[0] == "!=" && len(g.Ops) == 1 { // the complements are zero sets
+		return c.equations(g, p)
 	}
 	f := join(KAdd, g.Args[0], negate(g.Args[1]))
 	h := join(KAdd, p.Args[0], negate(p.Args[1]))

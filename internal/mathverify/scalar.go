@@ -24,6 +24,8 @@ func (c *comparer) policies(g, p *Node) (Result, bool) {
 	switch {
 	case gp && pp:
 		return c.scalars(g.Args[0], p.Args[0]), true
+	case gp && p.Kind == KDegree || pp && g.Kind == KDegree:
+		return different("a percentage against an angle"), true
 	case gp && c.opt.Percent == PercentLenient:
 		if r := c.scalars(g.Args[0], stripUnit(p)); r.Verdict == Equal {
 			r.Reason = "percent sign left out: " + r.Reason
@@ -269,13 +271,16 @@ func (e *evaluator) separate(a, b value) separation {
 // real nowhere are compared as complex functions.
 func (c *comparer) points(g, p *Node, syms []string) Result {
 	integers := needsIntegers(g) || needsIntegers(p)
+	whole := map[string]bool{}
+	signExponents(g, whole)
+	signExponents(p, whole)
 	realAgree, agree, differ := 0, 0, 0
 	last := unknown("no point where both sides have a value")
 	budget := 0
 	for i := 0; i < 14; i++ {
 		env := map[string]value{}
 		for _, s := range syms {
-			env[s] = samplePoint(s, i, integers)
+			env[s] = samplePoint(s, i, integers || whole[s])
 		}
 		s, real, err := c.atPoint(g, p, env)
 		if err != nil {
@@ -300,8 +305,13 @@ func (c *comparer) points(g, p *Node, syms []string) Result {
 				realAgree++
 			}
 		}
-		if realAgree >= 6 || realAgree >= 3 && c.b.steps < c.opt.steps()/2 {
+		if realAgree >= 6 || realAgree >= 3 && c.b.steps < c.opt.steps()/8*7 {
 			break
+		}
+	}
+	if realAgree >= 2 && differ == 0 && (stepped(g) || stepped(p)) {
+		if r := c.steppedPoints(g, p, syms); r.Verdict != Equal {
+			return r
 		}
 	}
 	switch {
@@ -357,6 +367,19 @@ func needsIntegers(n *Node) bool {
 	})
 }
 
+// signExponents collects the symbols in exponents of negative numbers: (-1)^n
+// means an integer n.
+func signExponents(n *Node, out map[string]bool) {
+	n.walk(func(m *Node) bool {
+		if m.Kind == KPow && (m.Args[0].Kind == KNum && m.Args[0].Rat.Sign() < 0 || m.Args[0].Kind == KNeg && m.Args[0].Args[0].Kind == KNum) {
+			for _, s := range freeSymbols(m.Args[1]) {
+				out[s] = true
+			}
+		}
+		return true
+	})
+}
+
 // samplePoint is the value of symbol s at point i: positive rationals first,
 // then both signs, then Gaussian rationals.
 func samplePoint(s string, i int, integers bool) value {
@@ -372,6 +395,9 @@ func samplePoint(s string, i int, integers bool) value {
 	r := big.NewRat(primes[h%12], int64(h>>20%7)+2)
 	if r.IsInt() {
 		r.Add(r, big.NewRat(1, 3))
+	}
+	if i%4 >= 2 { // below one too, for functions defined there only
+		r.Inv(r)
 	}
 	switch {
 	case i < 4:

@@ -173,6 +173,7 @@ type comparer struct {
 // decimal logarithm, f(x) as application or product.
 func (c *comparer) compare(g, p *Node) Result {
 	g, p = simplifyMatrices(resolveUnits(g, p)), simplifyMatrices(resolveUnits(p, g))
+	g, p = imaginaryUnit(g, p), imaginaryUnit(p, g)
 	r := c.nodes(g, p)
 	if r.Verdict == Equal {
 		return r
@@ -196,6 +197,23 @@ func (c *comparer) compare(g, p *Node) Result {
 		}
 	}
 	return r
+}
+
+// imaginaryUnit reads the symbol I as i when the other side uses i and no I, as
+// computer algebra systems print it.
+func imaginaryUnit(n, other *Node) *Node {
+	has := func(t *Node, k Kind, name string) bool {
+		return !t.walk(func(m *Node) bool { return !(m.Kind == k && m.Name == name) })
+	}
+	if !has(n, KSym, "I") || !has(other, KConst, "i") || has(other, KSym, "I") {
+		return n
+	}
+	return n.rewrite(func(m *Node) *Node {
+		if m.Kind == KSym && m.Name == "I" {
+			return &Node{Kind: KConst, Name: "i"}
+		}
+		return m
+	})
 }
 
 // nodes compares two trees of any kind.

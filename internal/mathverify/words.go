@@ -63,7 +63,7 @@ var scaleWords = map[string]int64{
 var fillerWords = map[string]bool{
 	"about": true, "approximately": true, "exactly": true, "around": true, "roughly": true, "is": true, "the": true,
 	"equals": true, "only": true, "are": true, "answer": true, "nearly": true, "approx": true, "total": true, "of": true,
-	"a": true, "an": true, "for": true, "all": true, "every": true, "real": true,
+	"a": true, "an": true, "for": true, "all": true, "if": true, "when": true, "where": true, "with": true, "every": true, "real": true,
 }
 
 // isWordName reports a name that \mathrm, \text or \operatorname may wrap

@@ -1,6 +1,7 @@
 package data
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -157,14 +158,12 @@ func setDerived(row *schema.Problem, name string, v any) error {
 	if f, ok := v.(float64); ok && (math.IsNaN(f) || math.IsInf(f, 0)) {
 		return fmt.Errorf("the expression gives %v, which JSON cannot hold: does it divide by zero?", f)
 	}
-	if s, ok := v.(string); ok {
-		row.Extra.Set(name, schema.AppendString(nil, s))
-		return nil
-	}
-	raw, err := json.Marshal(v)
-	if err != nil {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false) // as rows are written
+	if err := e.Encode(v); err != nil {
 		return fmt.Errorf("the value cannot become JSON: %w", err)
 	}
-	row.Extra.Set(name, raw)
+	row.Extra.Set(name, bytes.TrimSpace(b.Bytes()))
 	return nil
 }

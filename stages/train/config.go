@@ -41,7 +41,7 @@ type trainConfig struct {
 	StudentPrompt string `json:"student_prompt" default:"plain" choices:"plain" doc:"What students read: the plain question."`
 	MaxSeq        int    `json:"max_seq" default:"128" min:"8" doc:"Longest sequence in tokens; longer paths are dropped, never cut."`
 
-	WarmupSteps int     `json:"warmup_steps" default:"800" min:"0" doc:"Steps of plain cross-entropy on all paths before routing: routing splits the paths, and students that cannot yet write tell the router nothing."`
+	WarmupSteps int     `json:"warmup_steps" default:"600" min:"0" doc:"Steps of plain cross-entropy on all paths before routing: routing splits the paths, and students that cannot yet write tell the router nothing."`
 	WarmupBatch int     `json:"warmup_batch" default:"8" min:"1" doc:"Paths per student and step of the warm-up."`
 	Epochs      int     `json:"epochs" default:"2" min:"0" doc:"Routed passes over the paths."`
 	MaxSteps    int     `json:"max_steps" default:"0" min:"0" doc:"Stop routing after this many steps; 0 means after the epochs."`

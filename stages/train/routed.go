@@ -85,7 +85,7 @@ func (t *trainer) encodings(paths []int) []float32 {
 
 // rowMultiple rounds row counts of routed batches, so that a student's share of a
 // batch comes in few sizes.
-const rowMultiple = 6
+const rowMultiple = 4
 
 // forwardAll fills in costs and, with peers, projected states.
 func (t *trainer) forwardAll(r *routed) error {
@@ -99,7 +99,7 @@ func (t *trainer) forwardAll(r *routed) error {
 	var g errgroup.Group
 	for s, st := range t.students {
 		g.Go(func() error {
-			b, err := t.pack(s, r.paths, roundUp(len(r.paths), rowMultiple), 8)
+			b, err := t.pack(s, r.paths, roundUp(len(r.paths), rowMultiple), 4)
 			if err != nil {
 				return err
 			}
@@ -180,7 +180,7 @@ func (t *trainer) trainStudents(r *routed, n int, probe bool) ([]stepResult, err
 			continue
 		}
 		g.Go(func() error {
-			b, err := t.pack(s, pick(r.paths, rows), roundUp(len(rows), rowMultiple), 8)
+			b, err := t.pack(s, pick(r.paths, rows), roundUp(len(rows), rowMultiple), 4)
 			if err != nil {
 				return err
 			}

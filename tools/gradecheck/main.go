@@ -84,7 +84,9 @@ func main() {
 	run("math/issue_cases.jsonl", pairs)
 	run("math/latex2sympy.jsonl", latex)
 	run("math/stack_answertests.jsonl", stack)
+	before := len(all)
 	run("outputs/*.jsonl", outputs)
+	recorded := all[before:]
 	run("datasets/*/*.jsonl", feedback)
 	w := tabwriter.NewWriter(os.Stdout, 2, 4, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "source\tpairs\tagree\t%\tfalse accept\tfalse reject\tunknown\tskipped\tus/pair\tworst ms\t")
@@ -101,6 +103,14 @@ func main() {
 			float64(t.worst.Microseconds())/1000)
 	}
 	w.Flush()
+	n, spent := 0, time.Duration(0)
+	for _, t := range recorded {
+		n += t.n
+		spent += t.total
+	}
+	if spent > 0 {
+		fmt.Printf("outputs: %d pairs, %.0f pairs/s on one core, extraction and verification\n", n, float64(n)/spent.Seconds())
+	}
 	if *verbose {
 		for _, t := range all {
 			for _, n := range t.notes {

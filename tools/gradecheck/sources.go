@@ -139,8 +139,9 @@ func tail(s string) string {
 func latex(path string) ([]*tally, error) {
 	t, bad := &tally{name: "latex2sympy"}, &tally{name: "latex2sympy (refused)"}
 	err := lines(path, func(p struct {
-		Latex, Sympy string
-		Error        bool
+		Latex string
+		Sympy string `json:"sympy_eval"`
+		Error bool
 	}) error {
 		start := time.Now()
 		if p.Error {

@@ -4,7 +4,7 @@ package local
 
 import (
 	"bufio"
-	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -32,12 +32,22 @@ func (p InProcess) Run(ctx context.Context, t stage.Task, h exec.Hooks) (stage.R
 	return p.Registry.Run(ctx, t, svc)
 }
 
-// Process runs each task in a process of its own: Argv with the task's file
-// appended. The command must call [Worker].
+// Process runs each task in a process of its own: Argv, with the task on its
+// standard input, which stays open as long as this process lives. The command
+// must call [Attached].
 type Process struct {
 	Argv []string
 	Env  []string // nil means this process's environment
 }
+
+// WorkerError is a task that failed in its own process.
+type WorkerError struct {
+	Msg      string
+	ExitCode int // of the process; -1 if a signal ended it
+}
+
+// Error implements error.
+func (e *WorkerError) Error() string { return e.Msg }
 
 // message is one line of a worker's output.
 type message struct {
@@ -49,63 +59,125 @@ type message struct {
 
 // Run implements [exec.Runner].
 func (p Process) Run(ctx context.Context, t stage.Task, h exec.Hooks) (stage.Result, error) {
-	file, err := os.CreateTemp("", "distillflow-task-*.json")
+	task, err := json.Marshal(t)
 	if err != nil {
 		return stage.Result{}, fmt.Errorf("writing the task: %w", err)
 	}
-	defer os.Remove(file.Name())
-	err = json.NewEncoder(file).Encode(t)
-	if err = errors.Join(err, file.Close()); err != nil {
-		return stage.Result{}, fmt.Errorf("writing the task: %w", err)
-	}
-	cmd := osexec.CommandContext(ctx, p.Argv[0], append(p.Argv[1:], file.Name())...)
+	cmd := osexec.CommandContext(ctx, p.Argv[0], p.Argv[1:]...)
 	cmd.Env = p.Env
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 10 * time.Second
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.StdoutPipe()
+	stderr := &tail{max: 64 << 10}
+	cmd.Stderr = stderr
+	stdin, err := cmd.StdinPipe()
 	if err != nil {
-		return stage.Result{}, err
-	}
-	if err := cmd.Start(); err != nil {
 		return stage.Result{}, fmt.Errorf("starting a worker: %w", err)
 	}
-	last, readErr := relay(out, h)
+	// Not StdoutPipe: a child of the worker may outlive it and hold the pipe
+	// open. Wait gives up on such a pipe after WaitDelay, a reader would not.
+	r, w := io.Pipe()
+	cmd.Stdout = w
+	var last message
+	relayed := make(chan struct{})
+	go func() {
+		defer close(relayed)
+		last = relay(r, h)
+	}()
+	if err := cmd.Start(); err != nil {
+		w.Close()
+		<-relayed
+		return stage.Result{}, fmt.Errorf("starting a worker: %w", err)
+	}
+	go func() { _, _ = stdin.Write(append(task, '\n')) }() // a worker that does not read it ends without a result
 	waitErr := cmd.Wait()
+	w.Close()
+	<-relayed
+	if errors.Is(waitErr, osexec.ErrWaitDelay) {
+		waitErr = nil // the worker itself ended well
+	}
 	switch {
 	case ctx.Err() != nil:
 		return stage.Result{}, ctx.Err()
 	case last.Error != "":
-		return stage.Result{}, errors.New(last.Error)
-	case last.Result == nil:
-		return stage.Result{}, fmt.Errorf("the worker ended without a result: %w\n%s", errors.Join(waitErr, readErr), stderr.Bytes())
+		return stage.Result{}, &WorkerError{Msg: last.Error, ExitCode: cmd.ProcessState.ExitCode()}
+	case last.Result == nil || waitErr != nil:
+		return stage.Result{}, &WorkerError{
+			Msg:      fmt.Sprintf("the worker process ended without a result (%v)\n%s", cmp.Or(waitErr, io.ErrUnexpectedEOF), stderr.buf),
+			ExitCode: cmd.ProcessState.ExitCode(),
+		}
 	}
 	return *last.Result, nil
 }
 
-func relay(r io.Reader, h exec.Hooks) (last message, err error) {
-	sc := bufio.NewScanner(r)
-	sc.Buffer(nil, 16<<20)
-	for sc.Scan() {
-		var m message
-		if err := json.Unmarshal(sc.Bytes(), &m); err != nil {
-			return last, fmt.Errorf("the worker wrote a line that is no message: %w", err)
-		}
-		switch {
-		case m.Progress != nil && h.Progress != nil:
-			h.Progress(*m.Progress)
-		case m.Warning != "" && h.Warn != nil:
-			h.Warn(m.Warning)
-		case m.Result != nil || m.Error != "":
-			last = m
-		}
-	}
-	return last, sc.Err()
+// tail keeps the end of what is written to it.
+type tail struct {
+	max int
+	buf []byte
 }
 
-// Worker runs the task in a file and writes messages to w, for [Process]. The
-// returned error is the task's.
+func (t *tail) Write(p []byte) (int, error) {
+	t.buf = append(t.buf, p...)
+	if over := len(t.buf) - t.max; over > 0 {
+		t.buf = append(t.buf[:0], t.buf[over:]...)
+	}
+	return len(p), nil
+}
+
+// relay passes a worker's messages on and returns the one that ended it. It reads
+// to the end whatever comes: a worker must never wait for its reader. What is no
+// message is output of some library, and is dropped as its standard error is.
+func relay(r io.Reader, h exec.Hooks) (last message) {
+	b := bufio.NewReaderSize(r, 64<<10)
+	for {
+		line, err := b.ReadBytes('\n')
+		var m message
+		if json.Unmarshal(line, &m) == nil {
+			switch {
+			case m.Progress != nil && h.Progress != nil:
+				h.Progress(*m.Progress)
+			case m.Warning != "" && h.Warn != nil:
+				h.Warn(m.Warning)
+			case m.Result != nil || m.Error != "":
+				last = m
+			}
+		}
+		if err != nil {
+			return last
+		}
+	}
+}
+
+// Attached runs the task that r begins with, as [Worker] does, for [Process]. It
+// stops when r ends: then the process that wanted the result is gone, and another
+// one may already be at work on the same task. If the task does not stop soon,
+// abandon is called; it should end the process.
+func Attached(ctx context.Context, r io.Reader, reg *stage.Registry, svc stage.Services, w io.Writer, abandon func()) error {
+	var t stage.Task
+	d := json.NewDecoder(r)
+	if err := d.Decode(&t); err != nil {
+		return fmt.Errorf("reading the task: %w", err)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	done := make(chan struct{})
+	defer close(done)
+	go func() {
+		_, _ = io.Copy(io.Discard, r)
+		cancel(errors.New("the process that started this worker is gone"))
+		select {
+		case <-done:
+		case <-time.After(grace):
+			abandon()
+		}
+	}()
+	return work(ctx, t, reg, svc, w)
+}
+
+// grace is how long an abandoned task may take to stop.
+var grace = 2 * time.Second // tests shorten it
+
+// Worker runs the task in a file and writes messages to w. The returned error is
+// the task's.
 func Worker(ctx context.Context, taskFile string, reg *stage.Registry, svc stage.Services, w io.Writer) error {
 	b, err := os.ReadFile(taskFile)
 	if err != nil {
@@ -115,6 +187,10 @@ func Worker(ctx context.Context, taskFile string, reg *stage.Registry, svc stage
 	if err := json.Unmarshal(b, &t); err != nil {
 		return fmt.Errorf("task %s: %w", taskFile, err)
 	}
+	return work(ctx, t, reg, svc, w)
+}
+
+func work(ctx context.Context, t stage.Task, reg *stage.Registry, svc stage.Services, w io.Writer) error {
 	send := newSender(w)
 	svc.Progress = func(p stage.Progress) { send(message{Progress: &p}) }
 	svc.Warn = func(m string) { send(message{Warning: m}) }

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/distillflow/distillflow/flow/store"
+)
+
+func (a app) cacheCmd() *cobra.Command {
+	var f storeFlags
+	c := &cobra.Command{
+		Use:   "cache",
+		Short: "Look into the store of results, check it, or clean it up",
+		Long: `cache works on the store of one recipe: .distillflow beside the recipe that is
+named, or in the working directory, unless --store or DISTILLFLOW_STORE says
+otherwise.
+
+The teacher's answers, which were paid for, lie elsewhere; nothing here touches
+them.`,
+		Args: func(c *cobra.Command, pos []string) error {
+			if len(pos) > 0 {
+				return usageError{fmt.Errorf("cache has no command %q\nrun 'distillflow cache --help' for the commands", pos[0])}
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	f.add(c)
+	c.AddCommand(a.cacheStatsCmd(&f), a.cacheVerifyCmd(&f), a.cacheGCCmd(&f), a.cacheWhyCmd(&f))
+	return c
+}
+
+func (a app) cacheStatsCmd(f *storeFlags) *cobra.Command {
+	return &cobra.Command{
+		Use:   "stats [RECIPE]",
+		Short: "Count what the store holds",
+		Args:  args(cobra.MaximumNArgs(1)),
+		RunE: func(_ *cobra.Command, pos []string) error {
+			st, err := f.open(a, optional(pos, 0), true)
+			if err != nil {
+				return err
+			}
+			defer st.Close()
+			s, err := st.Stats()
+			if err != nil {
+				return err
+			}
+			tw := tabwriter.NewWriter(a.out, 0, 8, 2, ' ', 0)
+			fmt.Fprintf(tw, "store\t%s\n", st.Dir())
+			fmt.Fprintf(tw, "results\t%d\n", s.Actions)
+			if s.Conflicts > 0 {
+				fmt.Fprintf(tw, "conflicts\t%d\tother results of the same keys\n", s.Conflicts)
+			}
+			fmt.Fprintf(tw, "blobs\t%d\t%s\n", s.Blobs, sizeText(s.BlobBytes))
+			fmt.Fprintf(tw, "folders\t%d\n", s.Trees)
+			fmt.Fprintf(tw, "runs\t%d\n", s.Runs)
+			fmt.Fprintf(tw, "unfinished\t%d\n", s.Work)
+			return tw.Flush()
+		},
+	}
+}
+
+func (a app) cacheVerifyCmd(f *storeFlags) *cobra.Command {
+	var sample int
+	c := &cobra.Command{
+		Use:   "verify [RECIPE]",
+		Short: "Read the store again and check every hash",
+		Long: `verify hashes the content of the store and looks whether every result has what
+belongs to it. What is damaged counts as missing from then on: the stage that
+made it runs again when it is next needed.
+
+Exit status: 0 all is sound, 1 something is damaged.`,
+		Args: args(cobra.MaximumNArgs(1)),
+		RunE: func(c *cobra.Command, pos []string) error {
+			if sample < 0 {
+				return usageError{fmt.Errorf("--sample %d: want a number of blobs, or 0 for all", sample)}
+			}
+			st, err := f.open(a, optional(pos, 0), false)
+			if err != nil {
+				return err
+			}
+			defer st.Close()
+			rep, err := st.Verify(c.Context(), sample)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(a.out, "read %s (%s), %d damaged\n", plural(rep.Blobs, "blob"), sizeText(rep.Bytes), len(rep.Damaged))
+			fmt.Fprintf(a.out, "%s sound, %d incomplete, %d damaged\n", plural(rep.Actions, "result"), rep.Incomplete, len(rep.Broken))
+			for _, d := range rep.Damaged {
+				fmt.Fprintf(a.out, "  damaged blob    %s\n", d)
+			}
+			for _, k := range rep.Broken {
+				fmt.Fprintf(a.out, "  damaged result  %s%s\n", k, madeBy(st, k))
+			}
+			if len(rep.Damaged)+len(rep.Broken) > 0 {
+				return errors.New("the store is damaged; what is damaged will be made again when it is needed")
+			}
+			return nil
+		},
+	}
+	c.Flags().IntVar(&sample, "sample", 0, "hash only `N` blobs, chosen by chance; 0: all")
+	return c
+}
+
+// madeBy names a stage that uses a key, for messages.
+func madeBy(st *store.Store, key string) string {
+	uses, err := st.Uses(key)
+	if err != nil || len(uses) == 0 {
+		return ""
+	}
+	return "  of stage " + uses[0].Stage
+}
+
+func (a app) cacheGCCmd(f *storeFlags) *cobra.Command {
+	var keepLast int
+	var olderThan string
+	var dry bool
+	c := &cobra.Command{
+		Use:   "gc [RECIPE]",
+		Short: "Remove results that nothing refers to",
+		Long: `gc removes results and their files that are neither what a recipe's stages had
+last, nor part of a run that is kept. Runs are kept unless --keep-last limits
+them; nothing younger than --older-than is removed.
+
+The store must not be in use meanwhile. The teacher's answers are not touched.`,
+		Args: args(cobra.MaximumNArgs(1)),
+		RunE: func(c *cobra.Command, pos []string) error {
+			o := store.GCOptions{KeepRuns: keepLast, DryRun: dry}
+			if keepLast < 0 {
+				return usageError{fmt.Errorf("--keep-last %d: want a number of runs, or 0 for all", keepLast)}
+			}
+			if olderThan != "" {
+				var err error
+				if o.OlderThan, err = age(olderThan); err != nil {
+					return usageError{fmt.Errorf("--older-than: %w", err)}
+				}
+			}
+			st, err := f.open(a, optional(pos, 0), dry)
+			if err != nil {
+				return err
+			}
+			defer st.Close()
+			rep, err := st.GC(c.Context(), o)
+			verb := "removed"
+			if dry {
+				verb = "would remove"
+			}
+			if err != nil && rep == (store.GCReport{}) {
+				return err
+			}
+			fmt.Fprintf(a.out, "%s %s, %s, %s (%s), %s, %s\n", verb, plural(rep.Runs, "run"), plural(rep.Actions, "result"),
+				plural(rep.Blobs, "blob"), sizeText(rep.Bytes), plural(rep.Trees, "folder"), plural(rep.Work, "unfinished work folder"))
+			fmt.Fprintf(a.out, "%s %s, %s (%s)\n", map[bool]string{true: "would keep", false: "kept"}[dry],
+				plural(rep.KeptActions, "result"), plural(rep.KeptBlobs, "blob"), sizeText(rep.KeptBytes))
+			return err
+		},
+	}
+	c.Flags().IntVar(&keepLast, "keep-last", 0, "keep the newest `N` runs and forget the others; 0: all")
+	c.Flags().StringVar(&olderThan, "older-than", "", "remove nothing younger than this `age`: 36h, 30d, 2w")
+	c.Flags().BoolVar(&dry, "dry-run", false, "only say what would be removed")
+	return c
+}

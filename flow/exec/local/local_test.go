@@ -1,0 +1,151 @@
+package local
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/distillflow/distillflow/flow/exec"
+	"github.com/distillflow/distillflow/flow/stage"
+)
+
+// asWorker makes the test binary a worker.
+const asWorker = "DISTILLFLOW_TEST_AS_WORKER"
+
+type row struct{ N int }
+
+func (row) RecordType() string { return "row" }
+
+type config struct {
+	Noise int    `json:"noise" doc:"Print this many KiB of noise to standard output."`
+	Fail  bool   `json:"fail" doc:"Fail."`
+	Die   bool   `json:"die" doc:"End the process."`
+	Wait  string `json:"wait" doc:"ctx waits for an interrupt, deaf for the end of the test."`
+}
+
+type noIn struct{}
+
+type rowsOut struct {
+	Rows *stage.Writer[row] `port:"rows" doc:"Rows."`
+}
+
+// deaf lets go of the stages that do not listen to their context.
+var deaf = make(chan struct{})
+
+func toy(t testing.TB) *stage.Registry {
+	reg, err := stage.NewRegistry(stage.Define(stage.Spec{Type: "toy", Version: 1, Class: stage.Pure, Doc: "A toy."},
+		func(ctx context.Context, env *stage.Env, c config, _ noIn, out rowsOut) error {
+			for range c.Noise {
+				os.Stdout.WriteString(strings.Repeat("noise ", 170) + "\n")
+			}
+			env.Progress(stage.Progress{Done: 1})
+			env.Warn("careful")
+			env.AddStat("loss", 0/zero())
+			switch {
+			case c.Die:
+				os.Stderr.WriteString("out of memory")
+				os.Exit(7)
+			case c.Fail:
+				return errors.New("toy failure")
+			case c.Wait == "ctx":
+				<-ctx.Done()
+				return context.Cause(ctx)
+			case c.Wait == "deaf":
+				<-deaf
+			}
+			return out.Rows.Write(row{1})
+		}))
+	if err != nil && t != nil {
+		t.Fatal(err)
+	}
+	return reg
+}
+
+// zero makes 0/zero() a NaN at run time.
+func zero() float64 { return 0 }
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asWorker) != "" {
+		err := Attached(context.Background(), os.Stdin, toy(nil), stage.Services{}, os.Stdout, func() { os.Exit(9) })
+		if err != nil {
+			os.Exit(3)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+func task(t *testing.T, cfg string) stage.Task {
+	return stage.Task{Stage: "s", Type: "toy", Version: 1, Config: json.RawMessage(cfg),
+		Outputs: map[string]string{"rows": filepath.Join(t.TempDir(), "rows.jsonl")}}
+}
+
+func runProcess(ctx context.Context, t *testing.T, cfg string) (res stage.Result, warnings string, err error) {
+	t.Helper()
+	p := Process{Argv: []string{os.Args[0]}, Env: append(os.Environ(), asWorker+"=1")}
+	res, err = p.Run(ctx, task(t, cfg), exec.Hooks{Warn: func(m string) { warnings += m }})
+	return res, warnings, err
+}
+
+func TestProcess(t *testing.T) {
+	for _, cfg := range []string{`{}`, `{"noise": 2000}`} {
+		res, warnings, err := runProcess(t.Context(), t, cfg)
+		if err != nil || res.Rows["rows"] != 1 || warnings != "careful" {
+			t.Errorf("%s: %+v, %q, %v", cfg, res, warnings, err)
+		}
+	}
+	_, _, err := runProcess(t.Context(), t, `{"fail": true}`)
+	var we *WorkerError
+	if !errors.As(err, &we) || we.Msg != "toy failure" || we.ExitCode != 3 {
+		t.Errorf("a failing task: %#v", err)
+	}
+	_, _, err = runProcess(t.Context(), t, `{"die": true}`)
+	if !errors.As(err, &we) || !strings.Contains(we.Msg, "out of memory") || we.ExitCode != 7 {
+		t.Errorf("a dying worker: %#v", err)
+	}
+}
+
+func TestProcessInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	p := Process{Argv: []string{os.Args[0]}, Env: append(os.Environ(), asWorker+"=1")}
+	_, err := p.Run(ctx, task(t, `{"wait": "deaf"}`), exec.Hooks{Progress: func(stage.Progress) { cancel() }})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+}
+
+// A worker whose parent is gone stops, whether its stage listens or not.
+func TestAttachedStopsWithItsParent(t *testing.T) {
+	grace = time.Millisecond
+	for _, wait := range []string{"ctx", "deaf"} {
+		r, w := io.Pipe()
+		abandoned := make(chan struct{})
+		done := make(chan error)
+		reg, tk := toy(t), task(t, `{"wait": "`+wait+`"}`)
+		go func() {
+			done <- Attached(t.Context(), r, reg, stage.Services{}, &bytes.Buffer{}, func() {
+				close(abandoned)
+				if wait == "deaf" {
+					close(deaf)
+				}
+			})
+		}()
+		if err := json.NewEncoder(w).Encode(tk); err != nil {
+			t.Fatal(err)
+		}
+		w.Close()
+		if err := <-done; err == nil {
+			t.Errorf("%s: no error", wait)
+		}
+		if wait == "deaf" {
+			<-abandoned
+		}
+	}
+}

@@ -1,0 +1,53 @@
+package llm
+
+// Charge is what calls cost, or may cost at worst.
+type Charge struct {
+	Requests int     `json:"requests,omitempty"`
+	Tokens   int     `json:"tokens,omitempty"` // prompt and answer
+	USD      float64 `json:"usd,omitempty"`
+}
+
+func (c Charge) plus(d Charge, sign int) Charge {
+	return Charge{c.Requests + sign*d.Requests, c.Tokens + sign*d.Tokens, c.USD + float64(sign)*d.USD}
+}
+
+// Price is what a provider charges, in US dollars per million tokens. Some charge more for
+// long prompts: beyond LongAbove prompt tokens the two Long prices hold for the whole call.
+type Price struct {
+	Input      float64 `json:"input"`
+	Output     float64 `json:"output"`
+	LongAbove  int     `json:"long_above,omitempty"` // 0: one price for all prompts
+	LongInput  float64 `json:"long_input,omitempty"`
+	LongOutput float64 `json:"long_output,omitempty"`
+}
+
+func (p *Price) usd(prompt, completion int) float64 {
+	if p == nil {
+		return 0
+	}
+	in, out := p.Input, p.Output
+	if p.LongAbove > 0 && prompt > p.LongAbove {
+		in, out = p.LongInput, p.LongOutput
+	}
+	return (float64(prompt)*in + float64(completion)*out) / 1e6
+}
+
+// worstCase bounds the cost of one attempt. No byte-level tokenizer makes more tokens than
+// there are bytes; 16 a message covers the chat template.
+func worstCase(req Request, price *Price) Charge {
+	prompt := req.PromptBytes() + 16*len(req.Messages)
+	return Charge{Requests: 1, Tokens: prompt + req.MaxTokens, USD: price.usd(prompt, req.MaxTokens)}
+}
+
+// actual is what an attempt cost. One that may have been billed though its answer was lost
+// (a timeout, a cut connection, an unreadable body) counts with its worst case.
+func actual(worst Charge, price *Price, resp *Response, err error) Charge {
+	switch {
+	case err == nil && resp.Usage != (Usage{}):
+		u := resp.Usage
+		return Charge{Requests: 1, Tokens: u.PromptTokens + u.CompletionTokens, USD: price.usd(u.PromptTokens, u.CompletionTokens)}
+	case err == nil, mayBeBilled(err):
+		return worst
+	}
+	return Charge{Requests: 1}
+}

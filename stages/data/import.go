@@ -1,0 +1,208 @@
+package data
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"unicode/utf8"
+
+	"github.com/distillflow/distillflow/flow/stage"
+	"github.com/distillflow/distillflow/schema"
+)
+
+type importConfig struct {
+	Root    stage.Path        `json:"root" required:"true" doc:"A file, a glob or a folder of JSONL. In folders, *.enriched.jsonl and *.correct.jsonl are passed over: name them, or give a glob that ends so."`
+	Task    string            `json:"task" doc:"The task of rows that do not say theirs."`
+	Fields  map[string]string `json:"fields" doc:"Our field to theirs. A dot goes into an object or list: response: messages.1.content. Ours may be a field of the row, or of its paths: prompt, response, style, pred, correct, provider, finish_reason, reason, error."`
+	OnError string            `json:"on_error" default:"error" choices:"error|skip|quarantine" doc:"What to do with a line that is not a row: stop, leave it out, or write it to the port quarantine."`
+}
+
+// Validate checks the mapping.
+func (c importConfig) Validate() error {
+	for _, ours := range slices.Sorted(maps.Keys(c.Fields)) {
+		if ours == "paths" {
+			return stage.FieldError{Path: []string{"fields", ours}, OnKey: true, Msg: "paths are made of their fields: map response, prompt, style and so on"}
+		}
+		if ours == "" || c.Fields[ours] == "" {
+			return stage.FieldError{Path: []string{"fields", ours}, Msg: "a mapping needs two names, ours and theirs"}
+		}
+	}
+	return nil
+}
+
+// Externals implements [stage.Externals].
+func (c importConfig) Externals() ([]stage.External, error) {
+	files, err := listFiles(string(c.Root), true)
+	if err != nil {
+		return nil, err
+	}
+	ext := make([]stage.External, len(files))
+	for i, f := range files {
+		ext[i] = stage.External{Name: f.name, Path: f.path}
+	}
+	return ext, nil
+}
+
+type importIn struct{}
+
+type importOut struct {
+	Rows       *stage.Writer[schema.Problem]     `port:"rows" doc:"All rows."`
+	Correct    *stage.Writer[schema.Problem]     `port:"correct" doc:"Rows with at least one correct path, with their correct paths only, as verify-math gives them."`
+	Quarantine *stage.Writer[schema.Quarantined] `port:"quarantine" doc:"The lines that are no rows, when on_error is quarantine."`
+}
+
+// Import reads rows that another tool, or an earlier run, has written.
+var Import = stage.Define(stage.Spec{
+	Type: "import", Version: 1, Class: stage.Pure,
+	Doc: `Reads rows that another tool, or an earlier run, has written as JSONL.
+
+It reads rows as stages exchange them (with paths), the parallel lists of the
+cot_pipeline scripts (prompts, responses, preds, correct_flags, styles), and, with
+fields, any other JSONL. A mapped list gives a path for each element; a mapped
+value that is not a list goes to every path. Gold answers are taken as they stand;
+scan is the stage that normalises those of data sets.
+
+The port correct makes *.correct.jsonl from *.enriched.jsonl without asking a
+teacher again. A row without id gets one from a hash of its content; two rows with
+one id are an error.`,
+}, importRows)
+
+func importRows(ctx context.Context, env *stage.Env, c importConfig, _ importIn, out importOut) error {
+	files, err := listFiles(string(c.Root), true)
+	if err != nil {
+		return err
+	}
+	im := &importer{cfg: c, out: out, files: files, seen: map[string]place{}, copies: map[string]int{}, missing: map[string]bool{}}
+	for _, theirs := range c.Fields {
+		im.missing[theirs] = true
+	}
+	for i := range files {
+		if err := im.file(ctx, env, i); err != nil {
+			return err
+		}
+	}
+	if im.rows+im.bad == 0 {
+		return fmt.Errorf("%s holds no rows", c.Root)
+	}
+	if im.rows > 0 {
+		for _, name := range slices.Sorted(maps.Keys(im.missing)) {
+			env.Warn("fields: no row has %q", name)
+		}
+	}
+	if im.bad > 0 {
+		env.AddStat("bad_lines", float64(im.bad))
+		env.Warn("%d of %d lines are no rows and were left out, the first: %s", im.bad, im.rows+im.bad, im.firstBad)
+	}
+	return nil
+}
+
+type importer struct {
+	cfg       importConfig
+	out       importOut
+	files     []file
+	seen      map[string]place // id -> where
+	copies    map[string]int   // hash id -> rows that had it
+	missing   map[string]bool  // mapped fields that no row had so far
+	rows, bad int
+	firstBad  string
+}
+
+func (im *importer) where(at place) string {
+	return fmt.Sprintf("%s:%d", im.files[at.file].path, at.line)
+}
+
+func (im *importer) file(ctx context.Context, env *stage.Env, index int) error {
+	f := im.files[index]
+	r, err := os.Open(f.path)
+	if err != nil {
+		return fmt.Errorf("reading what to import: %w", err)
+	}
+	defer r.Close()
+	for line, err := range stage.Lines(r) {
+		if err != nil {
+			return fmt.Errorf("reading %s: %w", f.path, err)
+		}
+		if line.Number%256 == 0 {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			env.Progress(stage.Progress{Done: int64(im.rows), Unit: "rows"})
+		}
+		at := place{index, line.Number}
+		row, err := im.row(line.Text)
+		if err != nil {
+			if err := im.broken(line.Text, at, err); err != nil {
+				return err
+			}
+			continue
+		}
+		if first, taken := im.seen[row.ID]; taken {
+			return fmt.Errorf("%s: id %q is taken by %s: ids must be unique; rename one, remove one, or import the files in two stages and use concat",
+				im.where(at), row.ID, im.where(first))
+		}
+		im.seen[row.ID] = at
+		if err := im.write(row); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (im *importer) write(row schema.Problem) error {
+	im.rows++
+	if err := im.out.Rows.Write(row); err != nil {
+		return err
+	}
+	var correct []schema.Path
+	for _, p := range row.Paths {
+		if p.IsCorrect() {
+			correct = append(correct, p)
+		}
+	}
+	if len(correct) == 0 {
+		return nil
+	}
+	row.Paths = correct
+	return im.out.Correct.Write(row)
+}
+
+func (im *importer) broken(line []byte, at place, cause error) error {
+	if im.cfg.OnError == onError {
+		return fmt.Errorf("%s: %w; correct the line, or set on_error: skip or on_error: quarantine", im.where(at), cause)
+	}
+	if im.bad++; im.bad == 1 {
+		im.firstBad = fmt.Sprintf("%s: %v", im.where(at), cause)
+	}
+	if im.cfg.OnError != onQuarantine {
+		return nil
+	}
+	return im.out.Quarantine.Write(schema.Quarantined{
+		File: im.files[at.file].name, Line: at.line, Error: cause.Error(), Raw: string(line),
+	})
+}
+
+func (im *importer) row(line []byte) (schema.Problem, error) {
+	if !utf8.Valid(line) {
+		return schema.Problem{}, errors.New("not valid UTF-8: convert the file, for example with iconv -t utf-8")
+	}
+	if err := schema.CheckJSON(line); err != nil {
+		return schema.Problem{}, err
+	}
+	p, err := im.parse(line)
+	if err != nil {
+		return p, err
+	}
+	if p.Task == "" {
+		p.Task = im.cfg.Task
+	}
+	if p.Question == "" && p.Premise == "" {
+		return p, errors.New("the row has no question (or premise): name the field that holds it, as in fields: {question: THEIR_FIELD}")
+	}
+	if p.ID == "" {
+		p.ID = hashID(p.Task, line, im.copies)
+	}
+	return p, nil
+}

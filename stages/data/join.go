@@ -1,0 +1,170 @@
+package data
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/distillflow/distillflow/flow/stage"
+	"github.com/distillflow/distillflow/schema"
+)
+
+type joinConfig struct {
+	How      string   `json:"how" default:"inner" choices:"inner|left" doc:"inner keeps the rows that with has too; left keeps all rows, those without a partner as they are."`
+	Fields   []string `json:"fields" doc:"The fields to take from with; paths adds its paths behind those of the row. Without fields: all that the row does not have, but no paths."`
+	Conflict string   `json:"conflict" default:"error" choices:"error|rows|with" doc:"Whose value counts where a field named under fields differs: stop, that of rows, or that of with."`
+}
+
+// Validate checks what the field tags cannot say.
+func (c joinConfig) Validate() error {
+	for i, f := range c.Fields {
+		if f == "id" {
+			return stage.FieldError{Path: []string{"fields", fmt.Sprint(i)}, Msg: "id is what rows are joined on, so both have it already"}
+		}
+		if slices.Contains(c.Fields[:i], f) {
+			return stage.FieldError{Path: []string{"fields", fmt.Sprint(i)}, Msg: fmt.Sprintf("%q is listed twice", f)}
+		}
+	}
+	return nil
+}
+
+type joinIn struct {
+	Rows stage.Rows[schema.Problem] `port:"rows" doc:"Problems; their order is kept."`
+	With stage.Rows[schema.Problem] `port:"with" doc:"Problems to take fields from; held in memory."`
+}
+
+type joinOut struct {
+	Rows      *stage.Writer[schema.Problem] `port:"rows" doc:"The joined problems."`
+	Unmatched *stage.Writer[schema.Problem] `port:"unmatched" doc:"Rows without a partner in with, as they came."`
+}
+
+// Join takes fields of rows from other rows with the same id.
+var Join = stage.Define(stage.Spec{
+	Type: "join", Version: 1, Class: stage.Pure,
+	Doc: `Takes fields of rows from other rows with the same id, such as the labels of another
+tool, or the paths of a second teacher.
+
+Two rows of with that have one id are an error; two of rows are not. Rows of with
+that nothing asks for are left out and counted.`,
+}, join)
+
+func join(ctx context.Context, env *stage.Env, c joinConfig, in joinIn, out joinOut) error {
+	partners, err := partners(ctx, in.With)
+	if err != nil {
+		return err
+	}
+	used := map[string]bool{}
+	n := 0
+	for row, err := range in.Rows.All() {
+		if err != nil {
+			return err
+		}
+		if n++; n%1024 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		with, ok := partners[row.ID]
+		if !ok {
+			if err := out.Unmatched.Write(row); err != nil {
+				return err
+			}
+			if c.How == "inner" {
+				continue
+			}
+		} else {
+			used[row.ID] = true
+			if err := c.merge(&row, &with); err != nil {
+				return fmt.Errorf("row %q: %w", row.ID, err)
+			}
+		}
+		if err := out.Rows.Write(row); err != nil {
+			return err
+		}
+	}
+	if left := len(partners) - len(used); left > 0 {
+		env.AddStat("unused", float64(left))
+		env.Warn("%d of the %d rows of with have no partner and were left out", left, len(partners))
+	}
+	return nil
+}
+
+func partners(ctx context.Context, rows stage.Rows[schema.Problem]) (map[string]schema.Problem, error) {
+	m := map[string]schema.Problem{}
+	for row, err := range rows.All() {
+		if err != nil {
+			return nil, err
+		}
+		if len(m)%1024 == 0 && ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if _, twice := m[row.ID]; twice {
+			return nil, fmt.Errorf("id %q occurs twice in with: which of the rows should be joined? remove one, for example with concat and duplicates: first", row.ID)
+		}
+		m[row.ID] = row
+	}
+	return m, nil
+}
+
+// merge takes the fields of with into row.
+func (c joinConfig) merge(row, with *schema.Problem) error {
+	if len(c.Fields) == 0 {
+		for _, name := range mergeable(with) {
+			if isEmpty(row, name) {
+				copyField(row, with, name)
+			}
+		}
+		return nil
+	}
+	for _, name := range c.Fields {
+		switch {
+		case name == "paths":
+			row.Paths = slices.Concat(row.Paths, with.Paths)
+		case isEmpty(with, name):
+			// nothing to take
+		case isEmpty(row, name) || c.Conflict == "with":
+			copyField(row, with, name)
+		case c.Conflict == "error" && !sameField(row, with, name):
+			return fmt.Errorf("field %q differs between rows and with: say whose counts with conflict: rows or conflict: with", name)
+		}
+	}
+	return nil
+}
+
+// mergeable lists the fields that a row has, without id and paths.
+func mergeable(p *schema.Problem) []string {
+	names := []string{"task", "question", "choices", "premise", "hypothesis", "table", "gold_answer"}
+	for _, f := range p.Extra {
+		names = append(names, f.Name)
+	}
+	return slices.DeleteFunc(names, func(n string) bool { return isEmpty(p, n) })
+}
+
+func isEmpty(p *schema.Problem, name string) bool {
+	if f := knownText[name]; f != nil {
+		return *f(p) == ""
+	}
+	if name == "choices" {
+		return len(p.Choices) == 0
+	}
+	return p.Extra.Get(name) == nil
+}
+
+func copyField(to, from *schema.Problem, name string) {
+	switch f := knownText[name]; {
+	case f != nil:
+		*f(to) = *f(from)
+	case name == "choices":
+		to.Choices = from.Choices
+	default:
+		to.Extra.Set(name, from.Extra.Get(name))
+	}
+}
+
+func sameField(a, b *schema.Problem, name string) bool {
+	switch f := knownText[name]; {
+	case f != nil:
+		return *f(a) == *f(b)
+	case name == "choices":
+		return slices.Equal(a.Choices, b.Choices)
+	}
+	return string(a.Extra.Get(name)) == string(b.Extra.Get(name))
+}

@@ -1,0 +1,161 @@
+package data
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/distillflow/distillflow/flow/stage"
+	"github.com/distillflow/distillflow/internal/rowexpr"
+	"github.com/distillflow/distillflow/schema"
+)
+
+type sortConfig struct {
+	By []string `json:"by" required:"true" doc:"Expressions over a row, the most important first. One that ends in desc puts the largest first: len(question) desc."`
+}
+
+// Validate compiles the expressions, so that mistakes show before anything runs.
+func (c sortConfig) Validate() error {
+	_, err := c.compile()
+	return err
+}
+
+type sortKey struct {
+	program *rowexpr.Program
+	desc    bool
+}
+
+func (c sortConfig) compile() ([]sortKey, error) {
+	if len(c.By) == 0 {
+		return nil, stage.Invalid("by", "sort needs at least one expression")
+	}
+	list := make([]sortKey, len(c.By))
+	for i, src := range c.By {
+		src, desc := strings.CutSuffix(strings.TrimRight(src, " \t\n"), " desc")
+		p, err := compile(src, problemFields, rowexpr.AnyValue, "by", strconv.Itoa(i))
+		if err != nil {
+			return nil, err
+		}
+		list[i] = sortKey{p, desc}
+	}
+	return list, nil
+}
+
+type sortIn struct {
+	Rows stage.Rows[schema.Problem] `port:"rows" doc:"Problems."`
+}
+
+type sortOut struct {
+	Rows *stage.Writer[schema.Problem] `port:"rows" doc:"The same problems in the order asked for."`
+}
+
+// Sort orders rows by expressions.
+var Sort = stage.Define(stage.Spec{
+	Type: "sort", Version: 1, Class: stage.Pure,
+	Doc: `Orders rows by expressions; rows that are equal in all of them keep their order.
+
+` + exprFieldsDoc + `
+
+Null comes first, then false, true, numbers and text. Text is ordered by its bytes.
+The rows are held in memory while they are sorted.`,
+}, sortRows)
+
+type sortable struct {
+	row  schema.Problem
+	keys []any
+}
+
+func sortRows(ctx context.Context, env *stage.Env, c sortConfig, in sortIn, out sortOut) error {
+	keys, err := c.compile()
+	if err != nil {
+		return err
+	}
+	var rows []sortable
+	for row, err := range in.Rows.All() {
+		if err != nil {
+			return err
+		}
+		if len(rows)%1024 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		s := sortable{row: row, keys: make([]any, len(keys))}
+		for i, k := range keys {
+			v, err := k.program.Value(problemRow{&row})
+			if err == nil && rank(v) < 0 {
+				err = fmt.Errorf("only numbers, text and true or false can be ordered, not %v", v)
+			}
+			if err != nil {
+				return rowErr("by."+strconv.Itoa(i), &row, err)
+			}
+			s.keys[i] = v
+		}
+		rows = append(rows, s)
+	}
+	slices.SortStableFunc(rows, func(a, b sortable) int {
+		for i, k := range keys {
+			if d := compareValues(a.keys[i], b.keys[i]); d != 0 {
+				if k.desc {
+					return -d
+				}
+				return d
+			}
+		}
+		return 0
+	})
+	for i, k := range keys {
+		warnUnseen(env, "by."+strconv.Itoa(i), k.program, len(rows))
+	}
+	for i := range rows {
+		if err := out.Rows.Write(rows[i].row); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rank orders values of different types; -1 is for what has no order.
+func rank(v any) int {
+	switch x := v.(type) {
+	case nil:
+		return 0
+	case bool:
+		if x {
+			return 2
+		}
+		return 1
+	case int:
+		return 3
+	case float64:
+		if !math.IsNaN(x) {
+			return 3
+		}
+	case string:
+		return 4
+	}
+	return -1
+}
+
+func compareValues(a, b any) int {
+	if d := cmp.Compare(rank(a), rank(b)); d != 0 {
+		return d
+	}
+	switch x := a.(type) {
+	case string:
+		return strings.Compare(x, b.(string))
+	case int:
+		if y, ok := b.(int); ok {
+			return cmp.Compare(x, y)
+		}
+		return cmp.Compare(float64(x), b.(float64))
+	case float64:
+		if y, ok := b.(int); ok {
+			return cmp.Compare(x, float64(y))
+		}
+		return cmp.Compare(x, b.(float64))
+	}
+	return 0
+}

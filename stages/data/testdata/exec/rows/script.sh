@@ -1,0 +1,3 @@
+set -eu
+sed "s/How many/$WORD/" "$1" > "$2"
+echo done
