@@ -18,6 +18,7 @@ import (
 	"github.com/distillflow/distillflow/flow/exec"
 	"github.com/distillflow/distillflow/flow/exec/local"
 	"github.com/distillflow/distillflow/flow/graph"
+	"github.com/distillflow/distillflow/flow/lock"
 	"github.com/distillflow/distillflow/flow/plan"
 	"github.com/distillflow/distillflow/flow/recipe"
 	"github.com/distillflow/distillflow/flow/stage"
@@ -62,6 +63,15 @@ type RunOptions struct {
 	Jobs  int             // stages at a time; 0 means one a core
 	Force map[string]bool // stages to run even if they are cached
 	Sink  event.Sink
+
+	// Limits is what the stages running at a time may declare together.
+	Limits exec.Limits
+	// Locked is what the run must not deviate from; nil for anything goes. A run
+	// that does gives a *[lock.DeviationError], before anything has run where it
+	// can be known.
+	Locked *lock.Recipe
+	// RetryPause is the rest before a failed stage's second try; 0 is a second.
+	RetryPause time.Duration
 }
 
 func (o RunOptions) seed(g *graph.Graph) uint64 {
@@ -101,6 +111,7 @@ type Result struct {
 	StoreDir string
 	Seconds  float64
 	store    *store.Store
+	seed     uint64
 }
 
 // Output gives the file or folder of a stage's output, or "" if there is none.
@@ -128,7 +139,8 @@ func (r *Result) Close() error { return r.store.Close() }
 
 // Run executes a graph. Stage failures come back as a *multierror.Error of
 // *[exec.StageError]; an interrupt as an error that wraps ctx.Err(). The result
-// is not nil unless the store could not be opened; close it.
+// is nil if nothing could be started: the store could not be opened, or the run
+// was refused; otherwise close it.
 func (e *Engine) Run(ctx context.Context, g *graph.Graph, o RunOptions) (*Result, error) {
 	start := time.Now()
 	sink := event.Tee(o.Sink)
@@ -145,6 +157,9 @@ func (e *Engine) Run(ctx context.Context, g *graph.Graph, o RunOptions) (*Result
 	if err != nil {
 		return nil, err
 	}
+	if err := e.admit(ctx, g, st, o); err != nil {
+		return nil, errors.Join(err, st.Close())
+	}
 	run, err := st.NewRun(store.RunInfo{Recipe: g.Recipe.File, RecipeID: recipeID(g)})
 	if err != nil {
 		return nil, errors.Join(err, st.Close())
@@ -160,11 +175,15 @@ func (e *Engine) Run(ctx context.Context, g *graph.Graph, o RunOptions) (*Result
 	history := &historian{run: run}
 	sink = event.Tee(o.Sink, history.event)
 	sink(event.Event{Time: start, Kind: event.RunStarted, Run: run.ID(), Total: int64(len(g.Nodes)), Message: g.Recipe.File})
-	out, err := exec.Run(ctx, g, st, runner, exec.Options{
+	opts := exec.Options{
 		RunID: run.ID(), RecipeID: recipeID(g), Seed: o.seed(g), Jobs: o.Jobs, Force: o.Force,
-		Sink: sink, Save: e.saver(st),
-	})
-	res := &Result{ID: run.ID(), Outcome: out, StoreDir: st.Dir(), store: st}
+		Limits: o.Limits, RetryPause: o.RetryPause, Sink: sink, Save: e.saver(st),
+	}
+	if o.Locked != nil {
+		opts.Check = o.Locked.CheckStage
+	}
+	out, err := exec.Run(ctx, g, st, runner, opts)
+	res := &Result{ID: run.ID(), Outcome: out, StoreDir: st.Dir(), store: st, seed: o.seed(g)}
 	if len(out.Errors) > 0 {
 		err = errors.Join(err, multierror.Append(nil, out.Errors...))
 	}

@@ -2,6 +2,7 @@ package flow
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -48,7 +49,7 @@ func (e *Engine) saver(st *store.Store) exec.Saver {
 				continue
 			}
 			l, ok := e.Layouts[p.Record]
-			if !ok || p.Kind == stage.DirPort {
+			if ok = ok && p.Kind == stage.RowsPort; !ok {
 				l = plainLayout
 			}
 			place := target
@@ -58,6 +59,10 @@ func (e *Engine) saver(st *store.Store) exec.Saver {
 					suffix = l.Suffix(p.Name, i == 0)
 				}
 				place = filepath.Join(target, fileName.Replace(n.Name)+"."+suffix)
+			}
+			if !ok && p.Kind == stage.RowsPort && holds(st, place, o) {
+				places[p.Name] = place
+				continue
 			}
 			if err := saveOutput(st, l, p, o, place); err != nil {
 				return places, fmt.Errorf("output %s: %w", p.Name, err)
@@ -71,6 +76,18 @@ func (e *Engine) saver(st *store.Store) exec.Saver {
 // fileName makes a stage's name usable as a file name: the name of a matrix leg
 // holds its values, and those may hold anything.
 var fileName = strings.NewReplacer("/", "%2F", "\\", "%5C", ":", "%3A", "\x00", "%00", "\n", "%0A")
+
+// holds reports whether a file has an output's bytes already: a large one is then
+// not copied on every run, and keeps its time for tools that go by it. The store
+// remembers the digest of a file that was looked at before.
+func holds(st *store.Store, place string, o store.Output) bool {
+	info, err := os.Lstat(place)
+	if err != nil || !info.Mode().IsRegular() || info.Size() != o.Bytes {
+		return false
+	}
+	d, _, err := st.HashFile(context.Background(), place)
+	return err == nil && d == o.Digest
+}
 
 func saveOutput(st *store.Store, l Layout, p stage.Port, o store.Output, place string) error {
 	if p.Kind == stage.DirPort {

@@ -30,6 +30,38 @@ func TestEveryConfigFieldMovesTheKey(t *testing.T) {
 	}
 }
 
+// starts are the smallest valid configs of the stage types whose schema alone
+// does not tell them. A field that excludes another is left out of them for it.
+var starts = map[string]func(field string) map[string]any{
+	"filter": func(string) map[string]any { return map[string]any{"where": "true"} },
+	"derive": func(string) map[string]any { return map[string]any{"drop": []any{"x"}} },
+	"sample": func(field string) map[string]any {
+		if field == "fraction" {
+			return map[string]any{"fraction": 0.1}
+		}
+		return map[string]any{"n": 5}
+	},
+	"export": func(field string) map[string]any {
+		if field == "system" || field == "paths" {
+			return map[string]any{"layout": "messages"}
+		}
+		return map[string]any{}
+	},
+	"batch-llm": asksModel,
+	"judge":     asksModel,
+	"exec": func(field string) map[string]any {
+		return map[string]any{"command": []any{"x"}, "image": "i"}
+	},
+}
+
+// asksModel names a model that can have fallbacks.
+func asksModel(field string) map[string]any {
+	if field == "fallback" {
+		return map[string]any{"model": "openai/m"}
+	}
+	return map[string]any{}
+}
+
 // companions are fields that are only valid together.
 var companions = map[string]string{"price_input": "price_output", "price_output": "price_input"}
 
@@ -112,7 +144,7 @@ func (m mutator) values(s *stage.Schema, f stage.Field) []any {
 			}
 			return out
 		}
-		return []any{"changed", "openai/changed", "cot", "{question} changed", "gsm8k", "changed {question} {core} {answer_format}"}
+		return []any{"openai/changed", "changed", "2%", "length", "cot", "{question} changed", "gsm8k", "changed {question} {core} {answer_format}"}
 	case stage.KindPath:
 		return []any{m.file}
 	case stage.KindBool:
@@ -143,6 +175,9 @@ func (m mutator) values(s *stage.Schema, f stage.Field) []any {
 // part; a nil value leaves the field alone.
 func (m mutator) semanticOf(path []string, v any) (map[string]string, bool) {
 	tree, _ := m.required(m.typ.Config).(map[string]any)
+	if start := starts[m.typ.Type]; start != nil {
+		maps.Copy(tree, start(path[0]))
+	}
 	if v != nil || len(path) > 1 {
 		tree, _ = m.set(tree, m.typ.Config, path, v).(map[string]any)
 	}

@@ -83,7 +83,7 @@ func (f filter) run(ctx context.Context, with []string) error {
 		Inputs: map[string][]stage.Input{}, Outputs: map[string]string{}, WorkDir: filepath.Join(tmp, "work"),
 	}
 	if f.typ.Class.UsesSeed() {
-		task.Seed = plan.StageSeed(f.seed, f.typ.Type)
+		task.Seed = plan.StageSeed(f.seed, f.typ.Type, "")
 	}
 	if err := f.input(task, tmp); err != nil {
 		return err

@@ -47,10 +47,16 @@ func (s *scheduler) node(ctx context.Context, n *graph.Node) (f finished) {
 		if err != nil {
 			return s.failed(ctx, f, key, err)
 		}
+		f.preimage = step.Canonical
 		if ptr, ok := s.planOpts.Last[n.Name]; !ok || ptr.Key != key {
 			f.pointer = &store.Pointer{Key: key, Preimage: step.Canonical}
 		}
 		break
+	}
+	if s.opts.Check != nil {
+		if err := s.opts.Check(n, f.preimage, f.outputs); err != nil {
+			return s.failed(ctx, f, key, err)
+		}
 	}
 	if n.Stage.Save != "" && s.opts.Save != nil {
 		if err := s.save(n, f.outputs); err != nil {
@@ -71,6 +77,11 @@ func (s *scheduler) result(ctx context.Context, n *graph.Node, digests map[graph
 	if err != nil {
 		return step, err
 	}
+	if s.opts.Check != nil {
+		if err := s.opts.Check(n, step.Canonical, nil); err != nil {
+			return step, err
+		}
+	}
 	if step.Status == plan.Run {
 		unlock, err := s.store.LockKey(ctx, step.Key)
 		if err != nil {
@@ -88,7 +99,7 @@ func (s *scheduler) result(ctx context.Context, n *graph.Node, digests map[graph
 		f.state, f.outputs = Cached, step.Outputs
 		return step, nil
 	}
-	f.outputs, err = s.execute(ctx, n, step, digests, files)
+	f.outputs, f.incomplete, err = s.execute(ctx, n, step, digests, files)
 	f.state = Done
 	return step, err
 }
@@ -130,27 +141,24 @@ func (s *scheduler) warn(n *graph.Node, message string) {
 }
 
 // execute runs the stage into the staging folder and publishes what it made.
-func (s *scheduler) execute(ctx context.Context, n *graph.Node, step plan.Step, digests map[graph.Source]store.Digest, files []outsideFile) (map[string]store.Output, error) {
+func (s *scheduler) execute(ctx context.Context, n *graph.Node, step plan.Step, digests map[graph.Source]store.Digest, files []outsideFile) (outs map[string]store.Output, incomplete bool, err error) {
+	if err := s.opts.Limits.Check(n); err != nil {
+		return nil, false, err
+	}
 	task, err := s.task(n, step.Key, digests)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	published := false
 	defer func() { discard(n, task, published) }()
 	started := s.opts.Now()
 	s.emit(event.Event{Kind: event.StageStarted, Stage: n.Name, Type: n.Type.Type, Key: step.Key, Reason: step.Reason.String()})
-	res, err := s.runner.Run(ctx, task, Hooks{
-		Progress: func(p stage.Progress) {
-			s.emit(event.Event{Kind: event.StageProgress, Stage: n.Name, Type: n.Type.Type, Done: p.Done,
-				Total: p.Total, Unit: p.Unit, Values: p.Values, Message: p.Message})
-		},
-		Warn: func(m string) { s.warn(n, m) },
-	})
+	res, err := s.attempts(ctx, n, task)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if err := s.checkOutside(ctx, n, step.Key, digests, files); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	a := &store.Action{
 		Key: step.Key, Stage: n.Name, Type: n.Type.Type, Version: n.Type.Version,
@@ -158,7 +166,7 @@ func (s *scheduler) execute(ctx context.Context, n *graph.Node, step plan.Step, 
 		Meta: store.Meta{Started: started, Seconds: s.opts.Now().Sub(started).Seconds(), Stats: res.Stats},
 	}
 	if err := s.publish(n, task, res, a); err != nil {
-		return nil, fmt.Errorf("publishing: %w", err)
+		return nil, false, fmt.Errorf("publishing: %w", err)
 	}
 	published = true
 	if err := s.store.RemoveWork(step.Key); err != nil {
@@ -169,7 +177,7 @@ func (s *scheduler) execute(ctx context.Context, n *graph.Node, step plan.Step, 
 	}
 	s.emit(event.Event{Kind: event.StageDone, Stage: n.Name, Type: n.Type.Type, Key: step.Key,
 		Outputs: eventOutputs(a.Outputs), Seconds: a.Meta.Seconds, Values: res.Stats})
-	return a.Outputs, nil
+	return a.Outputs, a.Incomplete, nil
 }
 
 // discard removes what a task has left in the staging folder. Publishing has
@@ -193,7 +201,7 @@ func (s *scheduler) task(n *graph.Node, key string, digests map[graph.Source]sto
 		return t, err
 	}
 	if n.Type.Class.UsesSeed() {
-		t.Seed = plan.StageSeed(s.opts.Seed, n.Type.Type)
+		t.Seed = plan.StageSeed(s.opts.Seed, n.Type.Type, n.Stage.Stream)
 	}
 	if t.WorkDir, err = s.workDir(n, key); err != nil {
 		return t, err

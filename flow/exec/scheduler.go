@@ -4,6 +4,7 @@ package exec
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -42,9 +43,16 @@ type Options struct {
 	Seed     uint64
 	Jobs     int // stages at a time; at least 1
 	Force    map[string]bool
+	Limits   Limits // what the stages running at a time may declare together
 	Sink     event.Sink
 	Save     Saver
-	Now      func() time.Time
+	// Check may refuse a stage: once its preimage is known, with nil outputs, and
+	// again with its outputs. Nil refuses none.
+	Check func(n *graph.Node, preimage json.RawMessage, outputs map[string]store.Output) error
+	// RetryPause is how long a failed stage with retries: rests before its second
+	// try; it doubles with each, up to a minute. 0 means a second.
+	RetryPause time.Duration
+	Now        func() time.Time
 }
 
 // StageError is a stage that failed.
@@ -74,9 +82,11 @@ const (
 
 // Outcome is what became of each stage.
 type Outcome struct {
-	States  map[string]State
-	Outputs map[string]map[string]store.Output // stage -> port -> output
-	Errors  []error                            // one *StageError for each failed stage
+	States     map[string]State
+	Outputs    map[string]map[string]store.Output // stage -> port -> output
+	Errors     []error                            // one *StageError for each failed stage
+	Preimages  map[string]json.RawMessage         // stage -> what its key was the hash of; shared, do not change
+	Incomplete map[string]bool                    // stages whose outputs are usable, but not final
 }
 
 // Run executes a graph. A failing stage stops those that depend on it and no
@@ -90,10 +100,14 @@ func Run(ctx context.Context, g *graph.Graph, st *store.Store, r Runner, opts Op
 	if opts.Sink == nil {
 		opts.Sink = func(event.Event) {}
 	}
+	if opts.RetryPause <= 0 {
+		opts.RetryPause = time.Second
+	}
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
-	out := &Outcome{States: map[string]State{}, Outputs: map[string]map[string]store.Output{}}
+	out := &Outcome{States: map[string]State{}, Outputs: map[string]map[string]store.Output{},
+		Preimages: map[string]json.RawMessage{}, Incomplete: map[string]bool{}}
 	last, err := st.LastAll(opts.RecipeID)
 	if err != nil {
 		return out, fmt.Errorf("reading what ran last: %w", err)
@@ -133,11 +147,13 @@ type scheduler struct {
 
 // finished is what a worker reports about one node.
 type finished struct {
-	n       *graph.Node
-	state   State
-	outputs map[string]store.Output
-	pointer *store.Pointer // what to remember for later plans
-	err     error
+	n          *graph.Node
+	state      State
+	outputs    map[string]store.Output
+	pointer    *store.Pointer  // what to remember for later plans
+	preimage   json.RawMessage // of its key; nil if it was not reached
+	incomplete bool            // its outputs are usable, but not final
+	err        error
 }
 
 // run is the scheduling loop. It alone changes the outcome.
@@ -152,10 +168,11 @@ func (s *scheduler) run(ctx context.Context) error {
 			dependents[d.Index()] = append(dependents[d.Index()], n)
 		}
 	}
-	work := make(chan *graph.Node, len(nodes))
+	jobs := min(s.opts.Jobs, max(len(nodes), 1))
+	work := make(chan *graph.Node, jobs)
 	done := make(chan finished)
 	var wg sync.WaitGroup
-	for range min(s.opts.Jobs, max(len(nodes), 1)) {
+	for range jobs {
 		wg.Go(func() {
 			for n := range work {
 				done <- s.node(ctx, n)
@@ -165,16 +182,16 @@ func (s *scheduler) run(ctx context.Context) error {
 	defer wg.Wait()
 	defer close(work)
 
-	pointers := map[string]store.Pointer{}
+	memory := pointers{store: s.store, recipe: s.opts.RecipeID}
+	ready := newQueue(s.opts.Limits)
 	running, left := 0, len(nodes)
-	var queue []finished // nodes settled without a worker
+	var settled []finished // nodes that needed no worker
 	start := func(n *graph.Node) {
-		if f, settled := s.settle(ctx, n); settled {
-			queue = append(queue, f)
+		if f, ok := s.settle(ctx, n); ok {
+			settled = append(settled, f)
 			return
 		}
-		running++
-		work <- n
+		ready.push(n)
 	}
 	for i, n := range nodes {
 		if missing[i] == 0 {
@@ -182,17 +199,26 @@ func (s *scheduler) run(ctx context.Context) error {
 		}
 	}
 	for left > 0 {
+		for running < jobs {
+			n := ready.next()
+			if n == nil {
+				break
+			}
+			running++
+			work <- n
+		}
 		var f finished
-		if len(queue) > 0 {
-			f, queue = queue[0], queue[1:]
+		if len(settled) > 0 {
+			f, settled = settled[0], settled[1:]
 		} else {
-			f = <-done
+			f = memory.wait(done)
+			ready.release(f.n)
 			running--
 		}
 		left--
 		s.finish(f)
 		if f.pointer != nil {
-			pointers[f.n.Name] = *f.pointer
+			memory.add(f.n.Name, *f.pointer)
 		}
 		for _, d := range dependents[f.n.Index()] {
 			if missing[d.Index()]--; missing[d.Index()] == 0 {
@@ -200,10 +226,7 @@ func (s *scheduler) run(ctx context.Context) error {
 			}
 		}
 	}
-	var err error
-	if len(pointers) > 0 {
-		err = s.store.SetLastMany(s.opts.RecipeID, pointers)
-	}
+	err := memory.close()
 	if ctx.Err() != nil {
 		for _, st := range s.out.States {
 			if st == Stopped {
@@ -239,6 +262,12 @@ func (s *scheduler) settle(ctx context.Context, n *graph.Node) (finished, bool) 
 
 func (s *scheduler) finish(f finished) {
 	s.out.States[f.n.Name] = f.state
+	if f.preimage != nil {
+		s.out.Preimages[f.n.Name] = f.preimage
+	}
+	if f.incomplete {
+		s.out.Incomplete[f.n.Name] = true
+	}
 	if f.outputs != nil {
 		s.out.Outputs[f.n.Name] = f.outputs
 		s.mu.Lock()

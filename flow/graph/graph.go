@@ -106,6 +106,11 @@ func (b *builder) node(s *recipe.Stage) {
 		return
 	}
 	n.Type = t
+	if s.Stream != "" && !t.Class.UsesSeed() {
+		d := diag.Errorf(s.StreamPos, "stream", "%s draws nothing, so stream: changes nothing", t.Type)
+		d.Severity = diag.Warning
+		b.diags.Add(d.WithHelp("leave it out"))
+	}
 	b.config(n)
 }
 

@@ -22,10 +22,11 @@ func (n *Node) SavesToFolder() bool {
 	return err == nil && info.IsDir()
 }
 
-// saves reports stages that would overwrite each other's file. For the legs of
-// one matrix the recipe's parser has done it.
+// saves reports stages that would overwrite each other's file. A folder takes
+// any number of stages, the legs of a matrix too: its files bear their names.
 func (b *builder) saves() {
 	first := map[string]*Node{}
+	told := map[string]bool{} // matrix stages whose legs have been reported
 	for _, n := range b.g.Nodes {
 		if n.Stage.Save == "" || n.Skip || n.Type == nil || n.SavesToFolder() {
 			continue
@@ -35,7 +36,13 @@ func (b *builder) saves() {
 		switch {
 		case other == nil:
 			first[target] = n
-		case n.Stage.Base == "" || n.Stage.Base != other.Stage.Base:
+		case len(n.Stage.Leg) > 0 && n.Stage.Base == other.Stage.Base:
+			if !told[n.Stage.Base] {
+				told[n.Stage.Base] = true
+				b.diags.Add(diag.Errorf(n.Stage.SavePos, "bad-matrix", "the legs of %s save to the same file, %s", n.Stage.Base, n.Stage.Save).
+					WithHelp("put the leg into it, for example ${{ matrix.%s }}, or save to a folder: a target that ends in a slash", n.Stage.Leg[0].Key))
+			}
+		default:
 			b.diags.Add(diag.Errorf(n.Stage.SavePos, "save", "stages %q and %q save to the same file, %s", other.Name, n.Name, n.Stage.Save).
 				WithRelated(diag.At(other.Stage.SavePos), "stage %q saves here", other.Name).
 				WithHelp("give each a file of its own, or a folder: a target that ends in a slash"))

@@ -26,6 +26,7 @@ type Preimage struct {
 	Version   int                        `json:"version"`
 	Config    map[string]json.RawMessage `json:"config,omitempty"` // semantic fields that differ from their default
 	Seed      *uint64                    `json:"seed,omitempty"`   // only for classes that use it
+	Stream    string                     `json:"stream,omitempty"` // likewise
 	Platform  string                     `json:"platform,omitempty"`
 	Inputs    []InputDigest              `json:"inputs,omitempty"`
 	Externals []ExternalDigest           `json:"externals,omitempty"`
@@ -56,11 +57,15 @@ func (p *Preimage) Key() (key string, canonical []byte, err error) {
 	return hex.EncodeToString(sum[:]), canonical, nil
 }
 
-// StageSeed derives a stage's seed from the recipe's seed and the stage type.
-// The stage's name is no part of it, so renaming or adding stages changes no
-// other stage's draws.
-func StageSeed(seed uint64, stageType string) uint64 {
-	sum := sha256.Sum256(fmt.Appendf(nil, "distillflow seed %d %s", seed, stageType))
+// StageSeed derives a stage's seed from the recipe's seed, the stage type and the
+// stage's stream:, "" for none. The stage's name is no part of it, so renaming or
+// adding stages changes no other stage's draws.
+func StageSeed(seed uint64, stageType, stream string) uint64 {
+	text := fmt.Appendf(nil, "distillflow seed %d %s", seed, stageType)
+	if stream != "" {
+		text = fmt.Appendf(text, " stream %s", stream)
+	}
+	sum := sha256.Sum256(text)
 	var s uint64
 	for _, b := range sum[:8] {
 		s = s<<8 | uint64(b)
@@ -82,7 +87,8 @@ func NodePreimage(ctx context.Context, n *graph.Node, seed uint64, digests map[g
 		return nil, err
 	}
 	if n.Type.Class.UsesSeed() {
-		p.Seed = &seed // the recipe's: what StageSeed makes of it follows from Type
+		p.Seed = &seed // the recipe's: what StageSeed makes of it follows from Type and Stream
+		p.Stream = n.Stage.Stream
 	}
 	if n.Type.Platform != nil {
 		p.Platform = n.Type.Platform()

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -21,7 +22,7 @@ const (
 	FileChanged    Code = "file_changed"    // Field: the file outside the store
 	Implementation Code = "implementation"  // the stage type's version
 	TypeChanged    Code = "type_changed"    // another stage type stood here
-	SeedChanged    Code = "seed_changed"    // the recipe's seed
+	SeedChanged    Code = "seed_changed"    // the recipe's seed or the stage's stream; Field says which
 	Platform       Code = "platform"        // another backend, architecture or SIMD set
 	ResultMissing  Code = "result_missing"  // nothing changed, but the store lost or damaged the result
 	Incomplete     Code = "incomplete"      // the last run ended with errors that can be retried
@@ -66,7 +67,7 @@ func (r Reason) String() string {
 	case TypeChanged:
 		return fmt.Sprintf("stage type %s -> %s", r.Old, r.New)
 	case SeedChanged:
-		return fmt.Sprintf("seed %s -> %s", r.Old, r.New)
+		return fmt.Sprintf("%s %s -> %s", r.Field, r.Old, r.New)
 	case Platform:
 		return fmt.Sprintf("platform %s -> %s", r.Old, r.New)
 	case ResultMissing:
@@ -115,6 +116,9 @@ func Diff(old, cur *Preimage, def func(field string) string) []Reason {
 	rs = append(rs, diffConfig(old.Config, cur.Config, def)...)
 	if so, sn := seedText(old.Seed), seedText(cur.Seed); so != sn {
 		rs = append(rs, Reason{Code: SeedChanged, Field: "seed", Old: so, New: sn})
+	}
+	if old.Stream != cur.Stream {
+		rs = append(rs, Reason{Code: SeedChanged, Field: "stream", Old: cmp.Or(old.Stream, "none"), New: cmp.Or(cur.Stream, "none")})
 	}
 	if old.Platform != cur.Platform {
 		rs = append(rs, Reason{Code: Platform, Field: "platform", Old: old.Platform, New: cur.Platform})

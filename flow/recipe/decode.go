@@ -24,7 +24,7 @@ type decoder struct {
 
 var (
 	topKeys    = []string{"name", "description", "seed", "env", "params", "profiles", "stages", "extends", "matrix"}
-	stageKeys  = []string{"uses", "from", "with", "save", "when", "matrix"}
+	stageKeys  = []string{"uses", "from", "with", "save", "when", "matrix", "stream", "timeout", "retries", "resources"}
 	stageName  = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]*$`)
 	envName    = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 	stageHelp  = "a stage name starts with a letter and goes on with letters, digits, - and _"
@@ -75,7 +75,6 @@ func (d *decoder) decode(root *Value) {
 	}
 	d.stages(stages.Val, ev, legs)
 	d.connect()
-	d.savesOfLegs()
 }
 
 // head decodes name, description and seed.

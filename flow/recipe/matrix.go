@@ -1,7 +1,6 @@
 package recipe
 
 import (
-	"fmt"
 	"maps"
 	"regexp"
 	"slices"
@@ -314,22 +313,4 @@ func (l leg) covers(other leg) bool {
 		}
 	}
 	return true
-}
-
-// savesOfLegs reports legs of one stage that would overwrite each other.
-func (d *decoder) savesOfLegs() {
-	type target struct{ base, path string }
-	first := map[target]*Stage{}
-	for _, s := range d.recipe.Stages {
-		if len(s.Leg) == 0 || s.Save == "" || s.Skip {
-			continue
-		}
-		t := target{s.Base, s.SavePath()}
-		if other := first[t]; other != nil {
-			d.diags.Add(diag.Errorf(s.SavePos, "bad-matrix", "the legs of %s save to the same place, %s", s.Base, s.Save).
-				WithHelp("put the leg into it, for example %s", fmt.Sprintf("${{ matrix.%s }}", s.Leg[0].Key)))
-			continue
-		}
-		first[t] = s
-	}
 }

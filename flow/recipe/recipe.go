@@ -2,6 +2,7 @@ package recipe
 
 import (
 	"slices"
+	"time"
 
 	"github.com/distillflow/distillflow/flow/diag"
 )
@@ -75,6 +76,13 @@ type Stage struct {
 	When    string // the condition as written, "" for none
 	WhenPos diag.Pos
 	Skip    bool // `when:` is false: the stage does not take part in the run
+
+	Stream    string   // tells this stage's draws from those of its type elsewhere; "" for none
+	StreamPos diag.Pos // of the `stream:` value
+
+	Timeout   time.Duration // of one try; 0 for none
+	Retries   int           // how often it runs again after a failure
+	Resources Resources
 
 	// Broken is set when Parse reported something about this stage: a part may
 	// be missing from it, and a check for missing parts should stay silent.

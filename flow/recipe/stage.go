@@ -140,6 +140,14 @@ func (d *decoder) stage(en Entry, ev *evaluator) *Stage {
 				s.Skip = !on
 			}
 		case "matrix": // see expand
+		case "stream":
+			d.stream(s, ev.value(f.Val), f.Val.Pos)
+		case "timeout":
+			d.timeout(s, ev.value(f.Val))
+		case "retries":
+			d.retries(s, ev.value(f.Val))
+		case "resources":
+			d.resources(s, ev.value(f.Val))
 		default:
 			dg := d.unknownKey(f, "a stage", stageKeys)
 			if dg.Suggestion == "" {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 )
 
 // Digest is the content address of a blob in its text form,
@@ -77,9 +78,15 @@ func digestFile(path string) (Digest, int64, error) {
 	return digestReader(f)
 }
 
+// copyBuffers are shared: a run publishes very many small files, and a buffer
+// for each would be most of what it allocates.
+var copyBuffers = sync.Pool{New: func() any { return new([copyBuffer]byte) }}
+
 func digestReader(r io.Reader) (Digest, int64, error) {
 	h := sha256.New()
-	n, err := io.CopyBuffer(onlyWriter{h}, onlyReader{r}, make([]byte, copyBuffer))
+	buf := copyBuffers.Get().(*[copyBuffer]byte)
+	defer copyBuffers.Put(buf)
+	n, err := io.CopyBuffer(onlyWriter{h}, onlyReader{r}, buf[:])
 	if err != nil {
 		return "", n, err
 	}

@@ -89,7 +89,9 @@ func hashInput(ctx context.Context, path string) (Digest, int64, error) {
 	}
 	defer f.Close()
 	h := sha256.New()
-	buf := make([]byte, copyBuffer)
+	pooled := copyBuffers.Get().(*[copyBuffer]byte)
+	defer copyBuffers.Put(pooled)
+	buf := pooled[:]
 	var n int64
 	for {
 		if err := ctx.Err(); err != nil {

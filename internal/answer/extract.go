@@ -52,6 +52,7 @@ func Extract(q Question, text string, opt Options) Prediction {
 		return custom(q, text, opt)
 	}
 	kind := q.Kind()
+	text = ownTurn(text)
 	var best Prediction
 	found := false
 	// Stated answers, last first.
@@ -75,6 +76,32 @@ func Extract(q Question, text string, opt Options) Prediction {
 		}
 	}
 	return Prediction{Reason: fmt.Sprintf("no %s answer is stated", strings.ReplaceAll(kind.String(), "_", "/"))}
+}
+
+// ownTurn cuts off what a model that does not stop writes behind its answer: a
+// chat turn of the user, or the next question of a few-shot prompt once an
+// answer has been stated.
+func ownTurn(text string) string {
+	for _, mark := range []string{"<|im_start|>", "<|start_header_id|>user", "<start_of_turn>user", "[INST]"} {
+		if i := strings.Index(text, mark); i > 0 {
+			text = text[:i]
+		}
+	}
+	for _, mark := range []string{"Q:", "Question:", "Problem:"} {
+		for off, tries := 0, 0; tries < 16; tries++ {
+			i := strings.Index(text[off:], mark)
+			if i < 0 {
+				break
+			}
+			i += off
+			off = i + len(mark)
+			if line := strings.TrimRight(text[:i], " #*"); strings.HasSuffix(line, "\n") && len(statements(line)) > 0 {
+				text = line
+				break
+			}
+		}
+	}
+	return text
 }
 
 // statements collects boxes, "answer is", "####", "A:" and bold text in the

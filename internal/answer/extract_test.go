@@ -53,6 +53,9 @@ func TestExtract(t *testing.T) {
 		{"factorial", "math", nil, "The answer is $5! + 1$.", "5! + 1", "answer_is"},
 		{"percent word", "math", nil, "The answer is $28$ percent.", "$28$ percent", "answer_is"},
 		{"whole", "math", nil, `\frac{1}{2}`, `\frac{1}{2}`, "whole"},
+		{"next question of a few-shot prompt", "gsm8k", nil, "The answer is 18.\n\nQ: Another one?\nA: The answer is 5.", "18", "answer_is"},
+		{"turn of the user", "gsm8k", nil, "The answer is 18.<|im_start|>user The answer is 7?", "18", "answer_is"},
+		{"question before the answer", "gsm8k", nil, "Let us see.\nQ: how many?\nThe answer is 5.", "5", "answer_is"},
 		// choices
 		{"letter in brackets", "arc_challenge", abcd, "Metal conducts. So the answer is (A).", "A", "answer_is"},
 		{"letter", "arc_challenge", abcd, "The correct answer is B.", "B", "answer_is"},
@@ -81,6 +84,7 @@ func TestExtract(t *testing.T) {
 		{"cannot be determined", "anli", nil, "So it cannot be determined from the text.", "neither", "last_sentence"},
 		{"two labels", "anli", nil, "It could be true or it could be false.", "", ""},
 		{"untrue inside a word", "anli", nil, "He trueborn left.", "", ""},
+		{"leading label", "anli", nil, "Neither. The premise does not speak of cats, and true cats may differ.", "neither", "leading"},
 		// yes and no
 		{"yes", "strategy_qa", nil, "So the answer is yes.", "yes", "answer_is"},
 		{"bold no", "strategy_qa", nil, "Dogs bark. **No**", "no", "bold"},

@@ -72,6 +72,15 @@ func concludedLabel(r string) (int, int, string, bool) {
 	return h[0].s, h[0].e, h[0].label, true
 }
 
+// leadingLabel reads a response that begins with its label.
+func leadingLabel(r string) (int, int, string, bool) {
+	h := labelHits(r)
+	if len(h) == 0 || strings.Trim(r[:h[0].s], " *\"(") != "" {
+		return 0, 0, "", false
+	}
+	return h[0].s, h[0].e, h[0].label, true
+}
+
 // yesNoHits lists the words yes, no, true and false in r.
 func yesNoHits(r string) []labelHit {
 	var out []labelHit

@@ -185,6 +185,19 @@ func (q Question) unstated(kind Kind, text string) (Prediction, bool) {
 	span := func(f func(string) (int, int, bool)) func(string) (int, int, string, bool) {
 		return func(r string) (int, int, string, bool) { s, e, ok := f(r); return s, e, "", ok }
 	}
+	// A response that opens with its answer means it, unless its last sentence
+	// draws another conclusion.
+	lead := func(first, last func(string) (int, int, string, bool)) (Prediction, bool) {
+		p, opens := try("leading", ts, min(te, ts+40), first)
+		c, closes := try("last_sentence", ls, le, last)
+		if opens && closes && c.Start > p.Start && !concludes(text[ls:le]) {
+			return p, true
+		}
+		if closes {
+			return c, true
+		}
+		return p, opens
+	}
 	bs, be, bold := lastBold(text)
 	os, oe, output := lastOutput(text)
 	switch kind {
@@ -240,17 +253,25 @@ func (q Question) unstated(kind Kind, text string) (Prediction, bool) {
 				return p, true
 			}
 		}
-		return try("last_sentence", ls, le, concludedLabel)
+		return lead(leadingLabel, concludedLabel)
 	}
 	if bold {
 		if p, ok := try("bold", bs, be, stateYesNo); ok {
 			return p, true
 		}
 	}
-	if p, ok := try("last_sentence", ls, le, concludedYesNo); ok {
-		return p, true
+	return lead(leadingYesNo, concludedYesNo)
+}
+
+// concludes reports a sentence that begins like a conclusion.
+func concludes(s string) bool {
+	s = strings.ToLower(strings.TrimLeft(s, " *"))
+	for _, w := range []string{"so", "thus", "therefore", "hence", "overall", "in conclusion", "in summary", "finally", "yes", "no,", "no.", "the hypothesis", "the statement"} {
+		if strings.HasPrefix(s, w) {
+			return true
+		}
 	}
-	return try("leading", ts, min(te, ts+20), leadingYesNo)
+	return false
 }
 
 func hasDigit(s string) bool { return strings.ContainsAny(s, "0123456789") }

@@ -173,3 +173,11 @@ func ParseRetryAfter(h http.Header, now time.Time) time.Duration {
 	}
 	return 0
 }
+
+// Scrub cuts a key out of a text: some servers repeat it in their error message.
+func Scrub(s, key string) string {
+	if len(key) < 4 {
+		return s
+	}
+	return strings.ReplaceAll(s, key, "[key]")
+}

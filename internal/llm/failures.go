@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"sync"
 )
 
@@ -11,30 +13,56 @@ import (
 // provider counts as down. Going on would take hours to collect one error per row.
 const down = 25
 
+// judgeAfter is how many requests must have ended before a share of failures is judged.
+const judgeAfter = 100
+
+// Policy says which failures of single requests a run bears.
+type Policy struct {
+	FailFast  bool    // none
+	Threshold float64 // the run ends when more than this share failed; 0: any share is borne
+}
+
+// ParseThreshold reads a share: "2%", or "0.02". An empty text is 0, no threshold.
+func ParseThreshold(s string) (float64, error) {
+	if s = strings.TrimSpace(s); s == "" {
+		return 0, nil
+	}
+	number, percent := strings.CutSuffix(s, "%")
+	v, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
+	if percent {
+		v /= 100
+	}
+	if err != nil || !(v > 0 && v < 1) { // false for NaN too
+		return 0, fmt.Errorf("%q is no share: write for example 2%%, more than 0 and less than 100%%", s)
+	}
+	return v, nil
+}
+
 // Failures decides for a run of many requests which errors end it and which are kept
 // beside their row. It is safe for concurrent use.
 type Failures struct {
-	keep bool
+	policy Policy
 
 	mu      sync.Mutex
 	inARow  int
+	ended   int
 	total   int
 	missing int // failures that a later run may mend
 	first   error
 }
 
-// NewFailures returns a policy: with keep, a request that failed for itself is recorded
-// and the run goes on; without, the first failure ends the run.
-func NewFailures(keep bool) *Failures { return &Failures{keep: keep} }
+// NewFailures starts counting under a policy.
+func NewFailures(p Policy) *Failures { return &Failures{policy: p} }
 
 // Note takes the outcome of one request. It returns nil if the run should go on, and
-// otherwise the error to end it with: for every failure of a run that does not keep any,
-// for what would fail every other request too (a wrong key, an empty budget), for
-// cancellation, and when the provider seems to be down.
+// otherwise the error to end it with: for every failure of a run that bears none, for
+// what would fail every other request too (a wrong key, an empty budget), for
+// cancellation, when too great a share failed, and when the provider seems to be down.
 func (f *Failures) Note(ctx context.Context, err error) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err == nil {
+		f.ended++
 		f.inARow = 0
 		return nil
 	}
@@ -42,12 +70,18 @@ func (f *Failures) Note(ctx context.Context, err error) error {
 		return context.Cause(ctx)
 	}
 	kind := KindOf(err)
-	if !f.keep || kind.Fatal() {
+	if f.policy.FailFast || kind.Fatal() {
 		return err
 	}
+	f.ended++
 	f.total++
 	if f.first == nil {
 		f.first = err
+	}
+	if f.ended >= judgeAfter {
+		if err := f.tooMany(); err != nil {
+			return err
+		}
 	}
 	if kind == KindInvalid {
 		f.inARow = 0 // the provider is there, it refuses this one
@@ -59,6 +93,21 @@ func (f *Failures) Note(ctx context.Context, err error) error {
 		return fmt.Errorf("%d requests in a row failed, the provider seems to be down; answers already bought are kept: %w", f.inARow, err)
 	}
 	return nil
+}
+
+// End judges the share of failures when all requests have ended.
+func (f *Failures) End() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.tooMany()
+}
+
+func (f *Failures) tooMany() error {
+	if f.policy.Threshold <= 0 || float64(f.total) <= f.policy.Threshold*float64(f.ended) {
+		return nil
+	}
+	return fmt.Errorf("%d of %d requests failed, more than the threshold of %g%%; answers already bought are kept; the first failure: %w",
+		f.total, f.ended, 100*f.policy.Threshold, f.first)
 }
 
 // Total is the number of failures kept so far.

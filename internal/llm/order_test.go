@@ -111,10 +111,10 @@ func TestInOrderStops(t *testing.T) {
 
 func TestFailures(t *testing.T) {
 	ctx := context.Background()
-	if err := NewFailures(false).Note(ctx, &Error{Kind: KindInvalid}); err == nil {
+	if err := NewFailures(Policy{FailFast: true}).Note(ctx, &Error{Kind: KindInvalid}); err == nil {
 		t.Error("a run that keeps no failure went on")
 	}
-	f := NewFailures(true)
+	f := NewFailures(Policy{})
 	for _, k := range []Kind{KindAuth, KindBudget, KindMemo, KindQuota, KindNotFound} {
 		if err := f.Note(ctx, &Error{Kind: k}); err == nil {
 			t.Errorf("%s did not end the run", k)
@@ -155,5 +155,38 @@ func TestFailures(t *testing.T) {
 	}
 	if got := RowError(&Error{Kind: KindServer, Message: "m", Attempts: 4}); got != "server: m" {
 		t.Errorf("%q", got)
+	}
+}
+
+func TestThreshold(t *testing.T) {
+	for text, want := range map[string]float64{"": 0, "2%": 0.02, " 0.5 ": 0.5, "12.5 %": 0.125} {
+		if got, err := ParseThreshold(text); err != nil || got != want {
+			t.Errorf("%q: %g, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"x", "0", "100%", "-1%", "NaN", "1.5", "%"} {
+		if _, err := ParseThreshold(text); err == nil {
+			t.Errorf("%q was read as a share", text)
+		}
+	}
+	bad := &Error{Kind: KindInvalid, Message: "no"}
+	f := NewFailures(Policy{Threshold: 0.02})
+	for i := range 150 {
+		var err error
+		if i%50 == 49 { // 3 of 150
+			err = bad
+		}
+		if err := f.Note(t.Context(), err); err != nil {
+			t.Fatalf("request %d: %v", i, err)
+		}
+	}
+	if err := f.End(); err != nil {
+		t.Errorf("2%% of failures: %v", err)
+	}
+	if err := f.Note(t.Context(), bad); err == nil || !errors.Is(err, bad) {
+		t.Errorf("4 of 151: %v", err)
+	}
+	if f := NewFailures(Policy{Threshold: 0.02}); f.Note(t.Context(), bad) != nil || f.End() == nil {
+		t.Error("a few requests are judged at the end, and not before")
 	}
 }

@@ -19,9 +19,9 @@ type Stats struct {
 	Empty            int            `json:"empty"`          // answers without text
 	PromptTokens     int            `json:"prompt_tokens"`  // of bought answers
 	CompletionTokens int            `json:"completion_tokens"`
-	USD              float64        `json:"usd"`         // of bought answers; 0 when the price is unknown
-	InFlight         int            `json:"in_flight"`   // calls now at the provider
-	Concurrency      int            `json:"concurrency"` // the bound in force now
+	USD              float64        `json:"usd"`                   // of bought answers; 0 when the price is unknown
+	InFlight         int            `json:"in_flight"`             // calls now at the provider
+	Concurrency      int            `json:"concurrency"`           // the bound in force now
 	PausedUntil      time.Time      `json:"paused_until,omitzero"` // the provider is down and left alone until then
 }
 

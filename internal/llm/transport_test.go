@@ -369,7 +369,7 @@ func TestBudgetIsNeverExceeded(t *testing.T) {
 			var mu sync.Mutex
 			limits := Limits{Requests: 5 + rng.IntN(20), Tokens: 500 + rng.IntN(2000), USD: 0.001 + rng.Float64()/200}
 			price := &Price{Input: 1, Output: 2}
-			b, err := NewBudget(limits, price)
+			b, err := NewBudget(limits, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -408,7 +408,7 @@ func TestBudgetIsNeverExceeded(t *testing.T) {
 			if stopped.Load() == 0 {
 				t.Errorf("seed %d: 200 requests fitted into %+v", seed, limits)
 			}
-			if b.reserved != (charge{}) && (b.reserved.requests != 0 || b.reserved.tokens != 0 || b.reserved.usd > 1e-9) {
+			if b.reserved.Requests != 0 || b.reserved.Tokens != 0 || b.reserved.USD > 1e-9 {
 				t.Errorf("seed %d: %+v is still reserved", seed, b.reserved)
 			}
 		})

@@ -308,10 +308,15 @@ func (c *comparer) ratios(g, p *Node) Result {
 
 // simplifyMatrices carries out sums and products of written-out matrices.
 func simplifyMatrices(n *Node) *Node {
-	if !n.has(KMatrix) {
+	if !n.has(KMatrix) && !n.has(KTuple) {
 		return n
 	}
 	return n.rewrite(func(m *Node) *Node {
+		if m.Kind == KNeg && (m.Args[0].Kind == KMatrix || isVector(m.Args[0])) {
+			if r := combine(KMul, num(-1), m.Args[0]); r != nil {
+				return r
+			}
+		}
 		if m.Kind != KAdd && m.Kind != KMul {
 			return m
 		}
@@ -340,6 +345,9 @@ func combine(k Kind, a, b *Node) *Node {
 		}
 		return node(KMatrix, out...)
 	}
+	if at, bt := isVector(a), isVector(b); at || bt {
+		return combineVectors(k, a, b)
+	}
 	switch {
 	case !am && !bm:
 		return join(k, a, b)
@@ -364,4 +372,33 @@ func combine(k Kind, a, b *Node) *Node {
 		a, b = b, a
 	}
 	return build(len(b.Args), len(b.Args[0].Args), func(i, j int) *Node { return node(KMul, a, cell(b, i, j)) })
+}
+
+func isVector(n *Node) bool { return n.Kind == KTuple && (n.Name == "()" || n.Name == "<<>>") }
+
+// combineVectors adds vectors written as tuples and multiplies them by scalars;
+// nil where that has no meaning.
+func combineVectors(k Kind, a, b *Node) *Node {
+	at, bt := isVector(a), isVector(b)
+	switch {
+	case k == KAdd && at && bt && len(a.Args) == len(b.Args):
+		out := make([]*Node, len(a.Args))
+		for i := range out {
+			out[i] = node(KAdd, a.Args[i], b.Args[i])
+		}
+		return a.with(out...)
+	case k == KMul && at != bt:
+		if bt {
+			a, b = b, a
+		}
+		if b.Kind == KMatrix || collection(b.Kind) {
+			return nil
+		}
+		out := make([]*Node, len(a.Args))
+		for i, x := range a.Args {
+			out[i] = node(KMul, b, x)
+		}
+		return a.with(out...)
+	}
+	return nil
 }

@@ -107,6 +107,12 @@ func Parse(s string) (*Node, error) {
 		err = p.fail("unexpected token")
 	}
 	if err != nil {
+		if fixed, ok := balance(toks); ok && len(fixed) > 0 {
+			q := &parser{toks: fixed, tex: tex}
+			if n, err := q.list(); err == nil && q.pos >= len(q.toks) {
+				return n, nil
+			}
+		}
 		if n := proseText(s, toks); n != nil {
 			return n, nil
 		}
@@ -124,6 +130,9 @@ func trimToks(t []token) []token {
 			continue
 		}
 		break
+	}
+	for len(t) > 1 && t[0].kind == tRel && (t[0].text == "=" || t[0].text == "~") {
+		t = t[1:] // "= 5", "approx 5"
 	}
 	for len(t) > 0 && t[0].kind == tOp && (t[0].text == ":" || t[0].text == "," || t[0].text == "." || t[0].text == "\\\\" ||
 		t[0].text == "->" || t[0].text == "*" && len(t) > 1 && t[1].kind != tOp) {

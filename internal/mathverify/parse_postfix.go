@@ -91,11 +91,17 @@ func (p *parser) subscript(left *Node) (*Node, bool, error) {
 	}
 	if sub != nil && left.Kind == KNum && sub.Kind == KNum && sub.Rat.IsInt() {
 		if b := sub.Rat.Num(); b.IsInt64() && b.Int64() >= 2 && b.Int64() <= 36 {
-			if v, ok := new(big.Int).SetString(left.Name, int(b.Int64())); ok {
-				return &Node{Kind: KBase, Name: left.Name, Rat: new(big.Rat).SetInt(v), Args: []*Node{sub}}, true, nil
+			whole, frac, _ := strings.Cut(left.Name, ".")
+			if v, ok := new(big.Int).SetString(whole+frac, int(b.Int64())); ok {
+				r := new(big.Rat).SetFrac(v, new(big.Int).Exp(b, big.NewInt(int64(len(frac))), nil))
+				return &Node{Kind: KBase, Name: left.Name, Rat: r, Args: []*Node{sub}}, true, nil
 			}
-			return nil, false, p.fail("digit outside the base")
+			// A digit that the base does not have: no number at all.
+			return &Node{Kind: KText, Name: left.Name + "_" + b.String()}, true, nil
 		}
+	}
+	if left.Kind == KNum {
+		return nil, false, p.fail("a subscript that is no base")
 	}
 	if left.Kind != KSym && left.Kind != KConst && left.Kind != KText {
 		return left, true, nil
@@ -174,13 +180,16 @@ func (p *parser) implicit(left *Node, min int) (*Node, bool, error) {
 	if t.kind == tText && left.Kind != KText {
 		return nil, false, p.fail("words after an expression")
 	}
-	if left.Kind == KUnit {
+	if left.Kind == KUnit || left.Kind == KAdd && left.Args[len(left.Args)-1].Kind == KUnit && t.kind == tNum {
 		if t.kind == tNum { // 5 feet 3 inches
-			r, err := p.expr(bpMul + 1)
+			r, err := p.atom()
 			if err != nil {
 				return nil, false, err
 			}
-			return join(KAdd, left, r), true, nil
+			if u, ok := p.unit(r); ok {
+				r = u
+			}
+			return extend(KAdd, left, r), true, nil
 		}
 		return nil, false, p.fail("expression after a unit")
 	}

@@ -80,11 +80,20 @@ func TestSymmetric(t *testing.T) {
 	// verdict must not depend on the order.
 	opt := Options{Percent: PercentStrict, StrictBase: true, GoldDigits: -1, PredDigits: -1}
 	for _, c := range corpus(t) {
+		if comma(c.gold, c.pred) || comma(c.pred, c.gold) {
+			continue // a decimal comma is read in predictions only
+		}
 		a, b := Verify(c.gold, c.pred, opt), Verify(c.pred, c.gold, opt)
 		if a.Verdict != b.Verdict {
 			t.Errorf("%q and %q: %v one way, %v the other", c.gold, c.pred, a, b)
 		}
 	}
+}
+
+func comma(gold, pred string) bool {
+	g, err1 := Parse(gold)
+	p, err2 := Parse(pred)
+	return err1 == nil && err2 == nil && len(decimalComma(g, []*Node{p}, pred)) > 1
 }
 
 // TestBounded feeds expressions that would never end if they were computed.

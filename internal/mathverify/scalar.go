@@ -1,10 +1,6 @@
 package mathverify
 
-import (
-	"errors"
-	"math/big"
-	"sort"
-)
+import "errors"
 
 // scalars compares two numbers or expressions, policies included.
 func (c *comparer) scalars(g, p *Node) Result {
@@ -24,8 +20,8 @@ func (c *comparer) policies(g, p *Node) (Result, bool) {
 	switch {
 	case gp && pp:
 		return c.scalars(g.Args[0], p.Args[0]), true
-	case gp && p.Kind == KDegree || pp && g.Kind == KDegree:
-		return different("a percentage against an angle"), true
+	case clash(g, p) || clash(p, g):
+		return different("quantities of different kinds"), true
 	case gp && c.opt.Percent == PercentLenient:
 		if r := c.scalars(g.Args[0], stripUnit(p)); r.Verdict == Equal {
 			r.Reason = "percent sign left out: " + r.Reason
@@ -60,6 +56,21 @@ func (c *comparer) policies(g, p *Node) (Result, bool) {
 		return equal("same digits, base left out"), true
 	}
 	return Result{}, false
+}
+
+// clash reports a percentage or an angle against another kind of quantity; a
+// noun behind a percentage ("25% students") is no clash.
+func clash(a, b *Node) bool {
+	switch {
+	case a.Kind == KPercent && b.Kind == KDegree:
+		return true
+	case a.Kind == KDegree && b.Kind == KUnit:
+		return true
+	case a.Kind == KPercent && b.Kind == KUnit:
+		_, known := parseUnit(b.Name)
+		return known
+	}
+	return false
 }
 
 func stripUnit(n *Node) *Node {
@@ -131,40 +142,6 @@ func (c *comparer) values(g, p *Node) Result {
 		return c.constants(g, p)
 	}
 	return c.points(g, p, syms)
-}
-
-// freeSymbols lists the free symbols of the trees in order.
-func freeSymbols(nodes ...*Node) []string {
-	seen := map[string]bool{}
-	var visit func(n *Node, bound map[string]bool)
-	visit = func(n *Node, bound map[string]bool) {
-		if n.Kind == KSym && !bound[n.Name] {
-			seen[n.Name] = true
-		}
-		if n.Kind == KBig && n.Name != "diff" {
-			inner := map[string]bool{n.Args[1].Name: true}
-			for k := range bound {
-				inner[k] = true
-			}
-			visit(n.Args[0], inner)
-			for _, a := range n.Args[2:] {
-				visit(a, bound)
-			}
-			return
-		}
-		for _, a := range n.Args {
-			visit(a, bound)
-		}
-	}
-	for _, n := range nodes {
-		visit(n, nil)
-	}
-	out := make([]string, 0, len(seen))
-	for s := range seen {
-		out = append(out, s)
-	}
-	sort.Strings(out)
-	return out
 }
 
 var precisions = []uint{96, 384, 1536}
@@ -264,149 +241,4 @@ func (e *evaluator) separate(a, b value) separation {
 		return overlapTight
 	}
 	return overlapWide
-}
-
-// points compares two expressions in symbols at fixed pseudo-random points.
-// Real points at which both sides are real decide; only expressions that are
-// real nowhere are compared as complex functions.
-func (c *comparer) points(g, p *Node, syms []string) Result {
-	integers := needsIntegers(g) || needsIntegers(p)
-	whole := map[string]bool{}
-	signExponents(g, whole)
-	signExponents(p, whole)
-	realAgree, agree, differ := 0, 0, 0
-	last := unknown("no point where both sides have a value")
-	budget := 0
-	for i := 0; i < 14; i++ {
-		env := map[string]value{}
-		for _, s := range syms {
-			env[s] = samplePoint(s, i, integers || whole[s])
-		}
-		s, real, err := c.atPoint(g, p, env)
-		if err != nil {
-			if errors.Is(err, errBudget) {
-				if budget++; budget > 1 {
-					return unknown("%v", err)
-				}
-			}
-			if errors.Is(err, errNoValue) && i > 8 && agree == 0 {
-				return unknown("%v", err)
-			}
-			continue
-		}
-		switch {
-		case s == apart && real:
-			return different("values differ at a test point")
-		case s == apart:
-			differ++
-		case s == sameExact || s == overlapTight:
-			agree++
-			if real {
-				realAgree++
-			}
-		}
-		if realAgree >= 6 || realAgree >= 3 && c.b.steps < c.opt.steps()/8*7 {
-			break
-		}
-	}
-	if realAgree >= 2 && differ == 0 && (stepped(g) || stepped(p)) {
-		if r := c.steppedPoints(g, p, syms); r.Verdict != Equal {
-			return r
-		}
-	}
-	switch {
-	case realAgree >= 2:
-		return equal("values agree at %d test points", realAgree)
-	case differ > 0:
-		return different("values differ at a complex test point")
-	case agree >= 3:
-		return equal("values agree at %d complex test points", agree)
-	}
-	return last
-}
-
-func (c *comparer) atPoint(g, p *Node, env map[string]value) (separation, bool, error) {
-	for _, prec := range []uint{128, 512} {
-		e := c.evaluator(prec, env)
-		a, err := e.eval(g)
-		if err != nil {
-			if errors.Is(err, errPrecision) && prec == 128 {
-				continue
-			}
-			return 0, false, err
-		}
-		b, err := e.eval(p)
-		if err != nil {
-			if errors.Is(err, errPrecision) && prec == 128 {
-				continue
-			}
-			return 0, false, err
-		}
-		s := e.separate(a, b)
-		if s == overlapWide && prec == 128 {
-			continue
-		}
-		return s, a.real && b.real, nil
-	}
-	return 0, false, errPrecision
-}
-
-// needsIntegers reports functions that have values at integers only.
-func needsIntegers(n *Node) bool {
-	return !n.walk(func(m *Node) bool {
-		switch m.Kind {
-		case KFunc:
-			switch m.Name {
-			case "factorial", "binomial", "gcd", "lcm", "mod":
-				return false
-			}
-		case KBig:
-			return m.Name != "sum" && m.Name != "prod"
-		}
-		return true
-	})
-}
-
-// signExponents collects the symbols in exponents of negative numbers: (-1)^n
-// means an integer n.
-func signExponents(n *Node, out map[string]bool) {
-	n.walk(func(m *Node) bool {
-		if m.Kind == KPow && (m.Args[0].Kind == KNum && m.Args[0].Rat.Sign() < 0 || m.Args[0].Kind == KNeg && m.Args[0].Args[0].Kind == KNum) {
-			for _, s := range freeSymbols(m.Args[1]) {
-				out[s] = true
-			}
-		}
-		return true
-	})
-}
-
-// samplePoint is the value of symbol s at point i: positive rationals first,
-// then both signs, then Gaussian rationals.
-func samplePoint(s string, i int, integers bool) value {
-	h := hashMix(hashString(s)+uint64(i)*0x9e3779b97f4a7c15, s)
-	if integers {
-		if s == "i" {
-			return exactInt(2)
-		}
-		return exactInt(int64(h%9) + 2)
-	}
-	// Small numerators and denominators keep powers such as x^800 small.
-	primes := [...]int64{5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43}
-	r := big.NewRat(primes[h%12], int64(h>>20%7)+2)
-	if r.IsInt() {
-		r.Add(r, big.NewRat(1, 3))
-	}
-	if i%4 >= 2 { // below one too, for functions defined there only
-		r.Inv(r)
-	}
-	switch {
-	case i < 4:
-		return exactRat(r)
-	case i < 10:
-		if h>>40&1 == 1 || i == 5 {
-			r.Neg(r)
-		}
-		return exactRat(r)
-	}
-	return exactComplex(r, big.NewRat(int64(h>>32%89)+3, 31))
 }

@@ -67,6 +67,9 @@ func (c *comparer) realSets(g, p *Node) Result {
 		if scalarKind(g) || scalarKind(p) {
 			return different("a set against a single value")
 		}
+		if ok1 != ok2 && (finite(g) || finite(p)) {
+			return different("an interval against a list of values")
+		}
 		return unknown("a set that cannot be written as intervals")
 	}
 	if len(a) != len(b) {
@@ -80,9 +83,22 @@ func (c *comparer) realSets(g, p *Node) Result {
 	return equal("same intervals")
 }
 
+// finite reports a list or tuple of single values.
+func finite(n *Node) bool {
+	if n.Kind != KList && n.Kind != KTuple && n.Kind != KMatrix {
+		return false
+	}
+	for _, a := range n.Args {
+		if !scalarKind(a) && a.Kind != KTuple && a.Kind != KSym {
+			return false
+		}
+	}
+	return true
+}
+
 func scalarKind(n *Node) bool {
 	switch n.Kind {
-	case KNum, KAdd, KMul, KNeg, KDiv, KPow, KConst, KFunc, KPercent, KDegree, KUnit:
+	case KNum, KAdd, KMul, KNeg, KDiv, KPow, KConst, KFunc, KPercent, KDegree, KUnit, KBase, KRatio, KTime:
 		return true
 	}
 	return false

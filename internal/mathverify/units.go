@@ -2,6 +2,7 @@ package mathverify
 
 import (
 	"math/big"
+	"strconv"
 	"strings"
 )
 
@@ -87,14 +88,11 @@ func parseUnit(s string) (unitInfo, bool) {
 		}
 	}
 	if i := strings.IndexByte(s, '^'); i > 0 {
-		switch s[i+1:] {
-		case "2":
-			exp = 2
-		case "3":
-			exp = 3
-		default:
+		n, err := strconv.Atoi(s[i+1:])
+		if err != nil || n < 1 || n > 9 {
 			return unitInfo{}, false
 		}
+		exp = n
 		s = strings.TrimSpace(s[:i])
 	}
 	u, ok := units[s]
@@ -106,11 +104,9 @@ func parseUnit(s string) (unitInfo, bool) {
 	if exp == 1 {
 		return u, true
 	}
-	f := new(big.Rat).Mul(u.factor, u.factor)
-	dim := u.dim + "^2"
-	if exp == 3 {
+	f := big.NewRat(1, 1)
+	for i := 0; i < exp; i++ {
 		f.Mul(f, u.factor)
-		dim = u.dim + "^3"
 	}
-	return unitInfo{dim, f}, true
+	return unitInfo{u.dim + "^" + strconv.Itoa(exp), f}, true
 }

@@ -51,6 +51,9 @@ func verify(gold, pred string, opt Options) Result {
 	}
 	ga, gerr := readings(g)
 	pa, perr := readings(p)
+	if gerr == nil && perr == nil {
+		pa = decimalComma(ga[0], pa, p)
+	}
 	if gerr != nil || perr != nil {
 		if flat(g) == flat(p) {
 			return equal("same text up to spacing")
@@ -86,28 +89,34 @@ func Compare(gold, pred *Node, opt Options) Result {
 	return c.compare(gold, pred)
 }
 
-// readings parses s and, where a comma is ambiguous, its other readings:
-// "1000,99" is a list or a decimal; "1,234" a number or a list.
+// readings parses s and, where a comma is ambiguous, its other reading: "1,234"
+// is a number or a list.
 func readings(s string) ([]*Node, error) {
 	n, err := Parse(s)
 	if err != nil {
 		return nil, err
 	}
 	out := []*Node{n}
-	if len(s) > 32 || strings.Count(s, ",") == 0 || strings.ContainsAny(s, "\\([{") {
-		return out, nil
-	}
-	if n.Kind == KList && strings.Count(s, ",") == 1 && !strings.Contains(s, ", ") {
-		alt := strings.Replace(strings.ReplaceAll(s, ".", ""), ",", ".", 1)
-		if m, err := Parse(alt); err == nil && len(m.Args) == 0 {
-			out = append(out, m)
-		}
-	} else if n.Kind != KList {
+	if len(s) <= 32 && strings.Contains(s, ",") && !strings.ContainsAny(s, "\\([{") && n.Kind != KList {
 		if m, err := Parse(strings.ReplaceAll(s, ",", " , ")); err == nil && m.Kind == KList {
 			out = append(out, m)
 		}
 	}
 	return out, nil
+}
+
+// decimalComma adds the reading of "1000,99" as a decimal where the gold is a
+// decimal too; against anything else two numbers are two numbers.
+func decimalComma(gold *Node, pred []*Node, s string) []*Node {
+	if gold.Kind != KNum || gold.Dec == 0 || pred[0].Kind != KList || strings.Count(s, ",") != 1 ||
+		strings.Contains(s, ", ") || strings.ContainsAny(s, "\\([{") {
+		return pred
+	}
+	alt := strings.Replace(strings.ReplaceAll(s, ".", ""), ",", ".", 1)
+	if m, err := Parse(alt); err == nil && len(m.Args) == 0 {
+		pred = append(pred, m)
+	}
+	return pred
 }
 
 // clean strips what surrounds an answer without being part of it.
@@ -228,7 +237,12 @@ func (c *comparer) nodes(g, p *Node) Result {
 	if g == p || g.size() < 4000 && g.String() == p.String() && g.size() == p.size() {
 		return equal("same expression")
 	}
-	g, p = settle(g), settle(p)
+	g, p = mergeUnits(settle(g)), mergeUnits(settle(p))
+	if g.Kind == KText && (p.Kind == KList || p.Kind == KSet) {
+		g = splitText(g)
+	} else if p.Kind == KText && (g.Kind == KList || g.Kind == KSet) {
+		p = splitText(p)
+	}
 	switch {
 	case g.Kind == KText || p.Kind == KText:
 		return compareText(g, p)
@@ -355,8 +369,11 @@ func words(n *Node) string {
 		f := strings.FieldsFunc(strings.ToLower(n.Name), func(r rune) bool {
 			return r == ' ' || r == '.' || r == ',' || r == '(' || r == ')' || r == '"' || r == '\t' || r == '-'
 		})
-		if len(f) > 1 && (f[0] == "the" || f[0] == "a" || f[0] == "an") {
-			f = f[1:]
+		for _, article := range []string{"the ", "a ", "an ", "The ", "A ", "An "} {
+			if len(f) > 1 && len(f[1]) > 2 && strings.HasPrefix(n.Name, article) {
+				f = f[1:]
+				break
+			}
 		}
 		return strings.Join(f, " ")
 	case KSym, KConst:

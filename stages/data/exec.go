@@ -19,7 +19,7 @@ import (
 
 type execConfig struct {
 	Command []string          `json:"command" required:"true" doc:"The program and its arguments, without a shell. {in}, {in.1}, {in.dir}, {out.rows}, {out.dir}, {files.0}, {work} and {seed} are replaced."`
-	Files   []stage.Path      `json:"files" doc:"Scripts and other files or folders that the command reads; {files.0} is the first. Their content is part of the cache key."`
+	Files   []stage.Path      `json:"files" semantic:"false" doc:"Scripts and other files or folders that the command reads; {files.0} is the first. Their content is part of the cache key."`
 	Env     map[string]string `json:"env" doc:"Environment variables, part of the cache key."`
 	PassEnv []string          `json:"pass_env" semantic:"false" doc:"Names of variables to take from the user's environment, for places and keys that do not change the result; they stay out of the cache key."`
 	Stdin   string            `json:"stdin" default:"none" choices:"none|rows" doc:"rows gives the command the rows of the first input."`

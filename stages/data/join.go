@@ -53,6 +53,7 @@ func join(ctx context.Context, env *stage.Env, c joinConfig, in joinIn, out join
 	if err != nil {
 		return err
 	}
+	c.warnAbsent(env, partners)
 	used := map[string]bool{}
 	n := 0
 	for row, err := range in.Rows.All() {
@@ -102,6 +103,22 @@ func partners(ctx context.Context, rows stage.Rows[schema.Problem]) (map[string]
 		m[row.ID] = row
 	}
 	return m, nil
+}
+
+// warnAbsent tells of fields that no partner has, which are most often misspelt.
+func (c joinConfig) warnAbsent(env *stage.Env, partners map[string]schema.Problem) {
+	if len(partners) == 0 {
+		return
+	}
+fields:
+	for _, name := range c.Fields {
+		for _, p := range partners {
+			if name == "paths" || !isEmpty(&p, name) {
+				continue fields
+			}
+		}
+		env.Warn("fields: no row of with has %q", name)
+	}
 }
 
 // merge takes the fields of with into row.

@@ -3,7 +3,7 @@ package data
 import (
 	"cmp"
 	"context"
-	"fmt"
+	"errors"
 	"math"
 	"slices"
 	"strconv"
@@ -86,7 +86,7 @@ func sortRows(ctx context.Context, env *stage.Env, c sortConfig, in sortIn, out 
 		for i, k := range keys {
 			v, err := k.program.Value(problemRow{&row})
 			if err == nil && rank(v) < 0 {
-				err = fmt.Errorf("only numbers, text and true or false can be ordered, not %v", v)
+				err = errors.New("the expression gives a list or an object, which have no order; it must give a number, text, or true or false")
 			}
 			if err != nil {
 				return rowErr("by."+strconv.Itoa(i), &row, err)

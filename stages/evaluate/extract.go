@@ -118,7 +118,9 @@ guess, unless fallback asks for one.`,
 
 // responded reports that a model answered, with a finish reason or, in
 // imported rows, with a text alone.
-func responded(p schema.Path) bool { return p.Error == "" && (p.Response != "" || p.FinishReason != "") }
+func responded(p schema.Path) bool {
+	return p.Error == "" && (p.Response != "" || p.FinishReason != "")
+}
 
 // question reduces a row to what extraction and grading look at.
 func question(row schema.Problem) answer.Question {

@@ -3,9 +3,10 @@ package evaluate
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
-	"time"
+	"sync/atomic"
 
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/internal/llm"
@@ -15,7 +16,9 @@ import (
 
 type judgeConfig struct {
 	providers.Options
+	providers.FailureOptions
 	APIKeyFile stage.Path `json:"api_key_file" semantic:"false" doc:"File with the API key; goes before the environment."`
+	PriceFile  stage.Path `json:"price_file" semantic:"false" doc:"YAML table of prices that goes before the built-in one."`
 
 	Instructions string  `json:"instructions" doc:"What the judge is asked to check, in place of the built-in text; question, reasoning, answer and the form of the reply follow it."`
 	MaxTokens    int     `json:"max_tokens" default:"512" min:"0" doc:"Most tokens of a verdict; 0 sends no limit. A reasoning model needs more."`
@@ -23,11 +26,12 @@ type judgeConfig struct {
 	Votes        int     `json:"votes" default:"1" min:"1" max:"99" doc:"Verdicts per path. More valid than invalid ones make it valid; a tie is unclear."`
 	Temperature  float64 `json:"temperature" default:"0" min:"0" max:"5" doc:"Sampling temperature; above 0 only with several votes does it make sense."`
 	Unclear      string  `json:"unclear" default:"drop" choices:"drop|keep" doc:"A path whose verdict cannot be read: drop sends it to the port invalid, keep to valid."`
-	OnError      string  `json:"on_error" default:"keep" choices:"keep|fail" doc:"A request that failed after its retries: keep sends the path to the port invalid with the error and goes on, fail ends the stage."`
 }
 
 // Validate checks what the field tags cannot say.
-func (c judgeConfig) Validate() error { return c.Options.Validate(c.MaxTokens) }
+func (c judgeConfig) Validate() error {
+	return errors.Join(c.Options.Validate(c.MaxTokens, string(c.PriceFile)), c.FailureOptions.Validate())
+}
 
 type judgeIn struct {
 	Rows stage.Rows[schema.Problem] `port:"rows" doc:"Problems whose paths were verified; only correct paths are judged."`
@@ -52,30 +56,24 @@ without paths left is in neither. Requests, retries, memo and budget work as in
 batch-llm.`,
 }, judge)
 
-func judge(ctx context.Context, env *stage.Env, c judgeConfig, in judgeIn, out judgeOut) error {
-	caller, err := providers.New(c.Settings(string(c.APIKeyFile)), env.Getenv, env.Memo)
+func judge(ctx context.Context, env *stage.Env, c judgeConfig, in judgeIn, out judgeOut) (err error) {
+	caller, err := c.Open(string(c.APIKeyFile), string(c.PriceFile), env.WorkDir, providers.Services{
+		Getenv: env.Getenv, Memo: env.Memo, Notify: func(s string) { env.Warn("%s", s) },
+	})
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, caller.Close()) }()
 	total, err := in.Rows.Count()
 	if err != nil {
 		return err
 	}
-	j := &judging{cfg: c, caller: caller, failures: llm.NewFailures(c.OnError == "keep")}
-	defer func() {
-		for name, v := range caller.Stats().Figures() {
-			env.AddStat(name, v)
-		}
-		env.AddStat("unclear", float64(j.unclear))
-	}()
-	var done int64
-	var last time.Time
-	report := func() {
-		s := caller.Stats()
-		env.Progress(stage.Progress{Done: done, Total: total, Unit: "rows",
-			Values: map[string]float64{"calls": float64(s.Calls), "memo_hits": float64(s.MemoHits)}})
-	}
-	err = llm.InOrder(ctx, c.Concurrency, max(64, 4*c.Concurrency), j.batches(in.Rows, func(valid, invalid schema.Problem) error {
+	j := &judging{cfg: c, caller: caller, failures: c.Failures()}
+	var done atomic.Int64
+	stop := caller.Watch(providers.ReportEvery, func() (int64, int64) { return done.Load(), total }, func(v providers.View) {
+		env.Progress(stage.Progress{Done: done.Load(), Total: total, Unit: "rows", Values: v.Values, Message: v.Message})
+	})
+	err = llm.InOrder(ctx, caller.Concurrency(), max(64, 4*caller.Concurrency()), j.batches(in.Rows, func(valid, invalid schema.Problem) error {
 		env.Fault("judge-row")
 		if len(valid.Paths) > 0 {
 			if err := out.Valid.Write(valid); err != nil {
@@ -87,14 +85,17 @@ func judge(ctx context.Context, env *stage.Env, c judgeConfig, in judgeIn, out j
 				return err
 			}
 		}
-		done++
-		if now := time.Now(); now.Sub(last) >= 100*time.Millisecond {
-			last = now
-			report()
-		}
+		done.Add(1)
 		return nil
 	}))
-	report()
+	stop()
+	for name, v := range caller.Figures() { // also when the stage failed
+		env.AddStat(name, v)
+	}
+	env.AddStat("unclear", float64(j.unclear))
+	if err == nil {
+		err = j.failures.End()
+	}
 	if err != nil {
 		return err
 	}
@@ -173,7 +174,7 @@ var verdictSchema = &llm.Schema{Name: "verdict", Strict: true, Schema: json.RawM
 // vote asks once. It returns an error only if the stage should end.
 func (j *judging) vote(ctx context.Context, row schema.Problem, b *ballot, prompt string, k int) error {
 	req := llm.Request{
-		Model: j.caller.Model, Temperature: &j.cfg.Temperature, MaxTokens: j.cfg.MaxTokens, Seed: j.cfg.Seed, Replicate: k,
+		Temperature: &j.cfg.Temperature, MaxTokens: j.cfg.MaxTokens, Seed: j.cfg.Seed, Replicate: k,
 		Messages: []llm.Message{{Role: llm.RoleUser, Content: prompt}},
 		Hint: &llm.Hint{Kind: llm.HintJudge, Task: row.Task, Style: b.path.Style, Question: row.Question,
 			Gold: row.GoldAnswer, Response: b.path.Response},

@@ -2,11 +2,12 @@ package prompt
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
 	"strings"
-	"time"
+	"sync/atomic"
 
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/internal/llm"
@@ -16,7 +17,9 @@ import (
 
 type batchConfig struct {
 	providers.Options
+	providers.FailureOptions
 	APIKeyFile stage.Path `json:"api_key_file" semantic:"false" doc:"File with the API key; goes before the environment."`
+	PriceFile  stage.Path `json:"price_file" semantic:"false" doc:"YAML table of prices that goes before the built-in one."`
 
 	System      string   `json:"system" doc:"System prompt sent before each prompt."`
 	Temperature *float64 `json:"temperature" min:"0" max:"5" doc:"Sampling temperature. Not given: the provider's default."`
@@ -25,17 +28,19 @@ type batchConfig struct {
 	Stop        []string `json:"stop" doc:"Texts at which the answer ends."`
 	Replicates  int      `json:"replicates" default:"1" min:"1" max:"1000" doc:"Answers per prompt. More of them later buys only the new ones."`
 	Extra       any      `json:"extra" doc:"Map of further fields of the request body, for servers that know them."`
-
-	OnError string `json:"on_error" default:"keep" choices:"keep|fail" doc:"A request that failed after its retries: keep writes the error beside the path and goes on, fail ends the stage. A wrong key or an empty budget always ends it."`
+	JSONSchema  any      `json:"json_schema" doc:"JSON Schema that the server holds answers to; not every server can."`
 }
 
 // Validate checks what the field tags cannot say.
 func (c batchConfig) Validate() error {
-	var extra error
+	errs := []error{c.Options.Validate(c.MaxTokens, string(c.PriceFile)), c.FailureOptions.Validate()}
 	if _, ok := c.Extra.(map[string]any); c.Extra != nil && !ok {
-		extra = stage.Invalid("extra", "must be a map of request fields")
+		errs = append(errs, stage.Invalid("extra", "must be a map of request fields"))
 	}
-	return errors.Join(c.Options.Validate(c.MaxTokens), extra)
+	if _, ok := c.JSONSchema.(map[string]any); c.JSONSchema != nil && !ok {
+		errs = append(errs, stage.Invalid("json_schema", "must be a map, the JSON Schema"))
+	}
+	return errors.Join(errs...)
 }
 
 type batchIn struct {
@@ -44,6 +49,7 @@ type batchIn struct {
 
 type batchOut struct {
 	Replies *stage.Writer[schema.Problem] `port:"replies" doc:"The same rows and paths with the answers; with replicates, each path once per answer."`
+	Errors  *stage.Writer[schema.Problem] `port:"errors" doc:"Rows with at least one path that got no answer, and only these paths; error says why. They are not in replies."`
 }
 
 // BatchLLM asks a teacher.
@@ -55,41 +61,57 @@ Every path with a prompt gets response, finish_reason and provider; an answer th
 was cut off (length) or withheld (content_filter) is kept and marked so. Paths that
 hold a response already stay as they are; those with an error are asked again.
 With replicates: n each path becomes n paths. A reasoning model's separate thoughts
-go to the path's field "reasoning". Order and bytes do not depend on concurrency.
+go to the path's field "reasoning", token probabilities to "logprobs". Order and
+bytes do not depend on concurrency.
 
 Each answer is remembered by everything that can change it: provider, endpoint,
 model, messages, sampling and replicate. A run that was killed, or another recipe
-that asks the same, pays for nothing twice. Requests that failed are asked again by
-the next run; until then the output counts as incomplete.
+that asks the same, pays for nothing twice; refresh: true buys anew. Requests that
+failed are asked again by the next run; until then the output counts as incomplete.
+
+A budget counts for this result over all runs that work on it: each call reserves
+its worst case before it is sent, and what a crash cut off counts in full.
 
 model: simulated is a deterministic teacher without a network. It alone sees the
 row's gold answer, reasons in the shape of the path's style and is right as often
 as simulated.accuracy says for that style.`,
 }, batchLLM)
 
-func batchLLM(ctx context.Context, env *stage.Env, c batchConfig, in batchIn, out batchOut) error {
-	caller, err := providers.New(c.Settings(string(c.APIKeyFile)), env.Getenv, env.Memo)
+func batchLLM(ctx context.Context, env *stage.Env, c batchConfig, in batchIn, out batchOut) (err error) {
+	caller, err := c.Open(string(c.APIKeyFile), string(c.PriceFile), env.WorkDir, providers.Services{
+		Getenv: env.Getenv, Memo: env.Memo, Notify: func(s string) { env.Warn("%s", s) },
+	})
 	if err != nil {
 		return err
 	}
-	b := &batch{cfg: c, caller: caller, failures: llm.NewFailures(c.OnError == "keep")}
-	b.extra, _ = c.Extra.(map[string]any)
+	defer func() { err = errors.Join(err, caller.Close()) }()
+	b := &batch{cfg: c, caller: caller, failures: c.Failures()}
+	if err := b.prepare(); err != nil {
+		return err
+	}
 	total, err := in.Prompts.Count()
 	if err != nil {
 		return err
 	}
-	defer reportStats(env, caller)
-	progress := newProgress(env, caller, total)
-	window := max(64, 4*c.Concurrency)
-	err = llm.InOrder(ctx, c.Concurrency, window, b.batches(in.Prompts, func(row schema.Problem) error {
+	var done atomic.Int64
+	stop := caller.Watch(providers.ReportEvery, func() (int64, int64) { return done.Load(), total }, func(v providers.View) {
+		env.Progress(stage.Progress{Done: done.Load(), Total: total, Unit: "rows", Values: v.Values, Message: v.Message})
+	})
+	err = llm.InOrder(ctx, caller.Concurrency(), max(64, 4*caller.Concurrency()), b.batches(in.Prompts, func(row schema.Problem) error {
 		env.Fault("batch-llm-row")
-		if err := out.Replies.Write(row); err != nil {
+		if err := b.write(row, out); err != nil {
 			return err
 		}
-		progress.row()
+		done.Add(1)
 		return nil
 	}))
-	progress.flush()
+	stop()
+	for name, v := range caller.Figures() { // also when the stage failed
+		env.AddStat(name, v)
+	}
+	if err == nil {
+		err = b.failures.End()
+	}
 	if err != nil {
 		return err
 	}
@@ -97,7 +119,7 @@ func batchLLM(ctx context.Context, env *stage.Env, c batchConfig, in batchIn, ou
 		env.Incomplete(why)
 	}
 	if n := b.failures.Total(); n > 0 {
-		env.Warn("%d of the requests failed; their paths carry an error", n)
+		env.Warn("%d of the requests failed; their paths are in the port errors", n)
 	}
 	return nil
 }
@@ -105,8 +127,44 @@ func batchLLM(ctx context.Context, env *stage.Env, c batchConfig, in batchIn, ou
 type batch struct {
 	cfg      batchConfig
 	extra    map[string]any
+	schema   *llm.Schema
 	caller   *providers.Caller
 	failures *llm.Failures
+}
+
+func (b *batch) prepare() error {
+	b.extra, _ = b.cfg.Extra.(map[string]any)
+	if b.cfg.JSONSchema == nil {
+		return nil
+	}
+	js, err := json.Marshal(b.cfg.JSONSchema)
+	if err != nil {
+		return fmt.Errorf("json_schema: %w", err)
+	}
+	b.schema = &llm.Schema{Name: "answer", Schema: js, Strict: true}
+	return nil
+}
+
+// write parts the paths that were asked in vain from the others.
+func (b *batch) write(row schema.Problem, out batchOut) error {
+	var failed []schema.Path
+	kept := row.Paths[:0:0]
+	for _, p := range row.Paths {
+		if p.Error != "" && p.Prompt != "" {
+			failed = append(failed, p)
+		} else {
+			kept = append(kept, p)
+		}
+	}
+	if len(failed) > 0 {
+		bad := row
+		bad.Paths = failed
+		if err := out.Errors.Write(bad); err != nil {
+			return err
+		}
+		row.Paths = kept
+	}
+	return out.Replies.Write(row)
 }
 
 // batches makes one llm.Batch of each row.
@@ -162,9 +220,8 @@ func (b *batch) replicate(paths []schema.Path) []schema.Path {
 // ask fills one path. It returns an error only if the stage should end.
 func (b *batch) ask(ctx context.Context, p *schema.Path, hint llm.Hint) error {
 	req := llm.Request{
-		Model: b.caller.Model, Temperature: b.cfg.Temperature, TopP: b.cfg.TopP,
-		MaxTokens: b.cfg.MaxTokens, Seed: b.cfg.Seed, Stop: b.cfg.Stop, Extra: b.extra,
-		Replicate: p.Replicate,
+		Temperature: b.cfg.Temperature, TopP: b.cfg.TopP, MaxTokens: b.cfg.MaxTokens, Seed: b.cfg.Seed,
+		Stop: b.cfg.Stop, JSON: b.schema, Extra: b.extra, Replicate: p.Replicate,
 	}
 	if b.cfg.System != "" {
 		req.Messages = append(req.Messages, llm.Message{Role: llm.RoleSystem, Content: b.cfg.System})
@@ -177,15 +234,17 @@ func (b *batch) ask(ctx context.Context, p *schema.Path, hint llm.Hint) error {
 	if stop := b.failures.Note(ctx, err); stop != nil {
 		return fmt.Errorf("asking %s: %w", b.caller.Name(), stop)
 	}
-	p.Provider = b.caller.Name()
 	if err != nil {
-		p.Error = llm.RowError(err)
+		p.Provider, p.Error = b.caller.Name(), llm.RowError(err)
 		return nil
 	}
-	p.Error = ""
+	p.Provider, p.Error = resp.Provider, ""
 	p.Response, p.FinishReason = resp.Text, resp.FinishReason
 	if resp.Reasoning != "" {
 		p.Extra.Set("reasoning", schema.AppendString(nil, resp.Reasoning))
+	}
+	if len(resp.Logprobs) > 0 {
+		p.Extra.Set("logprobs", resp.Logprobs)
 	}
 	return nil
 }
@@ -205,44 +264,4 @@ func hintOf(row schema.Problem) llm.Hint {
 		h.Choices = append(h.Choices, llm.Choice{Label: c.Label, Text: c.Text})
 	}
 	return h
-}
-
-// progress tells the engine how far the stage is, at most ten times a second.
-type progress struct {
-	env    *stage.Env
-	caller *providers.Caller
-	total  int64
-	done   int64
-	last   time.Time
-}
-
-func newProgress(env *stage.Env, caller *providers.Caller, total int64) *progress {
-	return &progress{env: env, caller: caller, total: total}
-}
-
-func (p *progress) row() {
-	p.done++
-	if now := time.Now(); now.Sub(p.last) >= 100*time.Millisecond {
-		p.last = now
-		p.flush()
-	}
-}
-
-func (p *progress) flush() {
-	s := p.caller.Stats()
-	v := map[string]float64{"calls": float64(s.Calls), "memo_hits": float64(s.MemoHits)}
-	for name, n := range map[string]float64{"retries": float64(s.Retries), "failed": float64(s.Failed), "usd": s.USD,
-		"tokens": float64(s.PromptTokens + s.CompletionTokens)} {
-		if n > 0 {
-			v[name] = n
-		}
-	}
-	p.env.Progress(stage.Progress{Done: p.done, Total: p.total, Unit: "rows", Values: v})
-}
-
-// reportStats puts the counters into the run's record, also when the stage failed.
-func reportStats(env *stage.Env, caller *providers.Caller) {
-	for name, v := range caller.Stats().Figures() {
-		env.AddStat(name, v)
-	}
 }

@@ -73,12 +73,19 @@ type outcome struct {
 	err   error
 	bytes []byte
 	rows  []schema.Problem
+	errs  []schema.Problem // the port errors
 	warns []string
+	last  stage.Progress
 }
 
 func runBatch(t *testing.T, ctx context.Context, cfg map[string]any, input string, memo stage.Memo) outcome {
 	t.Helper()
-	dir := t.TempDir()
+	return runBatchIn(t, ctx, t.TempDir(), cfg, input, memo)
+}
+
+// runBatchIn runs the stage with a working folder that may have seen a run before.
+func runBatchIn(t *testing.T, ctx context.Context, dir string, cfg map[string]any, input string, memo stage.Memo) outcome {
+	t.Helper()
 	c, errs := BatchLLM.Decode(cfg)
 	if len(errs) > 0 {
 		t.Fatal(errs)
@@ -91,14 +98,15 @@ func runBatch(t *testing.T, ctx context.Context, cfg map[string]any, input strin
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := filepath.Join(dir, "out")
+	out, errsFile := filepath.Join(t.TempDir(), "out"), filepath.Join(t.TempDir(), "errors")
 	var o outcome
 	o.res, o.err = reg.Run(ctx, stage.Task{
 		Stage: "replies", Type: "batch-llm", Version: BatchLLM.Version, Config: js, WorkDir: dir,
 		Inputs:  map[string][]stage.Input{"prompts": {{Path: input, Label: "prompts"}}},
-		Outputs: map[string]string{"replies": out},
+		Outputs: map[string]string{"replies": out, "errors": errsFile},
 	}, stage.Services{
-		Memo: memo, Warn: func(s string) { o.warns = append(o.warns, s) },
+		Progress: func(p stage.Progress) { o.last = p },
+		Memo:     memo, Warn: func(s string) { o.warns = append(o.warns, s) },
 		Getenv: func(n string) string { return map[string]string{"OPENAI_API_KEY": plantedKey}[n] },
 	})
 	if o.err == nil {
@@ -110,6 +118,12 @@ func runBatch(t *testing.T, ctx context.Context, cfg map[string]any, input strin
 				t.Fatal(err)
 			}
 			o.rows = append(o.rows, row)
+		}
+		for row, err := range stage.RowsFrom[schema.Problem](errsFile, "errors").All() {
+			if err != nil {
+				t.Fatal(err)
+			}
+			o.errs = append(o.errs, row)
 		}
 	}
 	return o
@@ -258,8 +272,11 @@ func TestErrorsAreKeptAndAskedAgain(t *testing.T) {
 	if o.err != nil {
 		t.Fatal(o.err)
 	}
-	p3, p5 := o.rows[3].Paths[0], o.rows[5].Paths[1]
-	if p3.Error == "" || p3.Answered() || p5.Error == "" || !strings.Contains(p5.Error, "too long") {
+	if len(o.errs) != 2 || len(o.rows) != 10 || len(o.rows[3].Paths) != 1 || len(o.rows[5].Paths) != 1 {
+		t.Fatalf("%d rows with errors, %+v", len(o.errs), o.rows)
+	}
+	p3, p5 := o.errs[0].Paths[0], o.errs[1].Paths[0]
+	if p3.Prompt != "cot 3" || p5.Prompt != "plain 5" || p3.Error == "" || p3.Answered() || p5.Error == "" || !strings.Contains(p5.Error, "too long") {
 		t.Errorf("%+v\n%+v", p3, p5)
 	}
 	if !strings.HasPrefix(o.res.Incomplete, "1 requests") || len(o.warns) == 0 {
@@ -274,9 +291,9 @@ func TestErrorsAreKeptAndAskedAgain(t *testing.T) {
 	if o.err != nil || o.res.Incomplete != "" || o.rows[3].Paths[0].Response != "re: cot 3" || te.calls-before != 2 {
 		t.Errorf("%v, incomplete %q, %d calls", o.err, o.res.Incomplete, te.calls-before)
 	}
-	cfg["on_error"] = "fail"
+	cfg["on_error"] = "fail_fast"
 	if o = runBatch(t, t.Context(), cfg, input, memo); llm.KindOf(o.err) != llm.KindInvalid {
-		t.Errorf("on_error: fail gave %v", o.err)
+		t.Errorf("on_error: fail_fast gave %v", o.err)
 	}
 }
 
@@ -294,7 +311,7 @@ func TestWrongKeyEndsTheStage(t *testing.T) {
 
 func TestProviderThatIsDownEndsTheStage(t *testing.T) {
 	te := newTeacher(t, func(w http.ResponseWriter, q string, n int) string { w.WriteHeader(500); return "" })
-	o := runBatch(t, t.Context(), config(te, map[string]any{"max_retries": 0, "concurrency": 2}), writePrompts(t, 200), nil)
+	o := runBatch(t, t.Context(), config(te, map[string]any{"max_retries": 0, "concurrency": 2, "max_outage": 0}), writePrompts(t, 200), nil)
 	if o.err == nil || !strings.Contains(o.err.Error(), "down") || te.calls > 40 {
 		t.Errorf("%v after %d calls", o.err, te.calls)
 	}
@@ -303,12 +320,19 @@ func TestProviderThatIsDownEndsTheStage(t *testing.T) {
 func TestBudgetStopsAndResumes(t *testing.T) {
 	te := newTeacher(t, echo)
 	input, memo := writePrompts(t, 20), &llm.MapMemo{}
-	o := runBatch(t, t.Context(), config(te, map[string]any{"budget_requests": 7}), input, memo)
-	var be *llm.BudgetError
-	if !errors.As(o.err, &be) || te.calls != 7 || memo.Len() != 7 {
-		t.Fatalf("%v, %d calls, %d kept", o.err, te.calls, memo.Len())
+	// The working folder of a stage is named by what it makes.
+	dir := filepath.Join(t.TempDir(), strings.Repeat("a1", 32))
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
 	}
-	o = runBatch(t, t.Context(), config(te, map[string]any{"budget_requests": 33}), input, memo)
+	var be *llm.BudgetError
+	for _, limit := range []int{7, 7, 30} { // the second run finds the budget used up
+		o := runBatchIn(t, t.Context(), dir, config(te, map[string]any{"budget_requests": limit}), input, memo)
+		if !errors.As(o.err, &be) || te.calls != limit {
+			t.Fatalf("budget_requests: %d: %v, %d calls", limit, o.err, te.calls)
+		}
+	}
+	o := runBatchIn(t, t.Context(), dir, config(te, map[string]any{"budget_requests": 40}), input, memo)
 	if o.err != nil || te.calls != 40 {
 		t.Errorf("%v, %d calls", o.err, te.calls)
 	}
@@ -324,6 +348,10 @@ func TestBatchConfigErrors(t *testing.T) {
 		"simulated":    {"simulated": map[string]any{"accuracy": map[string]any{"cot": 7.0}}},
 		"replicates":   {"replicates": 0},
 		"on_error":     {"on_error": "ignore"},
+		"threshold":    {"threshold": "200%"},
+		"retry_on":     {"retry_on": []any{"anger"}},
+		"json_schema":  {"json_schema": "object"},
+		"fallback":     {"model": "openai/m", "fallback": []any{map[string]any{"model": "simulated"}}},
 		"tokens_field": {"tokens_field": "tokens"},
 	} {
 		_, errs := BatchLLM.Decode(cfg)
@@ -340,7 +368,7 @@ func TestBatchConfigErrors(t *testing.T) {
 func TestSemanticFields(t *testing.T) {
 	base := map[string]any{"model": "openai/m", "price_input": 1.0, "price_output": 1.0}
 	for field, v := range map[string]any{
-		"api_key_env": "K", "api_key_file": "k", "concurrency": 99, "rpm": 5.0, "timeout": 3.0, "max_retries": 1,
+		"api_key_env": "K", "api_key_file": "k", "concurrency": 99, "rpm": 5.0, "timeout": 3.0, "max_retries": 1, "tpm": 7.0, "max_outage": 1.0, "refresh": true, "price_file": "p", "threshold": "2%",
 		"budget_requests": 5, "budget_tokens": 5, "budget_usd": 5.0, "price_input": 2.0, "price_output": 2.0,
 	} {
 		if k := semantic(t, base, field, v); len(k) != 1 {
@@ -349,7 +377,7 @@ func TestSemanticFields(t *testing.T) {
 	}
 	for field, v := range map[string]any{
 		"base_url": "http://h", "endpoint": "e", "system": "s", "temperature": 0.0, "top_p": 1.0, "max_tokens": 7,
-		"seed": 0, "stop": []any{"x"}, "replicates": 2, "extra": map[string]any{"a": 1}, "simulated": map[string]any{"seed": 1},
+		"seed": 0, "stop": []any{"x"}, "replicates": 2, "extra": map[string]any{"a": 1}, "json_schema": map[string]any{"type": "object"}, "retry_on": []any{"empty"}, "simulated": map[string]any{"seed": 1},
 	} {
 		if k := semantic(t, base, field, v); len(k) != 2 {
 			t.Errorf("%s is no part of the key: %v", field, k)
@@ -405,7 +433,7 @@ func TestManyRowsStayOutOfMemory(t *testing.T) {
 	start := time.Now()
 	res, err := reg.Run(t.Context(), stage.Task{Stage: "replies", Type: "batch-llm", Version: BatchLLM.Version, WorkDir: dir, Config: []byte("{}"),
 		Inputs:  map[string][]stage.Input{"prompts": {{Path: input, Label: "prompts"}}},
-		Outputs: map[string]string{"replies": filepath.Join(dir, "out")}}, stage.Services{})
+		Outputs: map[string]string{"replies": filepath.Join(dir, "out"), "errors": filepath.Join(dir, "errors")}}, stage.Services{})
 	close(stop)
 	top := <-peak
 	if err != nil || res.Rows["replies"] != 100_000 {

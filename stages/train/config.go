@@ -17,8 +17,9 @@ type studentConfig struct {
 	Heads     int     `json:"heads" default:"2" min:"1" doc:"Attention heads; the head width is d_model/heads."`
 	KVHeads   int     `json:"kv_heads" default:"0" doc:"Key/value heads; 0 means as many as heads."`
 	FFN       int     `json:"ffn" default:"0" doc:"Feed-forward width; 0 means twice d_model."`
+	Tied      bool    `json:"tied" default:"false" doc:"Share the embedding with the output matrix, as Gemma does. Students this small learn faster with two."`
 	Tokenizer string  `json:"tokenizer" default:"word" choices:"word|bpe" doc:"Kind of tokenizer, trained from the kept paths."`
-	Vocab     int     `json:"vocab" default:"256" min:"32" doc:"Largest vocabulary."`
+	Vocab     int     `json:"vocab" default:"2048" min:"32" doc:"Largest vocabulary. Few and simple texts give a smaller one."`
 	LR        float64 `json:"lr" default:"0.004" doc:"Peak learning rate."`
 }
 
@@ -26,9 +27,8 @@ type studentConfig struct {
 func (s studentConfig) decoderConfig(vocab, maxSeq int) decoder.Config {
 	c := decoder.Config{
 		Arch: decoder.Arch(s.Arch), Vocab: vocab, Dim: s.DModel, Layers: s.Layers, Heads: s.Heads,
-		KVHeads: s.KVHeads, FFN: s.FFN, MaxSeq: maxSeq,
+		KVHeads: s.KVHeads, FFN: s.FFN, MaxSeq: maxSeq, Tied: s.Tied,
 	}
-	c.Tied = c.Arch == decoder.Gemma
 	return c.WithDefaults()
 }
 
@@ -39,7 +39,7 @@ type trainConfig struct {
 
 	TrainRows     int    `json:"train_rows" default:"0" min:"0" doc:"Use at most this many problems, from the start; 0 means all."`
 	StudentPrompt string `json:"student_prompt" default:"plain" choices:"plain" doc:"What students read: the plain question."`
-	MaxSeq        int    `json:"max_seq" default:"128" min:"8" doc:"Longest sequence in tokens; longer paths are dropped, never cut."`
+	MaxSeq        int    `json:"max_seq" default:"512" min:"8" doc:"Longest sequence in tokens; longer paths are dropped, never cut."`
 
 	WarmupSteps int     `json:"warmup_steps" default:"600" min:"0" doc:"Steps of plain cross-entropy on all paths before routing: routing splits the paths, and students that cannot yet write tell the router nothing."`
 	WarmupBatch int     `json:"warmup_batch" default:"8" min:"1" doc:"Paths per student and step of the warm-up."`

@@ -72,6 +72,7 @@ func newScratchStudent(name string, dev *device.Device, c decoder.Config, tok to
 	s := &scratchStudent{name: name, dev: dev, config: c, tok: tok, zdim: zdim, params: params}
 	s.proj = weights.Set{weights.Normal(seed, 0.2, "peer.proj.weight", zdim, c.Dim)}
 	s.opt = optim.NewAdamW(params, decoder.Decays(params))
+	s.opt.Rates = decoder.Rates(c, params)
 	s.projOp = optim.NewAdamW(s.proj, nil)
 	for _, g := range []struct {
 		e    **Exec

@@ -58,7 +58,7 @@ func New(cfg Config) (*Client, error) {
 	}
 	u, err := url.Parse(base)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-		return nil, fmt.Errorf("base_url %q is not an http or https URL such as %s", scrub(base, cfg.Key), DefaultBaseURL)
+		return nil, fmt.Errorf("base_url %q is not an http or https URL such as %s", llm.Scrub(base, cfg.Key), DefaultBaseURL)
 	}
 	if u.User != nil {
 		return nil, fmt.Errorf("base_url holds a user name or password: put the key in the environment instead")
@@ -172,6 +172,9 @@ func parse(body []byte) (*llm.Response, error) {
 		},
 		Raw: compact(body),
 	}
+	if lp := choice.Get("logprobs"); lp.IsObject() {
+		resp.Logprobs = compact([]byte(lp.Raw))
+	}
 	for _, f := range []string{"reasoning_content", "reasoning"} {
 		if v := msg.Get(f); v.Type == gjson.String && v.Str != "" {
 			resp.Reasoning = v.Str
@@ -252,19 +255,11 @@ func (c *Client) fail(ctx context.Context, err error, call *callInfo) error {
 	default:
 		e.Kind = llm.KindOf(err)
 	}
-	e.Message = scrub(e.Message, c.key)
+	e.Message = llm.Scrub(e.Message, c.key)
 	if e.Err != nil && c.key != "" && strings.Contains(e.Err.Error(), c.key) {
 		e.Err = nil
 	}
 	return e
-}
-
-// scrub removes the key: some servers repeat it in their error message.
-func scrub(s, key string) string {
-	if len(key) < 4 {
-		return s
-	}
-	return strings.ReplaceAll(s, key, "[key]")
 }
 
 func clip(s string, n int) string {

@@ -7,32 +7,52 @@ import (
 	"time"
 
 	"github.com/distillflow/distillflow/internal/llm"
+	"github.com/distillflow/distillflow/internal/llm/prices"
 	"github.com/distillflow/distillflow/internal/llm/simulated"
 )
 
 // Options are the config fields that every stage which asks a model has in common. A stage
 // embeds them in its config; the tags are those of stage configs. Limits on the answer,
-// sampling and the key's file belong to the stages, whose defaults and path types differ.
+// sampling and the files belong to the stages, whose defaults and path types differ.
 type Options struct {
-	Model       string `json:"model" default:"simulated" doc:"Who is asked: provider/name, for example openai/gpt-4o-mini, or simulated, which needs no key and no network."`
-	BaseURL     string `json:"base_url" doc:"Address of an OpenAI-compatible server, up to and with /v1. Empty: the provider's own."`
-	Endpoint    string `json:"endpoint" doc:"A name for the server in the memo of paid answers, so that a move to another address keeps them. Empty: the base URL."`
-	TokensField string `json:"tokens_field" choices:"|max_tokens|max_completion_tokens" doc:"Name of the limit max_tokens in requests. Empty: chosen by model and server."`
-	Seed        *int64 `json:"seed" doc:"Seed sent to providers that know one."`
+	Model       string     `json:"model" default:"simulated" doc:"Who is asked: provider/name, for example openai/gpt-4o-mini or gemini/gemini-2.5-flash, or simulated, which needs no key and no network."`
+	BaseURL     string     `json:"base_url" doc:"Address of the server: OpenAI-compatible ones up to and with /v1, Gemini ones without the version. Empty: the provider's own."`
+	Endpoint    string     `json:"endpoint" doc:"A name for the server in the memo of paid answers, so that a move to another address keeps them. Empty: the base URL."`
+	TokensField string     `json:"tokens_field" choices:"|max_tokens|max_completion_tokens" doc:"Name of the limit max_tokens in requests. Empty: chosen by model and server."`
+	Seed        *int64     `json:"seed" doc:"Seed sent to providers that know one."`
+	Fallback    []Fallback `json:"fallback" doc:"Who is asked, in this order, for an answer that model could not give. A path's provider says who gave it."`
+	RetryOn     []string   `json:"retry_on" doc:"Which answers buy one more try: empty, length (cut off), content_filter (refused). The second answer is taken if it is none of these."`
 
-	APIKeyEnv   string  `json:"api_key_env" semantic:"false" doc:"Environment variable with the API key. Empty: OPENAI_API_KEY."`
+	APIKeyEnv   string  `json:"api_key_env" semantic:"false" doc:"Environment variable with the API key. Empty: OPENAI_API_KEY or GEMINI_API_KEY."`
 	Concurrency int     `json:"concurrency" default:"8" min:"1" max:"4096" semantic:"false" doc:"Most requests at the same time. It is lowered while the provider answers 429 and raised again step by step."`
-	RPM         float64 `json:"rpm" default:"0" min:"0" semantic:"false" doc:"Most requests a minute; 0: no limit."`
+	RPM         float64 `json:"rpm" default:"0" min:"0" semantic:"false" doc:"Most requests a minute; 0: no limit. The pace is lowered while the provider answers 429 and raised again step by step."`
+	TPM         float64 `json:"tpm" default:"0" min:"0" semantic:"false" doc:"Most tokens a minute, prompts and answers; 0: no limit."`
 	Timeout     float64 `json:"timeout" default:"120" min:"0" semantic:"false" doc:"Seconds to wait for one attempt; 0: no limit."`
 	MaxRetries  int     `json:"max_retries" default:"6" min:"0" max:"100" semantic:"false" doc:"Further attempts after 408, 409, 425, 429, 5xx, timeouts, dropped connections and unreadable answers."`
+	MaxOutage   float64 `json:"max_outage" default:"600" min:"0" semantic:"false" doc:"Seconds that a provider may be down: the stage pauses, says until when, and tries again. 0: no pauses."`
+	Refresh     bool    `json:"refresh" default:"false" semantic:"false" doc:"Buy every answer anew, once, though the memo of paid answers holds one. Answers of the interrupted part of such a run are kept."`
 
-	BudgetRequests int      `json:"budget_requests" default:"0" min:"0" semantic:"false" doc:"Most requests this run may send; 0: no limit. Answers already paid for are free."`
-	BudgetTokens   int      `json:"budget_tokens" default:"0" min:"0" semantic:"false" doc:"Most tokens, prompt and answer, this run may buy; 0: no limit."`
-	BudgetUSD      float64  `json:"budget_usd" default:"0" min:"0" semantic:"false" doc:"Most dollars this run may spend; 0: no limit. Needs the two prices."`
-	PriceInput     *float64 `json:"price_input" min:"0" semantic:"false" doc:"Dollars per million prompt tokens."`
+	BudgetRequests int      `json:"budget_requests" default:"0" min:"0" semantic:"false" doc:"Most requests for this result, over all runs that work on it; 0: no limit. Answers already paid for are free."`
+	BudgetTokens   int      `json:"budget_tokens" default:"0" min:"0" semantic:"false" doc:"Most tokens, prompt and answer, for this result; 0: no limit."`
+	BudgetUSD      float64  `json:"budget_usd" default:"0" min:"0" semantic:"false" doc:"Most dollars for this result; 0: no limit. Needs a known price."`
+	PriceInput     *float64 `json:"price_input" min:"0" semantic:"false" doc:"Dollars per million prompt tokens; goes before price_file and the built-in table."`
 	PriceOutput    *float64 `json:"price_output" min:"0" semantic:"false" doc:"Dollars per million answer tokens."`
 
 	Simulated simulated.Options `json:"simulated" doc:"How good the simulated model is; other models ignore it."`
+}
+
+// Fallback is one more model to ask. Empty fields mean what they mean for the first one.
+type Fallback struct {
+	Model       string   `json:"model" required:"true" doc:"provider/name."`
+	BaseURL     string   `json:"base_url" doc:"Address of the server. Empty: the provider's own."`
+	Endpoint    string   `json:"endpoint" doc:"A name for the server in the memo of paid answers."`
+	TokensField string   `json:"tokens_field" choices:"|max_tokens|max_completion_tokens" doc:"Name of the limit max_tokens in requests."`
+	APIKeyEnv   string   `json:"api_key_env" semantic:"false" doc:"Environment variable with the API key."`
+	Concurrency int      `json:"concurrency" default:"8" min:"1" max:"4096" semantic:"false" doc:"Most requests at the same time."`
+	RPM         float64  `json:"rpm" default:"0" min:"0" semantic:"false" doc:"Most requests a minute; 0: no limit."`
+	TPM         float64  `json:"tpm" default:"0" min:"0" semantic:"false" doc:"Most tokens a minute; 0: no limit."`
+	PriceInput  *float64 `json:"price_input" min:"0" semantic:"false" doc:"Dollars per million prompt tokens."`
+	PriceOutput *float64 `json:"price_output" min:"0" semantic:"false" doc:"Dollars per million answer tokens."`
 }
 
 // FieldError is a problem with one field of a config.
@@ -48,8 +68,9 @@ func (e FieldError) Error() string { return e.Field + ": " + e.Msg }
 func (e FieldError) ConfigField() (path, msg string) { return e.Field, e.Msg }
 
 // Validate checks what the field tags cannot say. maxTokens is the stage's limit on one
-// answer, 0 for none. The error joins FieldErrors.
-func (o Options) Validate(maxTokens int) error {
+// answer, 0 for none; priceFile is the user's table of prices, "" for none, whose content
+// is looked at when the stage runs. The error joins FieldErrors.
+func (o Options) Validate(maxTokens int, priceFile string) error {
 	var errs []error
 	fail := func(field, format string, args ...any) {
 		errs = append(errs, FieldError{Field: field, Msg: fmt.Sprintf(format, args...)})
@@ -57,14 +78,37 @@ func (o Options) Validate(maxTokens int) error {
 	if err := Check(o.Model); err != nil {
 		fail("model", "%v", err)
 	}
-	if (o.PriceInput == nil) != (o.PriceOutput == nil) {
-		fail("price_input", "set both prices, price_input and price_output, or neither")
+	paid := o.paid()
+	for _, f := range o.Fallback {
+		switch {
+		case f.Model == "": // said already
+		case Check(f.Model) != nil:
+			fail("fallback", "%v", Check(f.Model))
+		case !paidModel(f.Model):
+			fail("fallback", "the simulated model invents answers and cannot stand in for another")
+		}
 	}
-	if o.paid() && o.BudgetUSD > 0 && o.PriceInput == nil {
-		fail("budget_usd", "the price of %s is not known: set price_input and price_output", o.Model)
+	if !paid && len(o.Fallback) > 0 {
+		fail("fallback", "the simulated model never fails")
 	}
-	if o.paid() && maxTokens == 0 && (o.BudgetUSD > 0 || o.BudgetTokens > 0) {
+	for _, l := range o.links() {
+		if (l.PriceInput == nil) != (l.PriceOutput == nil) {
+			fail("price_input", "set both prices, price_input and price_output, or neither")
+		} else if paid && o.BudgetUSD > 0 && priceFile == "" {
+			if p, err := l.price(nil); err != nil {
+				fail("budget_usd", "%v", err)
+			} else if p == nil {
+				fail("budget_usd", "%v", unknownPrice(l))
+			}
+		}
+	}
+	if paid && maxTokens == 0 && (o.BudgetUSD > 0 || o.BudgetTokens > 0) {
 		fail("max_tokens", "a budget needs a limit on the tokens of an answer")
+	}
+	for _, r := range o.RetryOn {
+		if r != RetryEmpty && r != llm.FinishLength && r != llm.FinishRefusal {
+			fail("retry_on", "%q is none of %s, %s, %s", r, RetryEmpty, llm.FinishLength, llm.FinishRefusal)
+		}
 	}
 	if _, err := simulated.New(o.Simulated); err != nil {
 		fail("simulated", "%v", err)
@@ -72,23 +116,77 @@ func (o Options) Validate(maxTokens int) error {
 	return errors.Join(errs...)
 }
 
-func (o Options) paid() bool { return !strings.HasPrefix(o.Model, llm.Simulated) }
+// RetryEmpty is the retry_on word for answers without text; the others are finish reasons.
+const RetryEmpty = "empty"
 
-// Settings gives what New needs. keyFile is the file with the API key, "" for none.
-func (o Options) Settings(keyFile string) Settings {
+func paidModel(model string) bool {
+	p, _, err := llm.ParseModel(model)
+	return err != nil || p != llm.Simulated
+}
+
+func (o Options) paid() bool { return paidModel(o.Model) }
+
+// links lists all models to ask: the first one and the fallbacks.
+func (o Options) links() []Fallback {
+	first := Fallback{
+		Model: o.Model, BaseURL: o.BaseURL, Endpoint: o.Endpoint, TokensField: o.TokensField, APIKeyEnv: o.APIKeyEnv,
+		Concurrency: o.Concurrency, RPM: o.RPM, TPM: o.TPM, PriceInput: o.PriceInput, PriceOutput: o.PriceOutput,
+	}
+	return append([]Fallback{first}, o.Fallback...)
+}
+
+// price finds what a link costs, nil if that is not known. The tables speak of the
+// providers' own addresses: whoever runs another server has prices of its own.
+func (l Fallback) price(own *prices.Table) (*llm.Price, error) {
+	provider, model, err := llm.ParseModel(l.Model)
+	if err != nil || provider == llm.Simulated {
+		return nil, nil
+	}
+	if l.PriceInput != nil && l.PriceOutput != nil {
+		return &llm.Price{Input: *l.PriceInput, Output: *l.PriceOutput}, nil
+	}
+	if own != nil {
+		if p := own.Find(provider, model); p != nil {
+			return p, nil
+		}
+	}
+	if l.BaseURL != "" {
+		return nil, nil
+	}
+	t, err := prices.Builtin()
+	if err != nil {
+		return nil, err
+	}
+	return t.Find(provider, model), nil
+}
+
+func unknownPrice(l Fallback) error {
+	return fmt.Errorf("the price of %s is not known: set price_input and price_output, or list it in a price_file", l.Model)
+}
+
+// Settings gives what New needs. keyFile is the file with the first model's API key and
+// priceFile the user's table of prices, "" for none.
+func (o Options) Settings(keyFile, priceFile string) Settings {
 	s := Settings{
-		Model: o.Model, BaseURL: o.BaseURL, Endpoint: o.Endpoint,
-		KeyEnv: o.APIKeyEnv, KeyFile: keyFile, TokensField: o.TokensField,
-		Concurrency: o.Concurrency, RPM: o.RPM, MaxRetries: o.MaxRetries,
-		Timeout:   time.Duration(o.Timeout * float64(time.Second)),
-		Simulated: o.Simulated,
+		KeyFile: keyFile, PriceFile: priceFile, MaxRetries: o.MaxRetries, RetryOn: o.RetryOn,
+		Timeout:   seconds(o.Timeout),
+		MaxOutage: seconds(o.MaxOutage),
+		Simulated: o.Simulated, Links: o.links(),
 	}
-	if !o.paid() {
-		return s // it costs nothing, so no budget can stop it
-	}
-	s.Limits = llm.Limits{Requests: o.BudgetRequests, Tokens: o.BudgetTokens, USD: o.BudgetUSD}
-	if o.PriceInput != nil && o.PriceOutput != nil {
-		s.Price = &llm.Price{Input: *o.PriceInput, Output: *o.PriceOutput}
+	if o.paid() { // a model that costs nothing is stopped by no budget
+		s.Limits = llm.Limits{Requests: o.BudgetRequests, Tokens: o.BudgetTokens, USD: o.BudgetUSD}
 	}
 	return s
+}
+
+func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
+
+// again reports whether an answer is among those that buy one more try.
+func (s Settings) again(r *llm.Response) bool {
+	for _, on := range s.RetryOn {
+		if on == r.FinishReason || on == RetryEmpty && strings.TrimSpace(r.Text) == "" {
+			return true
+		}
+	}
+	return false
 }

@@ -33,19 +33,27 @@ func TestOptionsValidate(t *testing.T) {
 		name      string
 		o         Options
 		maxTokens int
+		priceFile string
 		want      []string
 	}{
-		{"simulated needs nothing", Options{Model: "simulated", BudgetUSD: 1}, 0, nil},
-		{"a paid model with all", Options{Model: "openai/m", BudgetUSD: 1, PriceInput: &one, PriceOutput: &one}, 10, nil},
-		{"no budget, no limit", Options{Model: "openai/m"}, 0, nil},
-		{"unknown provider", Options{Model: "nobody/m"}, 10, []string{"model"}},
-		{"half a price", Options{Model: "openai/m", PriceOutput: &one}, 10, []string{"price_input"}},
-		{"dollars without a price", Options{Model: "openai/m", BudgetUSD: 1}, 10, []string{"budget_usd"}},
-		{"tokens without a limit", Options{Model: "openai/m", BudgetTokens: 1}, 0, []string{"max_tokens"}},
-		{"several", Options{Model: "openai/m", BudgetUSD: 1, Simulated: simulated.Options{Truncated: 2}}, 0,
+		{"simulated needs nothing", Options{Model: "simulated", BudgetUSD: 1}, 0, "", nil},
+		{"a paid model with all", Options{Model: "openai/m", BudgetUSD: 1, PriceInput: &one, PriceOutput: &one}, 10, "", nil},
+		{"no budget, no limit", Options{Model: "openai/m"}, 0, "", nil},
+		{"unknown provider", Options{Model: "nobody/m"}, 10, "", []string{"model"}},
+		{"half a price", Options{Model: "openai/m", PriceOutput: &one}, 10, "", []string{"price_input"}},
+		{"dollars without a price", Options{Model: "openai/m", BudgetUSD: 1}, 10, "", []string{"budget_usd"}},
+		{"dollars with the built-in price", Options{Model: "openai/gpt-4o-mini", BudgetUSD: 1}, 10, "", nil},
+		{"the built-in price elsewhere", Options{Model: "openai/gpt-4o-mini", BaseURL: "http://h", BudgetUSD: 1}, 10, "", []string{"budget_usd"}},
+		{"dollars with a table", Options{Model: "openai/m", BudgetUSD: 1}, 10, "mine.yaml", nil},
+		{"a fallback without a price", Options{Model: "openai/gpt-4o", BudgetUSD: 1, Fallback: []Fallback{{Model: "gemini/new"}}}, 10, "", []string{"budget_usd"}},
+		{"a fallback of nobody", Options{Model: "openai/m", Fallback: []Fallback{{Model: "nobody/m"}, {Model: "simulated"}}}, 10, "", []string{"fallback", "fallback"}},
+		{"a fallback for nothing", Options{Model: "simulated", Fallback: []Fallback{{Model: "openai/m"}}}, 10, "", []string{"fallback"}},
+		{"a strange answer", Options{Model: "openai/m", RetryOn: []string{"empty", "length", "stop"}}, 10, "", []string{"retry_on"}},
+		{"tokens without a limit", Options{Model: "openai/m", BudgetTokens: 1}, 0, "", []string{"max_tokens"}},
+		{"several", Options{Model: "openai/m", BudgetUSD: 1, Simulated: simulated.Options{Truncated: 2}}, 0, "",
 			[]string{"budget_usd", "max_tokens", "simulated"}},
 	} {
-		if d := cmp.Diff(tc.want, fieldsOf(tc.o.Validate(tc.maxTokens))); d != "" {
+		if d := cmp.Diff(tc.want, fieldsOf(tc.o.Validate(tc.maxTokens, tc.priceFile))); d != "" {
 			t.Errorf("%s:\n%s", tc.name, d)
 		}
 	}
@@ -55,19 +63,23 @@ func TestOptionsSettings(t *testing.T) {
 	in, out := 2.0, 8.0
 	o := Options{
 		Model: "openai/m", BaseURL: "http://h/v1", Endpoint: "e", TokensField: "max_tokens", APIKeyEnv: "KEY",
-		Concurrency: 3, RPM: 60, Timeout: 1.5, MaxRetries: 2,
+		Concurrency: 3, RPM: 60, TPM: 600, Timeout: 1.5, MaxRetries: 2, MaxOutage: 9, RetryOn: []string{"empty"},
 		BudgetRequests: 5, BudgetTokens: 6, BudgetUSD: 7, PriceInput: &in, PriceOutput: &out,
+		Fallback: []Fallback{{Model: "gemini/g"}},
 	}
 	want := Settings{
-		Model: "openai/m", BaseURL: "http://h/v1", Endpoint: "e", TokensField: "max_tokens", KeyEnv: "KEY", KeyFile: "key.txt",
-		Concurrency: 3, RPM: 60, Timeout: 1500 * time.Millisecond, MaxRetries: 2,
-		Limits: llm.Limits{Requests: 5, Tokens: 6, USD: 7}, Price: &llm.Price{Input: 2, Output: 8},
+		Links: []Fallback{{
+			Model: "openai/m", BaseURL: "http://h/v1", Endpoint: "e", TokensField: "max_tokens", APIKeyEnv: "KEY",
+			Concurrency: 3, RPM: 60, TPM: 600, PriceInput: &in, PriceOutput: &out,
+		}, {Model: "gemini/g"}},
+		KeyFile: "key.txt", PriceFile: "p.yaml", Timeout: 1500 * time.Millisecond, MaxRetries: 2,
+		MaxOutage: 9 * time.Second, RetryOn: []string{"empty"}, Limits: llm.Limits{Requests: 5, Tokens: 6, USD: 7},
 	}
-	if d := cmp.Diff(want, o.Settings("key.txt")); d != "" {
+	if d := cmp.Diff(want, o.Settings("key.txt", "p.yaml")); d != "" {
 		t.Error(d)
 	}
 	o.Model = llm.Simulated
-	if s := o.Settings(""); s.Limits != (llm.Limits{}) || s.Price != nil {
-		t.Errorf("a model without a price got the limits %+v and the price %v", s.Limits, s.Price)
+	if s := o.Settings("", ""); s.Limits != (llm.Limits{}) {
+		t.Errorf("a model without a price got the limits %+v", s.Limits)
 	}
 }

@@ -1,5 +1,5 @@
-// Package providers turns the settings of a stage into a ready Transport. It is the one
-// list of providers: a new one is a client package and a line in All.
+// Package providers turns the settings of a stage into a ready Caller. It is the one list
+// of providers: a new one is a client package and a line in All.
 package providers
 
 import (
@@ -12,54 +12,44 @@ import (
 	"time"
 
 	"github.com/distillflow/distillflow/internal/llm"
+	"github.com/distillflow/distillflow/internal/llm/gemini"
 	"github.com/distillflow/distillflow/internal/llm/openai"
+	"github.com/distillflow/distillflow/internal/llm/prices"
 	"github.com/distillflow/distillflow/internal/llm/simulated"
 )
 
-// Settings is everything a stage can say about its teacher and how to call it.
+// Settings is everything a stage can say about its teachers and how to call them.
 type Settings struct {
-	Model       string // "provider/name", or "simulated"
-	BaseURL     string // "": the provider's own
-	Endpoint    string // alias of the base URL in memo keys; "": the base URL
-	KeyEnv      string // environment variable with the API key; "": the provider's usual one
-	KeyFile     string // file with the API key; wins over the environment
-	TokensField string // name of the token limit in requests; see package openai
+	Links     []Fallback // whom to ask, in order; at least one
+	KeyFile   string     // file with the API key of the first; wins over the environment
+	PriceFile string     // the user's table of prices; "": none
 
-	Concurrency int
-	RPM         float64
-	Timeout     time.Duration
-	MaxRetries  int
-	Limits      llm.Limits
-	Price       *llm.Price // nil: unknown
+	Timeout    time.Duration
+	MaxRetries int
+	MaxOutage  time.Duration
+	RetryOn    []string
+	Limits     llm.Limits // for all links together
 
 	Simulated simulated.Options
 }
 
+// Link is one model of Settings as a Factory sees it.
+type Link struct {
+	Fallback
+	KeyFile   string
+	Simulated simulated.Options
+}
+
 // Factory makes the client of one provider. getenv reads the user's environment.
-type Factory func(s Settings, getenv func(string) string) (llm.Provider, error)
+type Factory func(l Link, getenv func(string) string) (llm.Provider, error)
 
 // All returns every provider by the name that stands before the slash of a model.
 func All() map[string]Factory {
 	return map[string]Factory{
 		"openai":      newOpenAI,
+		"gemini":      newGemini,
 		llm.Simulated: newSimulated,
 	}
-}
-
-// Caller is a Transport together with the model's name at its provider.
-type Caller struct {
-	*llm.Transport
-	Provider string // "openai"
-	Model    string // name at the provider; "" for the simulated one
-	Endpoint string
-}
-
-// Name is "provider/model", as records name who answered.
-func (c *Caller) Name() string {
-	if c.Model == "" {
-		return c.Provider
-	}
-	return c.Provider + "/" + c.Model
 }
 
 // Check finds what is wrong with a model's name without building anything.
@@ -81,65 +71,137 @@ func Check(model string) error {
 		model, name, strings.Join(known, ", "))
 }
 
-// New builds the caller for s. memo may be nil. Errors say which setting is wrong; they
-// never hold a key.
-func New(s Settings, getenv func(string) string, memo llm.Memo) (*Caller, error) {
-	if err := Check(s.Model); err != nil {
-		return nil, err
-	}
-	name, model, err := llm.ParseModel(s.Model)
-	if err != nil {
-		return nil, err
-	}
-	budget, err := llm.NewBudget(s.Limits, s.Price)
-	if err != nil {
-		return nil, err
-	}
-	p, err := All()[name](s, getenv)
-	if err != nil {
-		return nil, fmt.Errorf("model %q: %w", s.Model, err)
-	}
-	p.Name = name // the transport gives hints by this name
-	t := llm.NewTransport(p, llm.Options{
-		Concurrency: s.Concurrency, RPM: s.RPM, Timeout: s.Timeout, MaxRetries: s.MaxRetries,
-		Memo: memo, Budget: budget, Price: s.Price,
-	})
-	return &Caller{Transport: t, Provider: name, Model: model, Endpoint: p.Endpoint}, nil
+// Services is what a Caller takes from the process it runs in.
+type Services struct {
+	Getenv  func(string) string
+	Memo    llm.Memo     // nil: nothing is remembered
+	Scope   string       // names the work whose budget this is; "": nothing is carried over between runs
+	Refresh string       // not "": see llm.Options
+	Notify  func(string) // told of pauses and fallbacks; nil: nobody is
 }
 
-func newSimulated(s Settings, _ func(string) string) (llm.Provider, error) {
-	c, err := simulated.New(s.Simulated)
+// New builds the caller for s. Errors say which setting is wrong; they never hold a key.
+// The caller must be closed.
+func New(s Settings, svc Services) (*Caller, error) {
+	if len(s.Links) == 0 {
+		return nil, errors.New("no model is named")
+	}
+	var own *prices.Table
+	if s.PriceFile != "" {
+		var err error
+		if own, err = prices.Read(s.PriceFile); err != nil {
+			return nil, err
+		}
+	}
+	c := &Caller{settings: s, notify: svc.Notify}
+	if c.notify == nil {
+		c.notify = func(string) {}
+	}
+	for i, f := range s.Links {
+		l := Link{Fallback: f, Simulated: s.Simulated}
+		if i == 0 {
+			l.KeyFile = s.KeyFile
+		}
+		k, err := newLink(l, svc.Getenv)
+		if err != nil {
+			return nil, err
+		}
+		if k.price, err = f.price(own); err != nil {
+			return nil, err
+		}
+		if k.price == nil && s.Limits.USD > 0 {
+			return nil, fmt.Errorf("budget_usd: %w", unknownPrice(f))
+		}
+		c.links = append(c.links, k)
+	}
+	if err := c.account(s, svc); err != nil {
+		return nil, err
+	}
+	for _, k := range c.links {
+		k.transport = llm.NewTransport(k.provider, llm.Options{
+			Concurrency: k.Concurrency, RPM: k.RPM, TPM: k.TPM, Timeout: s.Timeout, MaxRetries: s.MaxRetries,
+			MaxOutage: s.MaxOutage, Memo: svc.Memo, Refresh: svc.Refresh, Budget: c.budget, Price: k.price, Notify: c.notify,
+		})
+	}
+	return c, nil
+}
+
+// newLink makes a client; its errors name the model.
+func newLink(l Link, getenv func(string) string) (*link, error) {
+	if err := Check(l.Model); err != nil {
+		return nil, err
+	}
+	name, model, err := llm.ParseModel(l.Model)
+	if err != nil {
+		return nil, err
+	}
+	if getenv == nil {
+		getenv = func(string) string { return "" }
+	}
+	p, err := All()[name](l, getenv)
+	if err != nil {
+		return nil, fmt.Errorf("model %q: %w", l.Model, err)
+	}
+	p.Name = name // the transport gives hints by this name
+	k := &link{Fallback: l.Fallback, provider: p, model: model, name: name}
+	if model != "" {
+		k.name += "/" + model
+	}
+	return k, nil
+}
+
+func newSimulated(l Link, _ func(string) string) (llm.Provider, error) {
+	c, err := simulated.New(l.Simulated)
 	return llm.Provider{Client: c}, err
 }
 
-// openAIKeyEnv is the variable every OpenAI client reads.
-const openAIKeyEnv = "OPENAI_API_KEY"
+// The variables that the providers' own clients read.
+const (
+	openAIKeyEnv = "OPENAI_API_KEY"
+	geminiKeyEnv = "GEMINI_API_KEY"
+)
 
-func newOpenAI(s Settings, getenv func(string) string) (llm.Provider, error) {
-	key, err := findKey(s, openAIKeyEnv, s.BaseURL == "", getenv)
+func newOpenAI(l Link, getenv func(string) string) (llm.Provider, error) {
+	key, err := findKey(l, openAIKeyEnv, getenv)
 	if err != nil {
 		return llm.Provider{}, err
 	}
-	c, err := openai.New(openai.Config{BaseURL: s.BaseURL, Key: key, TokensField: s.TokensField})
+	c, err := openai.New(openai.Config{BaseURL: l.BaseURL, Key: key, TokensField: l.TokensField})
 	if err != nil {
 		return llm.Provider{}, err
 	}
-	endpoint := s.Endpoint
-	if endpoint == "" {
-		endpoint = s.BaseURL
+	return llm.Provider{Endpoint: endpoint(l, openai.DefaultBaseURL), Client: c}, nil
+}
+
+func newGemini(l Link, getenv func(string) string) (llm.Provider, error) {
+	key, err := findKey(l, geminiKeyEnv, getenv)
+	if err != nil {
+		return llm.Provider{}, err
 	}
-	if endpoint == "" {
-		endpoint = openai.DefaultBaseURL
+	c, err := gemini.New(gemini.Config{BaseURL: l.BaseURL, Key: key})
+	if err != nil {
+		return llm.Provider{}, err
 	}
-	return llm.Provider{Endpoint: endpoint, Client: c}, nil
+	return llm.Provider{Endpoint: endpoint(l, gemini.DefaultBaseURL), Client: c}, nil
+}
+
+// endpoint is the name of the server in memo keys.
+func endpoint(l Link, usual string) string {
+	switch {
+	case l.Endpoint != "":
+		return l.Endpoint
+	case l.BaseURL != "":
+		return l.BaseURL
+	}
+	return usual
 }
 
 // findKey takes the key from the named file, else from the environment. Servers other than
 // the provider's own may need none, so a missing key is an error only where it was named
 // or is always needed.
-func findKey(s Settings, usual string, needed bool, getenv func(string) string) (string, error) {
-	if s.KeyFile != "" {
-		b, err := os.ReadFile(s.KeyFile)
+func findKey(l Link, usual string, getenv func(string) string) (string, error) {
+	if l.KeyFile != "" {
+		b, err := os.ReadFile(l.KeyFile)
 		if err != nil {
 			var pe *fs.PathError
 			if errors.As(err, &pe) {
@@ -149,16 +211,16 @@ func findKey(s Settings, usual string, needed bool, getenv func(string) string) 
 		}
 		key := strings.TrimSpace(string(b))
 		if key == "" {
-			return "", fmt.Errorf("api_key_file is empty")
+			return "", errors.New("api_key_file is empty")
 		}
 		return key, nil
 	}
-	name := s.KeyEnv
+	name := l.APIKeyEnv
 	if name == "" {
 		name = usual
 	}
 	key := strings.TrimSpace(getenv(name))
-	if key == "" && (needed || s.KeyEnv != "") {
+	if key == "" && (l.BaseURL == "" || l.APIKeyEnv != "") {
 		return "", fmt.Errorf("no API key: set the environment variable %s, or name another one in api_key_env, or use model: simulated, which needs none", name)
 	}
 	return key, nil

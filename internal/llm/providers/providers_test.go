@@ -20,11 +20,13 @@ const planted = "sk-planted-key-0123456789"
 func noEnv(string) string { return "" }
 
 func withKey(name string) string {
-	if name == openAIKeyEnv {
+	if name == openAIKeyEnv || name == geminiKeyEnv {
 		return planted
 	}
 	return ""
 }
+
+func one(f Fallback) Settings { return Settings{Links: []Fallback{f}} }
 
 func TestNewErrors(t *testing.T) {
 	for _, tc := range []struct {
@@ -33,17 +35,17 @@ func TestNewErrors(t *testing.T) {
 		env  func(string) string
 		want string
 	}{
-		{"no provider", Settings{Model: "gpt-4o"}, noEnv, "names no model"},
-		{"unknown provider", Settings{Model: "opnai/gpt-4o"}, noEnv, "known: openai, simulated"},
-		{"no key", Settings{Model: "openai/gpt-4o"}, noEnv, "OPENAI_API_KEY"},
-		{"named key missing", Settings{Model: "openai/m", BaseURL: "http://localhost:1", KeyEnv: "OTHER"}, withKey, "OTHER"},
-		{"key file missing", Settings{Model: "openai/m", KeyFile: "no-such-file"}, withKey, "api_key_file"},
-		{"bad URL", Settings{Model: "openai/m", BaseURL: "localhost:8000"}, withKey, "base_url"},
-		{"secret in URL", Settings{Model: "openai/m", BaseURL: "http://u:" + planted + "@h/v1"}, withKey, "user name"},
-		{"dollars without a price", Settings{Model: "openai/m", Limits: llm.Limits{USD: 1}}, withKey, "price_input"},
-		{"bad share", Settings{Model: "simulated", Simulated: simulated.Options{Truncated: 2}}, noEnv, "truncated"},
+		{"no provider", one(Fallback{Model: "gpt-4o"}), noEnv, "names no model"},
+		{"unknown provider", one(Fallback{Model: "opnai/gpt-4o"}), noEnv, "known: gemini, openai, simulated"},
+		{"no key", one(Fallback{Model: "openai/gpt-4o"}), noEnv, "OPENAI_API_KEY"},
+		{"named key missing", one(Fallback{Model: "openai/m", BaseURL: "http://localhost:1", APIKeyEnv: "OTHER"}), withKey, "OTHER"},
+		{"key file missing", Settings{Links: []Fallback{{Model: "openai/m"}}, KeyFile: "no-such-file"}, withKey, "api_key_file"},
+		{"bad URL", one(Fallback{Model: "openai/m", BaseURL: "localhost:8000"}), withKey, "base_url"},
+		{"secret in URL", one(Fallback{Model: "openai/m", BaseURL: "http://u:" + planted + "@h/v1"}), withKey, "user name"},
+		{"dollars without a price", Settings{Links: []Fallback{{Model: "openai/m"}}, Limits: llm.Limits{USD: 1}}, withKey, "price_input"},
+		{"bad share", Settings{Links: []Fallback{{Model: "simulated"}}, Simulated: simulated.Options{Truncated: 2}}, noEnv, "truncated"},
 	} {
-		_, err := New(tc.s, tc.env, nil)
+		_, err := New(tc.s, Services{Getenv: tc.env})
 		if err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: error %v, want one with %q", tc.name, err, tc.want)
 		}
@@ -64,11 +66,11 @@ func TestKeyFile(t *testing.T) {
 		io.WriteString(w, `{"choices":[{"message":{"content":"ok"},"finish_reason":"stop"}]}`)
 	}))
 	defer srv.Close()
-	c, err := New(Settings{Model: "openai/m", BaseURL: srv.URL, KeyFile: file}, noEnv, nil)
+	c, err := New(Settings{Links: []Fallback{{Model: "openai/m", BaseURL: srv.URL}}, KeyFile: file}, Services{Getenv: noEnv})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Complete(context.Background(), llm.Request{Model: c.Model}); err != nil {
+	if _, err := c.Complete(context.Background(), llm.Request{}); err != nil {
 		t.Fatal(err)
 	}
 	if auth != "Bearer "+planted {
@@ -95,16 +97,16 @@ func TestNoProviderReceivesTheHint(t *testing.T) {
 				seen.WriteString(r.URL.String())
 				h, _ := json.Marshal(r.Header)
 				seen.Write(h)
-				io.WriteString(w, `{"choices":[{"message":{"content":"ok"},"finish_reason":"stop"}]}`)
+				io.WriteString(w, `{"choices":[{"message":{"content":"ok"},"finish_reason":"stop"}],"candidates":[{"content":{"parts":[{"text":"ok"}]},"finishReason":"STOP"}]}`)
 			}))
 			defer srv.Close()
 			memo := &llm.MapMemo{}
-			c, err := New(Settings{Model: name + "/m", BaseURL: srv.URL}, withKey, memo)
+			c, err := New(one(Fallback{Model: name + "/m", BaseURL: srv.URL}), Services{Getenv: withKey, Memo: memo})
 			if err != nil {
 				t.Fatal(err)
 			}
 			ask := func(h *llm.Hint) {
-				req := llm.Request{Model: c.Model, Messages: []llm.Message{{Role: llm.RoleUser, Content: "hello"}}, Hint: h}
+				req := llm.Request{Messages: []llm.Message{{Role: llm.RoleUser, Content: "hello"}}, Hint: h}
 				if _, err := c.Complete(context.Background(), req); err != nil {
 					t.Fatal(err)
 				}
@@ -126,9 +128,9 @@ func TestNoProviderReceivesTheHint(t *testing.T) {
 
 func TestSimulatedReceivesTheHint(t *testing.T) {
 	memo := &llm.MapMemo{}
-	c, err := New(Settings{Model: "simulated", Simulated: simulated.Options{
+	c, err := New(Settings{Links: []Fallback{{Model: "simulated"}}, Simulated: simulated.Options{
 		Accuracy: map[string]float64{"cot": 1},
-	}}, noEnv, memo)
+	}}, Services{Getenv: noEnv, Memo: memo})
 	if err != nil {
 		t.Fatal(err)
 	}

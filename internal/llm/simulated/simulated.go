@@ -154,6 +154,9 @@ func (c *Client) rng(req llm.Request, h llm.Hint) *rand.Rand {
 		put(ch.Text)
 	}
 	put(fmt.Sprint(req.Replicate))
+	if req.Try > 0 {
+		put(fmt.Sprint("try ", req.Try))
+	}
 	sum := d.Sum(nil)
 	return rand.New(rand.NewPCG(binary.LittleEndian.Uint64(sum), binary.LittleEndian.Uint64(sum[8:])))
 }

@@ -23,10 +23,10 @@ type Arch string
 
 // The variants.
 const (
-	// Llama: RMSNorm with weight w, SwiGLU, untied head.
+	// Llama: RMSNorm with weight w, SwiGLU.
 	Llama Arch = "llama"
 	// Gemma: embeddings scaled by sqrt(D), RMSNorm with weight 1+w, GeGLU with
-	// the tanh approximation, tied head.
+	// the tanh approximation. (Published Gemma models also set Tied.)
 	Gemma Arch = "gemma"
 )
 
@@ -120,9 +120,9 @@ func Init(c Config, seed uint64) (weights.Set, error) {
 	out := c.InitStd / math.Sqrt(2*float64(c.Layers))
 	embStd := c.InitStd
 	if c.Arch == Gemma {
-		// Embeddings are multiplied by sqrt(D): start so that the residual stream
-		// begins at the scale of the other variant's blocks.
-		embStd = c.InitStd / math.Sqrt(float64(c.Dim)) * 4
+		// Embeddings are multiplied by sqrt(D): the residual stream starts as in the
+		// other variant.
+		embStd = c.InitStd / math.Sqrt(float64(c.Dim))
 	}
 	s := weights.Set{weights.Normal(seed, embStd, "model.embed_tokens.weight", c.Vocab, c.Dim)}
 	for l := range c.Layers {
@@ -160,6 +160,21 @@ func Decays(s weights.Set) []bool {
 	out := make([]bool, len(s))
 	for i := range s {
 		out[i] = isMatrix(s[i].Dims)
+	}
+	return out
+}
+
+// Rates are the learning rates of s's tensors as multiples of the model's. Adam
+// moves every weight by about the learning rate; the Gemma shape multiplies
+// embeddings by sqrt(D), so without a smaller rate they would move that much
+// faster than the rest.
+func Rates(c Config, s weights.Set) []float64 {
+	out := make([]float64, len(s))
+	for i := range out {
+		out[i] = 1
+	}
+	if c.Arch == Gemma {
+		out[0] = 1 / math.Sqrt(float64(c.Dim))
 	}
 	return out
 }

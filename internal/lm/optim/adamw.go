@@ -18,6 +18,10 @@ type AdamW struct {
 	M, V weights.Set // first and second moments
 	T    int         // steps taken
 
+	// Rates multiplies the learning rate of each tensor, in parameter order; nil
+	// means 1 everywhere.
+	Rates []float64
+
 	decays []bool
 }
 
@@ -64,9 +68,13 @@ func (a *AdamW) Step(params weights.Set, grads [][]float32, lr float64) (norm fl
 		if len(g) != len(w) {
 			return norm, fmt.Errorf("adamw: gradient of %s has %d values, want %d", params[i].Name, len(g), len(w))
 		}
+		rate := lr
+		if a.Rates != nil {
+			rate *= a.Rates[i]
+		}
 		decay := 0.0
 		if a.decays != nil && a.decays[i] {
-			decay = lr * a.Decay
+			decay = rate * a.Decay
 		}
 		for j := range w {
 			gj := float64(g[j]) * scale
@@ -74,7 +82,7 @@ func (a *AdamW) Step(params weights.Set, grads [][]float32, lr float64) (norm fl
 			vj := a.Beta2*float64(v[j]) + (1-a.Beta2)*gj*gj
 			m[j], v[j] = float32(mj), float32(vj)
 			x := float64(w[j])
-			w[j] = float32(x - decay*x - lr*(mj/c1)/(math.Sqrt(vj/c2)+a.Eps))
+			w[j] = float32(x - decay*x - rate*(mj/c1)/(math.Sqrt(vj/c2)+a.Eps))
 		}
 	}
 	return norm, nil

@@ -1,0 +1,113 @@
+// Package planview draws a plan: as a tree for the terminal, as DOT and Mermaid
+// text for other programs, and as an SVG picture that needs none.
+package planview
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/distillflow/distillflow/flow/plan"
+)
+
+// Stage is one stage of the graph to draw.
+type Stage struct {
+	Name   string
+	Uses   string      // stage type
+	Status plan.Status // also written out, so that nothing is told by colour alone
+	Reason string
+	From   []Edge // what it reads, in the order of its inputs
+}
+
+// Edge is one input of a stage.
+type Edge struct {
+	Stage int    // index of the source; it stands before the reader
+	Port  string // the source's output port; "" for its default one
+}
+
+// Formats lists the formats of [Write].
+func Formats() []string { return []string{"tree", "dot", "mermaid", "svg"} }
+
+// Write draws a plan in one of [Formats]. title names the picture; it may be
+// empty.
+func Write(w io.Writer, format, title string, p *plan.Plan) error {
+	stages := fromPlan(p)
+	switch format {
+	case "tree":
+		return Tree(w, stages)
+	case "dot":
+		return DOT(w, title, stages)
+	case "mermaid":
+		return Mermaid(w, title, stages)
+	case "svg":
+		return SVG(w, title, stages)
+	}
+	return fmt.Errorf("format %q: want one of %s", format, strings.Join(Formats(), ", "))
+}
+
+func fromPlan(p *plan.Plan) []Stage {
+	stages := make([]Stage, len(p.Steps))
+	for i, s := range p.Steps {
+		reasons := []string{s.Reason.String()}
+		for _, r := range s.More {
+			reasons = append(reasons, r.String())
+		}
+		stages[i] = Stage{Name: s.Node.Name, Uses: s.Node.Type.Type, Status: s.Status, Reason: strings.Join(reasons, "; ")}
+		for _, in := range s.Node.Inputs {
+			for _, src := range in.Sources {
+				e := Edge{Stage: src.Node.Index(), Port: src.Port.Name}
+				if e.Port == src.Node.Type.Outputs[0].Name {
+					e.Port = ""
+				}
+				stages[i].From = append(stages[i].From, e)
+			}
+		}
+	}
+	return stages
+}
+
+// parents lists the stages that one reads from, each once.
+func (s Stage) parents() []int {
+	var out []int
+	for _, e := range s.From {
+		if !slices.Contains(out, e.Stage) {
+			out = append(out, e.Stage)
+		}
+	}
+	return out
+}
+
+// ports names what one stage reads from another, but for the default output:
+// "correct, quarantine".
+func (s Stage) ports(from int) string {
+	var out []string
+	for _, e := range s.From {
+		if e.Stage == from && e.Port != "" && !slices.Contains(out, e.Port) {
+			out = append(out, e.Port)
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
+// statuses is the order in which statuses are told.
+var statuses = []plan.Status{plan.Hit, plan.Run, plan.Wait, plan.Skip}
+
+// summary counts the stages by status: "4 stages: 3 hit, 1 run".
+func summary(stages []Stage) string {
+	counts := map[plan.Status]int{}
+	for _, s := range stages {
+		counts[s.Status]++
+	}
+	var parts []string
+	for _, st := range statuses {
+		if counts[st] > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", counts[st], st))
+		}
+	}
+	noun := "stages"
+	if len(stages) == 1 {
+		noun = "stage"
+	}
+	return fmt.Sprintf("%d %s: %s", len(stages), noun, strings.Join(parts, ", "))
+}

@@ -1,0 +1,75 @@
+package flow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+
+	"github.com/distillflow/distillflow/flow/exec"
+	"github.com/distillflow/distillflow/flow/graph"
+	"github.com/distillflow/distillflow/flow/lock"
+	"github.com/distillflow/distillflow/flow/plan"
+	"github.com/distillflow/distillflow/flow/store"
+)
+
+// admit refuses a run that is bound to fail, before it has cost anything: one
+// that deviates from its lock, or with stages that declare more than there is,
+// unless their results are cached.
+func (e *Engine) admit(ctx context.Context, g *graph.Graph, st *store.Store, o RunOptions) error {
+	tooLarge := map[*graph.Node]error{}
+	for _, n := range g.Nodes {
+		if err := o.Limits.Check(n); err != nil && !n.Skip {
+			tooLarge[n] = err
+		}
+	}
+	if len(tooLarge) == 0 && o.Locked == nil {
+		return nil
+	}
+	p, err := plan.New(ctx, g, st, plan.Options{Seed: o.seed(g), Force: o.Force})
+	if err != nil {
+		return err
+	}
+	var errs []error
+	if o.Locked != nil {
+		ds, err := o.Locked.CheckPlan(ctx, p, o.seed(g), st)
+		if err != nil {
+			return err
+		}
+		if len(ds) > 0 {
+			errs = append(errs, &lock.DeviationError{Deviations: ds})
+		}
+	}
+	for _, s := range p.Steps {
+		if err := tooLarge[s.Node]; err != nil && (s.Status == plan.Run || s.Status == plan.Wait) {
+			errs = append(errs, &exec.StageError{Stage: s.Node.Name, Err: err})
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Lock gives what the run was made from, for `distillflow.lock`. program is the
+// version of the program. It is an error if the run did not bring every stage
+// that takes part to a final result.
+func (r *Result) Lock(program string) (*lock.Recipe, error) {
+	l := &lock.Recipe{
+		Program: program, Host: runtime.GOOS + "/" + runtime.GOARCH, Seed: r.seed,
+		Stages: make(map[string]*lock.Stage, len(r.Outcome.States)),
+	}
+	for name, state := range r.Outcome.States {
+		switch {
+		case state == exec.Skipped:
+			continue
+		case state != exec.Done && state != exec.Cached:
+			return nil, fmt.Errorf("nothing was locked: stage %s is %s", name, state)
+		case r.Outcome.Incomplete[name]:
+			return nil, fmt.Errorf("nothing was locked: the result of stage %s is incomplete: run again until it is whole", name)
+		}
+		s, err := lock.NewStage(r.Outcome.Preimages[name], r.Outcome.Outputs[name])
+		if err != nil {
+			return nil, fmt.Errorf("stage %s: %w", name, err)
+		}
+		l.Stages[name] = s
+	}
+	return l, nil
+}

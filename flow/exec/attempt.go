@@ -1,0 +1,77 @@
+package exec
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/distillflow/distillflow/flow/event"
+	"github.com/distillflow/distillflow/flow/graph"
+	"github.com/distillflow/distillflow/flow/stage"
+)
+
+// maxRetryPause bounds the doubling pause between the tries of a stage.
+const maxRetryPause = time.Minute
+
+// TimeoutError is a stage that did not end within its timeout:.
+type TimeoutError struct{ Timeout time.Duration }
+
+// Error implements error.
+func (e *TimeoutError) Error() string {
+	return fmt.Sprintf("stopped after its timeout of %s", e.Timeout)
+}
+
+// attempts runs a task up to once more than its stage has retries:.
+func (s *scheduler) attempts(ctx context.Context, n *graph.Node, task stage.Task) (stage.Result, error) {
+	pause := s.opts.RetryPause
+	for try := 0; ; try++ {
+		res, err := s.attempt(ctx, n, task)
+		if err == nil || try >= n.Stage.Retries || ctx.Err() != nil || permanent(err) {
+			return res, err
+		}
+		s.warn(n, fmt.Sprintf("try %d of %d failed (%v); it runs again", try+1, n.Stage.Retries+1, err))
+		select {
+		case <-ctx.Done():
+			return res, ctx.Err()
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, maxRetryPause)
+		for _, path := range task.Outputs { // what the failed try has left
+			if err := os.RemoveAll(path); err != nil {
+				return res, fmt.Errorf("making room for another try: %w", err)
+			}
+		}
+	}
+}
+
+// permanent reports errors that another try cannot mend: a bug in the stage, and
+// what says so by a method Permanent, such as a spent budget.
+func permanent(err error) bool {
+	var bug *stage.PanicError
+	var p interface{ Permanent() bool }
+	return errors.As(err, &bug) || errors.As(err, &p) && p.Permanent()
+}
+
+// attempt runs a task once, within its stage's timeout:.
+func (s *scheduler) attempt(ctx context.Context, n *graph.Node, task stage.Task) (stage.Result, error) {
+	tctx := ctx
+	if t := n.Stage.Timeout; t > 0 {
+		var cancel context.CancelFunc
+		tctx, cancel = context.WithTimeoutCause(ctx, t, &TimeoutError{t})
+		defer cancel()
+	}
+	res, err := s.runner.Run(tctx, task, Hooks{
+		Progress: func(p stage.Progress) {
+			s.emit(event.Event{Kind: event.StageProgress, Stage: n.Name, Type: n.Type.Type, Done: p.Done,
+				Total: p.Total, Unit: p.Unit, Values: p.Values, Message: p.Message})
+		},
+		Warn: func(m string) { s.warn(n, m) },
+	})
+	var late *TimeoutError
+	if err != nil && ctx.Err() == nil && errors.As(context.Cause(tctx), &late) {
+		err = late // what the stage says of it is only a consequence
+	}
+	return res, err
+}

@@ -1,0 +1,137 @@
+package exec
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/distillflow/distillflow/flow/graph"
+	"github.com/distillflow/distillflow/flow/recipe"
+)
+
+// Limits is what the stages that run at a time may declare together in their
+// resources:. A nil member sets no limit.
+type Limits struct {
+	CPUs   *float64
+	Memory *int64 // bytes
+	GPUs   *int64
+}
+
+// amount is a sum of declared resources. CPUs count in thousandths, because
+// sums of fractions would not come back to what they were.
+type amount struct{ cpus, memory, gpus int64 }
+
+func declared(n *graph.Node) amount {
+	r := n.Stage.Resources
+	return amount{cpus: milli(r.CPUs), memory: r.Memory, gpus: r.GPUs}
+}
+
+func milli(cpus float64) int64 { return int64(cpus*1000 + 0.5) }
+
+func (l Limits) amount() amount {
+	const unlimited = int64(1) << 62
+	a := amount{unlimited, unlimited, unlimited}
+	if l.CPUs != nil {
+		a.cpus = milli(*l.CPUs)
+	}
+	if l.Memory != nil {
+		a.memory = *l.Memory
+	}
+	if l.GPUs != nil {
+		a.gpus = *l.GPUs
+	}
+	return a
+}
+
+func (a amount) fits(free amount) bool {
+	return a.cpus <= free.cpus && a.memory <= free.memory && a.gpus <= free.gpus
+}
+
+func (a amount) min(b amount) amount {
+	return amount{min(a.cpus, b.cpus), min(a.memory, b.memory), min(a.gpus, b.gpus)}
+}
+
+func (a amount) plus(b amount, sign int64) amount {
+	return amount{a.cpus + sign*b.cpus, a.memory + sign*b.memory, a.gpus + sign*b.gpus}
+}
+
+// Check says what a stage declares that the limits can never give, or nil.
+func (l Limits) Check(n *graph.Node) error {
+	want, have := declared(n), l.amount()
+	if want.fits(have) {
+		return nil
+	}
+	var parts []string
+	r := n.Stage.Resources
+	if want.cpus > have.cpus {
+		parts = append(parts, fmt.Sprintf("%g cpus, and there are %g (--cpus)", r.CPUs, *l.CPUs))
+	}
+	if want.memory > have.memory {
+		parts = append(parts, fmt.Sprintf("%s of memory, and there is %s (--memory)", recipe.FormatBytes(r.Memory), recipe.FormatBytes(*l.Memory)))
+	}
+	if want.gpus > have.gpus {
+		parts = append(parts, fmt.Sprintf("%d gpus, and there are %d (--gpus)", r.GPUs, *l.GPUs))
+	}
+	return fmt.Errorf("it declares %s: run it on a larger machine, declare less, or raise the limit by the flag", strings.Join(parts, "; "))
+}
+
+// queue holds the nodes that are ready to run and gives them out in the order in
+// which they became ready, passing over those whose resources are taken. Nodes
+// that declare the same wait in one line, so that a look at the lines' heads is
+// enough however many nodes there are. The scheduling loop owns it.
+type queue struct {
+	total, free amount
+	lines       map[amount]*line
+	heads       []*line // those of lines, in the order of their making
+	pushed      int
+}
+
+type line struct {
+	want  amount
+	nodes []queued
+}
+
+type queued struct {
+	n     *graph.Node
+	order int
+}
+
+func newQueue(l Limits) *queue {
+	return &queue{total: l.amount(), free: l.amount(), lines: map[amount]*line{}}
+}
+
+// want is what a node takes. One that declares more than there is takes all: its
+// result may be cached, and running it is refused later.
+func (q *queue) want(n *graph.Node) amount { return declared(n).min(q.total) }
+
+func (q *queue) push(n *graph.Node) {
+	w := q.want(n)
+	l := q.lines[w]
+	if l == nil {
+		l = &line{want: w}
+		q.lines[w] = l
+		q.heads = append(q.heads, l)
+	}
+	l.nodes = append(l.nodes, queued{n, q.pushed})
+	q.pushed++
+}
+
+// next takes the first node that fits and reserves what it declares; nil if none
+// does.
+func (q *queue) next() *graph.Node {
+	var best *line
+	for _, l := range q.heads {
+		if len(l.nodes) > 0 && l.want.fits(q.free) && (best == nil || l.nodes[0].order < best.nodes[0].order) {
+			best = l
+		}
+	}
+	if best == nil {
+		return nil
+	}
+	n := best.nodes[0].n
+	best.nodes = best.nodes[1:]
+	q.free = q.free.plus(best.want, -1)
+	return n
+}
+
+// release gives back what a node of next has taken.
+func (q *queue) release(n *graph.Node) { q.free = q.free.plus(q.want(n), 1) }

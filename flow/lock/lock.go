@@ -1,0 +1,190 @@
+// Package lock keeps what a run was made from in a file that belongs under
+// version control, and tells how a later run deviates from it.
+package lock
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/distillflow/distillflow/flow/plan"
+	"github.com/distillflow/distillflow/flow/store"
+)
+
+// FileName is the name of the lock file of a folder's recipes.
+const FileName = "distillflow.lock"
+
+// format changes when an older program could misread the file.
+const format = 1
+
+// File is a lock file: one lock for each recipe of its folder, by file name.
+type File struct {
+	Format  int                `json:"format"`
+	Recipes map[string]*Recipe `json:"recipes"`
+}
+
+// Recipe is the lock of one recipe. Program and Host are for people: what they
+// can change of a result stands with the stages, as implementation version and
+// numeric platform.
+type Recipe struct {
+	Program string            `json:"program"` // version of distillflow
+	Host    string            `json:"host"`    // operating system and architecture
+	Seed    uint64            `json:"seed"`
+	Stages  map[string]*Stage `json:"stages"` // those that took part, by name
+}
+
+// Stage is everything a stage's result depends on, and the result. No path, time
+// or price is in it.
+type Stage struct {
+	plan.Preimage
+	Outputs map[string]store.Digest `json:"outputs"`
+}
+
+// NewStage makes the lock of a stage from its canonical preimage.
+func NewStage(preimage json.RawMessage, outputs map[string]store.Output) (*Stage, error) {
+	s := &Stage{Outputs: map[string]store.Digest{}}
+	if err := json.Unmarshal(preimage, &s.Preimage); err != nil {
+		return nil, fmt.Errorf("lock: preimage: %w", err)
+	}
+	for port, o := range outputs {
+		s.Outputs[port] = o.Digest
+	}
+	return s, nil
+}
+
+// PathFor is the lock file that serves a recipe: the one beside it.
+func PathFor(recipeFile string) string { return filepath.Join(filepath.Dir(recipeFile), FileName) }
+
+// Read reads the lock of a recipe from the file beside it. The error wraps
+// [fs.ErrNotExist] if there is none.
+func Read(recipeFile string) (*Recipe, error) {
+	path := PathFor(recipeFile)
+	f, err := readFile(path)
+	if err != nil {
+		return nil, err
+	}
+	r := f.Recipes[filepath.Base(recipeFile)]
+	if r == nil {
+		return nil, fmt.Errorf("%s holds no lock of %s: %w", path, filepath.Base(recipeFile), fs.ErrNotExist)
+	}
+	return r, nil
+}
+
+func readFile(path string) (*File, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the lock: %w", err)
+	}
+	var f File
+	if err := json.Unmarshal(b, &f); err != nil {
+		return nil, fmt.Errorf("the lock %s is damaged (%w): restore it, or remove it and lock again", path, err)
+	}
+	if f.Format != format {
+		return nil, fmt.Errorf("the lock %s has format %d, this program knows %d: use the program that wrote it, or remove it and lock again", path, f.Format, format)
+	}
+	for name, r := range f.Recipes {
+		if r == nil {
+			return nil, fmt.Errorf("the lock %s is damaged (nothing stands under %q): restore it, or remove it and lock again", path, name)
+		}
+		for stageName, s := range r.Stages {
+			if s == nil {
+				return nil, fmt.Errorf("the lock %s is damaged (nothing stands under stage %q of %s): restore it, or remove it and lock again", path, stageName, name)
+			}
+		}
+	}
+	return &f, nil
+}
+
+// Write replaces the lock of a recipe in the file beside it, atomically, and
+// leaves the locks of other recipes alone. The same lock gives the same bytes. It
+// reports whether the file changed.
+func Write(recipeFile string, r *Recipe) (changed bool, err error) {
+	path := PathFor(recipeFile)
+	f, err := readFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		f, err = &File{Format: format, Recipes: map[string]*Recipe{}}, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if f.Recipes == nil {
+		f.Recipes = map[string]*Recipe{}
+	}
+	f.Recipes[filepath.Base(recipeFile)] = r
+	b, err := encode(f)
+	if err != nil {
+		return false, err
+	}
+	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, b) {
+		return false, nil
+	}
+	if err := replace(path, b); err != nil {
+		return false, fmt.Errorf("writing the lock: %w", err)
+	}
+	return true, nil
+}
+
+// encode gives one key a line, so that a diff shows what changed.
+func encode(f *File) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	if err := e.Encode(f); err != nil {
+		return nil, fmt.Errorf("writing the lock: %w", err)
+	}
+	return b.Bytes(), nil
+}
+
+func replace(path string, b []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".distillflow-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // gone already after the rename
+	_, err = f.Write(b)
+	if err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
+
+// Deviation is one way in which a run differs from its lock.
+type Deviation struct {
+	Stage  string // "" for the run as a whole
+	Reason string
+}
+
+// String is the deviation as a person reads it.
+func (d Deviation) String() string {
+	if d.Stage == "" {
+		return d.Reason
+	}
+	return "stage " + d.Stage + ": " + d.Reason
+}
+
+// DeviationError is a run that does not follow its lock.
+type DeviationError struct{ Deviations []Deviation }
+
+// maxShown is how many deviations an error lists: one changed file can make very
+// many.
+const maxShown = 20
+
+// Error implements error.
+func (e *DeviationError) Error() string {
+	var b strings.Builder
+	b.WriteString("the run deviates from the lock:")
+	for i, d := range e.Deviations {
+		if i == maxShown {
+			fmt.Fprintf(&b, "\n  and %d more", len(e.Deviations)-i)
+			break
+		}
+		b.WriteString("\n  " + d.String())
+	}
+	return b.String()
+}

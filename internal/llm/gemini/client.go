@@ -1,0 +1,312 @@
+// Package gemini is the llm.Client for Google's Gemini API, through google.golang.org/genai.
+// It makes one attempt per call; llm.Transport owns the rest.
+package gemini
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/tidwall/gjson"
+	"google.golang.org/genai"
+
+	"github.com/distillflow/distillflow/internal/llm"
+)
+
+// DefaultBaseURL is where requests go when no base URL is given.
+const DefaultBaseURL = "https://generativelanguage.googleapis.com"
+
+// maxBody bounds an answer's size: beyond it something other than an answer is arriving.
+const maxBody = 64 << 20
+
+// Config describes the server.
+type Config struct {
+	BaseURL string       // "" means DefaultBaseURL; without the API version
+	Key     string       // "" for servers of one's own that need none
+	HTTP    *http.Client // nil: a client of its own with a connection pool for many calls
+}
+
+// Client implements llm.Client.
+type Client struct {
+	c   *genai.Client
+	key string
+}
+
+// New returns a client. It fails on a base URL that is none.
+func New(cfg Config) (*Client, error) {
+	base := strings.TrimRight(cfg.BaseURL, "/")
+	if base == "" {
+		base = DefaultBaseURL
+	}
+	u, err := url.Parse(base)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		return nil, fmt.Errorf("base_url %q is not an http or https URL such as %s", llm.Scrub(base, cfg.Key), DefaultBaseURL)
+	}
+	if u.User != nil {
+		return nil, errors.New("base_url holds a user name or password: put the key in the environment instead")
+	}
+	if strings.ContainsAny(cfg.Key, "\r\n") {
+		return nil, errors.New("the API key holds a line break: remove it")
+	}
+	h := cfg.HTTP
+	if h == nil {
+		tr := http.DefaultTransport.(*http.Transport).Clone()
+		tr.MaxIdleConnsPerHost, tr.MaxIdleConns = 512, 512
+		h = &http.Client{Transport: tr}
+	}
+	next := h.Transport
+	if next == nil {
+		next = http.DefaultTransport
+	}
+	key := cfg.Key
+	if key == "" {
+		key = "none" // else genai looks into the environment by itself
+	}
+	c, err := genai.NewClient(context.Background(), &genai.ClientConfig{
+		APIKey: key, Backend: genai.BackendGeminiAPI,
+		HTTPClient:  &http.Client{Transport: exchange{next}, Timeout: h.Timeout},
+		HTTPOptions: genai.HTTPOptions{BaseURL: base},
+	})
+	if err != nil {
+		return nil, errors.New(llm.Scrub(err.Error(), cfg.Key))
+	}
+	return &Client{c: c, key: cfg.Key}, nil
+}
+
+// Complete implements llm.Client. A prompt or an answer that the provider's safety filter
+// blocked is an answer with the finish reason content_filter.
+func (c *Client) Complete(ctx context.Context, req llm.Request) (*llm.Response, error) {
+	call := &callInfo{}
+	contents, cfg := request(req)
+	_, err := c.c.Models.GenerateContent(context.WithValue(ctx, callKey{}, call), req.Model, contents, cfg)
+	if err != nil && (call.status < 200 || call.status > 299 || call.cut) {
+		return nil, c.fail(ctx, err, call)
+	}
+	resp, perr := parse(call.body)
+	if perr != nil {
+		return nil, c.fail(ctx, perr, call)
+	}
+	return resp, nil
+}
+
+// request maps a request. Numbers go through ExtraBody, because genai's types hold them as
+// 32-bit floats and would send 0.8 as 0.800000011920929.
+func request(req llm.Request) ([]*genai.Content, *genai.GenerateContentConfig) {
+	cfg := &genai.GenerateContentConfig{}
+	var contents []*genai.Content
+	for _, m := range req.Messages {
+		switch m.Role {
+		case llm.RoleSystem:
+			if cfg.SystemInstruction == nil {
+				cfg.SystemInstruction = &genai.Content{}
+			}
+			cfg.SystemInstruction.Parts = append(cfg.SystemInstruction.Parts, genai.NewPartFromText(m.Content))
+		case llm.RoleAssistant:
+			contents = append(contents, genai.NewContentFromText(m.Content, genai.RoleModel))
+		default:
+			contents = append(contents, genai.NewContentFromText(m.Content, genai.RoleUser))
+		}
+	}
+	gen := map[string]any{}
+	if req.Temperature != nil {
+		gen["temperature"] = *req.Temperature
+	}
+	if req.TopP != nil {
+		gen["topP"] = *req.TopP
+	}
+	if req.MaxTokens > 0 {
+		gen["maxOutputTokens"] = req.MaxTokens
+	}
+	if req.Seed != nil {
+		gen["seed"] = *req.Seed
+	}
+	if len(req.Stop) > 0 {
+		gen["stopSequences"] = req.Stop
+	}
+	if req.JSON != nil {
+		gen["responseMimeType"] = "application/json"
+		gen["responseJsonSchema"] = req.JSON.Schema
+	}
+	extra := maps.Clone(req.Extra)
+	if extra == nil {
+		extra = map[string]any{}
+	}
+	if more, ok := extra["generationConfig"].(map[string]any); ok {
+		maps.Copy(gen, more)
+	}
+	if len(gen) > 0 {
+		extra["generationConfig"] = gen
+	}
+	// One attempt: retries, their count and their cost belong to the Transport.
+	once := int32(1)
+	cfg.HTTPOptions = &genai.HTTPOptions{ExtraBody: extra, RetryOptions: &genai.HTTPRetryOptions{Attempts: &once}}
+	return contents, cfg
+}
+
+// finishReasons translates Gemini's words. Those that are missing pass in lower case.
+var finishReasons = map[string]string{
+	"": llm.FinishStop, "STOP": llm.FinishStop, "FINISH_REASON_UNSPECIFIED": llm.FinishStop,
+	"MAX_TOKENS": llm.FinishLength,
+	"SAFETY":     llm.FinishRefusal, "RECITATION": llm.FinishRefusal, "BLOCKLIST": llm.FinishRefusal,
+	"PROHIBITED_CONTENT": llm.FinishRefusal, "SPII": llm.FinishRefusal,
+}
+
+func parse(body []byte) (*llm.Response, error) {
+	if !gjson.ValidBytes(body) {
+		return nil, errors.New("the answer is not JSON")
+	}
+	root := gjson.ParseBytes(body)
+	u := root.Get("usageMetadata")
+	resp := &llm.Response{
+		Model: root.Get("modelVersion").String(),
+		Usage: llm.Usage{
+			PromptTokens: int(u.Get("promptTokenCount").Int() + u.Get("toolUsePromptTokenCount").Int()),
+			// Thoughts are billed as output.
+			CompletionTokens: int(u.Get("candidatesTokenCount").Int() + u.Get("thoughtsTokenCount").Int()),
+		},
+		Raw: compact(body),
+	}
+	first := root.Get("candidates.0")
+	if !first.IsObject() {
+		if root.Get("promptFeedback.blockReason").String() == "" {
+			return nil, errors.New("the answer has neither candidates[0] nor promptFeedback.blockReason")
+		}
+		resp.FinishReason = llm.FinishRefusal
+		return resp, nil
+	}
+	reason := first.Get("finishReason").String()
+	var ok bool
+	if resp.FinishReason, ok = finishReasons[reason]; !ok {
+		resp.FinishReason = strings.ToLower(reason)
+	}
+	var text, thoughts strings.Builder
+	first.Get("content.parts").ForEach(func(_, p gjson.Result) bool {
+		if p.Get("thought").Bool() {
+			thoughts.WriteString(p.Get("text").String())
+		} else {
+			text.WriteString(p.Get("text").String())
+		}
+		return true
+	})
+	resp.Text, resp.Reasoning = text.String(), thoughts.String()
+	if lp := first.Get("logprobsResult"); lp.IsObject() {
+		resp.Logprobs = compact([]byte(lp.Raw))
+	}
+	return resp, nil
+}
+
+func compact(body []byte) json.RawMessage {
+	var b bytes.Buffer
+	if err := json.Compact(&b, body); err != nil {
+		return nil
+	}
+	return b.Bytes()
+}
+
+// fail turns any failure into an *llm.Error without the key.
+func (c *Client) fail(ctx context.Context, err error, call *callInfo) error {
+	e := &llm.Error{Status: call.status, RetryAfter: call.retryAfter}
+	var api genai.APIError
+	switch {
+	case call.status >= 400:
+		e.Kind = llm.KindOfStatus(call.status)
+		if errors.As(err, &api) {
+			e.Message, e.Code = clip(api.Message, 500), api.Status
+		}
+		c.details(e, gjson.GetBytes(call.body, "error.details"))
+	case call.status != 0 && call.cut:
+		e.Kind, e.Message = llm.KindNetwork, "unreadable answer: "+err.Error()
+	case call.status != 0:
+		e.Kind, e.Message = llm.KindMalformed, "unreadable answer: "+err.Error()
+	case ctx.Err() != nil:
+		return err // the Transport tells a timeout from a cancellation
+	default:
+		// url.Error repeats the URL; a base URL may hold what its owner keeps private.
+		var ue *url.Error
+		if errors.As(err, &ue) {
+			err = ue.Err
+		}
+		e.Kind, e.Message = llm.KindOf(err), err.Error()
+		if !strings.Contains(e.Message, c.key) || c.key == "" {
+			e.Err = err
+		}
+	}
+	e.Message = llm.Scrub(e.Message, c.key)
+	return e
+}
+
+// details reads what Google's error model adds: how long to wait, which quota is used up,
+// and that a 400 is about the key.
+func (c *Client) details(e *llm.Error, list gjson.Result) {
+	list.ForEach(func(_, d gjson.Result) bool {
+		switch kind := d.Get("@type").String(); {
+		case strings.HasSuffix(kind, "google.rpc.RetryInfo"):
+			if w, err := time.ParseDuration(d.Get("retryDelay").String()); err == nil && w > 0 && e.RetryAfter == 0 {
+				e.RetryAfter = w
+			}
+		case strings.HasSuffix(kind, "google.rpc.QuotaFailure"):
+			for _, v := range d.Get("violations").Array() {
+				if strings.Contains(v.Get("quotaId").String(), "PerDay") {
+					e.Kind = llm.KindQuota // waiting a minute does not help
+				}
+			}
+		case strings.HasSuffix(kind, "google.rpc.ErrorInfo") && d.Get("reason").String() == "API_KEY_INVALID":
+			e.Kind = llm.KindAuth
+		}
+		return true
+	})
+}
+
+func clip(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n], "") + "..."
+}
+
+type callKey struct{}
+
+// callInfo travels with one call's context: genai gives neither the headers of a failed
+// call nor the body as received.
+type callInfo struct {
+	status     int
+	retryAfter time.Duration
+	body       []byte
+	cut        bool // the body ended early
+}
+
+// exchange keeps the raw answer and its Retry-After.
+type exchange struct{ next http.RoundTripper }
+
+// RoundTrip implements http.RoundTripper.
+func (x exchange) RoundTrip(req *http.Request) (*http.Response, error) {
+	call, ok := req.Context().Value(callKey{}).(*callInfo)
+	if !ok {
+		return x.next.RoundTrip(req)
+	}
+	res, err := x.next.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	call.status = res.StatusCode
+	call.retryAfter = llm.ParseRetryAfter(res.Header, time.Now())
+	call.body, err = io.ReadAll(io.LimitReader(res.Body, maxBody+1))
+	if err != nil {
+		call.cut = true
+		return nil, fmt.Errorf("the answer broke off after %d bytes: %w", len(call.body), err)
+	}
+	if len(call.body) > maxBody {
+		return nil, fmt.Errorf("the answer is longer than %d bytes", maxBody)
+	}
+	res.Body = io.NopCloser(bytes.NewReader(call.body))
+	return res, nil
+}

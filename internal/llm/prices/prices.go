@@ -1,0 +1,106 @@
+// Package prices is the table of what providers charge for their models. The table is one
+// YAML file, with the date it was checked and its sources; a user's own file of the same
+// form goes before it.
+package prices
+
+import (
+	"bytes"
+	_ "embed"
+	"fmt"
+	"math"
+	"os"
+	"regexp"
+	"strings"
+	"sync"
+
+	"go.yaml.in/yaml/v4"
+
+	"github.com/distillflow/distillflow/internal/llm"
+)
+
+//go:embed prices.yaml
+var builtin []byte
+
+// Table holds prices by provider and model.
+type Table struct {
+	AsOf      string // when the prices were checked
+	providers map[string]provider
+}
+
+type provider struct {
+	Source string           `yaml:"source"`
+	Models map[string]model `yaml:"models"`
+}
+
+type model struct {
+	Input      *float64 `yaml:"input"`
+	Output     *float64 `yaml:"output"`
+	LongAbove  int      `yaml:"long_above"`
+	LongInput  float64  `yaml:"long_input"`
+	LongOutput float64  `yaml:"long_output"`
+}
+
+// Builtin is the table in this program.
+var Builtin = sync.OnceValues(func() (*Table, error) { return Parse(builtin) })
+
+// Read reads a user's table.
+func Read(file string) (*Table, error) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("reading price_file: %w", err)
+	}
+	t, err := Parse(b)
+	if err != nil {
+		return nil, fmt.Errorf("price_file %s: %w", file, err)
+	}
+	return t, nil
+}
+
+// Parse reads a table. Every provider needs a source and every model both prices, neither
+// negative.
+func Parse(b []byte) (*Table, error) {
+	var doc struct {
+		AsOf      string              `yaml:"as_of"`
+		Providers map[string]provider `yaml:",inline"`
+	}
+	d := yaml.NewDecoder(bytes.NewReader(b))
+	d.KnownFields(true)
+	if err := d.Decode(&doc); err != nil {
+		return nil, fmt.Errorf("reading the prices: %w", err)
+	}
+	if doc.AsOf == "" {
+		return nil, fmt.Errorf("the prices have no as_of: say when they were checked")
+	}
+	for name, p := range doc.Providers {
+		if p.Source == "" {
+			return nil, fmt.Errorf("the prices of %s have no source", name)
+		}
+		for m, c := range p.Models {
+			switch {
+			case c.Input == nil || c.Output == nil:
+				return nil, fmt.Errorf("%s/%s: input and output are both needed", name, m)
+			case !valid(*c.Input) || !valid(*c.Output) || !valid(c.LongInput) || !valid(c.LongOutput) || c.LongAbove < 0:
+				return nil, fmt.Errorf("%s/%s: a price is negative or not a number", name, m)
+			}
+		}
+	}
+	return &Table{AsOf: doc.AsOf, providers: doc.Providers}, nil
+}
+
+func valid(v float64) bool { return v >= 0 && !math.IsInf(v, 0) } // false for NaN
+
+// dated is the end of a model's name that pins a version.
+var dated = regexp.MustCompile(`-\d{4}-\d{2}-\d{2}$`)
+
+// Find returns the price of a provider's model, nil if the table has none.
+func (t *Table) Find(provider, name string) *llm.Price {
+	name = strings.TrimPrefix(name, "models/") // Gemini's long form
+	models := t.providers[provider].Models
+	m, ok := models[name]
+	if !ok {
+		if m, ok = models[dated.ReplaceAllString(name, "")]; !ok {
+			return nil
+		}
+	}
+	return &llm.Price{Input: *m.Input, Output: *m.Output, LongAbove: m.LongAbove, LongInput: m.LongInput, LongOutput: m.LongOutput}
+}

@@ -1,0 +1,92 @@
+package prices
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/distillflow/distillflow/internal/llm"
+)
+
+// The committed table: dated, sourced, and every price within what is plausible for a
+// million tokens, so that a slip of the decimal point is seen.
+func TestCommittedTable(t *testing.T) {
+	table, err := Builtin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !regexp.MustCompile(`^20\d\d-\d\d$`).MatchString(table.AsOf) {
+		t.Errorf("as_of is %q", table.AsOf)
+	}
+	n := 0
+	for name, p := range table.providers {
+		if !strings.HasPrefix(p.Source, "https://") {
+			t.Errorf("%s: source %q", name, p.Source)
+		}
+		for m := range p.Models {
+			n++
+			c := table.Find(name, m)
+			if c.Input < 0.01 || c.Input > 100 || c.Output < c.Input || c.Output > 500 {
+				t.Errorf("%s/%s: %+v", name, m, c)
+			}
+			if (c.LongAbove > 0) != (c.LongInput > 0 && c.LongOutput > 0) || c.LongAbove > 0 && (c.LongInput < c.Input || c.LongOutput < c.Output) {
+				t.Errorf("%s/%s: prices of long prompts %+v", name, m, c)
+			}
+		}
+	}
+	if n == 0 {
+		t.Error("the table is empty")
+	}
+}
+
+func TestFind(t *testing.T) {
+	table, err := Builtin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := llm.Price{Input: 0.15, Output: 0.60}
+	for _, name := range []string{"gpt-4o-mini", "gpt-4o-mini-2024-07-18"} {
+		if got := table.Find("openai", name); got == nil || *got != want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+	if table.Find("gemini", "models/gemini-2.5-flash") == nil {
+		t.Error("the long form of a Gemini model has no price")
+	}
+	for _, n := range [][2]string{{"openai", "gpt-4o-mini-audio"}, {"openai", "meta-llama/Llama"}, {"nobody", "gpt-4o"}, {"gemini", "gpt-4o"}} {
+		if p := table.Find(n[0], n[1]); p != nil {
+			t.Errorf("%v: invented price %v", n, p)
+		}
+	}
+}
+
+func TestParseErrors(t *testing.T) {
+	for doc, want := range map[string]string{
+		"openai: {source: x, models: {m: {input: 1, output: 1}}}":                  "as_of",
+		"as_of: 2026-01\nopenai: {models: {m: {input: 1, output: 1}}}":             "source",
+		"as_of: 2026-01\nopenai: {source: x, models: {m: {input: 1}}}":             "both",
+		"as_of: 2026-01\nopenai: {source: x, models: {m: {input: -1, output: 1}}}": "negative",
+		"as_of: 2026-01\nopenai: {source: x, models: {m: {input: 1, otput: 1}}}":   "otput",
+		"[1": "prices",
+	} {
+		if _, err := Parse([]byte(doc)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", doc, err, want)
+		}
+	}
+}
+
+func TestReadOwnFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "mine.yaml")
+	if err := os.WriteFile(file, []byte("as_of: 2026-02\nopenai: {source: contract, models: {big: {input: 7, output: 8}}}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	table, err := Read(file)
+	if err != nil || table.Find("openai", "big").Output != 8 {
+		t.Fatal(table, err)
+	}
+	if _, err := Read(file + "x"); err == nil {
+		t.Error("a missing file was read")
+	}
+}

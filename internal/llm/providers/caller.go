@@ -1,0 +1,162 @@
+package providers
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/distillflow/distillflow/internal/llm"
+)
+
+// Caller asks one model, and others in turn for what it cannot answer. It is safe for
+// concurrent use.
+type Caller struct {
+	settings Settings
+	links    []*link
+	budget   *llm.Budget
+	ledger   *llm.Ledger
+	notify   func(string)
+
+	fallbacks atomic.Int64 // answers that a later link gave
+	again     atomic.Int64 // further tries that retry_on bought
+}
+
+// link is one model of the chain.
+type link struct {
+	Fallback
+	provider  llm.Provider
+	model     string // name at the provider; "" for the simulated one
+	name      string // provider/model, as records name who answered
+	price     *llm.Price
+	transport *llm.Transport
+	out       atomic.Bool // it failed in a way that every request would
+}
+
+// account opens what the links share: the ledger of earlier runs and the budget. The
+// simulated model has no account.
+func (c *Caller) account(s Settings, svc Services) error {
+	if c.links[0].provider.Name == llm.Simulated {
+		return nil
+	}
+	var err error
+	if svc.Memo != nil && svc.Scope != "" {
+		if c.ledger, err = llm.OpenLedger(svc.Memo, svc.Scope); err != nil {
+			return err
+		}
+	}
+	c.budget, err = llm.NewBudget(s.Limits, c.ledger)
+	return err
+}
+
+// Name is the first model as "provider/model".
+func (c *Caller) Name() string { return c.links[0].name }
+
+// Close records what was spent.
+func (c *Caller) Close() error { return c.ledger.Close() }
+
+// Concurrency is the number of callers worth having.
+func (c *Caller) Concurrency() int {
+	n := 0
+	for _, k := range c.links {
+		n = max(n, k.transport.Concurrency())
+	}
+	return n
+}
+
+// Complete returns the answer to req, whose Model the caller fills in. An answer that was
+// ever bought from any of the models is taken before one is bought. The response names its
+// provider.
+func (c *Caller) Complete(ctx context.Context, req llm.Request) (*llm.Response, error) {
+	r, err := c.chain(ctx, req)
+	if err != nil || req.Try != 0 || !c.settings.again(r) {
+		return r, err
+	}
+	c.again.Add(1)
+	req.Try = 1
+	second, err := c.chain(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	if c.settings.again(second) {
+		return r, nil
+	}
+	return second, nil
+}
+
+func (c *Caller) chain(ctx context.Context, req llm.Request) (*llm.Response, error) {
+	if len(c.links) > 1 {
+		for _, k := range c.links {
+			req.Model = k.model
+			r, err := k.transport.Recall(req)
+			if err != nil {
+				return nil, err
+			}
+			if r != nil {
+				return k.sign(r), nil
+			}
+		}
+	}
+	var last error
+	for i, k := range c.links {
+		if k.out.Load() && i < len(c.links)-1 {
+			continue
+		}
+		req.Model = k.model
+		r, err := k.transport.Complete(ctx, req)
+		if err == nil {
+			if i > 0 {
+				c.fallbacks.Add(1)
+			}
+			return k.sign(r), nil
+		}
+		last = err
+		kind := llm.KindOf(err)
+		if ctx.Err() != nil || kind == llm.KindBudget || kind == llm.KindMemo {
+			return nil, err
+		}
+		if kind.Fatal() && i < len(c.links)-1 && !k.out.Swap(true) {
+			c.notify(fmt.Sprintf("%s is left alone for the rest of this run (%v); going on with %s", k.name, err, c.links[i+1].name))
+		}
+	}
+	return nil, last
+}
+
+// sign says who answered, in a copy: callers that share one call share its response.
+func (k *link) sign(r *llm.Response) *llm.Response {
+	s := *r
+	s.Provider = k.name
+	return &s
+}
+
+// Stats adds up the counters of all models.
+func (c *Caller) Stats() llm.Stats {
+	s := c.links[0].transport.Stats()
+	for _, k := range c.links[1:] {
+		s = s.Plus(k.transport.Stats())
+	}
+	return s
+}
+
+// Figures is what the run's record keeps: the counters by name, without zeros.
+func (c *Caller) Figures() map[string]float64 {
+	f := c.Stats().Figures()
+	if n := c.fallbacks.Load(); n > 0 {
+		f["fallbacks"] = float64(n)
+	}
+	if n := c.again.Load(); n > 0 {
+		f["retries_on_answer"] = float64(n)
+	}
+	if c.ledger != nil {
+		t := c.ledger.Totals()
+		if t.Lost.Requests > 0 {
+			f["lost_calls"] = float64(t.Lost.Requests)
+		}
+		if spent := c.budget.Spent().USD; spent > 0 {
+			f["usd_all_runs"] = spent
+		}
+	}
+	return f
+}
+
+// Spent is what this run and the earlier ones it goes on from have spent.
+func (c *Caller) Spent() llm.Charge { return c.budget.Spent() }

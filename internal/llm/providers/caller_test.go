@@ -1,0 +1,212 @@
+package providers
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/distillflow/distillflow/internal/llm"
+)
+
+// server is an OpenAI-compatible one that answers as told and counts.
+func server(t *testing.T, answer func(prompt string, call int) (status int, text, finish string)) (url string, calls func() int) {
+	t.Helper()
+	var mu sync.Mutex
+	n := 0
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var body struct{ Messages []llm.Message }
+		if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+			t.Error(err)
+			return
+		}
+		mu.Lock()
+		n++
+		call := n
+		mu.Unlock()
+		status, text, finish := answer(body.Messages[len(body.Messages)-1].Content, call)
+		w.WriteHeader(status)
+		if status != 200 {
+			fmt.Fprintf(w, `{"error":{"message":%q}}`, text)
+			return
+		}
+		json.NewEncoder(w).Encode(map[string]any{"choices": []any{map[string]any{"message": map[string]any{"content": text}, "finish_reason": finish}},
+			"usage": map[string]any{"prompt_tokens": 10, "completion_tokens": 5}})
+	}))
+	t.Cleanup(srv.Close)
+	return srv.URL, func() int { mu.Lock(); defer mu.Unlock(); return n }
+}
+
+func always(status int, text string) func(string, int) (int, string, string) {
+	return func(string, int) (int, string, string) { return status, text, "stop" }
+}
+
+func ask(t *testing.T, c *Caller, prompt string) (*llm.Response, error) {
+	t.Helper()
+	return c.Complete(t.Context(), llm.Request{Messages: []llm.Message{{Role: llm.RoleUser, Content: prompt}}, MaxTokens: 10})
+}
+
+func TestFallback(t *testing.T) {
+	sick := true
+	first, firstCalls := server(t, func(p string, _ int) (int, string, string) {
+		switch {
+		case p == "odd":
+			return 400, "I cannot", ""
+		case sick:
+			return 401, "no", ""
+		}
+		return 200, "first", "stop"
+	})
+	second, secondCalls := server(t, always(200, "second"))
+	s := Settings{Links: []Fallback{{Model: "openai/a", BaseURL: first}, {Model: "openai/b", BaseURL: second}}}
+	memo := &llm.MapMemo{}
+	var told []string
+	open := func() *Caller {
+		c, err := New(s, Services{Getenv: withKey, Memo: memo, Notify: func(m string) { told = append(told, m) }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	c := open()
+	for _, p := range []string{"one", "two", "three"} {
+		r, err := ask(t, c, p)
+		if err != nil || r.Text != "second" || r.Provider != "openai/b" {
+			t.Fatalf("%s: %+v, %v", p, r, err)
+		}
+	}
+	// A wrong key is tried once a run, and said once.
+	if firstCalls() != 1 || secondCalls() != 3 || len(told) != 1 || !strings.Contains(told[0], "openai/a") {
+		t.Errorf("%d and %d calls, told %q", firstCalls(), secondCalls(), told)
+	}
+	if f := c.Figures(); f["fallbacks"] != 3 || f["calls"] != 4 {
+		t.Errorf("%v", f)
+	}
+	// What the second one sold is not bought from the first when that is well again.
+	sick = false
+	c = open()
+	if r, err := ask(t, c, "one"); err != nil || r.Provider != "openai/b" {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if r, err := ask(t, c, "four"); err != nil || r.Text != "first" || r.Provider != "openai/a" {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if r, err := ask(t, c, "odd"); err != nil || r.Provider != "openai/b" {
+		t.Errorf("a request that the first refuses: %+v, %v", r, err)
+	}
+	if firstCalls() != 3 || secondCalls() != 4 {
+		t.Errorf("%d and %d calls", firstCalls(), secondCalls())
+	}
+}
+
+func TestBudgetIsSharedByFallbacks(t *testing.T) {
+	first, _ := server(t, always(400, "no"))
+	second, secondCalls := server(t, always(200, "yes"))
+	price := func(v float64) *float64 { return &v }
+	s := Settings{Links: []Fallback{
+		{Model: "openai/a", BaseURL: first, PriceInput: price(1), PriceOutput: price(1)},
+		{Model: "openai/b", BaseURL: second, PriceInput: price(1), PriceOutput: price(2)},
+	}, Limits: llm.Limits{Requests: 5}}
+	c, err := New(s, Services{Getenv: withKey})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var last error
+	for i := range 10 {
+		if _, last = ask(t, c, fmt.Sprint(i)); last != nil {
+			break
+		}
+	}
+	if llm.KindOf(last) != llm.KindBudget || secondCalls() != 2 || c.Spent().Requests != 5 {
+		t.Errorf("%v, %d answers, %+v", last, secondCalls(), c.Spent())
+	}
+	if want := 2 * (10*1 + 5*2) / 1e6; c.Spent().USD != want {
+		t.Errorf("$%g spent, want $%g", c.Spent().USD, want)
+	}
+	s.Links[1].PriceInput, s.Links[1].PriceOutput = nil, nil
+	s.Limits = llm.Limits{USD: 1}
+	if _, err := New(s, Services{Getenv: withKey}); err == nil || !strings.Contains(err.Error(), "openai/b") {
+		t.Errorf("a dollar budget with an unknown price: %v", err)
+	}
+}
+
+func TestRetryOn(t *testing.T) {
+	url, calls := server(t, func(p string, n int) (int, string, string) {
+		switch {
+		case p == "always cut":
+			return 200, fmt.Sprint("cut ", n), "length"
+		case n%2 == 1:
+			return 200, "  ", "stop"
+		}
+		return 200, "good", "stop"
+	})
+	memo := &llm.MapMemo{}
+	for _, tc := range []struct {
+		on     []string
+		prompt string
+		want   string
+		calls  int
+	}{
+		{nil, "a", "  ", 1}, {[]string{"empty"}, "a", "good", 2}, {[]string{"empty"}, "a", "good", 2},
+		{[]string{"length"}, "a", "  ", 2}, {[]string{"empty", "length"}, "always cut", "cut 3", 4}, {[]string{"length"}, "always cut", "cut 3", 4},
+	} {
+		c, err := New(Settings{Links: []Fallback{{Model: "openai/m", BaseURL: url}}, RetryOn: tc.on}, Services{Memo: memo})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r, err := ask(t, c, tc.prompt); err != nil || r.Text != tc.want || calls() != tc.calls {
+			t.Errorf("retry_on %v: %+v, %v, %d calls; want %q and %d", tc.on, r, err, calls(), tc.want, tc.calls)
+		}
+	}
+}
+
+func TestWatch(t *testing.T) {
+	url, _ := server(t, func(p string, _ int) (int, string, string) {
+		if p == "bad" {
+			return 400, "no", ""
+		}
+		return 200, "x", "stop"
+	})
+	c, err := New(Settings{Links: []Fallback{{Model: "openai/gpt-4o-mini", BaseURL: url, PriceInput: new(float64), PriceOutput: func() *float64 { v := 100.0; return &v }()}}}, Services{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask(t, c, "good")
+	ask(t, c, "bad")
+	var v View
+	stop := c.Watch(time.Hour, func() (int64, int64) { return 2, 10 }, func(w View) { v = w })
+	stop()
+	want := 5 * 100 / 1e6
+	if v.Values["calls"] != 2 || v.Values["errors_invalid"] != 1 || v.Values["failed"] != 1 || v.Values["tokens"] != 15 ||
+		v.Values["usd"] != want || v.Values["usd_projected"] != 5*want || v.Values["eta_s"] <= 0 {
+		t.Errorf("%v", v.Values)
+	}
+}
+
+func TestScopeAndRefreshNames(t *testing.T) {
+	key := strings.Repeat("0a", 32)
+	for dir, want := range map[string]string{"x/" + key: key, "x/001": "", "": "", "x/" + strings.Repeat("0G", 32): ""} {
+		if got := ScopeOf(dir); got != want {
+			t.Errorf("%q names %q", dir, got)
+		}
+	}
+	dir := t.TempDir()
+	a, err := RefreshName(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err := RefreshName(dir); err != nil || a != b || a == "" {
+		t.Errorf("%q and %q in one folder, %v", a, b, err)
+	}
+	if b, err := RefreshName(t.TempDir()); err != nil || a == b {
+		t.Errorf("two folders share %q, %v", b, err)
+	}
+	if _, err := RefreshName(filepath.Join(dir, "refresh")); err == nil {
+		t.Error("a folder that is none was accepted")
+	}
+}

@@ -1,0 +1,134 @@
+package providers
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+)
+
+// View is what a live view shows of a Caller.
+type View struct {
+	Values  map[string]float64
+	Message string // why nothing happens just now, or ""
+}
+
+// rateWindow is the time over which the rate of calls is averaged.
+const rateWindow = 10 * time.Second
+
+// Watch calls report now and then until stop is called, and once more then. done and total
+// count rows, or what else the stage counts; total 0 means unknown.
+func (c *Caller) Watch(every time.Duration, done func() (done, total int64), report func(View)) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	m := &meter{caller: c, done: done, start: time.Now()}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		t := time.NewTicker(every)
+		defer t.Stop()
+		for {
+			select {
+			case <-t.C:
+				report(m.view(time.Now()))
+			case <-ctx.Done():
+				report(m.view(time.Now()))
+				return
+			}
+		}
+	})
+	return func() { cancel(); wg.Wait() }
+}
+
+type meter struct {
+	caller *Caller
+	done   func() (done, total int64)
+	start  time.Time
+	marks  []mark // of the last rateWindow
+}
+
+type mark struct {
+	at    time.Time
+	calls int
+}
+
+// view computes: calls, in_flight, concurrency, rate (calls a second), memo_hits, retries,
+// failed, errors_KIND, tokens, usd, usd_projected (for all rows, at what the rows so far
+// cost) and eta_s (seconds to the end).
+func (m *meter) view(now time.Time) View {
+	s := m.caller.Stats()
+	v := map[string]float64{"calls": float64(s.Calls), "memo_hits": float64(s.MemoHits),
+		"in_flight": float64(s.InFlight), "concurrency": float64(s.Concurrency)}
+	set := func(name string, n float64) {
+		if n > 0 {
+			v[name] = n
+		}
+	}
+	set("retries", float64(s.Retries))
+	set("failed", float64(s.Failed))
+	set("tokens", float64(s.PromptTokens+s.CompletionTokens))
+	set("usd", s.USD)
+	for k, n := range s.Errors {
+		set("errors_"+string(k), float64(n))
+	}
+	m.marks = append(m.marks, mark{now, s.Calls})
+	for len(m.marks) > 1 && now.Sub(m.marks[0].at) > rateWindow {
+		m.marks = m.marks[1:]
+	}
+	if d := now.Sub(m.marks[0].at).Seconds(); d > 0 {
+		set("rate", float64(s.Calls-m.marks[0].calls)/d)
+	}
+	if done, total := m.done(); done > 0 && total >= done {
+		share := float64(total) / float64(done)
+		set("usd_projected", s.USD*share)
+		set("eta_s", now.Sub(m.start).Seconds()*(share-1))
+	}
+	view := View{Values: v}
+	if s.PausedUntil.After(now) {
+		view.Message = fmt.Sprintf("the provider is down; paused until %s", s.PausedUntil.Format(time.TimeOnly))
+	}
+	return view
+}
+
+// RefreshName names a run that buys its answers anew. The name lies in the stage's working
+// folder, so that the run that goes on after a crash is the same one.
+func RefreshName(dir string) (string, error) {
+	file := filepath.Join(dir, "refresh")
+	if dir != "" {
+		b, err := os.ReadFile(file)
+		if name := strings.TrimSpace(string(b)); err == nil && name != "" {
+			return name, nil
+		} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return "", fmt.Errorf("refresh: %w", err)
+		}
+	}
+	var r [8]byte
+	_, _ = rand.Read(r[:]) // never fails
+	name := hex.EncodeToString(r[:])
+	if dir == "" {
+		return name, nil
+	}
+	tmp := file + ".new"
+	if err := os.WriteFile(tmp, []byte(name+"\n"), 0o600); err != nil {
+		return "", fmt.Errorf("refresh: %w", err)
+	}
+	if err := os.Rename(tmp, file); err != nil {
+		return "", fmt.Errorf("refresh: %w", err)
+	}
+	return name, nil
+}
+
+// ScopeOf names a piece of work by its working folder, whose name is the key of what it
+// makes. Any other folder names nothing.
+func ScopeOf(workDir string) string {
+	base := filepath.Base(workDir)
+	if len(base) != 64 || strings.Trim(base, "0123456789abcdef") != "" {
+		return ""
+	}
+	return base
+}
