@@ -4,6 +4,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -49,6 +50,9 @@ var starts = map[string]func(field string) map[string]any{
 	},
 	"batch-llm": asksModel,
 	"judge":     asksModel,
+	"train-moe": func(string) map[string]any {
+		return map[string]any{"students": []any{map[string]any{"name": "a"}, map[string]any{"name": "b"}}}
+	},
 	"exec": func(field string) map[string]any {
 		return map[string]any{"command": []any{"x"}, "image": "i"}
 	},
@@ -78,6 +82,8 @@ func (m mutator) fields(s *stage.Schema, at []string) {
 		switch {
 		case f.Schema.Kind == stage.KindStruct:
 			m.fields(f.Schema, path)
+		case f.Schema.Kind == stage.KindList && f.Schema.Elem.Kind == stage.KindStruct && !f.Semantic:
+			// What lies in a field that is left out whole is left out too.
 		case f.Schema.Kind == stage.KindList && f.Schema.Elem.Kind == stage.KindStruct:
 			m.fields(f.Schema.Elem, append(path, "0"))
 		default:
@@ -105,6 +111,9 @@ func (m mutator) semantic(path []string) bool {
 
 // field tries values for one field until one is accepted and differs.
 func (m mutator) field(f stage.Field, path []string, wantMove bool) {
+	if len(f.Choices) == 1 {
+		return // nothing else to choose yet
+	}
 	base, ok := m.semanticOf(path, nil)
 	if !ok {
 		m.t.Errorf("%s: no valid config to start from for %s", m.typ.Type, strings.Join(path, "."))
@@ -144,7 +153,7 @@ func (m mutator) values(s *stage.Schema, f stage.Field) []any {
 			}
 			return out
 		}
-		return []any{"openai/changed", "changed", "2%", "length", "cot", "{question} changed", "gsm8k", "changed {question} {core} {answer_format}"}
+		return []any{"changed", "openai/changed", "openai/other", "2%", "length", "cot", "{question} changed", "gsm8k", "changed {question} {core} {answer_format}"}
 	case stage.KindPath:
 		return []any{m.file}
 	case stage.KindBool:
@@ -181,8 +190,9 @@ func (m mutator) semanticOf(path []string, v any) (map[string]string, bool) {
 	if v != nil || len(path) > 1 {
 		tree, _ = m.set(tree, m.typ.Config, path, v).(map[string]any)
 	}
-	if other := companions[path[0]]; other != "" && v != nil {
-		tree[other] = v
+	if other := companions[path[len(path)-1]]; other != "" && v != nil {
+		at := append(slices.Clone(path[:len(path)-1]), other)
+		tree, _ = m.set(tree, m.typ.Config, at, v).(map[string]any)
 	}
 	cfg, errs := m.typ.Decode(tree)
 	if len(errs) > 0 {
@@ -206,7 +216,9 @@ func (m mutator) required(s *stage.Schema) any {
 	}
 	tree := map[string]any{}
 	for _, f := range s.Fields {
-		if f.Required {
+		if f.Required && f.Name == "model" {
+			tree[f.Name] = "openai/changed"
+		} else if f.Required {
 			tree[f.Name] = m.required(f.Schema)
 			if f.Schema.Kind == stage.KindString {
 				tree[f.Name] = m.values(f.Schema, f)[0]

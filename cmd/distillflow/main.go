@@ -16,6 +16,7 @@ import (
 
 	"github.com/distillflow/distillflow/flow/diag"
 	"github.com/distillflow/distillflow/flow/exec/local"
+	"github.com/distillflow/distillflow/flow/lock"
 	"github.com/distillflow/distillflow/internal/llm"
 )
 
@@ -25,6 +26,7 @@ const (
 	exitFailed      = 1
 	exitUsage       = 2   // invalid recipe or usage
 	exitBudget      = 3   // stopped by a budget
+	exitDeviates    = 4   // the run deviates from its lock
 	exitInterrupted = 130 // as a shell reports SIGINT
 )
 
@@ -79,12 +81,15 @@ func exitStatus(ctx context.Context, err error) int {
 	var usage usageError
 	var budget *llm.BudgetError
 	var diags diag.List
+	var deviates *lock.DeviationError
 	var worker *local.WorkerError // of run --isolate: its exit status says what its error was
 	switch {
 	case err == nil:
 		return exitOK
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		return exitInterrupted
+	case errors.As(err, &deviates):
+		return exitDeviates
 	case errors.As(err, &usage), errors.As(err, &diags):
 		return exitUsage
 	case errors.As(err, &budget), errors.As(err, &worker) && worker.ExitCode == exitBudget:

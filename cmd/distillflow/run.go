@@ -10,11 +10,13 @@ import (
 	"github.com/distillflow/distillflow/cmd/distillflow/internal/view"
 	"github.com/distillflow/distillflow/flow/event"
 	"github.com/distillflow/distillflow/flow/exec/local"
+	"github.com/distillflow/distillflow/flow/lock"
 )
 
 func (a app) runCmd() *cobra.Command {
 	var f recipeFlags
-	var jsonEvents, isolate, quiet bool
+	var jsonEvents, isolate, quiet, writeLock, locked bool
+	var limits limitFlags
 	c := &cobra.Command{
 		Use:   "run RECIPE",
 		Short: "Run a recipe",
@@ -22,13 +24,34 @@ func (a app) runCmd() *cobra.Command {
 depends on has changed, by running it otherwise. Ctrl-C stops cleanly; the next
 run goes on from there.
 
+--lock writes distillflow.lock beside the recipe after the run: for every stage
+the digests of its inputs and results, its implementation version, its settings
+and the seed. It belongs under version control. With --locked a run refuses to
+deviate from it, says what differs, and ends with status 4.
+
+Stages may declare resources: {cpus, memory, gpus}. Those that run at the same
+time never declare more together than --cpus, --memory and --gpus give, which
+are the machine's unless you say otherwise. A stage that declares nothing counts
+against --jobs only.
+
 Exit status: 0 done, 1 a stage failed, 2 invalid recipe or usage, 3 stopped by
-a budget, 130 interrupted.`,
+a budget, 4 the run deviates from the lock, 130 interrupted.`,
 		Args: args(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, pos []string) error {
+			if writeLock && locked {
+				return usageError{errors.New("--lock writes the lock and --locked follows it: give one of them")}
+			}
 			e, g, o, err := a.load(&f, pos[0])
 			if err != nil {
 				return err
+			}
+			if o.Limits, err = limits.limits(a); err != nil {
+				return err
+			}
+			if locked {
+				if o.Locked, err = a.readLock(g.Recipe.File); err != nil {
+					return err
+				}
 			}
 			if isolate {
 				self, err := os.Executable()
@@ -51,11 +74,17 @@ a budget, 130 interrupted.`,
 			if !jsonEvents {
 				err = errors.Join(err, a.report(g, res, saved))
 			}
+			if writeLock && err == nil {
+				err = a.writeLock(g.Recipe.File, res)
+			}
 			return errors.Join(err, verr, res.Close())
 		},
 	}
 	f.add(c)
 	c.Flags().IntVarP(&f.jobs, "jobs", "j", runtime.GOMAXPROCS(0), "how many stages run at a time")
+	limits.add(c)
+	c.Flags().BoolVar(&writeLock, "lock", false, "write "+lock.FileName+" beside the recipe when the run is done")
+	c.Flags().BoolVar(&locked, "locked", false, "refuse to deviate from "+lock.FileName)
 	c.Flags().BoolVar(&jsonEvents, "json", false, "print events as JSON lines on standard output and no report")
 	c.Flags().BoolVar(&isolate, "isolate", false, "run each stage in a process of its own")
 	c.Flags().BoolVar(&quiet, "plain", false, "plain lines instead of the live view")

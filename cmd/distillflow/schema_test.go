@@ -66,7 +66,18 @@ func TestSchemaJudgesRecipes(t *testing.T) {
 			t.Errorf("%s: %v", f, err)
 		}
 	}
+	for _, right := range []string{
+		"stages: {a: {uses: scan, with: {root: x, task: gsm8k}, stream: s, timeout: 1h30m, retries: 2, resources: {cpus: 0.5, memory: 16GB, gpus: 1}}}",
+		"stages: {a: {uses: scan, with: {root: x, task: gsm8k}, timeout: \"${{ params.t }}\", resources: {memory: 5000000}}}",
+	} {
+		if err := s.Validate(decodeYAML(t, []byte(right))); err != nil {
+			t.Errorf("%s: %v", right, err)
+		}
+	}
 	for _, wrong := range []string{
+		"stages: {a: {uses: scan, with: {root: x, task: gsm8k}, timeout: 90}}",
+		"stages: {a: {uses: scan, with: {root: x, task: gsm8k}, resources: {cpu: 1}}}",
+		"stages: {a: {uses: scan, with: {root: x, task: gsm8k}, retries: -1}}",
 		"stages: {a: {uses: scan, with: {root: x, tusk: gsm8k}}}",
 		"stages: {a: {uses: scann}}",
 		"stages: {a: {uses: scan, with: {root: x, task: gsm8k, limit: many}}}",

@@ -95,6 +95,13 @@ func readFile(path string) (*File, error) {
 			if s == nil {
 				return nil, fmt.Errorf("the lock %s is damaged (nothing stands under stage %q of %s): restore it, or remove it and lock again", path, stageName, name)
 			}
+			for field, v := range s.Config { // the file is indented, preimages are not
+				var b bytes.Buffer
+				if err := json.Compact(&b, v); err != nil {
+					return nil, fmt.Errorf("the lock %s is damaged (%w): restore it, or remove it and lock again", path, err)
+				}
+				s.Config[field] = b.Bytes()
+			}
 		}
 	}
 	return &f, nil

@@ -225,7 +225,7 @@ func lastSentence(text string) (int, int) {
 		if s == 0 {
 			break
 		}
-		e = s
+		e = min(s, e-1) // a lone line end gives an empty sentence
 	}
 	return 0, 0
 }

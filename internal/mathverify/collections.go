@@ -281,6 +281,9 @@ func (c *comparer) ratios(g, p *Node) Result {
 		}
 		return n
 	}
+	if hour, ok := fullHour(g); ok && p.Kind == KNum {
+		return c.scalars(hour, p) // 9 a.m. against 9
+	}
 	if g.Kind == KTime && g.Name == "abs" || p.Kind == KTime && p.Name == "abs" {
 		return different("a clock time against something else")
 	}
@@ -304,6 +307,18 @@ func (c *comparer) ratios(g, p *Node) Result {
 		}
 	}
 	return equal("proportional")
+}
+
+// fullHour is the hour, on a twelve-hour clock, of a time such as 9 p.m.
+func fullHour(n *Node) (*Node, bool) {
+	if n.Kind != KTime || n.Name != "abs" || n.Args[1].Rat.Sign() != 0 {
+		return nil, false
+	}
+	h := n.Args[0].Rat.Num().Int64() % 12
+	if h == 0 {
+		h = 12
+	}
+	return num(h), true
 }
 
 // simplifyMatrices carries out sums and products of written-out matrices.

@@ -8,7 +8,7 @@ func inequalities(n *Node) bool {
 			return false
 		}
 		for _, op := range m.Ops {
-			if op != "=" && op != "~" {
+			if op != "=" && op != "~" && op != "equiv" && op != "cong" {
 				return true
 			}
 		}

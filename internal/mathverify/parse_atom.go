@@ -90,6 +90,9 @@ func textNode(s string) *Node {
 	if len(s) == 1 && isLetter(s[0]) {
 		return wordNode(s)
 	}
+	if constants[strings.ToLower(s)] == "inf" {
+		return wordNode("inf")
+	}
 	return &Node{Kind: KText, Name: s}
 }
 

@@ -319,6 +319,11 @@ func wholeText(toks []token) *Node {
 	if !long || len(words) == 0 {
 		return nil
 	}
+	if len(words) == 1 {
+		if n := textNode(words[0]); n.Kind != KText {
+			return n
+		}
+	}
 	if len(toks) == 1 && toks[0].kind == tWord {
 		if _, ok := split(toks[0].text, false); ok {
 			return nil

@@ -160,7 +160,12 @@ func (p *parser) implicit(left *Node, min int) (*Node, bool, error) {
 	if !p.startsAtom(t) || p.separator() {
 		return nil, false, nil
 	}
-	if meridiem(t.text) != "" {
+	if meridiem(t.text) != "" && t.kind != tNum {
+		if left.Kind == KNum && left.Dec == 0 && left.Rat.IsInt() && left.Rat.Num().IsInt64() &&
+			left.Rat.Num().Int64() >= 1 && left.Rat.Num().Int64() <= 12 && min <= bpMul {
+			h := left.Rat.Num().Int64()
+			return p.clock(node(KTime, left, num(0)), h, 0), true, nil // 9 a.m.
+		}
 		return nil, false, nil
 	}
 	if min < bpPow && (t.kind == tNum || t.kind == tCmd && t.text == "frac") {

@@ -13,7 +13,7 @@ func (c *comparer) relations(g, p *Node) Result {
 	if p.Kind == KRel {
 		rel, other = p, g
 	}
-	if rel.Ops[0] == "=" && len(rel.Ops) == 1 {
+	if (rel.Ops[0] == "=" || rel.Ops[0] == "equiv") && len(rel.Ops) == 1 {
 		name, val := rel.Args[0], rel.Args[1]
 		if !nameLike(name) && nameLike(val) {
 			name, val = val, name

@@ -4,6 +4,12 @@ import "errors"
 
 // scalars compares two numbers or expressions, policies included.
 func (c *comparer) scalars(g, p *Node) Result {
+	if a, b := infinite(g), infinite(p); a != 0 || b != 0 {
+		if a == b {
+			return equal("same infinity")
+		}
+		return different("infinity against something else")
+	}
 	if r, done := c.policies(g, p); done {
 		return r
 	}

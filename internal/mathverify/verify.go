@@ -41,13 +41,13 @@ func verify(gold, pred string, opt Options) Result {
 		return different("empty prediction")
 	}
 	if g == p {
-		return equal("same text")
+		return Result{Verdict: Equal, Reason: "same text", Gold: g, Pred: p}
 	}
 	if plainInt(g) && plainInt(p) {
 		if trimInt(g) == trimInt(p) {
-			return equal("same integer")
+			return Result{Verdict: Equal, Reason: "same integer", Gold: g, Pred: p}
 		}
-		return different("different integers")
+		return Result{Verdict: Different, Reason: "different integers", Gold: g, Pred: p}
 	}
 	ga, gerr := readings(g)
 	pa, perr := readings(p)
@@ -354,6 +354,10 @@ func resolveUnits(n, other *Node) *Node {
 // count; a single letter keeps its case.
 func compareText(g, p *Node) Result {
 	a, b := words(g), words(p)
+	if emptyWords[a] && p.Kind == KSet && len(p.Args) == 0 || emptyWords[b] && g.Kind == KSet && len(g.Args) == 0 ||
+		emptyWords[a] && emptyWords[b] {
+		return equal("no solution")
+	}
 	if a == "" || b == "" {
 		return different("words against a mathematical expression")
 	}
@@ -362,6 +366,10 @@ func compareText(g, p *Node) Result {
 	}
 	return different("different words: %q and %q", a, b)
 }
+
+// emptyWords are ways to say that there is no solution.
+var emptyWords = map[string]bool{"no solution": true, "no solutions": true, "no real solution": true,
+	"no real solutions": true, "empty set": true, "none": true}
 
 func words(n *Node) string {
 	switch n.Kind {

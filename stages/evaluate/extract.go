@@ -15,7 +15,7 @@ type extractConfig struct {
 	Fallback string        `json:"fallback" default:"none" choices:"none|last_number" doc:"What to do where a response states no answer: none leaves the prediction empty; last_number takes the last number of the text (number and math tasks only)."`
 	Pattern  string        `json:"pattern" doc:"Regular expression (RE2) in place of the built-in rules: its last match is the answer, through the first group if it has one."`
 	JSONPath string        `json:"json_path" doc:"Path (gjson syntax) in place of the built-in rules: the response, or the outermost {...} in it, is read as JSON."`
-	Tests    []extractTest `json:"tests" default:"[]" doc:"Examples checked before the stage runs."`
+	Tests    []extractTest `json:"tests" default:"[]" semantic:"false" doc:"Examples checked before the stage runs."`
 }
 
 type extractTest struct {

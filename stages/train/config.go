@@ -51,7 +51,7 @@ type trainConfig struct {
 	WeightDecay float64 `json:"weight_decay" default:"0.01" min:"0" doc:"AdamW weight decay on matrices."`
 	ClipNorm    float64 `json:"clip_norm" default:"1" min:"0" doc:"Largest gradient norm of a student; 0 is off."`
 
-	Lambda1   float64 `json:"lambda1" default:"0.1" min:"0" doc:"Weight of the balance term."`
+	Lambda1   float64 `json:"lambda1" default:"1" min:"0" doc:"Weight of the balance term."`
 	Lambda2   float64 `json:"lambda2" default:"0.1" min:"0" doc:"Weight of peer teaching; 0 switches it off."`
 	PeerRows  string  `json:"peer_rows" default:"routed" choices:"routed|all" doc:"Which paths pull a student toward the ensemble: those it trains on, or all, which costs a backward pass over every path."`
 	PeerVar   float64 `json:"peer_variance" default:"1" min:"0" doc:"Weight of the variance floor, times lambda2."`

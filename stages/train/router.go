@@ -253,7 +253,7 @@ type lossSignal struct {
 	decay float64
 }
 
-func newLossSignal() *lossSignal { return &lossSignal{decay: 0.95} }
+func newLossSignal() *lossSignal { return &lossSignal{decay: 0.9} }
 
 // Advantages implements [signal].
 func (l *lossSignal) Advantages(c [][]float64) [][]float64 {

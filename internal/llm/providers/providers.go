@@ -25,6 +25,7 @@ type Settings struct {
 	PriceFile string     // the user's table of prices; "": none
 
 	Timeout    time.Duration
+	MinBackoff time.Duration // first wait before a retry; 0: the usual one
 	MaxRetries int
 	MaxOutage  time.Duration
 	RetryOn    []string
@@ -120,7 +121,7 @@ func New(s Settings, svc Services) (*Caller, error) {
 	for _, k := range c.links {
 		k.transport = llm.NewTransport(k.provider, llm.Options{
 			Concurrency: k.Concurrency, RPM: k.RPM, TPM: k.TPM, Timeout: s.Timeout, MaxRetries: s.MaxRetries,
-			MaxOutage: s.MaxOutage, Memo: svc.Memo, Refresh: svc.Refresh, Budget: c.budget, Price: k.price, Notify: c.notify,
+			MinBackoff: s.MinBackoff, MaxOutage: s.MaxOutage, Memo: svc.Memo, Refresh: svc.Refresh, Budget: c.budget, Price: k.price, Notify: c.notify,
 		})
 	}
 	return c, nil

@@ -75,9 +75,31 @@ func stageSchema(reg *stage.Registry) object {
 			"save":   object{"type": "string", "description": "Folder (with a final slash) or file that gets the outputs on every run."},
 			"when":   object{"type": []string{"string", "boolean"}, "description": "Condition under which the stage takes part."},
 			"matrix": object{"type": []string{"object", "boolean"}, "description": "Axes along which the stage is repeated; false stays out of the recipe's matrix."},
+			"stream": object{"type": []string{"string", "integer"}, "description": "Gives the stage draws of its own: without it, stages of one type draw alike."},
+			"timeout": object{"anyOf": []any{object{"type": "string", "pattern": `^([0-9.]+ ?(ns|us|µs|ms|s|m|h) ?)+$`}, expression},
+				"description": "Stops a try of the stage after this time, such as 90s, 30m or 2h."},
+			"retries": object{"anyOf": []any{object{"type": "integer", "minimum": 0, "maximum": 1000}, expression},
+				"description": "How often the stage runs again after a failure."},
+			"resources": resources(),
 		},
 		"additionalProperties": false,
 		"allOf":                byType,
+	}
+}
+
+// resources is what a stage declares to take while it runs.
+func resources() object {
+	return object{
+		"description": "What the stage takes while it runs; run --cpus, --memory and --gpus say what there is.",
+		"anyOf": []any{object{
+			"type": "object",
+			"properties": object{
+				"cpus":   object{"anyOf": []any{object{"type": "number", "minimum": 0}, expression}, "description": "Cores."},
+				"memory": object{"anyOf": []any{object{"type": []string{"integer", "string"}}, expression}, "description": "Bytes, or an amount such as 16GB or 512MiB."},
+				"gpus":   object{"anyOf": []any{object{"type": "integer", "minimum": 0}, expression}, "description": "GPUs."},
+			},
+			"additionalProperties": false,
+		}, expression},
 	}
 }
 

@@ -1,0 +1,53 @@
+package recipe
+
+import (
+	"testing"
+	"time"
+)
+
+func TestStageResources(t *testing.T) {
+	r, diags := Parse("r.yaml", []byte(`
+params: {cores: 3, patience: 90s}
+stages:
+  a:
+    uses: x
+    stream: 7
+    timeout: "${{ params.patience }}"
+    retries: "${{ params.cores - 1 }}"
+    resources: {cpus: "${{ params.cores / 2.0 }}", memory: 16GiB, gpus: 1}
+  b: {uses: x}
+`), Options{})
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	a := r.Stage("a")
+	if a.Stream != "7" || a.Timeout != 90*time.Second || a.Retries != 2 {
+		t.Errorf("stream %q, timeout %v, retries %d", a.Stream, a.Timeout, a.Retries)
+	}
+	if got := a.Resources; got.CPUs != 1.5 || got.Memory != 16<<30 || got.GPUs != 1 || !got.Pos.IsValid() {
+		t.Errorf("resources %+v", got)
+	}
+	if got := r.Stage("b").Resources; got != (Resources{}) {
+		t.Errorf("nothing declared: %+v", got)
+	}
+}
+
+func TestParseBytes(t *testing.T) {
+	for text, want := range map[string]int64{
+		"0": 0, "123": 123, "16GB": 16e9, "16 gb": 16e9, "512MiB": 512 << 20, "1.5k": 1500, "2T": 2e12, "7b": 7,
+	} {
+		if got, err := ParseBytes(text); err != nil || got != want {
+			t.Errorf("%q: %d, %v, want %d", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "GB", "-1", "16XB", "nan", "inf", "1e30GB", "0x"} {
+		if got, err := ParseBytes(text); err == nil {
+			t.Errorf("%q: %d, want an error", text, got)
+		}
+	}
+	for n, want := range map[int64]string{0: "0 bytes", 999: "999 bytes", 1500: "1.5 kB", 16e9: "16 GB", 16 << 30: "17.2 GB"} {
+		if got := FormatBytes(n); got != want {
+			t.Errorf("%d: %q, want %q", n, got, want)
+		}
+	}
+}
