@@ -97,11 +97,7 @@ func (e *Engine) Plan(ctx context.Context, g *graph.Graph, o RunOptions) (*plan.
 		return nil, err
 	}
 	defer st.Close()
-	last, err := st.LastAll(recipeID(g))
-	if err != nil {
-		return nil, err
-	}
-	return plan.New(ctx, g, st, plan.Options{Seed: o.seed(g), Last: last, Force: o.Force})
+	return e.plan(ctx, g, st, o)
 }
 
 // Result is what a run left.

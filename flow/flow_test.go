@@ -256,11 +256,13 @@ stages:
 	}
 }
 
-func (b *bench) mustRunAny() {
+func (b *bench) mustRunAny() *flow.Result {
 	b.t.Helper()
-	if _, _, err := b.run(flow.RunOptions{}); err != nil {
+	_, res, err := b.run(flow.RunOptions{})
+	if err != nil {
 		b.t.Fatal(err)
 	}
+	return res
 }
 
 func TestForce(t *testing.T) {

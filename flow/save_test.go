@@ -113,3 +113,31 @@ stages:
 	b.edit(", save: words.txt/out.jsonl", "")
 	b.mustRun("b") // the result itself was published
 }
+
+func TestSavedFileIsLeftAloneIfItIsRight(t *testing.T) {
+	b := newBench(t, `
+stages:
+  a: {uses: read, with: {file: words.txt}, save: out.jsonl}
+`)
+	b.mustRunAny()
+	want, err := os.ReadFile(b.path("out.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.Stat(b.path("out.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.mustRun("")
+	after, err := os.Stat(b.path("out.jsonl"))
+	if err != nil || !os.SameFile(before, after) {
+		t.Errorf("an unchanged file was replaced (%v)", err)
+	}
+	for _, damage := range []string{"", "x" + string(want[1:])} {
+		b.write("out.jsonl", damage)
+		b.mustRun("")
+		if got, err := os.ReadFile(b.path("out.jsonl")); err != nil || string(got) != string(want) {
+			t.Errorf("after damage: %q, %v", got, err)
+		}
+	}
+}

@@ -212,6 +212,7 @@ type gate struct {
 	arrived []string
 	changed chan struct{}
 	open    chan struct{}
+	load    load
 }
 
 func newGate() *gate { return &gate{changed: make(chan struct{}, 100), open: make(chan struct{})} }
@@ -234,7 +235,7 @@ type bench struct {
 func newBench(t testing.TB, recipeText string) *bench {
 	t.Helper()
 	b := &bench{t: t, dir: t.TempDir(), gate: newGate()}
-	reg, err := stage.NewRegistry(toys(b.gate)...)
+	reg, err := stage.NewRegistry(append(toys(b.gate), busyToys(b.gate)...)...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,11 +10,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/distillflow/distillflow/flow/plan"
+	"github.com/distillflow/distillflow/flow/stage"
 )
 
 func (a app) planCmd() *cobra.Command {
 	var f recipeFlags
 	var format string
+	var estimate bool
 	c := &cobra.Command{
 		Use:   "plan RECIPE",
 		Short: "Show what a run would do, and why",
@@ -26,7 +28,16 @@ func (a app) planCmd() *cobra.Command {
         known once they have
   skip  the stage does not take part
 
-It reads inputs and changes no result.`,
+Where a stage can tell, plan says what it will take, as a range. A stage whose
+input is not there yet can often tell nothing: --estimate first runs the stages
+before it that make no paid call (scan, wrap-cot, filter, ...), whose results the
+next run takes from the store.
+
+In --format json, rows (of the default output), memo_hits, requests, tokens, usd
+and seconds are {"min", "max"}, or null where that is not known. Further fields
+may be added; those that are there stay.
+
+plan reads inputs and changes no result.`,
 		Args: args(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, pos []string) error {
 			if format != "text" && format != "json" {
@@ -36,7 +47,11 @@ It reads inputs and changes no result.`,
 			if err != nil {
 				return err
 			}
-			p, err := e.Plan(c.Context(), g, o)
+			makePlan := e.Plan
+			if estimate {
+				makePlan = e.Estimate
+			}
+			p, err := makePlan(c.Context(), g, o)
 			if err != nil {
 				return err
 			}
@@ -47,6 +62,7 @@ It reads inputs and changes no result.`,
 		},
 	}
 	f.add(c)
+	c.Flags().BoolVar(&estimate, "estimate", false, "run what costs nothing first, for better estimates")
 	c.Flags().StringVar(&format, "format", "text", "`text` or json")
 	return c
 }
@@ -60,6 +76,13 @@ type planStage struct {
 	From   []string      `json:"from"`
 	Reason plan.Reason   `json:"reason"`
 	More   []plan.Reason `json:"more,omitempty"` // further reasons
+
+	Rows     *stage.Range `json:"rows"` // of the default output
+	MemoHits *stage.Range `json:"memo_hits"`
+	Requests *stage.Range `json:"requests"`
+	Tokens   *stage.Range `json:"tokens"`
+	USD      *stage.Range `json:"usd"`
+	Seconds  *stage.Range `json:"seconds"`
 }
 
 func planJSON(w io.Writer, p *plan.Plan) error {
@@ -70,6 +93,8 @@ func planJSON(w io.Writer, p *plan.Plan) error {
 		out.Stages = append(out.Stages, planStage{
 			Name: s.Node.Name, Uses: s.Node.Type.Type, Status: s.Status, Key: s.Key,
 			From: sources(s), Reason: s.Reason, More: s.More,
+			Rows: s.Rows(), MemoHits: s.Estimate.MemoHits, Requests: s.Estimate.Requests,
+			Tokens: s.Estimate.Tokens, USD: s.Estimate.USD, Seconds: s.Estimate.Seconds,
 		})
 	}
 	e := json.NewEncoder(w)
@@ -102,6 +127,9 @@ func planText(w io.Writer, p *plan.Plan) error {
 		for _, r := range s.More {
 			fmt.Fprintf(tw, "\t\t\t%s\t\n", r)
 		}
+		if e := estimateText(s); e != "" {
+			fmt.Fprintf(tw, "\t\t\t%s\t\n", e)
+		}
 	}
 	if err := tw.Flush(); err != nil {
 		return err
@@ -117,6 +145,12 @@ func planText(w io.Writer, p *plan.Plan) error {
 			parts = append(parts, fmt.Sprintf("%d %s", counts[st], st))
 		}
 	}
-	_, err := fmt.Fprintf(w, "\n%d stages: %s\n", len(p.Steps), strings.Join(parts, ", "))
+	if _, err := fmt.Fprintf(w, "\n%d stages: %s\n", len(p.Steps), strings.Join(parts, ", ")); err != nil {
+		return err
+	}
+	if len(p.Free()) == 0 {
+		return nil
+	}
+	_, err := fmt.Fprintln(w, "`plan --estimate` runs what costs nothing first and tells what the rest will take")
 	return err
 }

@@ -20,6 +20,9 @@ import (
 // changed while it ran.
 const maxTries = 3
 
+// errDeferred ends a node that may not run; see [Options.Only].
+var errDeferred = errors.New("deferred")
+
 // node brings one node to its result: from the cache or by running it.
 func (s *scheduler) node(ctx context.Context, n *graph.Node) (f finished) {
 	f = finished{n: n}
@@ -43,6 +46,10 @@ func (s *scheduler) node(ctx context.Context, n *graph.Node) (f finished) {
 		if errors.As(err, &changed) && try < maxTries && ctx.Err() == nil {
 			s.warn(n, changed.what+" while the stage ran; its result is thrown away and it runs again")
 			continue
+		}
+		if errors.Is(err, errDeferred) {
+			f.state = Deferred
+			return f
 		}
 		if err != nil {
 			return s.failed(ctx, f, key, err)
@@ -81,6 +88,9 @@ func (s *scheduler) result(ctx context.Context, n *graph.Node, digests map[graph
 		if err := s.opts.Check(n, step.Canonical, nil); err != nil {
 			return step, err
 		}
+	}
+	if step.Status == plan.Run && s.opts.Only != nil && !s.opts.Only(n) {
+		return step, errDeferred
 	}
 	if step.Status == plan.Run {
 		unlock, err := s.store.LockKey(ctx, step.Key)

@@ -46,6 +46,9 @@ type Options struct {
 	Limits   Limits // what the stages running at a time may declare together
 	Sink     event.Sink
 	Save     Saver
+	// Only names the stages that may run; the others are taken from the cache or
+	// left alone, as is what depends on those. Nil lets all run.
+	Only func(n *graph.Node) bool
 	// Check may refuse a stage: once its preimage is known, with nil outputs, and
 	// again with its outputs. Nil refuses none.
 	Check func(n *graph.Node, preimage json.RawMessage, outputs map[string]store.Output) error
@@ -72,12 +75,13 @@ type State string
 
 // The states.
 const (
-	Cached  State = "cached"
-	Done    State = "done"
-	Failed  State = "failed"
-	Skipped State = "skipped"
-	Blocked State = "blocked" // something upstream failed
-	Stopped State = "stopped" // interrupted, or never started because of it
+	Cached   State = "cached"
+	Done     State = "done"
+	Failed   State = "failed"
+	Skipped  State = "skipped"
+	Blocked  State = "blocked"  // something upstream failed
+	Deferred State = "deferred" // not among those that may run, or behind one
+	Stopped  State = "stopped"  // interrupted, or never started because of it
 )
 
 // Outcome is what became of each stage.
@@ -252,6 +256,8 @@ func (s *scheduler) settle(ctx context.Context, n *graph.Node) (finished, bool) 
 			return finished{n: n, state: Blocked}, true
 		case Stopped:
 			return finished{n: n, state: Stopped}, true
+		case Deferred:
+			return finished{n: n, state: Deferred}, true
 		}
 	}
 	if ctx.Err() != nil {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	"github.com/distillflow/distillflow/flow/graph"
+	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/flow/store"
 )
 
@@ -32,6 +33,10 @@ type Step struct {
 	Outputs map[string]store.Output // for Hit
 	// Canonical is the preimage of Key, for publishing.
 	Canonical json.RawMessage
+	// Estimate is what the step is expected to take, as far as that is known;
+	// [Plan.Estimate] fills it in, and EstimateError if the stage failed to tell.
+	Estimate      stage.Estimate
+	EstimateError error
 }
 
 // Plan is what a run would do, in the order of [graph.Graph.Nodes].

@@ -63,9 +63,11 @@ func Extract(q Question, text string, opt Options) Prediction {
 	}
 	for i := len(cands) - 1; i >= 0 && !found; i-- {
 		best, found = q.read(kind, text, cands[i])
+		found = found && strings.TrimSpace(best.Answer) != ""
 	}
 	if !found {
 		best, found = q.unstated(kind, text)
+		found = found && strings.TrimSpace(best.Answer) != ""
 	}
 	if found {
 		return best

@@ -25,7 +25,7 @@ func openLedger(t *testing.T, memo Memo) *Ledger {
 // cut off, the next session's totals are at least the truth, and exact for what was settled
 // or answered.
 func TestLedgerSurvivesCrashes(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range uint64(6) {
 		rng := rand.New(rand.NewPCG(seed, 7))
 		memo := &MapMemo{}
 		price := &Price{Input: 1, Output: 2}

@@ -162,7 +162,8 @@ func (p *parser) implicit(left *Node, min int) (*Node, bool, error) {
 	}
 	if meridiem(t.text) != "" && t.kind != tNum {
 		if left.Kind == KNum && left.Dec == 0 && left.Rat.IsInt() && left.Rat.Num().IsInt64() &&
-			left.Rat.Num().Int64() >= 1 && left.Rat.Num().Int64() <= 12 && min <= bpMul {
+			left.Rat.Num().Int64() >= 1 && left.Rat.Num().Int64() <= 12 && min <= bpMul &&
+			!(p.pos > 1 && p.toks[p.pos-2].kind == tOp && p.toks[p.pos-2].text == ":") {
 			h := left.Rat.Num().Int64()
 			return p.clock(node(KTime, left, num(0)), h, 0), true, nil // 9 a.m.
 		}

@@ -51,7 +51,7 @@ type trainConfig struct {
 	WeightDecay float64 `json:"weight_decay" default:"0.01" min:"0" doc:"AdamW weight decay on matrices."`
 	ClipNorm    float64 `json:"clip_norm" default:"1" min:"0" doc:"Largest gradient norm of a student; 0 is off."`
 
-	Lambda1   float64 `json:"lambda1" default:"1" min:"0" doc:"Weight of the balance term."`
+	Lambda1   float64 `json:"lambda1" default:"0.3" min:"0" doc:"Weight of the balance term."`
 	Lambda2   float64 `json:"lambda2" default:"0.1" min:"0" doc:"Weight of peer teaching; 0 switches it off."`
 	PeerRows  string  `json:"peer_rows" default:"routed" choices:"routed|all" doc:"Which paths pull a student toward the ensemble: those it trains on, or all, which costs a backward pass over every path."`
 	PeerVar   float64 `json:"peer_variance" default:"1" min:"0" doc:"Weight of the variance floor, times lambda2."`
@@ -61,7 +61,8 @@ type trainConfig struct {
 	GammaTemp float64 `json:"gamma_temperature" default:"0.1" doc:"Temperature that turns losses per byte into ensemble weights."`
 	TauStart  float64 `json:"tau_start" default:"1" doc:"Gumbel temperature at the first routed step."`
 	TauEnd    float64 `json:"tau_end" default:"0.5" doc:"Gumbel temperature at the last."`
-	RouterLR  float64 `json:"router_lr" default:"0.01" doc:"Learning rate of router, projections and ensemble weights."`
+	PeerLR    float64 `json:"peer_lr" default:"0.01" doc:"Learning rate of projections and ensemble weights."`
+	RouterLR  float64 `json:"router_lr" default:"0.002" doc:"Learning rate of the router. Balance acts through a mean over many steps: a router that moves faster than that mean swings from one student to the other."`
 	RouterDim int     `json:"router_dim" default:"32" min:"2" doc:"Hidden width of the router."`
 	EncDim    int     `json:"encoder_dim" default:"64" min:"2" doc:"Width of the frozen text encoder."`
 
@@ -99,7 +100,7 @@ func (c trainConfig) Validate() error {
 	for _, f := range []struct {
 		name string
 		v    float64
-	}{{"tau_start", c.TauStart}, {"tau_end", c.TauEnd}, {"router_lr", c.RouterLR}, {"gamma_temperature", c.GammaTemp}} {
+	}{{"tau_start", c.TauStart}, {"tau_end", c.TauEnd}, {"router_lr", c.RouterLR}, {"peer_lr", c.PeerLR}, {"gamma_temperature", c.GammaTemp}} {
 		if !(f.v > 0) {
 			bad([]string{f.name}, "must be positive")
 		}

@@ -242,7 +242,7 @@ func (t *trainer) peerInput(r *routed, s int, rows []int, b batchRows) *peerInpu
 		lambda:    float32(t.cfg.Lambda2),
 		varWeight: float32(t.cfg.Lambda2 * t.cfg.PeerVar),
 		covWeight: float32(t.cfg.Lambda2 * t.cfg.PeerCov),
-		lr:        t.cfg.RouterLR,
+		lr:        t.cfg.PeerLR,
 	}
 	p.target = make([]float32, b.rows*t.per*d)
 	for k, i := range rows {
@@ -263,7 +263,7 @@ func (t *trainer) tau(n int) float64 {
 func (t *trainer) trainRouter(r *routed, n int, enc []float32) (routerResult, error) {
 	in := routerInput{
 		enc: enc, noise: r.noise, tau: float32(t.tau(n)), lambda1: float32(t.cfg.Lambda1),
-		lambdG: float32(t.cfg.Gamma), temperature: float32(t.cfg.GammaTemp), lr: t.cfg.RouterLR,
+		lambdG: float32(t.cfg.Gamma), temperature: float32(t.cfg.GammaTemp), lr: t.cfg.RouterLR, gammaLR: t.cfg.PeerLR,
 	}
 	if r.states == nil {
 		in.lambdG = 0

@@ -97,7 +97,7 @@ type routerInput struct {
 	states               []float32 // [P, S, Z] mean states, nil without peers
 	tau, lambda1, lambdG float32
 	temperature          float32 // T of L_gamma
-	lr                   float64
+	lr, gammaLR          float64 // of the MLP and of the ensemble's weights
 }
 
 // routerResult is what one router step reports.
@@ -165,6 +165,7 @@ func (r *router) Step(o routerInput) (res routerResult, err error) {
 	if err != nil {
 		return res, err
 	}
+	r.opt.Rates = []float64{1, 1, 1, 1, o.gammaLR / o.lr}
 	if _, err := r.opt.Step(r.params, grads, o.lr); err != nil {
 		return res, fmt.Errorf("router: %w", err)
 	}

@@ -25,7 +25,7 @@ func testRouter(t *testing.T, students int) *router {
 // testInput draws a router step with P paths.
 func testInput(r *router, paths int, seed uint64) routerInput {
 	rng := rand.New(rand.NewPCG(seed, 1))
-	in := routerInput{tau: 0.7, temperature: 0.2, lr: 0.01}
+	in := routerInput{tau: 0.7, temperature: 0.2, lr: 0.01, gammaLR: 0.01}
 	draw := func(n int) []float32 {
 		v := make([]float32, n)
 		for i := range v {

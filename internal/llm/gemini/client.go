@@ -90,7 +90,7 @@ func (c *Client) Complete(ctx context.Context, req llm.Request) (*llm.Response, 
 	if err != nil && (call.status < 200 || call.status > 299 || call.cut) {
 		return nil, c.fail(ctx, err, call)
 	}
-	resp, perr := parse(call.body)
+	resp, perr := parse([]byte(llm.Scrub(string(call.body), c.key)))
 	if perr != nil {
 		return nil, c.fail(ctx, perr, call)
 	}
@@ -239,7 +239,7 @@ func (c *Client) fail(ctx context.Context, err error, call *callInfo) error {
 			e.Err = err
 		}
 	}
-	e.Message = llm.Scrub(e.Message, c.key)
+	e.Message, e.Code = llm.Scrub(e.Message, c.key), llm.Scrub(e.Code, c.key)
 	return e
 }
 

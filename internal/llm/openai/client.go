@@ -39,6 +39,7 @@ type Config struct {
 	BaseURL     string       // "" means DefaultBaseURL
 	Key         string       // "" sends no Authorization header, as local servers like it
 	TokensField string       // one of the Tokens constants
+	Stream      bool         // receive answers as server-sent events
 	HTTP        *http.Client // nil: a client of its own with a connection pool for many calls
 }
 
@@ -48,6 +49,7 @@ type Client struct {
 	tokens string
 	key    string
 	base   string
+	stream bool
 }
 
 // New returns a client. It fails on a base URL that is none.
@@ -80,7 +82,7 @@ func New(cfg Config) (*Client, error) {
 	oc := openai.DefaultConfig(cfg.Key)
 	oc.BaseURL = base
 	oc.HTTPClient = exchange{h}
-	return &Client{c: openai.NewClientWithConfig(oc), tokens: cfg.TokensField, key: cfg.Key, base: base}, nil
+	return &Client{c: openai.NewClientWithConfig(oc), tokens: cfg.TokensField, key: cfg.Key, base: base, stream: cfg.Stream}, nil
 }
 
 // Complete implements llm.Client.
@@ -89,6 +91,10 @@ func (c *Client) Complete(ctx context.Context, req llm.Request) (*llm.Response, 
 	for k, v := range req.Extra {
 		call.patch[k] = v
 	}
+	if c.stream {
+		call.patch["stream"] = true
+		call.patch["stream_options"] = map[string]any{"include_usage": true}
+	}
 	r := c.request(req, call)
 	_, err := c.c.CreateChatCompletion(context.WithValue(ctx, callKey{}, call), r)
 	if err != nil && (call.status < 200 || call.status > 299 || call.cut) {
@@ -96,7 +102,7 @@ func (c *Client) Complete(ctx context.Context, req llm.Request) (*llm.Response, 
 	}
 	// A good status: what counts is whether the answer can be read, not whether it fits
 	// go-openai's types to the last field.
-	resp, perr := parse(call.body)
+	resp, perr := parse([]byte(llm.Scrub(string(call.body), c.key)))
 	if perr != nil {
 		return nil, c.fail(ctx, perr, call)
 	}
@@ -255,7 +261,7 @@ func (c *Client) fail(ctx context.Context, err error, call *callInfo) error {
 	default:
 		e.Kind = llm.KindOf(err)
 	}
-	e.Message = llm.Scrub(e.Message, c.key)
+	e.Message, e.Code = llm.Scrub(e.Message, c.key), llm.Scrub(e.Code, c.key)
 	if e.Err != nil && c.key != "" && strings.Contains(e.Err.Error(), c.key) {
 		e.Err = nil
 	}
@@ -301,6 +307,9 @@ func (x exchange) Do(req *http.Request) (*http.Response, error) {
 	defer res.Body.Close()
 	call.status = res.StatusCode
 	call.retryAfter = llm.ParseRetryAfter(res.Header, time.Now())
+	if res.StatusCode < 300 && strings.HasPrefix(res.Header.Get("Content-Type"), "text/event-stream") {
+		return call.gather(res)
+	}
 	call.body, err = io.ReadAll(io.LimitReader(res.Body, maxBody+1))
 	if err != nil {
 		call.cut = true
@@ -310,6 +319,24 @@ func (x exchange) Do(req *http.Request) (*http.Response, error) {
 		return nil, fmt.Errorf("the answer is longer than %d bytes", maxBody)
 	}
 	res.Body = io.NopCloser(bytes.NewReader(call.body))
+	return res, nil
+}
+
+// gather replaces a streamed answer by the whole one.
+func (call *callInfo) gather(res *http.Response) (*http.Response, error) {
+	body, err := gather(res.Body)
+	var se *streamError
+	switch {
+	case errors.As(err, &se):
+		call.status, call.body = se.status, []byte(se.message)
+		return nil, err
+	case err != nil:
+		call.cut = true
+		return nil, err
+	}
+	call.body = body
+	res.Header.Set("Content-Type", "application/json")
+	res.Body = io.NopCloser(bytes.NewReader(body))
 	return res, nil
 }
 

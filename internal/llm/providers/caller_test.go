@@ -38,6 +38,7 @@ func server(t *testing.T, answer func(prompt string, call int) (status int, text
 		json.NewEncoder(w).Encode(map[string]any{"choices": []any{map[string]any{"message": map[string]any{"content": text}, "finish_reason": finish}},
 			"usage": map[string]any{"prompt_tokens": 10, "completion_tokens": 5}})
 	}))
+	srv.Config.SetKeepAlivesEnabled(false) // a broken network breaks single connections
 	t.Cleanup(srv.Close)
 	return srv.URL, func() int { mu.Lock(); defer mu.Unlock(); return n }
 }

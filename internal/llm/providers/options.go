@@ -27,6 +27,7 @@ type Options struct {
 	Concurrency int     `json:"concurrency" default:"8" min:"1" max:"4096" semantic:"false" doc:"Most requests at the same time. It is lowered while the provider answers 429 and raised again step by step."`
 	RPM         float64 `json:"rpm" default:"0" min:"0" semantic:"false" doc:"Most requests a minute; 0: no limit. The pace is lowered while the provider answers 429 and raised again step by step."`
 	TPM         float64 `json:"tpm" default:"0" min:"0" semantic:"false" doc:"Most tokens a minute, prompts and answers; 0: no limit."`
+	Stream      bool    `json:"stream" default:"false" semantic:"false" doc:"Receive answers piece by piece, for long ones through proxies that cut silent connections. OpenAI-compatible servers only; the recorded answer is the same."`
 	Timeout     float64 `json:"timeout" default:"120" min:"0" semantic:"false" doc:"Seconds to wait for one attempt; 0: no limit."`
 	MaxRetries  int     `json:"max_retries" default:"6" min:"0" max:"100" semantic:"false" doc:"Further attempts after 408, 409, 425, 429, 5xx, timeouts, dropped connections and unreadable answers."`
 	MaxOutage   float64 `json:"max_outage" default:"600" min:"0" semantic:"false" doc:"Seconds that a provider may be down: the stage pauses, says until when, and tries again. 0: no pauses."`
@@ -171,7 +172,7 @@ func (o Options) Settings(keyFile, priceFile string) Settings {
 		KeyFile: keyFile, PriceFile: priceFile, MaxRetries: o.MaxRetries, RetryOn: o.RetryOn,
 		Timeout:   seconds(o.Timeout),
 		MaxOutage: seconds(o.MaxOutage),
-		Simulated: o.Simulated, Links: o.links(),
+		Simulated: o.Simulated, Links: o.links(), Stream: o.Stream,
 	}
 	if o.paid() { // a model that costs nothing is stopped by no budget
 		s.Limits = llm.Limits{Requests: o.BudgetRequests, Tokens: o.BudgetTokens, USD: o.BudgetUSD}

@@ -29,6 +29,7 @@ type Settings struct {
 	MaxRetries int
 	MaxOutage  time.Duration
 	RetryOn    []string
+	Stream     bool
 	Limits     llm.Limits // for all links together
 
 	Simulated simulated.Options
@@ -38,6 +39,7 @@ type Settings struct {
 type Link struct {
 	Fallback
 	KeyFile   string
+	Stream    bool
 	Simulated simulated.Options
 }
 
@@ -99,7 +101,7 @@ func New(s Settings, svc Services) (*Caller, error) {
 		c.notify = func(string) {}
 	}
 	for i, f := range s.Links {
-		l := Link{Fallback: f, Simulated: s.Simulated}
+		l := Link{Fallback: f, Stream: s.Stream, Simulated: s.Simulated}
 		if i == 0 {
 			l.KeyFile = s.KeyFile
 		}
@@ -167,7 +169,7 @@ func newOpenAI(l Link, getenv func(string) string) (llm.Provider, error) {
 	if err != nil {
 		return llm.Provider{}, err
 	}
-	c, err := openai.New(openai.Config{BaseURL: l.BaseURL, Key: key, TokensField: l.TokensField})
+	c, err := openai.New(openai.Config{BaseURL: l.BaseURL, Key: key, TokensField: l.TokensField, Stream: l.Stream})
 	if err != nil {
 		return llm.Provider{}, err
 	}

@@ -26,7 +26,7 @@ func TestBadNetwork(t *testing.T) {
 		"reset":     {`{"name":"t","type":"reset_peer","toxicity":0.5,"attributes":{"timeout":0}}`, llm.KindNetwork, 10 * time.Second},
 		"cut":       {`{"name":"t","type":"limit_data","toxicity":0.5,"attributes":{"bytes":150}}`, llm.KindNetwork, 10 * time.Second},
 		"in slices": {`{"name":"t","type":"slicer","attributes":{"average_size":20,"size_variation":10,"delay":100}}`, "", 10 * time.Second},
-		"silent":    {`{"name":"t","type":"timeout","toxicity":0.3,"attributes":{"timeout":0}}`, llm.KindTimeout, 300 * time.Millisecond},
+		"silent":    {`{"name":"t","type":"latency","toxicity":0.2,"attributes":{"latency":60000}}`, llm.KindTimeout, 300 * time.Millisecond},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

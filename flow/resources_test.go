@@ -1,0 +1,287 @@
+package flow_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/distillflow/distillflow/flow"
+	"github.com/distillflow/distillflow/flow/event"
+	"github.com/distillflow/distillflow/flow/exec"
+	"github.com/distillflow/distillflow/flow/plan"
+	"github.com/distillflow/distillflow/flow/recipe"
+	"github.com/distillflow/distillflow/flow/stage"
+)
+
+// load is what stages of the type busy take together.
+type load struct {
+	mu           sync.Mutex
+	now, highest int
+	tries        map[string]int // of stages of the type flaky
+}
+
+type busyConfig struct {
+	Cost int    `json:"cost" doc:"What it takes."`
+	Tag  string `json:"tag" doc:"Tells stages apart."`
+}
+
+type flakyConfig struct {
+	Tag   string `json:"tag" doc:"Tells stages apart."`
+	Fails int    `json:"fails" doc:"How many tries fail."`
+	Panic bool   `json:"panic" doc:"Panic instead of failing."`
+}
+
+func busyToys(g *gate) []*stage.Type {
+	return []*stage.Type{
+		stage.Define(stage.Spec{Type: "busy", Version: 1, Class: stage.Pure, Doc: "Takes something for a while."},
+			func(_ context.Context, _ *stage.Env, c busyConfig, _ noIn, out wordsOut) error {
+				g.load.mu.Lock()
+				g.load.now += c.Cost
+				g.load.highest = max(g.load.highest, g.load.now)
+				g.load.mu.Unlock()
+				for range 50 {
+					runtime.Gosched()
+				}
+				g.load.mu.Lock()
+				g.load.now -= c.Cost
+				g.load.mu.Unlock()
+				return out.Words.Write(word{c.Tag})
+			}),
+		stage.Define(stage.Spec{Type: "flaky", Version: 1, Class: stage.Pure, Doc: "Fails a few times."},
+			func(_ context.Context, _ *stage.Env, c flakyConfig, _ noIn, out wordsOut) error {
+				g.load.mu.Lock()
+				defer g.load.mu.Unlock()
+				if g.load.tries == nil {
+					g.load.tries = map[string]int{}
+				}
+				if err := out.Words.Write(word{c.Tag}); err != nil {
+					return err
+				}
+				if g.load.tries[c.Tag]++; g.load.tries[c.Tag] <= c.Fails {
+					if c.Panic {
+						panic("toy panic")
+					}
+					return errors.New("toy failure")
+				}
+				return nil
+			}),
+	}
+}
+
+func limits(cpus float64, memory, gpus int64) exec.Limits {
+	return exec.Limits{CPUs: &cpus, Memory: &memory, GPUs: &gpus}
+}
+
+func TestResourcesAreNeverOversubscribed(t *testing.T) {
+	for _, kind := range []string{"cpus: %d", "memory: %d", "gpus: %d"} {
+		var s strings.Builder
+		s.WriteString("stages:\n")
+		for i := range 60 {
+			cost := i%4 + 1
+			fmt.Fprintf(&s, "  s%d: {uses: busy, with: {cost: %d, tag: s%d}, resources: {"+kind+"}}\n", i, cost, i, cost)
+		}
+		b := newBench(t, s.String())
+		l, _, err := b.run(flow.RunOptions{Jobs: 16, Limits: limits(5, 5, 5)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := len(strings.Fields(l.stages(event.StageDone))); got != 60 {
+			t.Errorf("%s: %d stages ran", kind, got)
+		}
+		if b.gate.load.highest > 5 {
+			t.Errorf("%s: stages took %d of 5", kind, b.gate.load.highest)
+		}
+	}
+}
+
+func TestStageThatWaitsForResourcesHoldsNoSlot(t *testing.T) {
+	b := newBench(t, `
+stages:
+  a: {uses: read, with: {file: words.txt}}
+  x: {uses: await, from: a, with: {tag: x}, resources: {cpus: 1.5}}
+  y: {uses: map, from: a, with: {suffix: y}, resources: {cpus: 0.6}}
+  z: {uses: await, from: a, with: {tag: z}}
+`)
+	go func() {
+		<-b.gate.changed
+		<-b.gate.changed // only if z runs although y is before it
+		close(b.gate.open)
+	}()
+	if _, _, err := b.run(flow.RunOptions{Jobs: 2, Limits: limits(2, 0, 0)}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestStageThatDeclaresMoreThanThereIs(t *testing.T) {
+	b := newBench(t, `
+stages:
+  a: {uses: read, with: {file: words.txt}}
+  b: {uses: map, from: a, with: {suffix: b}, resources: {cpus: 3, memory: 16GB, gpus: 2}}
+`)
+	l := &log{}
+	res, err := b.eng.Run(context.Background(), b.graph(), flow.RunOptions{Limits: limits(2, 8e9, 1), Sink: l.sink})
+	if res != nil || err == nil {
+		t.Fatalf("the run went on: %v", err)
+	}
+	for _, want := range []string{"stage b", "3 cpus, and there are 2", "16 GB of memory, and there is 8 GB", "2 gpus, and there are 1"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("error %q lacks %q", err, want)
+		}
+	}
+	if got := l.stages(event.StageStarted); got != "" {
+		t.Errorf("%q ran before the refusal", got)
+	}
+	b.mustRun("a b")
+	// A cached result needs nothing.
+	if _, _, err := b.run(flow.RunOptions{Limits: limits(2, 8e9, 1)}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestRetries(t *testing.T) {
+	b := newBench(t, `
+stages:
+  twice: {uses: flaky, with: {tag: twice, fails: 2}, retries: 2}
+  often: {uses: flaky, with: {tag: often, fails: 9}, retries: 2}
+  once: {uses: flaky, with: {tag: once, fails: 9}}
+  bug: {uses: flaky, with: {tag: bug, fails: 9, panic: true}, retries: 5}
+`)
+	l, res, err := b.run(flow.RunOptions{RetryPause: time.Nanosecond})
+	if err == nil {
+		t.Fatal("nothing failed")
+	}
+	if got := l.stages(event.StageDone); got != "twice" {
+		t.Errorf("done: %q", got)
+	}
+	if got := l.stages(event.StageWarning); got != "often often twice twice" {
+		t.Errorf("warnings of %q", got)
+	}
+	for tag, want := range map[string]int{"twice": 3, "often": 3, "once": 1, "bug": 1} {
+		if got := b.gate.load.tries[tag]; got != want {
+			t.Errorf("%s: %d tries, want %d", tag, got, want)
+		}
+	}
+	if got := b.output(res, "twice", "words"); got != "{\"text\":\"twice\"}\n" {
+		t.Errorf("the failed tries left something: %q", got)
+	}
+}
+
+func TestTimeout(t *testing.T) {
+	b := newBench(t, `
+stages:
+  a: {uses: read, with: {file: words.txt}, timeout: 1h}
+  x: {uses: await, from: a, with: {tag: x}, timeout: 1ms, retries: 1}
+`)
+	l, res, err := b.run(flow.RunOptions{RetryPause: time.Nanosecond})
+	var late *exec.TimeoutError
+	if !errors.As(err, &late) || !strings.Contains(err.Error(), "stage x: stopped after its timeout of 1ms") {
+		t.Errorf("error %v", err)
+	}
+	if res.Outcome.States["x"] != exec.Failed || res.Outcome.States["a"] != exec.Done {
+		t.Errorf("states %v", res.Outcome.States)
+	}
+	if got := l.stages(event.StageWarning); got != "x" {
+		t.Errorf("warnings of %q", got)
+	}
+}
+
+func TestKeysThatCannotChangeTheResult(t *testing.T) {
+	b := newBench(t, chain)
+	b.mustRun("a b c d")
+	b.edit("c: {uses: draw, from: b}", "c: {uses: draw, from: b, timeout: 1h, retries: 3, resources: {cpus: 1}}")
+	b.mustRun("")
+}
+
+func TestStream(t *testing.T) {
+	b := newBench(t, `
+stages:
+  a: {uses: read, with: {file: words.txt}}
+  b: {uses: draw, from: a}
+  c: {uses: draw, from: a}
+  d: {uses: draw, from: a, stream: other}
+`)
+	res := b.mustRunAny()
+	out := func(n string) string { return b.output(res, n, "words") }
+	if out("b") != out("c") {
+		t.Error("stages of one type draw differently without a stream")
+	}
+	if out("b") == out("d") {
+		t.Error("a stream changes nothing")
+	}
+	b.edit("stream: other", "stream: third")
+	if s := b.plan()["d"]; s.Reason != (plan.Reason{Code: plan.SeedChanged, Field: "stream", Old: "other", New: "third"}) {
+		t.Errorf("reason %+v", s.Reason)
+	}
+	b.mustRun("d")
+	b.edit("uses: read, ", "uses: read, stream: x, ")
+	if _, _, diags := b.load(); len(diags) != 1 || diags.HasErrors() || !strings.Contains(diags[0].Error(), "draws nothing") {
+		t.Errorf("a stream where nothing is drawn: %v", diags)
+	}
+}
+
+// TestKilledRunIsRemembered plans while a run is under way, as after one that
+// was killed: what has finished is known.
+func TestKilledRunIsRemembered(t *testing.T) {
+	b := newBench(t, `
+stages:
+  a: {uses: read, with: {file: words.txt}}
+  x: {uses: await, from: a, with: {tag: x}}
+`)
+	g := b.graph()
+	finished := make(chan error, 1)
+	go func() {
+		res, err := b.eng.Run(context.Background(), g, flow.RunOptions{})
+		if res != nil {
+			err = errors.Join(err, res.Close())
+		}
+		finished <- err
+	}()
+	<-b.gate.changed
+	b.write("words.txt", "four\n")
+	for {
+		s := b.plan()["a"]
+		if s.Reason.Code == plan.FileChanged {
+			break
+		}
+		if s.Reason.Code != plan.NeverRun { // until it is written
+			t.Fatalf("reason %v", s.Reason)
+		}
+		time.Sleep(10 * time.Millisecond) // the test's time limit ends this
+	}
+	close(b.gate.open)
+	if err := <-finished; err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestLegsSaveToOneFolder(t *testing.T) {
+	b := newBench(t, `
+stages:
+  a: {uses: read, with: {file: words.txt}}
+  b:
+    uses: map
+    from: a
+    matrix: {m: [one, two]}
+    with: {suffix: "${{ matrix.m }}"}
+    save: out/
+`)
+	b.mustRunAny()
+	if got := b.files("out"); len(got) != 2 {
+		t.Errorf("saved %q", got)
+	}
+	b.edit("save: out/", "save: out.jsonl")
+	_, r, diags := b.eng.Load(filepath.Join(b.dir, "recipe.yaml"), recipe.Options{})
+	if len(diags) != 1 || !strings.Contains(diags[0].Error(), "the legs of b save to the same file") {
+		t.Errorf("diagnostics %v", diags)
+	}
+	var s strings.Builder
+	if err := diags.Render(&s, r.Sources); err != nil || !strings.Contains(s.String(), "${{ matrix.m }}") {
+		t.Errorf("help: %s (%v)", s.String(), err)
+	}
+}
