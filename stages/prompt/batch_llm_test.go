@@ -368,7 +368,7 @@ func TestBatchConfigErrors(t *testing.T) {
 func TestSemanticFields(t *testing.T) {
 	base := map[string]any{"model": "openai/m", "price_input": 1.0, "price_output": 1.0}
 	for field, v := range map[string]any{
-		"api_key_env": "K", "api_key_file": "k", "concurrency": 99, "rpm": 5.0, "timeout": 3.0, "max_retries": 1, "tpm": 7.0, "max_outage": 1.0, "refresh": true, "price_file": "p", "threshold": "2%",
+		"api_key_env": "K", "api_key_file": "k", "concurrency": 99, "rpm": 5.0, "timeout": 3.0, "max_retries": 1, "tpm": 7.0, "max_outage": 1.0, "refresh": true, "stream": true, "price_file": "p", "threshold": "2%",
 		"budget_requests": 5, "budget_tokens": 5, "budget_usd": 5.0, "price_input": 2.0, "price_output": 2.0,
 	} {
 		if k := semantic(t, base, field, v); len(k) != 1 {
