@@ -51,9 +51,10 @@ The judge sees the question, the path's response and the answer found in it, and
 replies with a verdict and a one-sentence reason, which the path keeps as judge.
 Verdicts are read tolerantly: JSON alone, in a code fence or among other text, or
 the bare word. What cannot be read is unclear, and the field unclear says where
-such a path goes. Paths that are not correct are left out of both outputs; a row
-without paths left is in neither. Requests, retries, memo and budget work as in
-batch-llm.`,
+such a path goes. With several votes the statistic agreement is the share of votes
+that stood on the winning side. Paths that are not correct are left out of both
+outputs; a row without paths left is in neither. Requests, retries, memo and budget
+work as in batch-llm.`,
 }, judge)
 
 func judge(ctx context.Context, env *stage.Env, c judgeConfig, in judgeIn, out judgeOut) (err error) {
@@ -93,6 +94,9 @@ func judge(ctx context.Context, env *stage.Env, c judgeConfig, in judgeIn, out j
 		env.AddStat(name, v)
 	}
 	env.AddStat("unclear", float64(j.unclear))
+	if j.cast > 0 {
+		env.AddStat("agreement", float64(j.agreed)/float64(j.cast))
+	}
 	if err == nil {
 		err = j.failures.End()
 	}
@@ -115,7 +119,11 @@ type judging struct {
 	cfg      judgeConfig
 	caller   *providers.Caller
 	failures *llm.Failures
-	unclear  int // touched only by Done functions, which run one after the other
+
+	// Touched only by Done functions, which run one after the other.
+	unclear int
+	agreed  int // votes on the winning side, of paths with several votes
+	cast    int // votes on these paths
 }
 
 func (j *judging) batches(rows stage.Rows[schema.Problem], write func(valid, invalid schema.Problem) error) iter.Seq2[llm.Batch, error] {
@@ -215,6 +223,10 @@ func (j *judging) count(b *ballot) (p schema.Path, sound bool) {
 				no = v.reason
 			}
 		}
+	}
+	if len(b.votes) > 1 {
+		j.agreed += max(valid, invalid)
+		j.cast += len(b.votes)
 	}
 	switch {
 	case valid > invalid:

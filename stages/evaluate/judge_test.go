@@ -241,6 +241,9 @@ func TestJudgeVotes(t *testing.T) {
 	if j.err != nil || calls.Load() != 3 || len(j.valid) != 1 || j.valid[0].Paths[0].Judge.Reason != "yes" {
 		t.Errorf("%v, %d calls, %+v", j.err, calls.Load(), j)
 	}
+	if got := j.res.Stats["agreement"]; got != 2.0/3 {
+		t.Errorf("agreement %g, want two of three", got)
+	}
 	calls.Store(0)
 	j = runJudge(t, map[string]any{"model": "openai/m", "base_url": url, "votes": 2, "concurrency": 1}, nil, pathRow("r1", "x"))
 	if j.err != nil || len(j.invalid) != 1 || !strings.Contains(j.invalid[0].Paths[0].Judge.Reason, "1 valid, 1 invalid of 2") {

@@ -225,3 +225,46 @@ func TestKilledRunsBuyNothingTwice(t *testing.T) {
 	}
 	t.Logf("%d kills: %d calls for %d prompts, ledger %+v", n, total, 2*rows, sum)
 }
+
+// refresh: true buys every answer once more; the run that goes on in the same working folder
+// is the same refreshing, and later runs take the newest answers.
+func TestRefresh(t *testing.T) {
+	te := newTeacher(t, func(_ http.ResponseWriter, q string, n int) string { return fmt.Sprint("answer ", n) })
+	input, memo := writePrompts(t, 5), &llm.MapMemo{}
+	plain, anew := config(te, nil), config(te, map[string]any{"refresh": true})
+	dir := t.TempDir()
+	var last outcome
+	for i, step := range []struct {
+		cfg   map[string]any
+		dir   string
+		calls int
+	}{{plain, t.TempDir(), 10}, {plain, t.TempDir(), 10}, {anew, dir, 20}, {anew, dir, 20}, {plain, t.TempDir(), 20}, {anew, t.TempDir(), 30}} {
+		o := runBatchIn(t, t.Context(), step.dir, step.cfg, input, memo)
+		if o.err != nil || te.calls != step.calls {
+			t.Fatalf("step %d: %v, %d calls, want %d", i, o.err, te.calls, step.calls)
+		}
+		if same := bytes.Equal(o.bytes, last.bytes); i > 0 && same == (step.calls == 20 && i == 2 || i == 5) {
+			t.Errorf("step %d: same answers as before: %v", i, same)
+		}
+		last = o
+	}
+}
+
+// More failures than the threshold allows end the stage; what was bought is kept.
+func TestThresholdEndsTheStage(t *testing.T) {
+	te := newTeacher(t, func(w http.ResponseWriter, q string, _ int) string {
+		if strings.HasSuffix(q, "7") { // one in ten
+			w.WriteHeader(400)
+			return ""
+		}
+		return "re: " + q
+	})
+	input, memo := writePrompts(t, 100), &llm.MapMemo{}
+	o := runBatch(t, t.Context(), config(te, map[string]any{"threshold": "2%"}), input, memo)
+	if o.err == nil || !strings.Contains(o.err.Error(), "threshold of 2%") || te.calls > 150 || memo.Len() < 80 {
+		t.Errorf("%v after %d calls, %d kept", o.err, te.calls, memo.Len())
+	}
+	if o := runBatch(t, t.Context(), config(te, map[string]any{"threshold": "15%"}), input, memo); o.err != nil || len(o.errs) != 10 {
+		t.Errorf("%v, %d rows with errors", o.err, len(o.errs))
+	}
+}

@@ -19,7 +19,7 @@ import (
 const planted = "AIza-planted-key-0123456789"
 
 // exchangeWith answers one request as handler says and returns what was sent.
-func exchangeWith(t *testing.T, req llm.Request, handler http.HandlerFunc) (*llm.Response, error, map[string]any, *http.Request) {
+func exchangeWith(t *testing.T, req llm.Request, handler http.HandlerFunc) (map[string]any, *http.Request, *llm.Response, error) {
 	t.Helper()
 	var sent map[string]any
 	var got *http.Request
@@ -40,7 +40,7 @@ func exchangeWith(t *testing.T, req llm.Request, handler http.HandlerFunc) (*llm
 		t.Fatal(err)
 	}
 	resp, err := c.Complete(t.Context(), req)
-	return resp, err, sent, got
+	return sent, got, resp, err
 }
 
 func say(body string) http.HandlerFunc {
@@ -51,7 +51,7 @@ const fine = `{"candidates":[{"content":{"role":"model","parts":[{"text":"hm ","
 
 func TestRequestAndAnswer(t *testing.T) {
 	temp, topP, seed := 0.8, 0.1, int64(1<<40)
-	resp, err, sent, r := exchangeWith(t, llm.Request{
+	sent, r, resp, err := exchangeWith(t, llm.Request{
 		Model: "gemini-x", Temperature: &temp, TopP: &topP, Seed: &seed, MaxTokens: 9, Stop: []string{"END"},
 		Messages: []llm.Message{{Role: llm.RoleSystem, Content: "be brief"}, {Role: llm.RoleUser, Content: "2+2?"},
 			{Role: llm.RoleAssistant, Content: "5"}, {Role: llm.RoleUser, Content: "sure?"}},
@@ -102,7 +102,7 @@ func TestFinishReasons(t *testing.T) {
 		{`{"candidates":[{"finishReason":"A_NEW_ONE","content":{"parts":[{"text":"x"}]}}]}`, "x", "a_new_one"},
 		{`{"candidates":[{"content":{"parts":[{"text":"x"}]}}]}`, "x", llm.FinishStop},
 	} {
-		resp, err, _, _ := exchangeWith(t, llm.Request{Model: "m"}, say(tc.body))
+		_, _, resp, err := exchangeWith(t, llm.Request{Model: "m"}, say(tc.body))
 		if err != nil || resp.Text != tc.text || resp.FinishReason != tc.finish {
 			t.Errorf("%s: %+v, %v", tc.body, resp, err)
 		}
@@ -143,7 +143,7 @@ func TestErrors(t *testing.T) {
 			io.WriteString(w, fine[:20])
 		}, llm.KindNetwork, 0},
 	} {
-		_, err, _, _ := exchangeWith(t, llm.Request{Model: "m"}, tc.h)
+		_, _, _, err := exchangeWith(t, llm.Request{Model: "m"}, tc.h)
 		var e *llm.Error
 		if !errors.As(err, &e) || e.Kind != tc.kind || e.RetryAfter != tc.wait {
 			t.Errorf("%s: %#v, want %s and %s", name, err, tc.kind, tc.wait)
@@ -159,7 +159,7 @@ func TestErrors(t *testing.T) {
 // genai would retry five times by itself; the Transport must see every attempt.
 func TestOneAttempt(t *testing.T) {
 	n := 0
-	_, err, _, _ := exchangeWith(t, llm.Request{Model: "m"}, func(w http.ResponseWriter, _ *http.Request) { n++; w.WriteHeader(503) })
+	_, _, _, err := exchangeWith(t, llm.Request{Model: "m"}, func(w http.ResponseWriter, _ *http.Request) { n++; w.WriteHeader(503) })
 	if n != 1 || err == nil {
 		t.Errorf("%d attempts, %v", n, err)
 	}
