@@ -185,7 +185,7 @@ func TestActionEntryDamage(t *testing.T) {
 	}
 	for name, harm := range harms {
 		t.Run(name, func(t *testing.T) {
-			s, warned := newStore(t)
+			s, _ := newStore(t)
 			publish(t, s, testKey(1), "one")
 			publish(t, s, testKey(2), "two")
 			p := s.actionPath(testKey(1))
@@ -195,7 +195,7 @@ func TestActionEntryDamage(t *testing.T) {
 			}
 			s.Close() // the index now holds the sound entry
 			harm(t, p, b)
-			s, warned = openStore(t, s.Dir(), Options{})
+			s, warned := openStore(t, s.Dir(), Options{})
 			if a, ok, err := s.GetAction(testKey(1)); ok || err != nil || a != nil {
 				t.Fatalf("%+v %v %v", a, ok, err)
 			}

@@ -113,7 +113,7 @@ func delimited(r string) (int, int, bool) {
 	}
 	first, last := ps[0], ps[0]
 	for _, p := range ps[1:] {
-		gap := strings.Trim(strings.ToLower(r[last.next:p.s]), " $\\(\\[,;")
+		gap := strings.Trim(strings.ToLower(r[last.next:p.s]), " $\\([,;")
 		if gap != "" && gap != "and" && gap != "or" {
 			break
 		}

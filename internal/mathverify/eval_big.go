@@ -92,7 +92,7 @@ func (e *evaluator) geometric(n *Node, from value) (value, error) {
 			if err != nil {
 				return value{}, err
 			}
-			if k > a+1 && e.sub(r, ratio).isZero() == false {
+			if k > a+1 && !e.sub(r, ratio).isZero() {
 				return value{}, errNoValue
 			}
 			ratio = r

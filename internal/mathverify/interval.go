@@ -71,8 +71,6 @@ func ivalRat(r *big.Rat, p uint) ival {
 	return bound(down(p).SetRat(r), up(p).SetRat(r))
 }
 
-func ivalInt(n int64, p uint) ival { return ivalRat(new(big.Rat).SetInt64(n), p) }
-
 func (a ival) neg() ival {
 	return ival{new(big.Float).Neg(a.hi), new(big.Float).Neg(a.lo)}
 }

@@ -94,9 +94,7 @@ func (c *comparer) alternatives(g, p *Node) (Result, bool) {
 			if a.Kind != KRel || len(a.Ops) != 1 || a.Ops[0] != "=" {
 				return nil
 			}
-			for _, s := range signs(join(KAdd, a.Args[0], negate(a.Args[1]))) {
-				f = append(f, s)
-			}
+			f = append(f, signs(join(KAdd, a.Args[0], negate(a.Args[1])))...)
 		}
 		return &Node{Kind: KRel, Ops: []string{"="}, Args: []*Node{node(KMul, f...), num(0)}}
 	}

@@ -36,10 +36,6 @@ var (
 	envName     = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 )
 
-// ownEnv are the variables that exec sets itself.
-var ownEnv = []string{"PATH", "HOME", "TMPDIR", "LANG", "TZ",
-	"DISTILLFLOW_IN", "DISTILLFLOW_IN_DIR", "DISTILLFLOW_OUT_ROWS", "DISTILLFLOW_OUT_DIR", "DISTILLFLOW_WORK", "DISTILLFLOW_SEED"}
-
 // Validate checks the command before anything runs.
 func (c execConfig) Validate() error {
 	if len(c.Command) == 0 || c.Command[0] == "" {

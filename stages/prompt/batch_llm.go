@@ -217,8 +217,8 @@ func (b *batch) replicate(paths []schema.Path) []schema.Path {
 	return out
 }
 
-// ask fills one path. It returns an error only if the stage should end.
-func (b *batch) ask(ctx context.Context, p *schema.Path, hint llm.Hint) error {
+// request is what a path asks.
+func (b *batch) request(p *schema.Path) llm.Request {
 	req := llm.Request{
 		Temperature: b.cfg.Temperature, TopP: b.cfg.TopP, MaxTokens: b.cfg.MaxTokens, Seed: b.cfg.Seed,
 		Stop: b.cfg.Stop, JSON: b.schema, Extra: b.extra, Replicate: p.Replicate,
@@ -227,6 +227,12 @@ func (b *batch) ask(ctx context.Context, p *schema.Path, hint llm.Hint) error {
 		req.Messages = append(req.Messages, llm.Message{Role: llm.RoleSystem, Content: b.cfg.System})
 	}
 	req.Messages = append(req.Messages, llm.Message{Role: llm.RoleUser, Content: p.Prompt})
+	return req
+}
+
+// ask fills one path. It returns an error only if the stage should end.
+func (b *batch) ask(ctx context.Context, p *schema.Path, hint llm.Hint) error {
+	req := b.request(p)
 	hint.Style = p.Style
 	req.Hint = &hint
 

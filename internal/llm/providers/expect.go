@@ -1,0 +1,43 @@
+package providers
+
+import (
+	"github.com/distillflow/distillflow/internal/llm"
+)
+
+// OpenToExpect builds a caller that serves only [Caller.Expect]: it needs no API
+// key, carries no budget and sends nothing.
+func (o Options) OpenToExpect(priceFile string, memo llm.Memo) (*Caller, error) {
+	s := o.Settings("", priceFile)
+	s.Limits = llm.Limits{}
+	svc := Services{Memo: memo, Getenv: func(string) string { return "none" }}
+	if o.Refresh {
+		svc.Refresh = "expected" // the name of no run: what was bought before does not count
+	}
+	return New(s, svc)
+}
+
+// Priced reports whether dollars can be told: the price of the first model is
+// known, or it costs nothing.
+func (c *Caller) Priced() bool {
+	return c.links[0].price != nil || c.links[0].provider.Name == llm.Simulated
+}
+
+// Expect tells what [Caller.Complete] would take for req, if the first model
+// answers.
+func (c *Caller) Expect(req llm.Request) (llm.Expectation, error) {
+	var first llm.Expectation
+	for i, k := range c.links {
+		req.Model = k.model
+		x, err := k.transport.Expect(req)
+		if err != nil || x.Remembered {
+			return x, err
+		}
+		if i == 0 {
+			first = x
+		}
+	}
+	if len(c.settings.RetryOn) > 0 {
+		first.Most = first.Most.Plus(first.Most)
+	}
+	return first, nil
+}
