@@ -3,7 +3,6 @@ package flow
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"runtime"
 
@@ -58,7 +57,7 @@ func (e *Engine) estimate(ctx context.Context, g *graph.Graph, st *store.Store, 
 		err = errors.Join(err, multierror.Append(nil, out.Errors...))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("estimating: %w", err)
+		return nil, err
 	}
 	o.Force = maps.Clone(o.Force)
 	for n := range free { // that has been done

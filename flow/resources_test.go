@@ -35,7 +35,13 @@ type flakyConfig struct {
 	Tag   string `json:"tag" doc:"Tells stages apart."`
 	Fails int    `json:"fails" doc:"How many tries fail."`
 	Panic bool   `json:"panic" doc:"Panic instead of failing."`
+	Final bool   `json:"final" doc:"Fail so that no other try can help."`
 }
+
+type finalError struct{}
+
+func (finalError) Error() string   { return "toy failure for good" }
+func (finalError) Permanent() bool { return true }
 
 func busyToys(g *gate) []*stage.Type {
 	return []*stage.Type{
@@ -66,6 +72,9 @@ func busyToys(g *gate) []*stage.Type {
 				if g.load.tries[c.Tag]++; g.load.tries[c.Tag] <= c.Fails {
 					if c.Panic {
 						panic("toy panic")
+					}
+					if c.Final {
+						return fmt.Errorf("asking: %w", finalError{})
 					}
 					return errors.New("toy failure")
 				}
@@ -150,6 +159,7 @@ stages:
   twice: {uses: flaky, with: {tag: twice, fails: 2}, retries: 2}
   often: {uses: flaky, with: {tag: often, fails: 9}, retries: 2}
   once: {uses: flaky, with: {tag: once, fails: 9}}
+  spent: {uses: flaky, with: {tag: spent, fails: 9, final: true}, retries: 5}
   bug: {uses: flaky, with: {tag: bug, fails: 9, panic: true}, retries: 5}
 `)
 	l, res, err := b.run(flow.RunOptions{RetryPause: time.Nanosecond})
@@ -162,7 +172,7 @@ stages:
 	if got := l.stages(event.StageWarning); got != "often often twice twice" {
 		t.Errorf("warnings of %q", got)
 	}
-	for tag, want := range map[string]int{"twice": 3, "often": 3, "once": 1, "bug": 1} {
+	for tag, want := range map[string]int{"twice": 3, "often": 3, "once": 1, "bug": 1, "spent": 1} {
 		if got := b.gate.load.tries[tag]; got != want {
 			t.Errorf("%s: %d tries, want %d", tag, got, want)
 		}

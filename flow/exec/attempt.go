@@ -28,7 +28,7 @@ func (s *scheduler) attempts(ctx context.Context, n *graph.Node, task stage.Task
 	pause := s.opts.RetryPause
 	for try := 0; ; try++ {
 		res, err := s.attempt(ctx, n, task)
-		if err == nil || try >= n.Stage.Retries || ctx.Err() != nil || permanent(err) {
+		if err == nil || try >= n.Stage.Retries || ctx.Err() != nil || Permanent(err) {
 			return res, err
 		}
 		s.warn(n, fmt.Sprintf("try %d of %d failed (%v); it runs again", try+1, n.Stage.Retries+1, err))
@@ -46,9 +46,9 @@ func (s *scheduler) attempts(ctx context.Context, n *graph.Node, task stage.Task
 	}
 }
 
-// permanent reports errors that another try cannot mend: a bug in the stage, and
-// what says so by a method Permanent, such as a spent budget.
-func permanent(err error) bool {
+// Permanent reports errors that another try cannot mend: a bug in the stage, and
+// what says so by a method Permanent() bool, such as a spent budget.
+func Permanent(err error) bool {
 	var bug *stage.PanicError
 	var p interface{ Permanent() bool }
 	return errors.As(err, &bug) || errors.As(err, &p) && p.Permanent()

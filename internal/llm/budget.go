@@ -29,6 +29,9 @@ func (e *BudgetError) Error() string {
 		e.What, e.Limit, e.Spent, e.Next)
 }
 
+// Permanent says that another try of the stage changes nothing.
+func (e *BudgetError) Permanent() bool { return true }
+
 // Budget keeps the sum of what is spent and what calls in flight may still cost below its
 // limits, and writes both into a Ledger. It is safe for concurrent use, and several
 // Transports may share one. A nil *Budget allows everything.

@@ -43,8 +43,12 @@ type Process struct {
 // WorkerError is a task that failed in its own process.
 type WorkerError struct {
 	Msg      string
-	ExitCode int // of the process; -1 if a signal ended it
+	ExitCode int  // of the process; -1 if a signal ended it
+	Final    bool // another try cannot mend it
 }
+
+// Permanent reports whether another try cannot mend it; see [exec.Permanent].
+func (e *WorkerError) Permanent() bool { return e.Final }
 
 // Error implements error.
 func (e *WorkerError) Error() string { return e.Msg }
@@ -55,6 +59,7 @@ type message struct {
 	Warning  string          `json:"warning,omitempty"`
 	Result   *stage.Result   `json:"result,omitempty"`
 	Error    string          `json:"error,omitempty"`
+	Final    bool            `json:"final,omitempty"` // of Error: see WorkerError
 }
 
 // Run implements [exec.Runner].
@@ -99,7 +104,7 @@ func (p Process) Run(ctx context.Context, t stage.Task, h exec.Hooks) (stage.Res
 	case ctx.Err() != nil:
 		return stage.Result{}, ctx.Err()
 	case last.Error != "":
-		return stage.Result{}, &WorkerError{Msg: last.Error, ExitCode: cmd.ProcessState.ExitCode()}
+		return stage.Result{}, &WorkerError{Msg: last.Error, ExitCode: cmd.ProcessState.ExitCode(), Final: last.Final}
 	case last.Result == nil || waitErr != nil:
 		return stage.Result{}, &WorkerError{
 			Msg:      fmt.Sprintf("the worker process ended without a result (%v)\n%s", cmp.Or(waitErr, io.ErrUnexpectedEOF), stderr.buf),
@@ -196,7 +201,7 @@ func work(ctx context.Context, t stage.Task, reg *stage.Registry, svc stage.Serv
 	svc.Warn = func(m string) { send(message{Warning: m}) }
 	res, err := reg.Run(ctx, t, svc)
 	if err != nil {
-		send(message{Error: err.Error()})
+		send(message{Error: err.Error(), Final: exec.Permanent(err)})
 		return err
 	}
 	send(message{Result: &res})
