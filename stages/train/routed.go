@@ -99,7 +99,7 @@ func (t *trainer) forwardAll(r *routed) error {
 	var g errgroup.Group
 	for s, st := range t.students {
 		g.Go(func() error {
-			b, err := t.pack(s, r.paths, roundUp(len(r.paths), rowMultiple), 4)
+			b, err := t.pack(s, r.paths, roundUp(len(r.paths), rowMultiple))
 			if err != nil {
 				return err
 			}
@@ -180,7 +180,7 @@ func (t *trainer) trainStudents(r *routed, n int, probe bool) ([]stepResult, err
 			continue
 		}
 		g.Go(func() error {
-			b, err := t.pack(s, pick(r.paths, rows), roundUp(len(rows), rowMultiple), 4)
+			b, err := t.pack(s, pick(r.paths, rows), roundUp(len(rows), rowMultiple))
 			if err != nil {
 				return err
 			}

@@ -86,8 +86,9 @@ func newScratchStudent(name string, dev *device.Device, c decoder.Config, tok to
 		if *g.e, err = NewExec(dev.Backend, g.f); err != nil {
 			return nil, fmt.Errorf("student %s: %s graph: %w", name, g.name, err)
 		}
-		// Batches come in a few row counts, each its own graph.
-		(*g.e).SetMaxCache(64)
+		// Batches come in a few lengths and row counts, each its own graph; the trainer
+		// bounds their number.
+		(*g.e).SetMaxCache(-1)
 	}
 	return s, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -30,6 +31,7 @@ type trainer struct {
 	aligned  [][][]int    // [path][student] aligned positions
 	coverage float64      // mean share of aligned boundaries
 	per      int          // most aligned positions of a path
+	multiple int          // positions of a batch are rounded up to this
 	router   *router
 	signal   signal
 
@@ -97,6 +99,7 @@ func newTrainer(cfg trainConfig, seed uint64, dev *device.Device, paths []trainP
 	}
 	t.coverage /= float64(len(t.paths))
 	t.per = roundUp(max(1, t.per), 8)
+	t.multiple = roundUp(max(1, slices.Max(t.lengths)/16), 4)
 	enc, err := encoder.NewHashed(cfg.EncDim, streamSeed(seed, streamEncoder))
 	if err != nil {
 		return nil, drop, err
@@ -194,7 +197,7 @@ func (t *trainer) warmup(ctx context.Context, until int) (map[string]float64, er
 				if err := ctx.Err(); err != nil {
 					return err
 				}
-				b, err := t.pack(s, rows, len(rows), 4)
+				b, err := t.pack(s, rows, len(rows))
 				if err != nil {
 					return err
 				}
@@ -221,15 +224,16 @@ func (t *trainer) warmup(ctx context.Context, until int) (map[string]float64, er
 	return values, nil
 }
 
-// pack lays out paths for student s; positions are rounded up to a multiple.
-func (t *trainer) pack(s int, paths []int, rows, multiple int) (batchRows, error) {
+// pack lays out paths for student s. Positions are rounded up so that there are
+// about sixteen lengths at the most, since each is a graph of its own.
+func (t *trainer) pack(s int, paths []int, rows int) (batchRows, error) {
 	seqs := make([]sequence, len(paths))
 	longest := 1
 	for i, p := range paths {
 		seqs[i] = t.seqs[s][p]
 		longest = max(longest, len(seqs[i].ids)-1)
 	}
-	return makeBatch(seqs, rows, roundUp(longest, multiple), t.students[s].tok.Special().Pad)
+	return makeBatch(seqs, rows, roundUp(longest, t.multiple), t.students[s].tok.Special().Pad)
 }
 
 // uniformWeight gives every supervised token of b the same weight, summing to 1.

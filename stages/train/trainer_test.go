@@ -139,7 +139,7 @@ func TestRoutedRowsEqualDenseMask(t *testing.T) {
 	r := &routed{paths: []int{0, 1, 2, 3, 4, 5}, chosen: []int{0, 1, 0, 0, 1, 0}}
 	s := tr.students[0]
 	grads := func(rows []int) ([][]float32, float64) {
-		b, err := tr.pack(0, pick(r.paths, rows), 6, 8)
+		b, err := tr.pack(0, pick(r.paths, rows), 6)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -163,7 +163,7 @@ func TestRoutedRowsEqualDenseMask(t *testing.T) {
 		}
 	}
 	// The loss is the mean over the supervised tokens of the student's own paths.
-	b, err := tr.pack(0, r.paths, 8, 8)
+	b, err := tr.pack(0, r.paths, 8)
 	if err != nil {
 		t.Fatal(err)
 	}
