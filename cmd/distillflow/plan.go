@@ -4,14 +4,19 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
+	"github.com/distillflow/distillflow/cmd/distillflow/internal/planview"
 	"github.com/distillflow/distillflow/flow/plan"
 	"github.com/distillflow/distillflow/flow/stage"
 )
+
+// planFormats are the values of plan --format.
+var planFormats = append([]string{"text", "json"}, planview.Formats()...)
 
 func (a app) planCmd() *cobra.Command {
 	var f recipeFlags
@@ -40,8 +45,8 @@ may be added; those that are there stay.
 plan reads inputs and changes no result.`,
 		Args: args(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, pos []string) error {
-			if format != "text" && format != "json" {
-				return usageError{fmt.Errorf("--format %q: want text or json", format)}
+			if !slices.Contains(planFormats, format) {
+				return usageError{fmt.Errorf("--format %q: want one of %s", format, strings.Join(planFormats, ", "))}
 			}
 			e, g, o, err := a.load(&f, pos[0])
 			if err != nil {
@@ -55,9 +60,13 @@ plan reads inputs and changes no result.`,
 			if err != nil {
 				return err
 			}
-			if format == "json" {
+			switch format {
+			case "json":
 				return planJSON(a.out, p)
+			case "text":
+				return planText(a.out, p)
 			}
+			return planview.Write(a.out, format, g.Recipe.Name, p)
 			return planText(a.out, p)
 		},
 	}

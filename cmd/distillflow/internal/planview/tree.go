@@ -61,7 +61,7 @@ func (t *treeBuilder) below(i int, lead string, depth int) {
 		line := treeLine{lead: lead + branch, stage: c}
 		switch {
 		case t.home[c] != i:
-			line.note = "(see below " + t.stages[t.home[c]].Name + ")"
+			line.note = "(under " + t.stages[t.home[c]].Name + ")"
 		case depth >= maxDepth && len(t.children[c]) > 0:
 			line.note = "(goes on at the left)"
 			t.roots = append(t.roots, c)
