@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -38,6 +40,9 @@ input is not there yet can often tell nothing: --estimate first runs the stages
 before it that make no paid call (scan, wrap-cot, filter, ...), whose results the
 next run takes from the store.
 
+--format tree draws the graph for a terminal, svg as a picture; dot (Graphviz)
+and mermaid are for other programs.
+
 In --format json, rows (of the default output), memo_hits, requests, tokens, usd
 and seconds are {"min", "max"}, or null where that is not known. Further fields
 may be added; those that are there stay.
@@ -66,13 +71,12 @@ plan reads inputs and changes no result.`,
 			case "text":
 				return planText(a.out, p)
 			}
-			return planview.Write(a.out, format, g.Recipe.Name, p)
-			return planText(a.out, p)
+			return planview.Write(a.out, format, cmp.Or(g.Recipe.Name, filepath.Base(g.Recipe.File)), p)
 		},
 	}
 	f.add(c)
 	c.Flags().BoolVar(&estimate, "estimate", false, "run what costs nothing first, for better estimates")
-	c.Flags().StringVar(&format, "format", "text", "`text` or json")
+	c.Flags().StringVar(&format, "format", "text", "one `of` "+strings.Join(planFormats, ", "))
 	return c
 }
 

@@ -25,6 +25,7 @@ import (
 type evalConfig struct {
 	MaxNew    int    `json:"max_new" default:"0" min:"0" doc:"Most new tokens per answer; 0 means as long as the longest completion in training, and a few more."`
 	Batch     int    `json:"batch" default:"64" min:"1" doc:"Rows per generation batch."`
+	MaxRows   int    `json:"max_rows" default:"0" min:"0" doc:"Evaluate on at most this many problems, from the start; 0 means all."`
 	Untrained bool   `json:"untrained" default:"true" doc:"Also evaluate the students as they were before training."`
 	Device    string `json:"device" default:"auto" semantic:"false" doc:"Where to run: auto or cpu."`
 }
@@ -82,11 +83,11 @@ func runEvaluate(ctx context.Context, env *stage.Env, c evalConfig, in evalIn, o
 	if info.Format != modelsFormat {
 		return fmt.Errorf("%s: format %d, this version reads %d: train again", modelsFile, info.Format, modelsFormat)
 	}
-	test, err := readTest(in.Problems, info.TrainIDs)
+	test, err := readTest(in.Problems, info.TrainIDs, c.MaxRows)
 	if err != nil {
 		return err
 	}
-	calib, err := readTest(in.Dev, info.TrainIDs)
+	calib, err := readTest(in.Dev, info.TrainIDs, 0)
 	if err != nil {
 		return err
 	}
@@ -120,7 +121,7 @@ type job struct {
 	answers         []answered
 }
 
-func readTest(rows stage.Rows[schema.Problem], trained []string) ([]schema.Problem, error) {
+func readTest(rows stage.Rows[schema.Problem], trained []string, limit int) ([]schema.Problem, error) {
 	if !rows.Given() {
 		return nil, nil
 	}
@@ -136,7 +137,9 @@ func readTest(rows stage.Rows[schema.Problem], trained []string) ([]schema.Probl
 		if p.GoldAnswer == "" {
 			return nil, fmt.Errorf("problem %s has no gold answer", p.ID)
 		}
-		out = append(out, p)
+		if out = append(out, p); limit > 0 && len(out) == limit {
+			break
+		}
 	}
 	if len(both) > 0 {
 		return nil, fmt.Errorf("%d test problems were trained on (%s ...): test on other rows", len(both), both[0])

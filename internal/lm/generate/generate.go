@@ -2,8 +2,7 @@
 // of keys and values.
 //
 // Shapes are few, because each new shape compiles a graph: prompts are padded to
-// a multiple of eight, batches to their full size, and the cache has one length
-// for the whole call.
+// one of about eight lengths, and batches to their full size.
 package generate
 
 import (
@@ -67,25 +66,48 @@ func Greedy(ctx context.Context, dev *device.Device, m Model, prompts [][]int32,
 		return nil, fmt.Errorf("generate: a prompt of %d tokens and %d new ones exceed the model's %d positions", longest, o.MaxNew, m.Config.MaxSeq)
 	}
 	rows := min(o.Batch, len(prompts))
-	seq := (longest + 7) / 8 * 8
-	r, err := newRunner(dev, m, rows, seq, longest+o.MaxNew)
-	if err != nil {
-		return nil, fmt.Errorf("generate: %w", err)
+	// Prompts of like length share a batch, so that a long one does not stretch the
+	// cache of all. With few lengths there are few graphs.
+	step := max(8, roundUp(longest/8, 8))
+	order := make([]int, len(prompts))
+	for i := range order {
+		order[i] = i
 	}
-	defer r.finalize()
-	out := make([]Output, 0, len(prompts))
-	for batch := range slices.Chunk(prompts, rows) {
+	slices.SortStableFunc(order, func(a, b int) int { return len(prompts[a]) - len(prompts[b]) })
+	out := make([]Output, len(prompts))
+	var r *runner
+	done := 0
+	for chunk := range slices.Chunk(order, rows) {
+		batch := make([][]int32, len(chunk))
+		for k, i := range chunk {
+			batch[k] = prompts[i]
+		}
+		// The last of a sorted batch is its longest.
+		if seq := roundUp(len(batch[len(batch)-1]), step); r == nil || r.seq != seq {
+			if r != nil {
+				r.finalize()
+			}
+			var err error
+			if r, err = newRunner(dev, m, rows, seq, seq+o.MaxNew); err != nil {
+				return nil, fmt.Errorf("generate: %w", err)
+			}
+		}
 		part, err := r.run(ctx, batch, o.MaxNew)
 		if err != nil {
 			return nil, fmt.Errorf("generate: %w", err)
 		}
-		out = append(out, part...)
-		if o.Progress != nil {
-			o.Progress(len(out), len(prompts))
+		for k, i := range chunk {
+			out[i] = part[k]
+		}
+		if done += len(chunk); o.Progress != nil {
+			o.Progress(done, len(prompts))
 		}
 	}
+	r.finalize()
 	return out, nil
 }
+
+func roundUp(n, m int) int { return (n + m - 1) / m * m }
 
 // runner holds the two compiled graphs of one call.
 type runner struct {
@@ -97,7 +119,6 @@ type runner struct {
 }
 
 func newRunner(dev *device.Device, m Model, rows, seq, limit int) (*runner, error) {
-	limit = max(limit, seq)
 	r := &runner{dev: dev, m: m, rows: rows, seq: seq, params: m.Params.Args(nil)}
 	n := len(m.Params)
 	var err error

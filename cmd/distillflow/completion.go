@@ -1,0 +1,124 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/distillflow/distillflow/cmd/distillflow/internal/planview"
+	"github.com/distillflow/distillflow/flow/recipe"
+)
+
+type completer = func(c *cobra.Command, pos []string, typed string) ([]string, cobra.ShellCompDirective)
+
+// complete gives every command below root its shell completion. What can be
+// proposed without a recipe on the command line is proposed; a recipe that
+// cannot be read proposes nothing, and never an error into the user's line.
+func (a app) complete(root *cobra.Command) {
+	fixed := func(values ...string) completer {
+		return func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return values, cobra.ShellCompDirectiveNoFileComp
+		}
+	}
+	flags := map[string]completer{
+		"set":     fromRecipe(paramsOf),
+		"profile": fromRecipe(profilesOf),
+		"force":   fromRecipe(stagesOf),
+		"format":  fixed(append([]string{"text", "json"}, planview.Formats()...)...),
+	}
+	positions := map[string]completer{
+		"run": recipeFiles, "plan": recipeFiles, "validate": recipeFiles, "fmt": recipeFiles,
+		"runs": recipeFiles, "stats": recipeFiles, "verify": recipeFiles, "gc": recipeFiles,
+		"stages": stageTypes, "stage": stageTypes,
+	}
+	var visit func(c *cobra.Command)
+	visit = func(c *cobra.Command) {
+		for name, f := range flags {
+			if c.Flags().Lookup(name) != nil {
+				_ = c.RegisterFlagCompletionFunc(name, f) // fails for unknown flags only
+			}
+		}
+		if f, ok := positions[c.Name()]; ok && c.ValidArgsFunction == nil {
+			c.ValidArgsFunction = f
+		}
+		for _, sub := range c.Commands() {
+			visit(sub)
+		}
+	}
+	visit(root)
+}
+
+// recipeFiles lets the shell complete the names of YAML files.
+func recipeFiles(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	return []string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt
+}
+
+func stageTypes(_ *cobra.Command, pos []string, _ string) ([]string, cobra.ShellCompDirective) {
+	reg, err := registry()
+	if err != nil || len(pos) > 0 {
+		return nil, cobra.ShellCompDirectiveDefault
+	}
+	var out []string
+	for _, name := range reg.Names() {
+		t, _ := reg.Lookup(name)
+		out = append(out, name+"\t"+summary(t.Doc))
+	}
+	return out, cobra.ShellCompDirectiveNoFileComp
+}
+
+// fromRecipe proposes what a recipe declares: the one on the command line, or
+// the only one in the working directory.
+func fromRecipe(list func(*recipe.Recipe) ([]string, cobra.ShellCompDirective)) completer {
+	return func(_ *cobra.Command, pos []string, _ string) ([]string, cobra.ShellCompDirective) {
+		path := optional(pos, 0)
+		if path == "" {
+			found, _ := filepath.Glob("*.yaml")
+			if len(found) != 1 {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			path = found[0]
+		}
+		if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		r, _ := recipe.Load(path, recipe.Options{}) // a recipe with mistakes still helps
+		return list(r)
+	}
+}
+
+func paramsOf(r *recipe.Recipe) ([]string, cobra.ShellCompDirective) {
+	var out []string
+	for _, p := range r.Params {
+		out = append(out, described(p.Name+"=", p.Help))
+	}
+	return out, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+}
+
+func profilesOf(r *recipe.Recipe) ([]string, cobra.ShellCompDirective) {
+	var out []string
+	for _, p := range r.Profiles {
+		out = append(out, p.Name)
+	}
+	return out, cobra.ShellCompDirectiveNoFileComp
+}
+
+func stagesOf(r *recipe.Recipe) ([]string, cobra.ShellCompDirective) {
+	var out []string
+	for _, s := range r.Stages {
+		if !slices.Contains(out, s.Name) {
+			out = append(out, described(s.Name, s.Uses))
+		}
+	}
+	return out, cobra.ShellCompDirectiveNoFileComp
+}
+
+// described is a proposal with its explanation, which shells show beside it.
+func described(word, help string) string {
+	if help = strings.Join(strings.Fields(help), " "); help == "" {
+		return word
+	}
+	return word + "\t" + help
+}

@@ -1,0 +1,60 @@
+package main
+
+import (
+	_ "embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+)
+
+//go:embed init.yaml
+var firstRecipe []byte
+
+func (a app) initCmd() *cobra.Command {
+	return &cobra.Command{
+		Use:   "init [FILE]",
+		Short: "Write a first recipe to start from",
+		Long: `init writes a commented recipe, recipe.yaml unless FILE names another, and beside
+it problems.jsonl with two problems, so that it runs as it is. It overwrites
+nothing.`,
+		Args: args(cobra.MaximumNArgs(1)),
+		RunE: func(_ *cobra.Command, pos []string) error {
+			path := "recipe.yaml"
+			if len(pos) > 0 {
+				path = pos[0]
+			}
+			if err := create(path, firstRecipe); err != nil {
+				return err
+			}
+			data := filepath.Join(filepath.Dir(path), "problems.jsonl")
+			if _, err := os.Lstat(data); errors.Is(err, fs.ErrNotExist) {
+				if err := create(data, []byte(firstProblems)); err != nil {
+					return err
+				}
+			}
+			_, err := fmt.Fprintf(a.out, "wrote %s; next: distillflow run %s\n", path, path)
+			return err
+		},
+	}
+}
+
+const firstProblems = `{"id": "1", "question": "Ann has 2 nuts and finds 3 more. How many has she?", "answer": "5"}
+{"id": "2", "question": "A box holds 6 eggs. How many eggs are in 4 boxes?", "answer": "24"}
+`
+
+// create writes a file that must not be there yet.
+func create(path string, content []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if errors.Is(err, fs.ErrExist) {
+		return usageError{fmt.Errorf("%s is there already; name another file", path)}
+	}
+	if err != nil {
+		return usageError{err}
+	}
+	_, err = f.Write(content)
+	return errors.Join(err, f.Close())
+}
