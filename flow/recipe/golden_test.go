@@ -16,7 +16,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 // optionsIn reads the command line that a test recipe asks for in its leading
 // comments: "# --set k=v", "# --profile p".
 func optionsIn(src []byte) Options {
-	opts := Options{LookupEnv: func(name string) (string, bool) { return "/home/me", name == "HOME" }}
+	opts := Options{LookupEnv: func(name string) (string, bool) { return "value of HOME", name == "HOME" }}
 	for line := range strings.Lines(string(src)) {
 		line = strings.TrimSpace(line)
 		if v, ok := strings.CutPrefix(line, "# --set "); ok {

@@ -42,26 +42,11 @@ type Client struct {
 
 // New returns a client. It fails on a base URL that is none.
 func New(cfg Config) (*Client, error) {
-	base := strings.TrimRight(cfg.BaseURL, "/")
-	if base == "" {
-		base = DefaultBaseURL
+	base, err := llm.CheckServer(cfg.BaseURL, DefaultBaseURL, cfg.Key)
+	if err != nil {
+		return nil, err
 	}
-	u, err := url.Parse(base)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-		return nil, fmt.Errorf("base_url %q is not an http or https URL such as %s", llm.Scrub(base, cfg.Key), DefaultBaseURL)
-	}
-	if u.User != nil {
-		return nil, errors.New("base_url holds a user name or password: put the key in the environment instead")
-	}
-	if strings.ContainsAny(cfg.Key, "\r\n") {
-		return nil, errors.New("the API key holds a line break: remove it")
-	}
-	h := cfg.HTTP
-	if h == nil {
-		tr := http.DefaultTransport.(*http.Transport).Clone()
-		tr.MaxIdleConnsPerHost, tr.MaxIdleConns = 512, 512
-		h = &http.Client{Transport: tr}
-	}
+	h := llm.HTTPClient(cfg.HTTP)
 	next := h.Transport
 	if next == nil {
 		next = http.DefaultTransport

@@ -54,31 +54,16 @@ type Client struct {
 
 // New returns a client. It fails on a base URL that is none.
 func New(cfg Config) (*Client, error) {
-	base := strings.TrimRight(cfg.BaseURL, "/")
-	if base == "" {
-		base = DefaultBaseURL
-	}
-	u, err := url.Parse(base)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-		return nil, fmt.Errorf("base_url %q is not an http or https URL such as %s", llm.Scrub(base, cfg.Key), DefaultBaseURL)
-	}
-	if u.User != nil {
-		return nil, fmt.Errorf("base_url holds a user name or password: put the key in the environment instead")
-	}
-	if strings.ContainsAny(cfg.Key, "\r\n") {
-		return nil, fmt.Errorf("the API key holds a line break: remove it")
+	base, err := llm.CheckServer(cfg.BaseURL, DefaultBaseURL, cfg.Key)
+	if err != nil {
+		return nil, err
 	}
 	switch cfg.TokensField {
 	case TokensAuto, TokensMax, TokensCompletion:
 	default:
 		return nil, fmt.Errorf("tokens field %q: want %s or %s", cfg.TokensField, TokensMax, TokensCompletion)
 	}
-	h := cfg.HTTP
-	if h == nil {
-		tr := http.DefaultTransport.(*http.Transport).Clone()
-		tr.MaxIdleConnsPerHost, tr.MaxIdleConns = 512, 512
-		h = &http.Client{Transport: tr}
-	}
+	h := llm.HTTPClient(cfg.HTTP)
 	oc := openai.DefaultConfig(cfg.Key)
 	oc.BaseURL = base
 	oc.HTTPClient = exchange{h}
