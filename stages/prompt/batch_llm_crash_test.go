@@ -240,8 +240,8 @@ func TestRefresh(t *testing.T) {
 		calls int
 	}{{plain, t.TempDir(), 10}, {plain, t.TempDir(), 10}, {anew, dir, 20}, {anew, dir, 20}, {plain, t.TempDir(), 20}, {anew, t.TempDir(), 30}} {
 		o := runBatchIn(t, t.Context(), step.dir, step.cfg, input, memo)
-		if o.err != nil || te.calls != step.calls {
-			t.Fatalf("step %d: %v, %d calls, want %d", i, o.err, te.calls, step.calls)
+		if o.err != nil || te.calls() != step.calls {
+			t.Fatalf("step %d: %v, %d calls, want %d", i, o.err, te.calls(), step.calls)
 		}
 		if same := bytes.Equal(o.bytes, last.bytes); i > 0 && same == (step.calls == 20 && i == 2 || i == 5) {
 			t.Errorf("step %d: same answers as before: %v", i, same)
@@ -261,8 +261,8 @@ func TestThresholdEndsTheStage(t *testing.T) {
 	})
 	input, memo := writePrompts(t, 100), &llm.MapMemo{}
 	o := runBatch(t, t.Context(), config(te, map[string]any{"threshold": "2%"}), input, memo)
-	if o.err == nil || !strings.Contains(o.err.Error(), "threshold of 2%") || te.calls > 150 || memo.Len() < 80 {
-		t.Errorf("%v after %d calls, %d kept", o.err, te.calls, memo.Len())
+	if o.err == nil || !strings.Contains(o.err.Error(), "threshold of 2%") || te.calls() > 150 || memo.Len() < 80 {
+		t.Errorf("%v after %d calls, %d kept", o.err, te.calls(), memo.Len())
 	}
 	if o := runBatch(t, t.Context(), config(te, map[string]any{"threshold": "15%"}), input, memo); o.err != nil || len(o.errs) != 10 {
 		t.Errorf("%v, %d rows with errors", o.err, len(o.errs))

@@ -39,8 +39,8 @@ func TestEstimateLooksEveryRequestUp(t *testing.T) {
 	}
 	fresh := estimate(t, cfg, three, 3, memo)
 	check("nothing bought", fresh, 0, 6)
-	if te.calls != 0 {
-		t.Errorf("the estimate made %d calls", te.calls)
+	if te.calls() != 0 {
+		t.Errorf("the estimate made %d calls", te.calls())
 	}
 	o := runBatch(t, t.Context(), cfg, three, memo)
 	if o.err != nil {

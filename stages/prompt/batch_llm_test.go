@@ -33,13 +33,20 @@ const plantedKey = "sk-planted-key-0123456789"
 type teacher struct {
 	*httptest.Server
 	mu    sync.Mutex
-	asked map[string]int
-	calls int
+	count int
+}
+
+// calls is how often the server was asked. A cancelled request may still be
+// arriving when a stage has ended, hence the lock.
+func (te *teacher) calls() int {
+	te.mu.Lock()
+	defer te.mu.Unlock()
+	return te.count
 }
 
 func newTeacher(t *testing.T, answer func(w http.ResponseWriter, prompt string, call int) string) *teacher {
 	t.Helper()
-	te := &teacher{asked: map[string]int{}}
+	te := &teacher{}
 	te.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var body struct {
 			Messages []llm.Message `json:"messages"`
@@ -50,9 +57,8 @@ func newTeacher(t *testing.T, answer func(w http.ResponseWriter, prompt string, 
 		}
 		q := body.Messages[len(body.Messages)-1].Content
 		te.mu.Lock()
-		te.asked[q]++
-		te.calls++
-		n := te.calls
+		te.count++
+		n := te.count
 		te.mu.Unlock()
 		if a := answer(w, q, n); a != "" {
 			json.NewEncoder(w).Encode(map[string]any{
@@ -206,8 +212,8 @@ func TestInterruptedRunPaysForNothingTwice(t *testing.T) {
 	if second.err != nil {
 		t.Fatal(second.err)
 	}
-	if te.calls > 2*rows+concurrency {
-		t.Errorf("%d calls for %d prompts", te.calls, 2*rows)
+	if te.calls() > 2*rows+concurrency {
+		t.Errorf("%d calls for %d prompts", te.calls(), 2*rows)
 	}
 	if got := int(second.res.Stats["calls"]); got != 2*rows-bought {
 		t.Errorf("the second run sent %d requests, %d were missing", got, 2*rows-bought)
@@ -216,9 +222,9 @@ func TestInterruptedRunPaysForNothingTwice(t *testing.T) {
 	if !bytes.Equal(second.bytes, undisturbed.bytes) {
 		t.Error("the resumed output differs from an undisturbed one")
 	}
-	before := te.calls
-	if third := runBatch(t, t.Context(), cfg, input, memo); third.err != nil || te.calls != before || third.res.Stats["memo_hits"] != 2*rows {
-		t.Errorf("third run: %v, %d calls, %v", third.err, te.calls-before, third.res.Stats)
+	before := te.calls()
+	if third := runBatch(t, t.Context(), cfg, input, memo); third.err != nil || te.calls() != before || third.res.Stats["memo_hits"] != 2*rows {
+		t.Errorf("third run: %v, %d calls, %v", third.err, te.calls()-before, third.res.Stats)
 	}
 }
 
@@ -230,8 +236,8 @@ func TestMoreReplicatesBuyOnlyTheNewOnes(t *testing.T) {
 		if o.err != nil {
 			t.Fatal(o.err)
 		}
-		if te.calls != 10*n {
-			t.Errorf("%d replicates: %d calls in all, want %d", n, te.calls, 10*n)
+		if te.calls() != 10*n {
+			t.Errorf("%d replicates: %d calls in all, want %d", n, te.calls(), 10*n)
 		}
 		for _, r := range o.rows {
 			if len(r.Paths) != 2*n {
@@ -286,10 +292,10 @@ func TestErrorsAreKeptAndAskedAgain(t *testing.T) {
 		t.Error("the key stands in the output")
 	}
 	healed.Store(true)
-	before := te.calls
+	before := te.calls()
 	o = runBatch(t, t.Context(), cfg, input, memo)
-	if o.err != nil || o.res.Incomplete != "" || o.rows[3].Paths[0].Response != "re: cot 3" || te.calls-before != 2 {
-		t.Errorf("%v, incomplete %q, %d calls", o.err, o.res.Incomplete, te.calls-before)
+	if o.err != nil || o.res.Incomplete != "" || o.rows[3].Paths[0].Response != "re: cot 3" || te.calls()-before != 2 {
+		t.Errorf("%v, incomplete %q, %d calls", o.err, o.res.Incomplete, te.calls()-before)
 	}
 	cfg["on_error"] = "fail_fast"
 	if o = runBatch(t, t.Context(), cfg, input, memo); llm.KindOf(o.err) != llm.KindInvalid {
@@ -304,16 +310,16 @@ func TestWrongKeyEndsTheStage(t *testing.T) {
 		return ""
 	})
 	o := runBatch(t, t.Context(), config(te, map[string]any{"concurrency": 2}), writePrompts(t, 50), nil)
-	if llm.KindOf(o.err) != llm.KindAuth || te.calls > 4 || strings.Contains(o.err.Error(), plantedKey) {
-		t.Errorf("%v after %d calls", o.err, te.calls)
+	if llm.KindOf(o.err) != llm.KindAuth || te.calls() > 4 || strings.Contains(o.err.Error(), plantedKey) {
+		t.Errorf("%v after %d calls", o.err, te.calls())
 	}
 }
 
 func TestProviderThatIsDownEndsTheStage(t *testing.T) {
 	te := newTeacher(t, func(w http.ResponseWriter, q string, n int) string { w.WriteHeader(500); return "" })
 	o := runBatch(t, t.Context(), config(te, map[string]any{"max_retries": 0, "concurrency": 2, "max_outage": 0}), writePrompts(t, 200), nil)
-	if o.err == nil || !strings.Contains(o.err.Error(), "down") || te.calls > 40 {
-		t.Errorf("%v after %d calls", o.err, te.calls)
+	if o.err == nil || !strings.Contains(o.err.Error(), "down") || te.calls() > 40 {
+		t.Errorf("%v after %d calls", o.err, te.calls())
 	}
 }
 
@@ -328,13 +334,13 @@ func TestBudgetStopsAndResumes(t *testing.T) {
 	var be *llm.BudgetError
 	for _, limit := range []int{7, 7, 30} { // the second run finds the budget used up
 		o := runBatchIn(t, t.Context(), dir, config(te, map[string]any{"budget_requests": limit}), input, memo)
-		if !errors.As(o.err, &be) || te.calls != limit {
-			t.Fatalf("budget_requests: %d: %v, %d calls", limit, o.err, te.calls)
+		if !errors.As(o.err, &be) || te.calls() != limit {
+			t.Fatalf("budget_requests: %d: %v, %d calls", limit, o.err, te.calls())
 		}
 	}
 	o := runBatchIn(t, t.Context(), dir, config(te, map[string]any{"budget_requests": 40}), input, memo)
-	if o.err != nil || te.calls != 40 {
-		t.Errorf("%v, %d calls", o.err, te.calls)
+	if o.err != nil || te.calls() != 40 {
+		t.Errorf("%v, %d calls", o.err, te.calls())
 	}
 }
 
