@@ -55,7 +55,7 @@ var open struct {
 // opener opens one kind of device.
 type opener func() (*Device, error)
 
-// openers lists the kinds this build knows, see also xla.go.
+// openers lists the kinds this build knows.
 var openers = map[string]opener{CPU: openCPU}
 
 // Names lists the device names that this build can open, sorted.
