@@ -161,7 +161,8 @@ func AppendString(dst []byte, s string) []byte {
 	return append(dst, '"')
 }
 
-func kindOf(v gjson.Result) string {
+// KindOf names the kind of a JSON value for error messages, as in "a list".
+func KindOf(v gjson.Result) string {
 	switch {
 	case v.IsObject():
 		return "an object"
@@ -177,8 +178,9 @@ func kindOf(v gjson.Result) string {
 	return "null"
 }
 
-func typeError(field, want string, v gjson.Result) error {
-	return fmt.Errorf("field %q must be %s, not %s", field, want, kindOf(v))
+// TypeError says that a field holds another kind of value than it must.
+func TypeError(field, want string, v gjson.Result) error {
+	return fmt.Errorf("field %q must be %s, not %s", field, want, KindOf(v))
 }
 
 func setString(dst *string, name string, v gjson.Result) error {
@@ -187,7 +189,7 @@ func setString(dst *string, name string, v gjson.Result) error {
 		*dst = v.String()
 	case gjson.Null:
 	default:
-		return typeError(name, "a string", v)
+		return TypeError(name, "a string", v)
 	}
 	return nil
 }
@@ -195,7 +197,7 @@ func setString(dst *string, name string, v gjson.Result) error {
 func setInt(dst *int, name string, v gjson.Result) error {
 	n, err := strconv.Atoi(v.Raw)
 	if v.Type != gjson.Number || err != nil {
-		return typeError(name, "a whole number", v)
+		return TypeError(name, "a whole number", v)
 	}
 	*dst = n
 	return nil

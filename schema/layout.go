@@ -206,7 +206,7 @@ func (p *Path) setListed(name string, v gjson.Result) error {
 		case v.Type == gjson.Number || v.IsBool():
 			p.Pred = v.Raw
 		default:
-			return typeError("pred", "a string", v)
+			return TypeError("pred", "a string", v)
 		}
 		return nil
 	case listFlags:
@@ -216,7 +216,7 @@ func (p *Path) setListed(name string, v gjson.Result) error {
 		case v.IsBool() || v.Raw == "0" || v.Raw == "1":
 			p.Correct = &b
 		default:
-			return typeError("correct", "true or false", v)
+			return TypeError("correct", "true or false", v)
 		}
 		return nil
 	}

@@ -67,7 +67,7 @@ func (p Path) appendJSON(dst []byte) []byte {
 
 func (p *Path) parse(v gjson.Result) error {
 	if !v.IsObject() {
-		return fmt.Errorf("a path must be an object, not %s", kindOf(v))
+		return fmt.Errorf("a path must be an object, not %s", KindOf(v))
 	}
 	var err error
 	seen := map[string]bool{}
@@ -113,7 +113,7 @@ func (p *Path) setField(name string, v gjson.Result) error {
 			return nil
 		}
 		if !v.IsBool() {
-			return typeError(name, "true or false", v)
+			return TypeError(name, "true or false", v)
 		}
 		b := v.Bool()
 		p.Correct = &b
@@ -124,7 +124,7 @@ func (p *Path) setField(name string, v gjson.Result) error {
 		}
 		valid := v.Get("valid")
 		if !v.IsObject() || !valid.IsBool() {
-			return typeError(name, "{valid: bool, reason: string}", v)
+			return TypeError(name, "{valid: bool, reason: string}", v)
 		}
 		p.Judge = &Judge{Valid: valid.Bool(), Reason: v.Get("reason").String()}
 		return nil
@@ -139,7 +139,7 @@ func (p *Path) setSpan(v gjson.Result) error {
 	}
 	a := v.Array()
 	if !v.IsArray() || len(a) != 2 || a[0].Type != gjson.Number || a[1].Type != gjson.Number {
-		return typeError("span", "[start, end]", v)
+		return TypeError("span", "[start, end]", v)
 	}
 	p.Span = &Span{Start: int(a[0].Int()), End: int(a[1].Int())}
 	return nil

@@ -83,7 +83,7 @@ func (p *Problem) UnmarshalJSON(data []byte) error {
 	}
 	root := gjson.ParseBytes(data)
 	if !root.IsObject() {
-		return fmt.Errorf("a row must be a JSON object, not %s", kindOf(root))
+		return fmt.Errorf("a row must be a JSON object, not %s", KindOf(root))
 	}
 	*p = Problem{}
 	var err error
@@ -131,7 +131,7 @@ func (p *Problem) setChoices(v gjson.Result) error {
 		return nil
 	}
 	if !v.IsArray() {
-		return fmt.Errorf("field \"choices\" must be a list of {label, text}, not %s", kindOf(v))
+		return fmt.Errorf("field \"choices\" must be a list of {label, text}, not %s", KindOf(v))
 	}
 	var err error
 	v.ForEach(func(_, c gjson.Result) bool {
@@ -151,7 +151,7 @@ func (p *Problem) setPaths(v gjson.Result) error {
 		return nil
 	}
 	if !v.IsArray() {
-		return fmt.Errorf("field \"paths\" must be a list of objects, not %s", kindOf(v))
+		return fmt.Errorf("field \"paths\" must be a list of objects, not %s", KindOf(v))
 	}
 	p.Paths = []Path{}
 	var err error

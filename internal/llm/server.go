@@ -1,11 +1,14 @@
 package llm
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 )
 
 // CheckServer checks what a user said about a server: an http or https base URL,
@@ -37,4 +40,53 @@ func HTTPClient(c *http.Client) *http.Client {
 	tr := http.DefaultTransport.(*http.Transport).Clone()
 	tr.MaxIdleConnsPerHost, tr.MaxIdleConns = 512, 512
 	return &http.Client{Transport: tr}
+}
+
+// MaxAnswer bounds an answer's size in bytes: beyond it something other than an
+// answer is arriving.
+const MaxAnswer = 64 << 20
+
+// RawAnswer is a server's answer as received. SDKs give neither the headers of a
+// failed call nor the body, so a provider's HTTP layer keeps them here.
+type RawAnswer struct {
+	Status     int // 0: no answer
+	RetryAfter time.Duration
+	Body       []byte
+	Cut        bool // the body ended early
+}
+
+// ReadHead takes the status and Retry-After of an answer.
+func (a *RawAnswer) ReadHead(res *http.Response) {
+	a.Status = res.StatusCode
+	a.RetryAfter = ParseRetryAfter(res.Header, time.Now())
+}
+
+// ReadBody reads an answer's body whole and puts a copy in its place.
+func (a *RawAnswer) ReadBody(res *http.Response) error {
+	var err error
+	a.Body, err = io.ReadAll(io.LimitReader(res.Body, MaxAnswer+1))
+	if err != nil {
+		a.Cut = true
+		return fmt.Errorf("the answer broke off after %d bytes: %w", len(a.Body), err)
+	}
+	if len(a.Body) > MaxAnswer {
+		return fmt.Errorf("the answer is longer than %d bytes", MaxAnswer)
+	}
+	res.Body = io.NopCloser(bytes.NewReader(a.Body))
+	return nil
+}
+
+// Failed reports whether an SDK's error stands for a failed call: no answer, a
+// bad status, or a body that broke off. With a good status and a whole body it
+// only means that the answer does not fit the SDK's types to the last field.
+func (a *RawAnswer) Failed(err error) bool {
+	return err != nil && (a.Status < 200 || a.Status > 299 || a.Cut)
+}
+
+// Clip shortens a text to n bytes for a message.
+func Clip(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n], "") + "..."
 }

@@ -17,7 +17,7 @@ func (im *importer) parse(line []byte) (schema.Problem, error) {
 	var p schema.Problem
 	root := gjson.ParseBytes(line)
 	if !root.IsObject() {
-		return p, fmt.Errorf("a row must be a JSON object, not %s", kind(root))
+		return p, fmt.Errorf("a row must be a JSON object, not %s", schema.KindOf(root))
 	}
 	mapped := map[string]bool{} // their fields that become ours as a whole
 	for _, theirs := range im.cfg.Fields {
@@ -74,7 +74,7 @@ func importField(r *rowParser, name string, v gjson.Result) error {
 		case v.Type == gjson.Number || v.IsBool():
 			r.row.GoldAnswer = v.Raw
 		default:
-			return wrongType(name, "text or a number", v)
+			return schema.TypeError(name, "text or a number", v)
 		}
 		return nil
 	}
@@ -136,7 +136,7 @@ var pathSetters = map[string]func(*schema.Path, gjson.Result) error{
 	},
 	"correct": func(p *schema.Path, v gjson.Result) error {
 		if !v.IsBool() && v.Raw != "0" && v.Raw != "1" {
-			return wrongType("correct", "true or false", v)
+			return schema.TypeError("correct", "true or false", v)
 		}
 		b := v.Bool()
 		p.Correct = &b

@@ -21,7 +21,7 @@ import (
 func parseRow(line []byte, task, dir string) (p schema.Problem, repaired bool, err error) {
 	root := gjson.ParseBytes(line)
 	if !root.IsObject() {
-		err = fmt.Errorf("a row must be a JSON object, not %s", kind(root))
+		err = fmt.Errorf("a row must be a JSON object, not %s", schema.KindOf(root))
 		if root.IsArray() {
 			err = fmt.Errorf("%w: JSONL has one object a line, without a list around them", err)
 		}
@@ -65,7 +65,7 @@ func (r *rowParser) field(name string, v gjson.Result) error {
 		case v.Type == gjson.Number:
 			p.ID = v.Raw
 		default:
-			return wrongType(name, "a string or a number", v)
+			return schema.TypeError(name, "a string or a number", v)
 		}
 		return nil
 	case "task":
@@ -146,7 +146,7 @@ func (r *rowParser) choices(v gjson.Result) error {
 			}
 		}
 	default:
-		return wrongType("choices", "{label: [...], text: [...]} or a list", v)
+		return schema.TypeError("choices", "{label: [...], text: [...]} or a list", v)
 	}
 	return nil
 }
@@ -243,28 +243,8 @@ func hashID(task string, line []byte, copies map[string]int) string {
 
 func text(dst *string, name string, v gjson.Result) error {
 	if v.Type != gjson.String {
-		return wrongType(name, "a string", v)
+		return schema.TypeError(name, "a string", v)
 	}
 	*dst = v.String()
 	return nil
-}
-
-func wrongType(name, want string, v gjson.Result) error {
-	return fmt.Errorf("field %q must be %s, not %s", name, want, kind(v))
-}
-
-func kind(v gjson.Result) string {
-	switch {
-	case v.IsObject():
-		return "an object"
-	case v.IsArray():
-		return "a list"
-	case v.IsBool():
-		return "a boolean"
-	case v.Type == gjson.Number:
-		return "a number"
-	case v.Type == gjson.String:
-		return "a string"
-	}
-	return "null"
 }

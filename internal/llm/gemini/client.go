@@ -7,8 +7,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"net/url"
@@ -23,9 +21,6 @@ import (
 
 // DefaultBaseURL is where requests go when no base URL is given.
 const DefaultBaseURL = "https://generativelanguage.googleapis.com"
-
-// maxBody bounds an answer's size: beyond it something other than an answer is arriving.
-const maxBody = 64 << 20
 
 // Config describes the server.
 type Config struct {
@@ -72,10 +67,10 @@ func (c *Client) Complete(ctx context.Context, req llm.Request) (*llm.Response, 
 	call := &callInfo{}
 	contents, cfg := request(req)
 	_, err := c.c.Models.GenerateContent(context.WithValue(ctx, callKey{}, call), req.Model, contents, cfg)
-	if err != nil && (call.status < 200 || call.status > 299 || call.cut) {
+	if call.Failed(err) {
 		return nil, c.fail(ctx, err, call)
 	}
-	resp, perr := parse([]byte(llm.Scrub(string(call.body), c.key)))
+	resp, perr := parse([]byte(llm.Scrub(string(call.Body), c.key)))
 	if perr != nil {
 		return nil, c.fail(ctx, perr, call)
 	}
@@ -198,18 +193,18 @@ func compact(body []byte) json.RawMessage {
 
 // fail turns any failure into an *llm.Error without the key.
 func (c *Client) fail(ctx context.Context, err error, call *callInfo) error {
-	e := &llm.Error{Status: call.status, RetryAfter: call.retryAfter}
+	e := &llm.Error{Status: call.Status, RetryAfter: call.RetryAfter}
 	var api genai.APIError
 	switch {
-	case call.status >= 400:
-		e.Kind = llm.KindOfStatus(call.status)
+	case call.Status >= 400:
+		e.Kind = llm.KindOfStatus(call.Status)
 		if errors.As(err, &api) {
-			e.Message, e.Code = clip(api.Message, 500), api.Status
+			e.Message, e.Code = llm.Clip(api.Message, 500), api.Status
 		}
-		c.details(e, gjson.GetBytes(call.body, "error.details"))
-	case call.status != 0 && call.cut:
+		c.details(e, gjson.GetBytes(call.Body, "error.details"))
+	case call.Status != 0 && call.Cut:
 		e.Kind, e.Message = llm.KindNetwork, "unreadable answer: "+err.Error()
-	case call.status != 0:
+	case call.Status != 0:
 		e.Kind, e.Message = llm.KindMalformed, "unreadable answer: "+err.Error()
 	case ctx.Err() != nil:
 		return err // the Transport tells a timeout from a cancellation
@@ -250,22 +245,12 @@ func (c *Client) details(e *llm.Error, list gjson.Result) {
 	})
 }
 
-func clip(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	return strings.ToValidUTF8(s[:n], "") + "..."
-}
-
 type callKey struct{}
 
 // callInfo travels with one call's context: genai gives neither the headers of a failed
 // call nor the body as received.
 type callInfo struct {
-	status     int
-	retryAfter time.Duration
-	body       []byte
-	cut        bool // the body ended early
+	llm.RawAnswer
 }
 
 // exchange keeps the raw answer and its Retry-After.
@@ -282,16 +267,9 @@ func (x exchange) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	defer res.Body.Close()
-	call.status = res.StatusCode
-	call.retryAfter = llm.ParseRetryAfter(res.Header, time.Now())
-	call.body, err = io.ReadAll(io.LimitReader(res.Body, maxBody+1))
-	if err != nil {
-		call.cut = true
-		return nil, fmt.Errorf("the answer broke off after %d bytes: %w", len(call.body), err)
+	call.ReadHead(res)
+	if err := call.ReadBody(res); err != nil {
+		return nil, err
 	}
-	if len(call.body) > maxBody {
-		return nil, fmt.Errorf("the answer is longer than %d bytes", maxBody)
-	}
-	res.Body = io.NopCloser(bytes.NewReader(call.body))
 	return res, nil
 }

@@ -13,7 +13,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	openai "github.com/sashabaranov/go-openai"
 	"github.com/tidwall/gjson"
@@ -23,9 +22,6 @@ import (
 
 // DefaultBaseURL is where requests go when no base URL is given.
 const DefaultBaseURL = "https://api.openai.com/v1"
-
-// maxBody bounds an answer's size: beyond it something other than an answer is arriving.
-const maxBody = 64 << 20
 
 // Names of the token-limit field of a request.
 const (
@@ -82,12 +78,12 @@ func (c *Client) Complete(ctx context.Context, req llm.Request) (*llm.Response, 
 	}
 	r := c.request(req, call)
 	_, err := c.c.CreateChatCompletion(context.WithValue(ctx, callKey{}, call), r)
-	if err != nil && (call.status < 200 || call.status > 299 || call.cut) {
+	if call.Failed(err) {
 		return nil, c.fail(ctx, err, call)
 	}
 	// A good status: what counts is whether the answer can be read, not whether it fits
 	// go-openai's types to the last field.
-	resp, perr := parse([]byte(llm.Scrub(string(call.body), c.key)))
+	resp, perr := parse([]byte(llm.Scrub(string(call.Body), c.key)))
 	if perr != nil {
 		return nil, c.fail(ctx, perr, call)
 	}
@@ -207,7 +203,7 @@ func compact(body []byte) json.RawMessage {
 
 // fail turns any failure into an *llm.Error without the key.
 func (c *Client) fail(ctx context.Context, err error, call *callInfo) error {
-	e := &llm.Error{Status: call.status, RetryAfter: call.retryAfter}
+	e := &llm.Error{Status: call.Status, RetryAfter: call.RetryAfter}
 	var api *openai.APIError
 	switch {
 	case errors.As(err, &api):
@@ -218,9 +214,9 @@ func (c *Client) fail(ctx context.Context, err error, call *callInfo) error {
 		if e.Code == "" {
 			e.Code = api.Type
 		}
-	case call.status >= 400:
-		e.Message = clip(strings.TrimSpace(string(call.body)), 300)
-	case call.status != 0:
+	case call.Status >= 400:
+		e.Message = llm.Clip(strings.TrimSpace(string(call.Body)), 300)
+	case call.Status != 0:
 		// A good status, but a body that go-openai could not read or that broke off.
 		e.Message = "unreadable answer: " + err.Error()
 	case ctx.Err() != nil:
@@ -234,14 +230,14 @@ func (c *Client) fail(ctx context.Context, err error, call *callInfo) error {
 		e.Message, e.Err = err.Error(), err
 	}
 	switch {
-	case call.status >= 400:
-		e.Kind = llm.KindOfStatus(call.status)
+	case call.Status >= 400:
+		e.Kind = llm.KindOfStatus(call.Status)
 		if e.Code == "insufficient_quota" {
 			e.Kind = llm.KindQuota // a 429 that no waiting mends
 		}
-	case call.status != 0 && call.cut:
+	case call.Status != 0 && call.Cut:
 		e.Kind = llm.KindNetwork
-	case call.status != 0:
+	case call.Status != 0:
 		e.Kind = llm.KindMalformed
 	default:
 		e.Kind = llm.KindOf(err)
@@ -253,23 +249,13 @@ func (c *Client) fail(ctx context.Context, err error, call *callInfo) error {
 	return e
 }
 
-func clip(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	return strings.ToValidUTF8(s[:n], "") + "..."
-}
-
 type callKey struct{}
 
 // callInfo travels with one call's context between Complete and exchange: go-openai passes
 // neither unknown request fields nor, on errors, the response headers.
 type callInfo struct {
-	patch      map[string]any
-	status     int
-	retryAfter time.Duration
-	body       []byte
-	cut        bool // the body ended early
+	patch map[string]any
+	llm.RawAnswer
 }
 
 // exchange is go-openai's HTTP client: it completes the request's body and keeps the raw
@@ -290,20 +276,13 @@ func (x exchange) Do(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	defer res.Body.Close()
-	call.status = res.StatusCode
-	call.retryAfter = llm.ParseRetryAfter(res.Header, time.Now())
+	call.ReadHead(res)
 	if res.StatusCode < 300 && strings.HasPrefix(res.Header.Get("Content-Type"), "text/event-stream") {
 		return call.gather(res)
 	}
-	call.body, err = io.ReadAll(io.LimitReader(res.Body, maxBody+1))
-	if err != nil {
-		call.cut = true
-		return nil, fmt.Errorf("the answer broke off after %d bytes: %w", len(call.body), err)
+	if err := call.ReadBody(res); err != nil {
+		return nil, err
 	}
-	if len(call.body) > maxBody {
-		return nil, fmt.Errorf("the answer is longer than %d bytes", maxBody)
-	}
-	res.Body = io.NopCloser(bytes.NewReader(call.body))
 	return res, nil
 }
 
@@ -313,13 +292,13 @@ func (call *callInfo) gather(res *http.Response) (*http.Response, error) {
 	var se *streamError
 	switch {
 	case errors.As(err, &se):
-		call.status, call.body = se.status, []byte(se.message)
+		call.Status, call.Body = se.status, []byte(se.message)
 		return nil, err
 	case err != nil:
-		call.cut = true
+		call.Cut = true
 		return nil, err
 	}
-	call.body = body
+	call.Body = body
 	res.Header.Set("Content-Type", "application/json")
 	res.Body = io.NopCloser(bytes.NewReader(body))
 	return res, nil

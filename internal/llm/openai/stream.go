@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/tidwall/gjson"
+
+	"github.com/distillflow/distillflow/internal/llm"
 )
 
 // errCut is a stream that ended before its answer did.
@@ -27,7 +29,7 @@ func (e *streamError) Error() string { return e.message }
 // cut. A stream without finish_reason was cut; some servers send no [DONE].
 func gather(r io.Reader) ([]byte, error) {
 	lines := bufio.NewScanner(r)
-	lines.Buffer(make([]byte, 64<<10), maxBody)
+	lines.Buffer(make([]byte, 64<<10), llm.MaxAnswer)
 	var content, reasoning, refusal strings.Builder
 	var model, finish, id string
 	var usage, logprobs json.RawMessage
@@ -41,8 +43,8 @@ func gather(r io.Reader) ([]byte, error) {
 			done = true
 			break
 		}
-		if size += len(data); size > maxBody {
-			return nil, fmt.Errorf("the answer is longer than %d bytes", maxBody)
+		if size += len(data); size > llm.MaxAnswer {
+			return nil, fmt.Errorf("the answer is longer than %d bytes", llm.MaxAnswer)
 		}
 		if !gjson.Valid(data) {
 			return nil, errCut
