@@ -1,10 +1,6 @@
 package decoder
 
 import (
-	"math"
-
-	"github.com/gomlx/compute/dtypes"
-	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph" //nolint:revive // graph code reads as formulas
 )
 
@@ -17,15 +13,20 @@ func heads(x *Node, from, to int) *Node {
 
 // keysOf and valuesOf take the unrotated keys and the values, [R, G, S, E], out of
 // the packed projection [R, H+2G, S, E].
-func keysOf(c Config, qkv *Node) *Node   { return heads(qkv, c.Heads, c.Heads+c.KVHeads) }
-func valuesOf(c Config, qkv *Node) *Node { return heads(qkv, c.Heads+c.KVHeads, c.Heads+2*c.KVHeads) }
+func keysOf(c Config, packed *Node) *Node { return heads(packed, c.Heads, c.Heads+c.KVHeads) }
+func valuesOf(c Config, packed *Node) *Node {
+	return heads(packed, c.Heads+c.KVHeads, c.Heads+2*c.KVHeads)
+}
 
-// causalBias is 0 on and below the diagonal and masked above it: [1, S, S].
-func causalBias(g *Graph, seq int) *Node {
+// causalBias is 0 where position i may look at j and masked where not: [1, S, S].
+// With a window w > 0 it sees the last w positions, its own included.
+func causalBias(g *Graph, seq, window int) *Node {
 	bias := make([]float32, seq*seq)
 	for i := range seq {
-		for j := i + 1; j < seq; j++ {
-			bias[i*seq+j] = masked
+		for j := range seq {
+			if j > i || window > 0 && i-j >= window {
+				bias[i*seq+j] = masked
+			}
 		}
 	}
 	return Reshape(Const(g, bias), 1, seq, seq)
@@ -33,14 +34,14 @@ func causalBias(g *Graph, seq int) *Node {
 
 // attention is causal softmax attention with rotary positions and grouped
 // keys/values, from the packed projection [R, H+2G, S, E] to [R, H, S, E].
-func (m *Model) attention(qkv *Node, r rope) *Node {
-	if m.Plain {
-		y, _ := m.attend(qkv, r)
+func (m *Model) attention(packed *Node, r rope, bias *Node) *Node {
+	if m.plain() {
+		y, _ := m.attend(packed, r, bias)
 		return y
 	}
 	h := m.Config.Heads
-	return withGradient(qkv,
-		func(x *Node) (*Node, func(*Node) *Node) { return m.attend(x, r) },
+	return withGradient(packed,
+		func(x *Node) (*Node, func(*Node) *Node) { return m.attend(x, r, bias) },
 		func(x *Node) *Node { return heads(x, 0, h) })
 }
 
@@ -48,26 +49,34 @@ func (m *Model) attention(qkv *Node, r rope) *Node {
 //
 // With P = softmax(QKᵀ·s + mask) and O = PV, for the adjoint dO:
 // dP = dO·Vᵀ, dS = P∘(dP - rowsum(dP∘P)), dQ = s·dS·K, dKᵀ = s·Qᵀ·dS, dVᵀ = dOᵀ·P.
-// The last two are written transposed so that only S x E matrices are ever
-// transposed: transposing is the slowest operation of the pure-Go backend.
-func (m *Model) attend(qkv *Node, r rope) (*Node, func(*Node) *Node) {
+// A soft cap t = tanh(x/cap) multiplies dS by 1-t². The last two products are
+// written transposed so that only S x E matrices are ever transposed: transposing
+// is the slowest operation of the pure-Go backend.
+func (m *Model) attend(packed *Node, r rope, bias *Node) (*Node, func(*Node) *Node) {
 	c := m.Config
-	dims := qkv.Shape().Dimensions
+	dims := packed.Shape().Dimensions
 	rows, seq, e := dims[0], dims[2], dims[3]
 	n := rows * c.Heads
-	scale := 1 / math.Sqrt(float64(e))
+	scale := c.queryScale()
+	limit := c.Features().AttnCap
 
-	q := Reshape(MulScalar(r.rotate(heads(qkv, 0, c.Heads)), scale), n, seq, e)
-	k := Reshape(c.repeatKV(r.rotate(keysOf(c, qkv))), n, seq, e)
-	v := Reshape(c.repeatKV(valuesOf(c, qkv)), n, seq, e)
+	q := Reshape(MulScalar(r.rotate(heads(packed, 0, c.Heads)), scale), n, seq, e)
+	k := Reshape(c.repeatKV(r.rotate(keysOf(c, packed))), n, seq, e)
+	v := Reshape(c.repeatKV(valuesOf(c, packed)), n, seq, e)
 
-	p := softmaxLast(Add(dotNT(q, k), causalBias(qkv.Graph(), seq)))
+	scores := softCap(toF32(dotNT(q, k)), limit)
+	p32 := softmaxLast(Add(scores, bias))
+	p := ConvertDType(p32, packed.DType())
 	out := Reshape(dotNN(p, v), rows, c.Heads, seq, e)
 
 	backward := func(dOut *Node) *Node {
 		dOut = Reshape(dOut, n, seq, e)
-		dP := dotNT(dOut, v)
-		dS := Mul(p, Sub(dP, ExpandAxes(ReduceSum(Mul(dP, p), -1), -1)))
+		dP := toF32(dotNT(dOut, v))
+		dS := Mul(p32, Sub(dP, ExpandAxes(ReduceSum(Mul(dP, p32), -1), -1)))
+		if limit != 0 {
+			dS = Mul(dS, OneMinus(Square(MulScalar(scores, 1/limit))))
+		}
+		dS = ConvertDType(dS, packed.DType())
 		dQ := Reshape(dotNN(dS, k), rows, c.Heads, seq, e)
 		dK := swapLast(dotNN(swapLast(q), dS)) // q already holds the scale
 		dV := swapLast(dotNN(swapLast(dOut), p))
@@ -113,55 +122,4 @@ func softmaxLast(x *Node) *Node {
 	top := ExpandAxes(ReduceMax(x, -1), -1)
 	e := Exp(Sub(x, StopGradient(top)))
 	return Mul(e, Reciprocal(ExpandAxes(ReduceSum(e, -1), -1)))
-}
-
-// Step advances one position of generation. token and pos are [R] int32: each
-// row's newest token and where it stands. cache holds k, v of every layer,
-// [R·G, T, E] each, as Step returned them. It returns the final hidden states
-// [R, D] and the cache with the new position written.
-//
-// The backend has no in-place slice update, so a new key is written by a select
-// over positions; [R·G, T, E] keeps that select contiguous.
-func (m *Model) Step(token, pos *Node, cache []*Node) (hidden *Node, updated []*Node) {
-	c := m.Config
-	g := token.Graph()
-	rows := token.Shape().Dimensions[0]
-	limit := cache[0].Shape().Dimensions[1]
-	e := c.HeadDim
-	scale := 1 / math.Sqrt(float64(e))
-
-	cos, sin := RopeValues(limit, e, c.RopeTheta)
-	at := Reshape(pos, rows, 1)
-	turn := rope{ // [R, 1, 1, E]
-		cos: Reshape(Gather(Reshape(Const(g, cos), limit, e), at), rows, 1, 1, e),
-		sin: Reshape(Gather(Reshape(Const(g, sin), limit, e), at), rows, 1, 1, e),
-	}
-	// here[r·G+g, t] says that t is row r's position; past is the score bias.
-	when := Iota(g, shapes.Make(dtypes.Int32, rows, c.KVHeads, limit), 2)
-	posG := BroadcastToDims(Reshape(pos, rows, 1, 1), rows, c.KVHeads, limit)
-	here := Reshape(Equal(when, posG), rows*c.KVHeads, limit, 1)
-	here = BroadcastToDims(here, rows*c.KVHeads, limit, e)
-	group := c.Heads / c.KVHeads
-	bias := MulScalar(ConvertDType(GreaterThan(when, posG), dtypes.Float32), masked)
-	bias = Reshape(bias, rows*c.KVHeads, 1, limit)
-
-	x := m.Embed(Reshape(token, rows, 1))
-	for l := range c.Layers {
-		n := m.norm(x, m.layer(l, pInputNorm))
-		qkv := Reshape(linear(n, m.layer(l, pQKV)), rows, c.Heads+2*c.KVHeads, 1, e)
-		q := Reshape(MulScalar(turn.rotate(heads(qkv, 0, c.Heads)), scale), rows*c.KVHeads, group, e)
-		write := func(old, fresh *Node) *Node {
-			fresh = BroadcastToDims(Reshape(fresh, rows*c.KVHeads, 1, e), rows*c.KVHeads, limit, e)
-			return Where(here, fresh, old)
-		}
-		k := write(cache[2*l], turn.rotate(keysOf(c, qkv)))
-		v := write(cache[2*l+1], valuesOf(c, qkv))
-		p := softmaxLast(Add(dotNT(q, k), bias))
-		att := Reshape(dotNN(p, v), rows, c.Heads*e)
-		x = Add(x, linear(att, m.layer(l, pO)))
-		n = m.norm(x, m.layer(l, pPostNorm))
-		x = Add(x, linear(m.glu(linear(n, m.layer(l, pGateUp))), m.layer(l, pDown)))
-		updated = append(updated, k, v)
-	}
-	return m.norm(x, m.Params[1+c.Layers*perLayer]), updated
 }

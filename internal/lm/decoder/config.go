@@ -1,5 +1,6 @@
-// Package decoder is one decoder-only transformer whose variants are chosen by
-// its [Config]: a Llama shape and a Gemma shape.
+// Package decoder is one decoder-only transformer whose families are chosen by its
+// [Config]: Llama, Mistral, Qwen2, Qwen3 and Gemma 1, 2 and 3, either drawn fresh
+// ([Init]) or with the weights of a Hugging Face checkpoint ([ParseHF], [Layout]).
 //
 // The graph follows what the pure-Go backend is fast at: packed projections of
 // queries, keys and values and of gate and up; heads moved to the batch axis;
@@ -13,22 +14,25 @@ package decoder
 
 import (
 	"fmt"
-	"math"
-
-	"github.com/distillflow/distillflow/internal/lm/weights"
+	"slices"
 )
 
-// Arch selects the variant.
+// Arch is the family, by the model_type of its Hugging Face configuration.
 type Arch string
 
-// The variants.
+// The families. What distinguishes them stands in [Features].
 const (
-	// Llama: RMSNorm with weight w, SwiGLU.
-	Llama Arch = "llama"
-	// Gemma: embeddings scaled by sqrt(D), RMSNorm with weight 1+w, GeGLU with
-	// the tanh approximation. (Published Gemma models also set Tied.)
-	Gemma Arch = "gemma"
+	Llama   Arch = "llama"
+	Mistral Arch = "mistral"
+	Qwen2   Arch = "qwen2" // also Qwen2.5
+	Qwen3   Arch = "qwen3"
+	Gemma   Arch = "gemma"
+	Gemma2  Arch = "gemma2"
+	Gemma3  Arch = "gemma3_text"
 )
+
+// Archs lists the families in order of age.
+var Archs = []Arch{Llama, Mistral, Qwen2, Qwen3, Gemma, Gemma2, Gemma3}
 
 // Config describes a decoder completely; its JSON is the config.json of a
 // checkpoint. Field names are those of Hugging Face configurations.
@@ -46,6 +50,10 @@ type Config struct {
 	NormEps   float64 `json:"rms_norm_eps"`
 	Tied      bool    `json:"tie_word_embeddings"`
 	InitStd   float64 `json:"initializer_range"`
+
+	// Features of a published checkpoint; nil means those of a fresh model of its
+	// family ([Config.Features]).
+	Given *Features `json:"-"`
 }
 
 // WithDefaults fills the fields that are zero from the others.
@@ -77,8 +85,8 @@ func (c Config) WithDefaults() Config {
 // Validate says what is wrong with the configuration.
 func (c Config) Validate() error {
 	switch {
-	case c.Arch != Llama && c.Arch != Gemma:
-		return fmt.Errorf("model_type %q: must be %s or %s", c.Arch, Llama, Gemma)
+	case !slices.Contains(Archs, c.Arch):
+		return fmt.Errorf("model_type %q: not one of %v", c.Arch, Archs)
 	case c.Vocab < 2:
 		return fmt.Errorf("vocab_size %d: must be at least 2", c.Vocab)
 	case c.Dim < 1 || c.Layers < 1 || c.Heads < 1 || c.FFN < 1 || c.MaxSeq < 1:
@@ -92,89 +100,4 @@ func (c Config) Validate() error {
 		return fmt.Errorf("rope_theta %v, rms_norm_eps %v, initializer_range %v: must be positive", c.RopeTheta, c.NormEps, c.InitStd)
 	}
 	return nil
-}
-
-// Parameters per layer, in the order in which [Init] lists them.
-const (
-	pInputNorm = iota // [D]
-	pQKV              // [(H+2G)·E, D]
-	pO                // [D, H·E]
-	pPostNorm         // [D]
-	pGateUp           // [2F, D]
-	pDown             // [D, F]
-	perLayer
-)
-
-// Init draws fresh parameters: the embedding, each layer's, the final norm, and
-// the head unless it is tied. Matrices are stored [out, in] as in Hugging Face
-// checkpoints. Residual outputs (o_proj, down_proj) start smaller by
-// sqrt(2·layers), as in GPT-2, so that depth does not grow the residual stream.
-func Init(c Config, seed uint64) (weights.Set, error) {
-	if err := c.Validate(); err != nil {
-		return nil, err
-	}
-	norm := float32(1)
-	if c.Arch == Gemma {
-		norm = 0
-	}
-	out := c.InitStd / math.Sqrt(2*float64(c.Layers))
-	embStd := c.InitStd
-	if c.Arch == Gemma {
-		// Embeddings are multiplied by sqrt(D): the residual stream starts as in the
-		// other variant.
-		embStd = c.InitStd / math.Sqrt(float64(c.Dim))
-	}
-	s := weights.Set{weights.Normal(seed, embStd, "model.embed_tokens.weight", c.Vocab, c.Dim)}
-	for l := range c.Layers {
-		p := fmt.Sprintf("model.layers.%d.", l)
-		s = append(s,
-			weights.Const(norm, p+"input_layernorm.weight", c.Dim),
-			weights.Normal(seed, c.InitStd, p+"self_attn.qkv_proj.weight", (c.Heads+2*c.KVHeads)*c.HeadDim, c.Dim),
-			weights.Normal(seed, out, p+"self_attn.o_proj.weight", c.Dim, c.Heads*c.HeadDim),
-			weights.Const(norm, p+"post_attention_layernorm.weight", c.Dim),
-			weights.Normal(seed, c.InitStd, p+"mlp.gate_up_proj.weight", 2*c.FFN, c.Dim),
-			weights.Normal(seed, out, p+"mlp.down_proj.weight", c.Dim, c.FFN),
-		)
-	}
-	s = append(s, weights.Const(norm, "model.norm.weight", c.Dim))
-	if !c.Tied {
-		s = append(s, weights.Normal(seed, c.InitStd, "lm_head.weight", c.Vocab, c.Dim))
-	}
-	return s, nil
-}
-
-// NumParams is the number of tensors that [Init] returns for c.
-func NumParams(c Config) int {
-	n := 2 + perLayer*c.Layers
-	if !c.Tied {
-		n++
-	}
-	return n
-}
-
-// isMatrix reports whether a parameter takes weight decay: norms do not.
-func isMatrix(dims []int) bool { return len(dims) > 1 }
-
-// Decays lists, in parameter order, which tensors of s take weight decay.
-func Decays(s weights.Set) []bool {
-	out := make([]bool, len(s))
-	for i := range s {
-		out[i] = isMatrix(s[i].Dims)
-	}
-	return out
-}
-
-// Rates are the learning rates of s's tensors as multiples of the model's. Adam
-// moves every weight by about the learning rate; the Gemma shape multiplies
-// embeddings by sqrt(D), so without a smaller rate they would move that much
-// faster than the rest.
-func Rates(c Config, s weights.Set) []float64 {
-	out := make([]float64, len(s))
-	for i := range out {
-		out[i] = 1
-	}
-	if c.Arch == Gemma {
-		out[0] = 1 / math.Sqrt(float64(c.Dim))
-	}
-	return out
 }

@@ -26,6 +26,28 @@ var variants = map[string]Config{
 	"llama-tied": testConfig(Llama, 2, 1, true),
 	"gemma":      testConfig(Gemma, 2, 2, true),
 	"gemma-gqa":  testConfig(Gemma, 4, 1, true),
+	"qwen2":      testConfig(Qwen2, 4, 2, false),
+	"qwen3":      testConfig(Qwen3, 4, 2, false),
+	"biases": with(testConfig(Llama, 2, 1, false), func(f *Features) {
+		f.QKVBias, f.OBias, f.MLPBias, f.Act = true, true, true, GELU
+	}),
+	"gemma2": with(testConfig(Gemma2, 4, 2, true), func(f *Features) {
+		f.AttnCap, f.LogitCap, f.QueryScale = 2, 3, 0.7
+		f.Window, f.Sliding = 3, []bool{true, false}
+	}),
+	"gemma3": with(testConfig(Gemma3, 4, 1, true), func(f *Features) {
+		f.Window, f.Sliding = 2, []bool{true, false}
+		f.SlidingRope.Theta = 100
+		f.Rope = Rope{Theta: 10000, Kind: "llama3", Factor: 8, LowFreq: 1, HighFreq: 4, Original: 32}
+	}),
+}
+
+// with changes some features of a family's default ones.
+func with(c Config, change func(*Features)) Config {
+	f := c.Features()
+	change(&f)
+	c.Given = &f
+	return c
 }
 
 func open(t testing.TB) *device.Device {

@@ -3,11 +3,15 @@ package decoder
 import (
 	"math"
 
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph" //nolint:revive // graph code reads as formulas
 )
 
 // Model is a decoder being built into one graph: its configuration and its
-// parameters as nodes, in the order of [Init].
+// parameters as nodes, in the order of [Layout]. The parameters' type is that of
+// the computation; norms, softmax and cross-entropy are computed in float32
+// whatever it is.
 //
 // Its methods build graph nodes. Like all GoMLX graph functions they panic on
 // wrong shapes; graph execution turns that into an error.
@@ -15,22 +19,120 @@ type Model struct {
 	Config Config
 	Params []*Node
 
+	// Delta, when set, returns what an adapter adds to the output [N, out] of a
+	// projection that reads x [N, in], or nil. Targets have their Hugging Face names
+	// (q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj).
+	Delta func(layer int, target string, x *Node) *Node
+
+	// Recompute keeps only the residual stream between layers for the backward pass
+	// and computes the rest again (gradient checkpointing, Chen et al. 2016). It
+	// implies Plain.
+	Recompute bool
+
 	// Plain switches to the textbook graph without hand-given gradients. Tests
 	// compare the two.
 	Plain bool
 }
 
-func (m *Model) layer(l, which int) *Node { return m.Params[1+l*perLayer+which] }
+func (m *Model) at(layer int, s slot) *Node { return m.Params[m.Config.index(layer, s)] }
 
 // linear is x·wᵀ for x [N, in] and w [out, in].
 func linear(x, w *Node) *Node { return DotGeneral(x, []int{1}, nil, w, []int{1}, nil) }
+
+// project is a layer's projection with its bias, if any, and what adapters add to
+// the parts it is packed of. bias is slots when the projection never has one;
+// widths are those of the parts.
+func (m *Model) project(layer int, w, bias slot, has bool, x *Node, targets []string, widths []int) *Node {
+	y := linear(x, m.at(layer, w))
+	if has {
+		y = Add(y, Reshape(m.at(layer, bias), 1, -1))
+	}
+	if m.Delta == nil {
+		return y
+	}
+	parts := make([]*Node, len(targets))
+	any := false
+	for i, t := range targets {
+		parts[i] = m.Delta(layer, t, x)
+		any = any || parts[i] != nil
+	}
+	if !any {
+		return y
+	}
+	for i, p := range parts {
+		if p == nil {
+			parts[i] = Zeros(x.Graph(), shapes.Make(y.DType(), y.Shape().Dimensions[0], widths[i]))
+		}
+	}
+	if len(parts) == 1 {
+		return Add(y, parts[0])
+	}
+	return Add(y, Concatenate(parts, 1))
+}
+
+var (
+	qkvTargets    = []string{"q_proj", "k_proj", "v_proj"}
+	oTargets      = []string{"o_proj"}
+	gateUpTargets = []string{"gate_proj", "up_proj"}
+	downTargets   = []string{"down_proj"}
+)
+
+// Targets are the names of the projections that adapters can attach to, in the
+// order of a layer.
+var Targets = []string{"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
+
+// TargetDims is the shape [out, in] of a projection that [Targets] names.
+func TargetDims(c Config, target string) (out, in int, ok bool) {
+	switch target {
+	case "q_proj":
+		return c.Heads * c.HeadDim, c.Dim, true
+	case "k_proj", "v_proj":
+		return c.KVHeads * c.HeadDim, c.Dim, true
+	case "o_proj":
+		return c.Dim, c.Heads * c.HeadDim, true
+	case "gate_proj", "up_proj":
+		return c.FFN, c.Dim, true
+	case "down_proj":
+		return c.Dim, c.FFN, true
+	}
+	return 0, 0, false
+}
+
+func (m *Model) projectQKV(l int, x *Node) *Node {
+	c := m.Config
+	h, g := c.Heads*c.HeadDim, c.KVHeads*c.HeadDim
+	return m.project(l, qkv, qkvBias, c.Features().QKVBias, x, qkvTargets, []int{h, g, g})
+}
+
+// addAttention adds an attention output x [N, H·E] to the residual stream.
+func (m *Model) addAttention(l int, stream, x *Node) *Node {
+	f := m.Config.Features()
+	x = m.project(l, oProj, oBias, f.OBias, x, oTargets, []int{m.Config.Dim})
+	if f.SandwichNorm {
+		x = m.norm(x, m.at(l, attnOutNorm))
+	}
+	return Add(stream, x)
+}
+
+// addFeedForward adds a layer's gated feed-forward to the residual stream.
+func (m *Model) addFeedForward(l int, stream *Node) *Node {
+	c, f := m.Config, m.Config.Features()
+	x := m.norm(stream, m.at(l, ffnNorm))
+	x = m.glu(m.project(l, gateUp, gateUpBias, f.MLPBias, x, gateUpTargets, []int{c.FFN, c.FFN}))
+	x = m.project(l, down, downBias, f.MLPBias, x, downTargets, []int{c.Dim})
+	if f.SandwichNorm {
+		x = m.norm(x, m.at(l, ffnOutNorm))
+	}
+	return Add(stream, x)
+}
 
 // Embed looks up ids [R, S] (int32) and returns the residual stream [R·S, D].
 func (m *Model) Embed(ids *Node) *Node {
 	flat := Reshape(ids, ids.Shape().Size(), 1)
 	x := Gather(m.Params[0], flat)
-	if m.Config.Arch == Gemma {
-		x = MulScalar(x, math.Sqrt(float64(m.Config.Dim)))
+	if scale := m.Config.Features().EmbedScale; scale != 0 {
+		// The factor is rounded to the type of the stream, as in the published models.
+		x = Mul(x, ConvertDType(Const(x.Graph(), float32(scale)), x.DType()))
 	}
 	return x
 }
@@ -48,31 +150,91 @@ func (m *Model) Hidden(ids *Node) *Node {
 func (m *Model) Prefill(ids *Node) (hidden *Node, cache []*Node) { return m.hidden(ids, true) }
 
 func (m *Model) hidden(ids *Node, keep bool) (*Node, []*Node) {
-	c := m.Config
+	c, f := m.Config, m.Config.Features()
 	rows, seq := ids.Shape().Dimensions[0], ids.Shape().Dimensions[1]
-	rope := ropeTables(ids.Graph(), seq, c.HeadDim, c.RopeTheta)
+	tables := ropes{}
+	masks := map[int]*Node{}
 	x := m.Embed(ids)
 	var cache []*Node
 	for l := range c.Layers {
-		n := m.norm(x, m.layer(l, pInputNorm))
-		qkv := m.splitHeads(linear(n, m.layer(l, pQKV)), rows, seq)
-		att := m.attention(qkv, rope)
-		if keep {
-			cache = append(cache, rope.rotate(keysOf(c, qkv)), valuesOf(c, qkv))
+		if m.Recompute {
+			x = x.Checkpoint()
 		}
-		x = Add(x, linear(mergeHeads(att, rows, seq), m.layer(l, pO)))
-		n = m.norm(x, m.layer(l, pPostNorm))
-		x = Add(x, linear(m.glu(linear(n, m.layer(l, pGateUp))), m.layer(l, pDown)))
+		window, r := f.window(l)
+		if window >= seq {
+			window = 0
+		}
+		if masks[window] == nil {
+			masks[window] = causalBias(ids.Graph(), seq, window)
+		}
+		turn := tables.tables(x, r, seq, c.HeadDim)
+		n := m.norm(x, m.at(l, inputNorm))
+		packed := m.normHeads(l, m.splitHeads(m.projectQKV(l, n), rows, seq))
+		att := m.attention(packed, turn, masks[window])
+		if keep {
+			cache = append(cache, turn.rotate(keysOf(c, packed)), valuesOf(c, packed))
+		}
+		x = m.addAttention(l, x, mergeHeads(att, rows, seq))
+		x = m.addFeedForward(l, x)
 	}
-	return m.norm(x, m.Params[1+c.Layers*perLayer]), cache
+	if m.Recompute {
+		x = x.StopCheckpoint()
+	}
+	return m.norm(x, m.finalNorm()), cache
 }
 
-// Logits maps hidden states [N, D] to vocabulary scores [N, V].
-func (m *Model) Logits(hidden *Node) *Node {
+func (m *Model) finalNorm() *Node { return m.Params[NumParams(m.Config)-m.headTensors()-1] }
+
+func (m *Model) headTensors() int {
 	if m.Config.Tied {
-		return linear(hidden, m.Params[0])
+		return 0
 	}
-	return linear(hidden, m.Params[len(m.Params)-1])
+	return 1
+}
+
+// Head is the output matrix [V, D], the embedding's where it is tied.
+func (m *Model) Head() *Node {
+	if m.Config.Tied {
+		return m.Params[0]
+	}
+	return m.Params[NumParams(m.Config)-1]
+}
+
+// Logits maps hidden states [N, D] to vocabulary scores [N, V], in float32.
+func (m *Model) Logits(hidden *Node) *Node {
+	return softCap(toF32(linear(hidden, m.Head())), m.Config.Features().LogitCap)
+}
+
+// softCap is cap·tanh(x/cap); a cap of 0 changes nothing.
+func softCap(x *Node, limit float64) *Node {
+	if limit == 0 {
+		return x
+	}
+	return MulScalar(Tanh(MulScalar(x, 1/limit)), limit)
+}
+
+// toF32 converts to float32 what is not.
+func toF32(x *Node) *Node {
+	if x.DType() == dtypes.Float32 {
+		return x
+	}
+	return ConvertDType(x, dtypes.Float32)
+}
+
+// normHeads normalises each head of queries and keys in the packed projection
+// [R, H+2G, S, E], in the families that do.
+func (m *Model) normHeads(l int, packed *Node) *Node {
+	c := m.Config
+	if !c.Features().QKNorm {
+		return packed
+	}
+	norm := func(x *Node, s slot) *Node {
+		d := x.Shape().Dimensions
+		return Reshape(m.norm(Reshape(x, -1, c.HeadDim), m.at(l, s)), d...)
+	}
+	return Concatenate([]*Node{
+		norm(heads(packed, 0, c.Heads), qNorm), norm(keysOf(c, packed), kNorm), valuesOf(c, packed),
+	}, 1)
 }
 
 // splitHeads turns [R·S, heads·E] into [R, heads, S, E].
@@ -87,18 +249,26 @@ func mergeHeads(x *Node, rows, seq int) *Node {
 }
 
 // norm is RMSNorm over the last axis of x [N, D] (Zhang and Sennrich 2019), with
-// weight w, or 1+w in the Gemma shape.
+// weight w, or 1+w in the Gemma families. It computes in float32. Where it rounds
+// to the stream's type differs as it does in the published models: Llama before
+// the weight, Gemma after it.
 func (m *Model) norm(x, w *Node) *Node {
-	if m.Config.Arch == Gemma {
-		w = OnePlus(w)
+	one := m.Config.Features().NormPlusOne
+	to := x.DType()
+	x, w = toF32(x), Reshape(w, 1, -1)
+	var y *Node
+	if m.plain() {
+		y = Mul(x, Reciprocal(Sqrt(AddScalar(meanLast(Square(x)), m.Config.NormEps))))
+	} else {
+		y = normalise(x, m.Config.NormEps)
 	}
-	w = Reshape(w, 1, -1)
-	if m.Plain {
-		r := Reciprocal(Sqrt(AddScalar(meanLast(Square(x)), m.Config.NormEps)))
-		return Mul(Mul(x, r), w)
+	if one {
+		return ConvertDType(Mul(y, OnePlus(toF32(w))), to)
 	}
-	return Mul(normalise(x, m.Config.NormEps), w)
+	return Mul(ConvertDType(y, to), w)
 }
+
+func (m *Model) plain() bool { return m.Plain || m.Recompute }
 
 // meanLast averages over the last axis of x [N, D] and keeps it: [N, 1].
 func meanLast(x *Node) *Node {
@@ -118,18 +288,20 @@ func normalise(x *Node, eps float64) *Node {
 	})
 }
 
-// glu is act(gate)·up for x [N, 2F] = gate | up, giving [N, F]. Silu in the
-// Llama shape, GELU by its tanh approximation in the Gemma shape (Shazeer 2020).
+// glu is act(gate)·up for x [N, 2F] = gate | up, giving [N, F] (Shazeer 2020).
 func (m *Model) glu(x *Node) *Node {
 	f := x.Shape().Dimensions[1] / 2
 	halves := func(x *Node) (gate, up *Node) {
 		return Slice(x, AxisRange(), AxisRange(0, f)), Slice(x, AxisRange(), AxisRange(f, 2*f))
 	}
 	act := silu
-	if m.Config.Arch == Gemma {
+	switch m.Config.Features().Act {
+	case GELUTanh:
 		act = geluTanh
+	case GELU:
+		act = geluErf
 	}
-	if m.Plain {
+	if m.plain() {
 		gate, up := halves(x)
 		a, _ := act(gate)
 		return Mul(a, up)
@@ -167,43 +339,13 @@ func geluTanh(x *Node) (y *Node, slope func() *Node) {
 	}
 }
 
-// rope holds the constant rotary tables, [1, 1, S, E] each (Su et al. 2021).
-type rope struct{ cos, sin *Node }
-
-// ropeTables builds the tables for positions 0..seq-1. Halves, not neighbours,
-// are rotated together, as Hugging Face does.
-func ropeTables(g *Graph, seq, dim int, theta float64) rope {
-	cos, sin := RopeValues(seq, dim, theta)
-	shape := func(v []float32) *Node { return Reshape(Const(g, v), 1, 1, seq, dim) }
-	return rope{shape(cos), shape(sin)}
-}
-
-// RopeValues are the rotary tables as flat [seq, dim] slices.
-func RopeValues(seq, dim int, theta float64) (cos, sin []float32) {
-	cos, sin = make([]float32, seq*dim), make([]float32, seq*dim)
-	for p := range seq {
-		for i := range dim / 2 {
-			a := float64(p) * math.Pow(theta, -2*float64(i)/float64(dim))
-			cos[p*dim+i], cos[p*dim+i+dim/2] = float32(math.Cos(a)), float32(math.Cos(a))
-			sin[p*dim+i], sin[p*dim+i+dim/2] = float32(math.Sin(a)), float32(math.Sin(a))
-		}
+// geluErf is 0.5·x·(1 + erf(x/√2)), with its slope.
+func geluErf(x *Node) (y *Node, slope func() *Node) {
+	half := MulScalar(OnePlus(Erf(MulScalar(x, 1/math.Sqrt2))), 0.5)
+	return Mul(x, half), func() *Node {
+		density := MulScalar(Exp(MulScalar(Square(x), -0.5)), 1/math.Sqrt(2*math.Pi))
+		return Add(half, Mul(x, density))
 	}
-	return cos, sin
-}
-
-// rotate turns x [R, heads, S, E].
-func (r rope) rotate(x *Node) *Node { return Add(Mul(x, r.cos), Mul(rotateHalf(x), r.sin)) }
-
-// unrotate is the inverse, which is also the transpose: rotate's gradient.
-func (r rope) unrotate(x *Node) *Node { return Sub(Mul(x, r.cos), Mul(rotateHalf(x), r.sin)) }
-
-// rotateHalf maps the halves (a, b) of the last axis to (-b, a).
-func rotateHalf(x *Node) *Node {
-	axis := x.Rank() - 1
-	e := x.Shape().Dimensions[axis]
-	a := SliceAxis(x, axis, AxisRange(0, e/2))
-	b := SliceAxis(x, axis, AxisRange(e/2, e))
-	return Concatenate([]*Node{Neg(b), a}, axis)
 }
 
 // LogSumExp over the last axis of x [N, V], stable: [N, 1].
