@@ -13,6 +13,7 @@ import (
 	"reflect"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -23,8 +24,10 @@ import (
 
 // Names that [Open] accepts.
 const (
-	Auto = "auto" // the best device of this build; today the same as CPU
+	Auto = "auto" // a GPU where plugin and driver are there, else XLA's CPU backend where its plugin is, else CPU
 	CPU  = "cpu"  // the pure-Go backend
+	XLA  = "xla"  // XLA on the CPU; needs a plugin
+	CUDA = "cuda" // XLA on the first GPU; cuda:N is the one numbered N
 )
 
 // noInstallVar keeps the XLA bindings from downloading plugins on their own.
@@ -37,7 +40,15 @@ type Device struct {
 
 	name     string
 	platform string
+	plugin   string
 }
+
+// Plugin is the file of the XLA plugin, "" for the pure-Go backend.
+func (d *Device) Plugin() string { return d.plugin }
+
+// IsXLA reports whether graphs are compiled by XLA, where a new shape costs seconds
+// and padding is cheap.
+func (d *Device) IsXLA() bool { return d.plugin != "" }
 
 // Name is the name the device was resolved to, such as "cpu".
 func (d *Device) Name() string { return d.name }
@@ -52,13 +63,13 @@ var open struct {
 	devices map[string]*Device
 }
 
-// opener opens one kind of device.
-type opener func() (*Device, error)
+// opener opens one kind of device; index is what follows the colon of its name.
+type opener func(index string) (*Device, error)
 
-// openers lists the kinds this build knows.
-var openers = map[string]opener{CPU: openCPU}
+// openers lists the kinds of device.
+var openers = map[string]opener{CPU: openCPU, XLA: openXLACPU, CUDA: openCUDA}
 
-// Names lists the device names that this build can open, sorted.
+// Names lists the device names that [Open] knows, sorted.
 func Names() []string {
 	names := []string{Auto}
 	for n := range openers {
@@ -68,17 +79,45 @@ func Names() []string {
 	return names
 }
 
+// Valid says what is wrong with a device name, without opening anything.
+func Valid(name string) error {
+	kind, index, colon := strings.Cut(name, ":")
+	if _, ok := openers[kind]; !ok && name != "" && name != Auto {
+		return fmt.Errorf("device %q: unknown; there are %s and %s:N", name, strings.Join(Names(), ", "), CUDA)
+	}
+	if n, err := strconv.Atoi(index); colon && (kind != CUDA || err != nil || n < 0) {
+		return fmt.Errorf("device %q: only %s takes a number, as in %s:1", name, CUDA, CUDA)
+	}
+	return nil
+}
+
+// resolve turns auto into the best device that is there.
+func resolve(name string) string {
+	if name != "" && name != Auto {
+		return name
+	}
+	if xlaBuild {
+		if _, err := os.Stat("/proc/driver/nvidia/version"); err == nil {
+			if p, _ := findPlugin(cudaPlugins, os.Getenv); p != "" {
+				return CUDA
+			}
+		}
+		if p, _ := findPlugin(cpuPlugins, os.Getenv); p != "" {
+			return XLA
+		}
+	}
+	return CPU
+}
+
 // Open returns the device called name ("" means auto). A device is opened once
-// per process and shared; it is never closed, because the pure-Go backend holds
-// nothing but memory.
+// per process and shared; it is never closed, because a process uses it to its end.
+// What is missing is an error that says how to install it: nothing is downloaded.
 func Open(name string) (*Device, error) {
-	if name == "" || name == Auto {
-		name = CPU
+	if err := Valid(name); err != nil {
+		return nil, err
 	}
-	fn, ok := openers[name]
-	if !ok {
-		return nil, fmt.Errorf("device %q: unknown; this build has %s", name, strings.Join(Names(), ", "))
-	}
+	name = resolve(name)
+	kind, index, _ := strings.Cut(name, ":")
 	open.Lock()
 	defer open.Unlock()
 	if d, ok := open.devices[name]; ok {
@@ -89,7 +128,7 @@ func Open(name string) (*Device, error) {
 			return nil, fmt.Errorf("device %q: %w", name, err)
 		}
 	}
-	d, err := fn()
+	d, err := openers[kind](index)
 	if err != nil {
 		return nil, fmt.Errorf("device %q: %w", name, err)
 	}
@@ -108,7 +147,7 @@ func Open(name string) (*Device, error) {
 // need no pool, because training runs one graph per student (and per shard of a
 // batch) side by side, which also wastes less time on synchronisation. Without
 // a pool nothing can wait, so there is nothing for a watchdog to watch.
-func openCPU() (*Device, error) {
+func openCPU(string) (*Device, error) {
 	b, err := compute.NewWithConfig("go:ops_sequential")
 	if err != nil {
 		return nil, err
