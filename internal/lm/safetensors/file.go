@@ -1,0 +1,176 @@
+package safetensors
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// Names of a checkpoint's files in a Hugging Face folder.
+const (
+	SingleFile = "model.safetensors"
+	IndexFile  = "model.safetensors.index.json"
+)
+
+// File is an open file.
+type File struct {
+	Path     string
+	Metadata map[string]string
+
+	tensors []Tensor // in the order of their bytes
+	byName  map[string]int
+	unmap   func() error
+}
+
+// Open maps a file and reads its header. Errors name the file and the tensor.
+func Open(path string) (*File, error) {
+	data, unmap, err := mapFile(path)
+	if err != nil {
+		return nil, err
+	}
+	tensors, meta, err := Parse(data)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), unmap())
+	}
+	f := &File{Path: path, Metadata: meta, tensors: tensors, byName: make(map[string]int, len(tensors)), unmap: unmap}
+	for i, t := range tensors {
+		f.byName[t.Name] = i
+	}
+	return f, nil
+}
+
+// Tensors lists the tensors in the order of their bytes.
+func (f *File) Tensors() []Tensor { return slices.Clone(f.tensors) }
+
+// Tensor returns the tensor called name.
+func (f *File) Tensor(name string) (Tensor, error) {
+	i, ok := f.byName[name]
+	if !ok {
+		return Tensor{}, fmt.Errorf("%s: no tensor %q among %d", f.Path, name, len(f.tensors))
+	}
+	return f.tensors[i], nil
+}
+
+// Close unmaps the file. Its tensors must not be used any more.
+func (f *File) Close() error {
+	if f.unmap == nil {
+		return nil
+	}
+	u := f.unmap
+	f.unmap = nil
+	return u()
+}
+
+// Checkpoint is the tensors of one model, in one file or in shards.
+type Checkpoint struct {
+	Dir   string
+	files []*File
+	where map[string]*File
+}
+
+// OpenCheckpoint opens the model in a folder: model.safetensors, or the shards that
+// model.safetensors.index.json lists. A shard or a listed tensor that is missing is
+// an error that names it.
+func OpenCheckpoint(dir string) (*Checkpoint, error) {
+	c := &Checkpoint{Dir: dir, where: map[string]*File{}}
+	index := filepath.Join(dir, IndexFile)
+	data, err := os.ReadFile(index)
+	if errors.Is(err, fs.ErrNotExist) {
+		f, err := Open(filepath.Join(dir, SingleFile))
+		if err != nil {
+			if errors.Is(err, fs.ErrNotExist) {
+				err = fmt.Errorf("%s: neither %s nor %s: %w", dir, SingleFile, IndexFile, fs.ErrNotExist)
+			}
+			return nil, err
+		}
+		c.add(f)
+		return c, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var list struct {
+		Map map[string]string `json:"weight_map"`
+	}
+	if err := json.Unmarshal(data, &list); err != nil {
+		return nil, fmt.Errorf("%s: %w", index, err)
+	}
+	shards := map[string][]string{}
+	for tensor, file := range list.Map {
+		if filepath.Base(file) != file {
+			return nil, fmt.Errorf("%s: tensor %q: shard %q must be a file of the same folder", index, tensor, file)
+		}
+		shards[file] = append(shards[file], tensor)
+	}
+	if len(shards) == 0 {
+		return nil, fmt.Errorf("%s: weight_map lists no tensors", index)
+	}
+	names := make([]string, 0, len(shards))
+	for name := range shards {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		f, err := Open(filepath.Join(dir, name))
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("shard of %s: %w", index, err), c.Close())
+		}
+		c.add(f)
+		slices.Sort(shards[name])
+		for _, tensor := range shards[name] {
+			if _, err := f.Tensor(tensor); err != nil {
+				return nil, errors.Join(fmt.Errorf("%s: %w", index, err), c.Close())
+			}
+		}
+	}
+	return c, nil
+}
+
+func (c *Checkpoint) add(f *File) {
+	c.files = append(c.files, f)
+	for _, t := range f.tensors {
+		c.where[t.Name] = f
+	}
+}
+
+// Tensor returns the tensor called name.
+func (c *Checkpoint) Tensor(name string) (Tensor, error) {
+	f, ok := c.where[name]
+	if !ok {
+		return Tensor{}, fmt.Errorf("%s: the checkpoint has no tensor %q", c.Dir, name)
+	}
+	return f.Tensor(name)
+}
+
+// Names lists the tensors, sorted.
+func (c *Checkpoint) Names() []string {
+	names := make([]string, 0, len(c.where))
+	for n := range c.where {
+		names = append(names, n)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Bytes is the total size of the tensors.
+func (c *Checkpoint) Bytes() (n int64) {
+	for _, f := range c.files {
+		for _, t := range f.tensors {
+			n += int64(len(t.Data))
+		}
+	}
+	return n
+}
+
+// Close closes every file.
+func (c *Checkpoint) Close() error {
+	var errs []error
+	for _, f := range c.files {
+		errs = append(errs, f.Close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,16 @@
+//go:build !unix
+
+package safetensors
+
+import (
+	"fmt"
+	"os"
+)
+
+// mapFile reads the file where mapping differs by platform.
+func mapFile(path string) (data []byte, unmap func() error, err error) {
+	if data, err = os.ReadFile(path); err == nil && len(data) == 0 {
+		err = fmt.Errorf("%s: not a file with content", path)
+	}
+	return data, func() error { return nil }, err
+}

@@ -1,0 +1,96 @@
+package safetensors
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+)
+
+// Write writes tensors in the order given. The same input gives the same bytes.
+func Write(w io.Writer, tensors []Tensor, metadata map[string]string) error {
+	var head bytes.Buffer
+	head.WriteByte('{')
+	at := 0
+	seen := map[string]bool{metadataKey: true}
+	for _, t := range tensors {
+		if seen[t.Name] {
+			return fmt.Errorf("tensor %q: name used twice", t.Name)
+		}
+		seen[t.Name] = true
+		if want := t.Len() * widths[t.DType]; widths[t.DType] == 0 || len(t.Data) != want {
+			return fmt.Errorf("tensor %q: %d bytes, shape %v of %s needs %d", t.Name, len(t.Data), t.Shape, t.DType, want)
+		}
+		name, err := json.Marshal(t.Name)
+		if err != nil {
+			return fmt.Errorf("tensor %q: %w", t.Name, err)
+		}
+		e := entry{t.DType, t.Shape, [2]int{at, at + len(t.Data)}}
+		if e.Shape == nil {
+			e.Shape = []int{}
+		}
+		item, err := json.Marshal(e)
+		if err != nil {
+			return fmt.Errorf("tensor %q: %w", t.Name, err)
+		}
+		if head.Len() > 1 {
+			head.WriteByte(',')
+		}
+		head.Write(name)
+		head.WriteByte(':')
+		head.Write(item)
+		at += len(t.Data)
+	}
+	if len(metadata) > 0 {
+		meta, err := json.Marshal(metadata)
+		if err != nil {
+			return err
+		}
+		if head.Len() > 1 {
+			head.WriteByte(',')
+		}
+		fmt.Fprintf(&head, "%q:%s", metadataKey, meta)
+	}
+	head.WriteByte('}')
+	for head.Len()%8 != 0 {
+		head.WriteByte(' ') // so that the data is aligned
+	}
+	var size [8]byte
+	binary.LittleEndian.PutUint64(size[:], uint64(head.Len()))
+	if _, err := w.Write(append(size[:], head.Bytes()...)); err != nil {
+		return err
+	}
+	for _, t := range tensors {
+		if _, err := w.Write(t.Data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// WriteFile writes a file as a whole: first beside it, then by rename, so that a
+// reader never sees half of it.
+func WriteFile(path string, tensors []Tensor, metadata map[string]string) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.tmp")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(fmt.Errorf("%s: %w", path, err), os.Remove(f.Name()))
+		}
+	}()
+	w := bufio.NewWriterSize(f, 1<<20)
+	if err := Write(w, tensors, metadata); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	if err := errors.Join(w.Flush(), f.Chmod(0o644), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
