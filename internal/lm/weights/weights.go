@@ -148,3 +148,16 @@ func Const(v float32, name string, dims ...int) Tensor {
 	}
 	return t
 }
+
+// Uniform is a tensor drawn from U(-limit, limit), by a stream of its own as in
+// [Normal].
+func Uniform(seed uint64, limit float64, name string, dims ...int) Tensor {
+	h := fnv.New64a()
+	h.Write([]byte(name))
+	r := rand.New(rand.NewPCG(seed, h.Sum64()))
+	t := Const(0, name, dims...)
+	for i := range t.Data {
+		t.Data[i] = float32((2*r.Float64() - 1) * limit)
+	}
+	return t
+}
