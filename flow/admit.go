@@ -65,7 +65,7 @@ func (r *Result) Lock(program string) (*lock.Recipe, error) {
 		case r.Outcome.Incomplete[name]:
 			return nil, fmt.Errorf("nothing was locked: the result of stage %s is incomplete: run again until it is whole", name)
 		}
-		s, err := lock.NewStage(r.Outcome.Preimages[name], r.Outcome.Outputs[name])
+		s, err := lock.NewStage(r.graph.Node(name).Config, r.Outcome.Preimages[name], r.Outcome.Outputs[name])
 		if err != nil {
 			return nil, fmt.Errorf("stage %s: %w", name, err)
 		}

@@ -1,13 +1,16 @@
 package flow_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"os"
+	"runtime/debug"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/distillflow/distillflow/flow"
-	"github.com/distillflow/distillflow/flow/recipe"
 )
 
 // wide makes a recipe of n stages in chains of ten.
@@ -24,56 +27,103 @@ func wide(n int) string {
 	return s.String()
 }
 
-// BenchmarkPlanCached1000 loads and plans a recipe of 1,000 stages whose results
-// are all cached: what `distillflow plan` does.
-func BenchmarkPlanCached1000(b *testing.B) { benchmarkPlan(b, 1000) }
-
-func benchmarkPlan(b *testing.B, n int) {
-	w := newBench(b, wide(n))
-	w.mustRunAny()
-	b.ResetTimer()
-	for b.Loop() {
-		g, _, diags := w.eng.Load(w.path("recipe.yaml"), recipe.Options{})
-		if diags.HasErrors() {
-			b.Fatal(diags)
+// BenchmarkCached loads, and plans or runs, recipes whose results are all
+// cached: what `distillflow plan` and `run` do when nothing has changed. The
+// largest takes half a minute to prepare, and half a GB of disk.
+func BenchmarkCached(b *testing.B) {
+	for _, n := range []int{1000, 100_000} {
+		if n > 1000 && testing.Short() {
+			continue
 		}
-		p, err := w.eng.Plan(context.Background(), g, flow.RunOptions{})
-		if err != nil {
-			b.Fatal(err)
-		}
-		for _, s := range p.Steps {
-			if s.Status != "hit" {
-				b.Fatalf("%s: %s: %s", s.Node.Name, s.Status, s.Reason)
+		w := newBench(b, "name: later")
+		if dir := os.Getenv("DISTILLFLOW_BENCH_DIR"); dir != "" {
+			// A folder that stays, to look at the large case more than once.
+			w.dir = dir + "/" + strconv.Itoa(n)
+			if err := os.MkdirAll(w.dir, 0o777); err != nil {
+				b.Fatal(err)
+			}
+			if _, err := os.Stat(w.path("words.txt")); err != nil {
+				w.write("words.txt", "one\ntwo\nthree\n")
 			}
 		}
+		w.write("recipe.yaml", wide(n))
+		run := func(b *testing.B) {
+			res, err := w.eng.Run(context.Background(), w.graph(), flow.RunOptions{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			if err := res.Close(); err != nil {
+				b.Fatal(err)
+			}
+		}
+		run(b)
+		measure := func(name string, use func(b *testing.B)) {
+			b.Run(fmt.Sprintf("%s-%d", name, n), func(b *testing.B) {
+				resetPeak()
+				for b.Loop() {
+					use(b)
+				}
+				b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N)/float64(n), "µs/stage")
+				if peak, ok := peakMemory(); ok {
+					b.ReportMetric(peak/1e6, "MB-peak-RSS")
+				}
+			})
+		}
+		measure("load", func(*testing.B) { w.graph() })
+		measure("plan", func(b *testing.B) {
+			p, err := w.eng.Plan(context.Background(), w.graph(), flow.RunOptions{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			for _, s := range p.Steps {
+				if s.Status != "hit" {
+					b.Fatalf("%s: %s: %s", s.Node.Name, s.Status, s.Reason)
+				}
+			}
+		})
+		measure("run", run)
 	}
-	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N)/float64(n), "µs/stage")
 }
 
-// BenchmarkRunCached1000 runs the same recipe when nothing is left to do.
-func BenchmarkRunCached1000(b *testing.B) {
-	w := newBench(b, wide(1000))
-	w.mustRunAny()
-	b.ResetTimer()
-	for b.Loop() {
-		g, _, _ := w.eng.Load(w.path("recipe.yaml"), recipe.Options{})
-		res, err := w.eng.Run(context.Background(), g, flow.RunOptions{})
-		if err != nil {
-			b.Fatal(err)
-		}
-		if err := res.Close(); err != nil {
-			b.Fatal(err)
-		}
-	}
+// resetPeak makes peakMemory start anew, where the system can (Linux).
+func resetPeak() {
+	debug.FreeOSMemory()
+	_ = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0)
 }
 
-// BenchmarkExecute measures the engine's overhead on trivial stages.
+// peakMemory is the largest resident size of this process in bytes.
+func peakMemory() (float64, bool) {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0, false
+	}
+	_, rest, ok := bytes.Cut(status, []byte("VmHWM:"))
+	if !ok {
+		return 0, false
+	}
+	kb, err := strconv.ParseFloat(string(bytes.Fields(rest)[0]), 64)
+	return kb * 1024, err == nil
+}
+
+// BenchmarkExecute measures the engine's overhead on trivial stages that run.
 func BenchmarkExecute(b *testing.B) {
-	for b.Loop() {
-		b.StopTimer()
-		w := newBench(b, wide(1000))
-		b.StartTimer()
-		w.mustRunAny()
+	for _, n := range []int{1000, 10_000} {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
+			text := wide(n)
+			for b.Loop() {
+				b.StopTimer()
+				w := newBench(b, text)
+				g := w.graph()
+				b.StartTimer()
+				res, err := w.eng.Run(context.Background(), g, flow.RunOptions{})
+				if err != nil {
+					b.Fatal(err)
+				}
+				if err := res.Close(); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N)/float64(n), "µs/stage")
+		})
 	}
-	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N)/1000, "µs/stage")
 }

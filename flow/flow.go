@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"sync"
 	"time"
 
 	"github.com/hashicorp/go-multierror"
@@ -107,6 +106,7 @@ type Result struct {
 	StoreDir string
 	Seconds  float64
 	store    *store.Store
+	graph    *graph.Graph
 	seed     uint64
 }
 
@@ -156,35 +156,38 @@ func (e *Engine) Run(ctx context.Context, g *graph.Graph, o RunOptions) (*Result
 	if err := e.admit(ctx, g, st, o); err != nil {
 		return nil, errors.Join(err, st.Close())
 	}
-	run, err := st.NewRun(store.RunInfo{Recipe: g.Recipe.File, RecipeID: recipeID(g)})
+	data, err := runData(g, o.seed(g))
+	if err != nil {
+		return nil, errors.Join(err, st.Close())
+	}
+	history, err := newHistorian(st, store.RunInfo{Recipe: g.Recipe.File, RecipeID: recipeID(g), Data: data}, sink)
 	if err != nil {
 		return nil, errors.Join(err, st.Close())
 	}
 	memo := UserMemo(e.MemoDir, e.getenv())
 	runner := e.Runner
 	if runner == nil {
-		runner = local.InProcess{Registry: e.Registry, Services: stage.Services{Memo: memo, Getenv: e.getenv(), Fault: e.Fault}}
+		runner = local.InProcess{Registry: e.Registry, Services: stage.Services{Memo: memo, Getenv: e.getenv(), Fault: e.Fault, Shared: &stage.Shared{}}}
 	}
 	if o.Jobs < 1 {
 		o.Jobs = runtime.GOMAXPROCS(0)
 	}
-	history := &historian{run: run}
 	sink = event.Tee(o.Sink, history.event)
-	sink(event.Event{Time: start, Kind: event.RunStarted, Run: run.ID(), Total: int64(len(g.Nodes)), Message: g.Recipe.File})
+	sink(event.Event{Time: start, Kind: event.RunStarted, Run: history.id, Total: int64(len(g.Nodes)), Message: g.Recipe.File})
 	opts := exec.Options{
-		RunID: run.ID(), RecipeID: recipeID(g), Seed: o.seed(g), Jobs: o.Jobs, Force: o.Force,
-		Limits: o.Limits, RetryPause: o.RetryPause, Sink: sink, Save: e.saver(st),
+		RunID: history.id, RecipeID: recipeID(g), Seed: o.seed(g), Jobs: o.Jobs, Force: o.Force,
+		Limits: o.Limits, Devices: devices(o.Limits, e.getenv()), RetryPause: o.RetryPause, Sink: sink, Save: e.saver(st),
 	}
 	if o.Locked != nil {
 		opts.Check = o.Locked.CheckStage
 	}
 	out, err := exec.Run(ctx, g, st, runner, opts)
-	res := &Result{ID: run.ID(), Outcome: out, StoreDir: st.Dir(), store: st, seed: o.seed(g)}
+	res := &Result{ID: history.id, Outcome: out, StoreDir: st.Dir(), store: st, graph: g, seed: o.seed(g)}
 	if len(out.Errors) > 0 {
 		err = errors.Join(err, multierror.Append(nil, out.Errors...))
 	}
 	res.Seconds = time.Since(start).Seconds()
-	done := event.Event{Time: time.Now(), Kind: event.RunDone, Run: run.ID(), Seconds: res.Seconds}
+	done := event.Event{Time: time.Now(), Kind: event.RunDone, Run: history.id, Seconds: res.Seconds}
 	status := "done"
 	if err != nil {
 		done.Error, status = err.Error(), "failed"
@@ -193,11 +196,7 @@ func (e *Engine) Run(ctx context.Context, g *graph.Graph, o RunOptions) (*Result
 		}
 	}
 	sink(done)
-	ferr := run.Finish(status, func(i *store.RunInfo) { i.Actions = history.actions() })
-	if herr := history.failed(); herr != nil {
-		ferr = errors.Join(ferr, fmt.Errorf("the history of this run is incomplete: %w", herr))
-	}
-	return res, errors.Join(err, ferr, memo.Close())
+	return res, errors.Join(err, history.finish(status), memo.Close())
 }
 
 // storeDir is absolute, because stages get paths in it and may run elsewhere.
@@ -227,41 +226,4 @@ func recipeID(g *graph.Graph) string {
 		return g.Recipe.File
 	}
 	return abs
-}
-
-// historian writes a run's events to its history and remembers its keys.
-type historian struct {
-	run  *store.Run
-	mu   sync.Mutex
-	keys map[string]string
-	err  error
-}
-
-func (h *historian) event(e event.Event) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if e.Kind == event.StageHit || e.Kind == event.StageDone {
-		if h.keys == nil {
-			h.keys = map[string]string{}
-		}
-		h.keys[e.Stage] = e.Key
-	}
-	if e.Kind == event.StageProgress {
-		return // too many, and of no use later
-	}
-	if err := h.run.Event(e); err != nil && h.err == nil {
-		h.err = err // one tells enough: a full disk fails every event
-	}
-}
-
-func (h *historian) failed() error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.err
-}
-
-func (h *historian) actions() map[string]string {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.keys
 }

@@ -45,6 +45,7 @@ func (finalError) Permanent() bool { return true }
 
 func busyToys(g *gate) []*stage.Type {
 	return []*stage.Type{
+		deviceToy(&g.devices),
 		stage.Define(stage.Spec{Type: "busy", Version: 1, Class: stage.Pure, Doc: "Takes something for a while."},
 			func(_ context.Context, _ *stage.Env, c busyConfig, _ noIn, out wordsOut) error {
 				g.load.mu.Lock()

@@ -2,7 +2,7 @@ package flow
 
 import (
 	"bufio"
-	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -20,6 +20,9 @@ import (
 // Layout is how save: writes rows of one record type for people and other
 // tools.
 type Layout struct {
+	// Version goes up when Write gives other bytes for the same rows: files of
+	// an older version are then written anew.
+	Version int
 	// Suffix of the file, which is called STAGE.SUFFIX.
 	Suffix func(port string, isDefault bool) string
 	// Write converts the JSONL rows of a port.
@@ -38,7 +41,9 @@ var plainLayout = Layout{
 // saver materialises a stage's outputs at its save: target. A folder target (see
 // [graph.Node.SavesToFolder]) gets every output as STAGE.SUFFIX; any other target
 // is the file for the default output. Files are replaced one by one and
-// atomically, folders as a whole; nothing else in the target is touched.
+// atomically, folders as a whole; nothing else in the target is touched. What is
+// there already is not written again and keeps its times; what somebody edited or
+// deleted is put right, for a target belongs to its stage.
 func (e *Engine) saver(st *store.Store) exec.Saver {
 	return func(n *graph.Node, outputs map[string]store.Output) (map[string]string, error) {
 		target, folder := n.Stage.SavePath(), n.SavesToFolder()
@@ -49,7 +54,7 @@ func (e *Engine) saver(st *store.Store) exec.Saver {
 				continue
 			}
 			l, ok := e.Layouts[p.Record]
-			if ok = ok && p.Kind == stage.RowsPort; !ok {
+			if !ok || p.Kind != stage.RowsPort {
 				l = plainLayout
 			}
 			place := target
@@ -59,10 +64,6 @@ func (e *Engine) saver(st *store.Store) exec.Saver {
 					suffix = l.Suffix(p.Name, i == 0)
 				}
 				place = filepath.Join(target, fileName.Replace(n.Name)+"."+suffix)
-			}
-			if !ok && p.Kind == stage.RowsPort && holds(st, place, o) {
-				places[p.Name] = place
-				continue
 			}
 			if err := saveOutput(st, l, p, o, place); err != nil {
 				return places, fmt.Errorf("output %s: %w", p.Name, err)
@@ -77,32 +78,36 @@ func (e *Engine) saver(st *store.Store) exec.Saver {
 // holds its values, and those may hold anything.
 var fileName = strings.NewReplacer("/", "%2F", "\\", "%5C", ":", "%3A", "\x00", "%00", "\n", "%0A")
 
-// holds reports whether a file has an output's bytes already: a large one is then
-// not copied on every run, and keeps its time for tools that go by it. The store
-// remembers the digest of a file that was looked at before.
-func holds(st *store.Store, place string, o store.Output) bool {
-	info, err := os.Lstat(place)
-	if err != nil || !info.Mode().IsRegular() || info.Size() != o.Bytes {
-		return false
-	}
-	d, _, err := st.HashFile(context.Background(), place)
-	return err == nil && d == o.Digest
-}
-
 func saveOutput(st *store.Store, l Layout, p stage.Port, o store.Output, place string) error {
 	if p.Kind == stage.DirPort {
+		if holdsTree(st, place, o.Digest) {
+			return nil
+		}
 		src, err := st.MaterializeTree(o.Digest)
 		if err != nil {
 			return err
 		}
 		return replaceFolder(src, place)
 	}
+	want := receipt{Output: o.Digest, Record: p.Record, Port: p.Name, Layout: l.Version}
+	if holdsFile(st, place, want, o) {
+		return nil
+	}
 	src, err := st.OpenBlob(o.Digest)
 	if err != nil {
 		return err
 	}
 	defer src.Close()
-	return writeFile(place, 0o644, func(w io.Writer) error { return l.Write(w, p.Name, src) })
+	h := sha256.New()
+	err = writeFile(place, 0o644, func(w io.Writer) error { return l.Write(io.MultiWriter(w, h), p.Name, src) })
+	if err != nil {
+		return err
+	}
+	if want.File, err = store.ParseDigest(fmt.Sprintf("sha256:%x", h.Sum(nil))); err != nil {
+		return err
+	}
+	want.keep(st, place)
+	return nil
 }
 
 // writeFile replaces a file atomically.

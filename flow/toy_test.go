@@ -213,6 +213,7 @@ type gate struct {
 	changed chan struct{}
 	open    chan struct{}
 	load    load
+	devices heldDevices
 }
 
 func newGate() *gate { return &gate{changed: make(chan struct{}, 100), open: make(chan struct{})} }

@@ -70,14 +70,13 @@ func (p *Path) parse(v gjson.Result) error {
 		return fmt.Errorf("a path must be an object, not %s", KindOf(v))
 	}
 	var err error
-	seen := map[string]bool{}
+	var seen Names
 	v.ForEach(func(k, f gjson.Result) bool {
 		name := k.String()
-		if seen[name] {
+		if !seen.Add(name) {
 			err = fmt.Errorf("field %q occurs twice", name)
 			return false
 		}
-		seen[name] = true
 		err = p.setField(name, f)
 		return err == nil
 	})

@@ -87,14 +87,13 @@ func (p *Problem) UnmarshalJSON(data []byte) error {
 	}
 	*p = Problem{}
 	var err error
-	seen := map[string]bool{}
+	var seen Names
 	root.ForEach(func(k, v gjson.Result) bool {
 		name := k.String()
-		if seen[name] {
+		if !seen.Add(name) {
 			err = fmt.Errorf("field %q occurs twice", name)
 			return false
 		}
-		seen[name] = true
 		err = p.setField(name, v)
 		return err == nil
 	})

@@ -120,14 +120,16 @@ func (a app) cacheGCCmd(f *storeFlags) *cobra.Command {
 	var olderThan string
 	var dry bool
 	c := &cobra.Command{
-		Use:   "gc [RECIPE]",
+		Use:   "gc [RECIPE...]",
 		Short: "Remove results that nothing refers to",
 		Long: `gc removes results and their files that are neither what a recipe's stages had
-last, nor part of a run that is kept. Runs are kept unless --keep-last limits
-them; nothing younger than --older-than is removed.
+last, nor named by a distillflow.lock, nor part of a run that is kept. Runs are
+kept unless --keep-last limits them; nothing younger than --older-than is removed.
+Locks are looked for beside the store, beside every recipe that the store
+remembers, and beside the recipes that are named.
 
 The store must not be in use meanwhile. The teacher's answers are not touched.`,
-		Args: args(cobra.MaximumNArgs(1)),
+		Args: args(cobra.ArbitraryArgs),
 		RunE: func(c *cobra.Command, pos []string) error {
 			o := store.GCOptions{KeepRuns: keepLast, DryRun: dry}
 			if keepLast < 0 {
@@ -144,6 +146,9 @@ The store must not be in use meanwhile. The teacher's answers are not touched.`,
 				return err
 			}
 			defer st.Close()
+			if o.Keep, err = lockedKeys(st, pos); err != nil {
+				return err
+			}
 			rep, err := st.GC(c.Context(), o)
 			verb := "removed"
 			if dry {

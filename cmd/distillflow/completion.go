@@ -27,10 +27,11 @@ func (a app) complete(root *cobra.Command) {
 		"set":     fromRecipe(paramsOf),
 		"profile": fromRecipe(profilesOf),
 		"force":   fromRecipe(stagesOf),
+		"refresh": fromRecipe(stagesOf),
 		"format":  fixed(append([]string{"text", "json"}, planview.Formats()...)...),
 	}
 	positions := map[string]completer{
-		"run": recipeFiles, "plan": recipeFiles, "validate": recipeFiles, "fmt": recipeFiles,
+		"run": recipeFiles, "plan": recipeFiles, "validate": recipeFiles, "fmt": recipeFiles, "test": recipeFiles,
 		"runs": recipeFiles, "stats": recipeFiles, "verify": recipeFiles, "gc": recipeFiles,
 		"stages": stageTypes, "stage": stageTypes,
 	}

@@ -13,6 +13,7 @@ import (
 // in *.enriched.jsonl with every row and *.correct.jsonl with the correct paths
 // only.
 var problemLayout = flow.Layout{
+	Version: 1,
 	Suffix: func(port string, isDefault bool) string {
 		if isDefault {
 			return "enriched.jsonl"

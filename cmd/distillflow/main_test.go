@@ -69,14 +69,18 @@ func TestScripts(t *testing.T) {
 			}
 			e.Setenv("RECIPES", root+"/../../recipes")
 			e.Setenv("DISTILLFLOW_MEMO", e.WorkDir+"/memo")
+			e.Values[teacherKey{}] = &map[string]any{}
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"ran":    cmdRan,
-			"events": cmdEvents,
-			"status": cmdStatus,
-			"keyof":  cmdKeyOf,
-			"damage": cmdDamage,
+			"ran":      cmdRan,
+			"events":   cmdEvents,
+			"status":   cmdStatus,
+			"keyof":    cmdKeyOf,
+			"damage":   cmdDamage,
+			"teacher":  cmdTeacher,
+			"rebundle": cmdRebundle,
+			"edit":     cmdEdit,
 		},
 	})
 }

@@ -22,7 +22,7 @@ var planFormats = append([]string{"text", "json"}, planview.Formats()...)
 
 func (a app) planCmd() *cobra.Command {
 	var f recipeFlags
-	var format string
+	var format, diff string
 	var estimate bool
 	c := &cobra.Command{
 		Use:   "plan RECIPE",
@@ -40,18 +40,28 @@ input is not there yet can often tell nothing: --estimate first runs the stages
 before it that make no paid call (scan, wrap-cot, filter, ...), whose results the
 next run takes from the store.
 
+--diff compares with another recipe at its defaults (or with this one, to see what
+--set changes), or with a run, given by its id or "last": which stages were added,
+removed or changed, and how. Stages go by their names. Formats: text, json.
+
 --format tree draws the graph for a terminal, svg as a picture; dot (Graphviz)
 and mermaid are for other programs.
 
 In --format json, rows (of the default output), memo_hits, requests, tokens, usd
 and seconds are {"min", "max"}, or null where that is not known. Further fields
-may be added; those that are there stay.
+may be added; those that are there stay. docs/plan-json.md explains them.
+
+Times are told by what the same stage took the last time for as many rows or
+requests, from half of it to twice as much.
 
 plan reads inputs and changes no result.`,
 		Args: args(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, pos []string) error {
 			if !slices.Contains(planFormats, format) {
 				return usageError{fmt.Errorf("--format %q: want one of %s", format, strings.Join(planFormats, ", "))}
+			}
+			if diff != "" && format != "text" && format != "json" {
+				return usageError{fmt.Errorf("--diff with --format %s: want text or json", format)}
 			}
 			e, g, o, err := a.load(&f, pos[0])
 			if err != nil {
@@ -65,6 +75,12 @@ plan reads inputs and changes no result.`,
 			if err != nil {
 				return err
 			}
+			if err := pastSeconds(p, e.StoreDir); err != nil {
+				return err
+			}
+			if diff != "" {
+				return a.planDiff(c.Context(), &f, p, seedOf(g, o), diff, format)
+			}
 			switch format {
 			case "json":
 				return planJSON(a.out, p)
@@ -75,6 +91,7 @@ plan reads inputs and changes no result.`,
 		},
 	}
 	f.add(c)
+	c.Flags().StringVar(&diff, "diff", "", "compare with another `recipe or run`")
 	c.Flags().BoolVar(&estimate, "estimate", false, "run what costs nothing first, for better estimates")
 	c.Flags().StringVar(&format, "format", "text", "one `of` "+strings.Join(planFormats, ", "))
 	return c
@@ -140,7 +157,7 @@ func planText(w io.Writer, p *plan.Plan) error {
 		for _, r := range s.More {
 			fmt.Fprintf(tw, "\t\t\t%s\t\n", r)
 		}
-		if e := estimateText(s); e != "" {
+		if e := planview.EstimateText(s); e != "" {
 			fmt.Fprintf(tw, "\t\t\t%s\t\n", e)
 		}
 	}
@@ -161,9 +178,19 @@ func planText(w io.Writer, p *plan.Plan) error {
 	if _, err := fmt.Fprintf(w, "\n%d stages: %s\n", len(p.Steps), strings.Join(parts, ", ")); err != nil {
 		return err
 	}
-	if len(p.Free()) == 0 {
+	if total := planview.Total(p); total != "" {
+		if _, err := fmt.Fprintln(w, total); err != nil {
+			return err
+		}
+	}
+	return planHint(w, p)
+}
+
+func planHint(w io.Writer, p *plan.Plan) error {
+	hint := planview.Hint(p)
+	if hint == "" {
 		return nil
 	}
-	_, err := fmt.Fprintln(w, "`plan --estimate` runs what costs nothing first and tells what the rest will take")
+	_, err := fmt.Fprintln(w, hint)
 	return err
 }

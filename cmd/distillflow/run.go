@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"runtime"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/distillflow/distillflow/cmd/distillflow/internal/view"
 	"github.com/distillflow/distillflow/flow/event"
 	"github.com/distillflow/distillflow/flow/exec/local"
+	"github.com/distillflow/distillflow/flow/graph"
 	"github.com/distillflow/distillflow/flow/lock"
 )
 
@@ -17,6 +19,7 @@ func (a app) runCmd() *cobra.Command {
 	var f recipeFlags
 	var jsonEvents, isolate, quiet, writeLock, locked bool
 	var limits limitFlags
+	var refresh []string
 	c := &cobra.Command{
 		Use:   "run RECIPE",
 		Short: "Run a recipe",
@@ -28,6 +31,10 @@ run goes on from there.
 the digests of its inputs and results, its implementation version, its settings
 and the seed. It belongs under version control. With --locked a run refuses to
 deviate from it, says what differs, and ends with status 4.
+
+--refresh runs stages that ask a model even if they are cached, and buys every
+answer anew though the memo of paid answers holds one. A run that is interrupted
+and repeated with the same flag buys no answer twice.
 
 Stages may declare resources: {cpus, memory, gpus}. Those that run at the same
 time never declare more together than --cpus, --memory and --gpus give, which
@@ -43,6 +50,9 @@ a budget, 4 the run deviates from the lock, 130 interrupted.`,
 			}
 			e, g, o, err := a.load(&f, pos[0])
 			if err != nil {
+				return err
+			}
+			if err := refreshStages(g, o.Force, refresh); err != nil {
 				return err
 			}
 			if o.Limits, err = limits.limits(a); err != nil {
@@ -83,12 +93,29 @@ a budget, 4 the run deviates from the lock, 130 interrupted.`,
 	f.add(c)
 	c.Flags().IntVarP(&f.jobs, "jobs", "j", runtime.GOMAXPROCS(0), "how many stages run at a time")
 	limits.add(c)
+	c.Flags().StringSliceVar(&refresh, "refresh", nil, "run these `stages` and buy their answers anew, past the cache and the memo (comma-separated, repeatable)")
 	c.Flags().BoolVar(&writeLock, "lock", false, "write "+lock.FileName+" beside the recipe when the run is done")
 	c.Flags().BoolVar(&locked, "locked", false, "refuse to deviate from "+lock.FileName)
 	c.Flags().BoolVar(&jsonEvents, "json", false, "print events as JSON lines on standard output and no report")
 	c.Flags().BoolVar(&isolate, "isolate", false, "run each stage in a process of its own")
 	c.Flags().BoolVar(&quiet, "plain", false, "plain lines instead of the live view")
 	return c
+}
+
+// refreshStages makes stages ask their model again: each is run though it may be
+// cached, with its field refresh set, which is no part of its key.
+func refreshStages(g *graph.Graph, force map[string]bool, names []string) error {
+	for _, name := range names {
+		n := g.Node(name)
+		switch {
+		case n == nil:
+			return usageError{fmt.Errorf("--refresh %s: the recipe has no such stage", name)}
+		case !n.Config.SetFlag("refresh"):
+			return usageError{fmt.Errorf("--refresh %s: a stage of type %s buys no answers; --force %s runs it again", name, n.Type.Type, name)}
+		}
+		force[name] = true
+	}
+	return nil
 }
 
 // terminal reports whether standard error is a terminal, where the live view

@@ -38,9 +38,8 @@ func (s *scheduler) node(ctx context.Context, n *graph.Node) (f finished) {
 		f.state = Stopped
 		return f
 	}
-	digests := s.inputs(n)
 	for try := 1; ; try++ {
-		step, err := s.result(ctx, n, digests, &f)
+		step, err := s.result(ctx, n, &f)
 		key = step.Key
 		var changed *changedError
 		if errors.As(err, &changed) && try < maxTries && ctx.Err() == nil {
@@ -54,16 +53,10 @@ func (s *scheduler) node(ctx context.Context, n *graph.Node) (f finished) {
 		if err != nil {
 			return s.failed(ctx, f, key, err)
 		}
-		f.preimage = step.Canonical
-		if ptr, ok := s.planOpts.Last[n.Name]; !ok || ptr.Key != key {
-			f.pointer = &store.Pointer{Key: key, Preimage: step.Canonical}
-		}
-		break
-	}
-	if s.opts.Check != nil {
-		if err := s.opts.Check(n, f.preimage, f.outputs); err != nil {
+		if err := s.conclude(step, &f); err != nil {
 			return s.failed(ctx, f, key, err)
 		}
+		break
 	}
 	if n.Stage.Save != "" && s.opts.Save != nil {
 		if err := s.save(n, f.outputs); err != nil {
@@ -74,13 +67,13 @@ func (s *scheduler) node(ctx context.Context, n *graph.Node) (f finished) {
 }
 
 // result finds the node's result in the cache or makes it.
-func (s *scheduler) result(ctx context.Context, n *graph.Node, digests map[graph.Source]store.Digest, f *finished) (plan.Step, error) {
+func (s *scheduler) result(ctx context.Context, n *graph.Node, f *finished) (plan.Step, error) {
 	// Taken before the files are hashed: whatever changes from here on shows.
 	files, err := outside(n)
 	if err != nil {
 		return plan.Step{}, err
 	}
-	step, err := plan.Evaluate(ctx, n, digests, s.store, s.planOpts)
+	step, err := plan.Evaluate(ctx, n, s.digest, s.store, s.planOpts)
 	if err != nil {
 		return step, err
 	}
@@ -104,12 +97,10 @@ func (s *scheduler) result(ctx context.Context, n *graph.Node, digests map[graph
 		}
 	}
 	if step.Status == plan.Hit {
-		s.emit(event.Event{Kind: event.StageHit, Stage: n.Name, Type: n.Type.Type, Key: step.Key,
-			Reason: step.Reason.String(), Outputs: eventOutputs(step.Outputs)})
-		f.state, f.outputs = Cached, step.Outputs
+		s.cached(step, f)
 		return step, nil
 	}
-	f.outputs, f.incomplete, err = s.execute(ctx, n, step, digests, files)
+	f.outputs, f.incomplete, err = s.execute(ctx, n, step, files)
 	f.state = Done
 	return step, err
 }
@@ -151,14 +142,16 @@ func (s *scheduler) warn(n *graph.Node, message string) {
 }
 
 // execute runs the stage into the staging folder and publishes what it made.
-func (s *scheduler) execute(ctx context.Context, n *graph.Node, step plan.Step, digests map[graph.Source]store.Digest, files []outsideFile) (outs map[string]store.Output, incomplete bool, err error) {
+func (s *scheduler) execute(ctx context.Context, n *graph.Node, step plan.Step, files []outsideFile) (outs map[string]store.Output, incomplete bool, err error) {
 	if err := s.opts.Limits.Check(n); err != nil {
 		return nil, false, err
 	}
-	task, err := s.task(n, step.Key, digests)
+	task, err := s.task(n, step.Key)
 	if err != nil {
 		return nil, false, err
 	}
+	task.GPUs = s.devices.take(n.Stage.Resources.GPUs)
+	defer s.devices.give(task.GPUs)
 	published := false
 	defer func() { discard(n, task, published) }()
 	started := s.opts.Now()
@@ -167,7 +160,7 @@ func (s *scheduler) execute(ctx context.Context, n *graph.Node, step plan.Step, 
 	if err != nil {
 		return nil, false, err
 	}
-	if err := s.checkOutside(ctx, n, step.Key, digests, files); err != nil {
+	if err := s.checkOutside(ctx, n, step.Key, files); err != nil {
 		return nil, false, err
 	}
 	a := &store.Action{
@@ -201,7 +194,7 @@ func discard(n *graph.Node, task stage.Task, published bool) {
 	}
 }
 
-func (s *scheduler) task(n *graph.Node, key string, digests map[graph.Source]store.Digest) (stage.Task, error) {
+func (s *scheduler) task(n *graph.Node, key string) (stage.Task, error) {
 	t := stage.Task{
 		Stage: n.Name, Type: n.Type.Type, Version: n.Type.Version,
 		Inputs: map[string][]stage.Input{}, Outputs: map[string]string{},
@@ -224,7 +217,7 @@ func (s *scheduler) task(n *graph.Node, key string, digests map[graph.Source]sto
 	prefix := strconv.FormatInt(s.tasks.Add(1), 10) + "-"
 	for _, in := range n.Inputs {
 		for _, src := range in.Sources {
-			d, ok := digests[src]
+			d, ok := s.digest(src)
 			if !ok {
 				continue // a skipped source of an optional or list input
 			}

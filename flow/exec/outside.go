@@ -14,7 +14,8 @@ import (
 // outsideFile is the state of one file outside the store.
 type outsideFile struct {
 	stage.External
-	info os.FileInfo
+	info  os.FileInfo
+	state store.FileState
 }
 
 // changedError says that a result was made from other bytes than its key stands
@@ -37,7 +38,7 @@ func outside(n *graph.Node) ([]outsideFile, error) {
 		if err != nil {
 			return nil, fmt.Errorf("reading an input: %w", err)
 		}
-		files[i] = outsideFile{e, info}
+		files[i] = outsideFile{e, info, store.StateOf(info)}
 	}
 	return files, nil
 }
@@ -47,7 +48,7 @@ func outside(n *graph.Node) ([]outsideFile, error) {
 // moment, the stage has read it at another. Equal states of the files rule out
 // that one was changed and changed back; equal content rules out a change within
 // one tick of the file system's clock.
-func (s *scheduler) checkOutside(ctx context.Context, n *graph.Node, key string, digests map[graph.Source]store.Digest, before []outsideFile) error {
+func (s *scheduler) checkOutside(ctx context.Context, n *graph.Node, key string, before []outsideFile) error {
 	after, err := outside(n)
 	if err != nil {
 		return &changedError{fmt.Sprintf("an input changed (%v)", err)}
@@ -59,14 +60,14 @@ func (s *scheduler) checkOutside(ctx context.Context, n *graph.Node, key string,
 		switch {
 		case i >= len(before) || before[i].External != f.External:
 			return &changedError{"the list of files to read changed at " + f.Path}
-		case !os.SameFile(before[i].info, f.info) || before[i].info.Size() != f.info.Size() || !before[i].info.ModTime().Equal(f.info.ModTime()):
+		case !os.SameFile(before[i].info, f.info) || before[i].state != f.state:
 			return &changedError{f.Path + " changed"}
 		}
 	}
 	if len(after) < len(before) {
 		return &changedError{before[len(after)].Path + " went away"}
 	}
-	pre, err := plan.NodePreimage(ctx, n, s.opts.Seed, digests, s.store)
+	pre, err := plan.NodePreimage(ctx, n, s.opts.Seed, s.digest, s.store)
 	if err != nil {
 		return err
 	}

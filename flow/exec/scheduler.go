@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -44,8 +45,12 @@ type Options struct {
 	Jobs     int // stages at a time; at least 1
 	Force    map[string]bool
 	Limits   Limits // what the stages running at a time may declare together
-	Sink     event.Sink
-	Save     Saver
+	// Devices are the GPUs to share out: a stage that runs and declares gpus gets
+	// that many of its own, see [stage.Env]. When they are fewer than the limit
+	// says, stages for which none are left are given none.
+	Devices []string
+	Sink    event.Sink
+	Save    Saver
 	// Only names the stages that may run; the others are taken from the cache or
 	// left alone, as is what depends on those. Nil lets all run.
 	Only func(n *graph.Node) bool
@@ -110,8 +115,10 @@ func Run(ctx context.Context, g *graph.Graph, st *store.Store, r Runner, opts Op
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
-	out := &Outcome{States: map[string]State{}, Outputs: map[string]map[string]store.Output{},
-		Preimages: map[string]json.RawMessage{}, Incomplete: map[string]bool{}}
+	out := &Outcome{
+		States: make(map[string]State, len(g.Nodes)), Outputs: make(map[string]map[string]store.Output, len(g.Nodes)),
+		Preimages: make(map[string]json.RawMessage, len(g.Nodes)), Incomplete: map[string]bool{},
+	}
 	last, err := st.LastAll(opts.RecipeID)
 	if err != nil {
 		return out, fmt.Errorf("reading what ran last: %w", err)
@@ -120,7 +127,8 @@ func Run(ctx context.Context, g *graph.Graph, st *store.Store, r Runner, opts Op
 		g: g, store: st, runner: r, opts: opts,
 		planOpts: plan.Options{Seed: opts.Seed, Last: last, Force: opts.Force},
 		out:      out,
-		digests:  map[graph.Source]store.Digest{},
+		outputs:  make([]map[string]store.Output, len(g.Nodes)),
+		devices:  devices{free: slices.Clone(opts.Devices)},
 	}
 	var staging string
 	s.staging = sync.OnceValues(func() (string, error) {
@@ -144,9 +152,11 @@ type scheduler struct {
 	staging  func() (string, error) // the run's staging folder, made for the first task
 	tasks    atomic.Int64
 
-	mu      sync.Mutex // guards digests, which workers read
-	digests map[graph.Source]store.Digest
-	out     *Outcome // owned by the loop
+	out *Outcome // owned by the loop
+	// outputs are those of the nodes that have finished, by index. The loop writes
+	// them before it gives out a node behind them, whose worker reads them.
+	outputs []map[string]store.Output
+	devices devices
 }
 
 // finished is what a worker reports about one node.
@@ -190,8 +200,13 @@ func (s *scheduler) run(ctx context.Context) error {
 	ready := newQueue(s.opts.Limits)
 	running, left := 0, len(nodes)
 	var settled []finished // nodes that needed no worker
+	looked := plan.Hits(ctx, s.g, known{s.store}, s.planOpts)
 	start := func(n *graph.Node) {
-		if f, ok := s.settle(ctx, n); ok {
+		f, ok := s.settle(ctx, n)
+		if !ok {
+			f, ok = s.hit(ctx, &looked.Steps[n.Index()])
+		}
+		if ok {
 			settled = append(settled, f)
 			return
 		}
@@ -213,7 +228,8 @@ func (s *scheduler) run(ctx context.Context) error {
 		}
 		var f finished
 		if len(settled) > 0 {
-			f, settled = settled[0], settled[1:]
+			// The last first: any order will do, and so the slice stays small.
+			f, settled = settled[len(settled)-1], settled[:len(settled)-1]
 		} else {
 			f = memory.wait(done)
 			ready.release(f.n)
@@ -276,13 +292,7 @@ func (s *scheduler) finish(f finished) {
 	}
 	if f.outputs != nil {
 		s.out.Outputs[f.n.Name] = f.outputs
-		s.mu.Lock()
-		for port, o := range f.outputs {
-			if p, ok := f.n.Type.Output(port); ok {
-				s.digests[graph.Source{Node: f.n, Port: p}] = o.Digest
-			}
-		}
-		s.mu.Unlock()
+		s.outputs[f.n.Index()] = f.outputs
 	}
 	if f.err != nil {
 		s.out.Errors = append(s.out.Errors, &StageError{Stage: f.n.Name, Err: f.err})
@@ -294,19 +304,10 @@ func (s *scheduler) emit(e event.Event) {
 	s.opts.Sink(e)
 }
 
-// inputs gives the digests of a node's sources.
-func (s *scheduler) inputs(n *graph.Node) map[graph.Source]store.Digest {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	m := map[graph.Source]store.Digest{}
-	for _, in := range n.Inputs {
-		for _, src := range in.Sources {
-			if d, ok := s.digests[src]; ok {
-				m[src] = d
-			}
-		}
-	}
-	return m
+// digest is the [plan.Digests] of the nodes that have finished.
+func (s *scheduler) digest(src graph.Source) (store.Digest, bool) {
+	o, ok := s.outputs[src.Node.Index()][src.Port.Name]
+	return o.Digest, ok
 }
 
 func eventOutputs(outs map[string]store.Output) map[string]event.Output {

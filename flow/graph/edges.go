@@ -42,29 +42,33 @@ func (b *builder) edges(n *Node) {
 		return
 	}
 	s := n.Stage
-	sources := map[string][]Source{}
+	sources := make([][]Source, len(n.Type.Inputs))
 	broken := s.Broken // the parser has reported something of it
 	for _, e := range s.From {
-		in, ok := n.Type.Input(e.Port)
-		if !ok {
+		at := slices.IndexFunc(n.Type.Inputs, func(p stage.Port) bool { return p.Name == e.Port })
+		if e.Port == "" && len(n.Type.Inputs) > 0 {
+			at = 0
+		}
+		if at < 0 {
 			broken = true
 			b.unknownInput(n, e)
 			continue
 		}
+		in := n.Type.Inputs[at]
 		src, ok := b.source(n, in, e)
 		if !ok {
 			broken = true
 			continue
 		}
-		if len(sources[in.Name]) > 0 && !in.Many {
+		if len(sources[at]) > 0 && !in.Many {
 			broken = true
 			b.diags.Add(diag.Errorf(e.Pos, "edge", "input %q of %s takes one source", in.Name, s.Uses))
 			continue
 		}
-		sources[in.Name] = append(sources[in.Name], src)
+		sources[at] = append(sources[at], src)
 	}
-	for _, p := range n.Type.Inputs {
-		if src := sources[p.Name]; len(src) > 0 {
+	for i, p := range n.Type.Inputs {
+		if src := sources[i]; len(src) > 0 {
 			n.Inputs = append(n.Inputs, Input{Port: p, Sources: src})
 		} else if !p.Optional && !broken {
 			pos := s.NamePos
@@ -93,14 +97,8 @@ func (b *builder) unknownInput(n *Node, e recipe.Edge) {
 func (b *builder) source(n *Node, in stage.Port, e recipe.Edge) (Source, bool) {
 	from := b.g.byName[e.Stage]
 	if from == nil {
-		var names []string
-		for _, other := range b.g.Nodes {
-			if other != n {
-				names = append(names, other.Name)
-			}
-		}
 		b.diags.Add(diag.Errorf(e.Pos, "edge", "there is no stage %q", e.Stage).Over(len([]rune(e.Stage))).
-			WithSuggestion(e.Stage, names))
+			WithSuggestion(e.Stage, b.otherNames(n)))
 		return Source{}, false
 	}
 	if from.Type == nil {
@@ -125,24 +123,42 @@ func (b *builder) source(n *Node, in stage.Port, e recipe.Edge) (Source, bool) {
 	return Source{Node: from, Port: out}, true
 }
 
+// otherNames lists the other stages for a suggestion.
+func (b *builder) otherNames(n *Node) []string {
+	if !b.helpful() {
+		return nil
+	}
+	if b.names == nil {
+		for _, other := range b.g.Nodes {
+			b.names = append(b.names, other.Name)
+		}
+	}
+	i := slices.Index(b.names, n.Name)
+	return slices.Concat(b.names[:i], b.names[i+1:])
+}
+
 // connectHelp names the outputs of the recipe that would fit.
 func (b *builder) connectHelp(n *Node, in stage.Port) string {
+	if !b.helpful() {
+		return "`distillflow stages` shows what each type gives"
+	}
 	var fit []string
 	for _, other := range b.g.Nodes {
 		if other == n || other.Type == nil {
 			continue
 		}
 		for _, out := range other.Type.Outputs {
-			if in.Accepts(out) {
-				fit = append(fit, other.Name+"."+out.Name)
+			if !in.Accepts(out) {
+				continue
 			}
+			if len(fit) == 8 {
+				return "these outputs fit: " + strings.Join(fit, ", ") + ", ..."
+			}
+			fit = append(fit, other.Name+"."+out.Name)
 		}
 	}
 	if len(fit) == 0 {
 		return fmt.Sprintf("no stage of this recipe gives %s", in.TypeName())
-	}
-	if len(fit) > 8 {
-		fit = append(fit[:8], "...")
 	}
 	return "these outputs fit: " + strings.Join(fit, ", ")
 }

@@ -4,6 +4,8 @@
 package graph
 
 import (
+	"slices"
+
 	"github.com/distillflow/distillflow/flow/diag"
 	"github.com/distillflow/distillflow/flow/recipe"
 	"github.com/distillflow/distillflow/flow/stage"
@@ -52,6 +54,10 @@ func (n *Node) Index() int { return n.index }
 func (n *Node) Deps() []*Node { return n.deps }
 
 func (n *Node) setDeps() {
+	if len(n.Inputs) == 1 && len(n.Inputs[0].Sources) == 1 { // most nodes of a large graph
+		n.deps = []*Node{n.Inputs[0].Sources[0].Node}
+		return
+	}
 	seen := map[*Node]bool{}
 	for _, in := range n.Inputs {
 		for _, s := range in.Sources {
@@ -68,7 +74,8 @@ func (g *Graph) Node(name string) *Node { return g.byName[name] }
 
 // Build binds a recipe. The graph is nil if the list holds an error.
 func Build(r *recipe.Recipe, reg *stage.Registry) (*Graph, diag.List) {
-	b := builder{reg: reg, g: &Graph{Recipe: r, byName: map[string]*Node{}}}
+	b := builder{reg: reg, g: &Graph{Recipe: r, byName: make(map[string]*Node, len(r.Stages)), Nodes: make([]*Node, 0, len(r.Stages))},
+		hasPath: map[*stage.Type]bool{}}
 	for _, s := range r.Stages {
 		b.node(s)
 	}
@@ -88,7 +95,43 @@ type builder struct {
 	reg   *stage.Registry
 	g     *Graph
 	diags diag.List
+
+	hasPath map[*stage.Type]bool // a field of the type's config, at any depth, is a path
+	names   []string             // of all nodes, for suggestions
 }
+
+func (b *builder) readsPath(t *stage.Type) bool {
+	has, seen := b.hasPath[t]
+	if !seen {
+		has = hasPath(t.Config)
+		b.hasPath[t] = has
+	}
+	return has
+}
+
+func hasPath(s *stage.Schema) bool {
+	switch s.Kind {
+	case stage.KindPath:
+		return true
+	case stage.KindList, stage.KindMap:
+		return hasPath(s.Elem)
+	}
+	return slices.ContainsFunc(s.Fields, func(f stage.Field) bool { return hasPath(f.Schema) })
+}
+
+// manyProblems is how many problems get all the help there is. Suggestions look
+// at every stage of the recipe; a recipe of 100,000 wrong stages must end, too.
+const manyProblems = 50
+
+// typeNames lists the stage types for a suggestion.
+func (b *builder) typeNames() []string {
+	if !b.helpful() {
+		return nil
+	}
+	return b.reg.Names()
+}
+
+func (b *builder) helpful() bool { return len(b.diags) < manyProblems }
 
 func (b *builder) node(s *recipe.Stage) {
 	n := &Node{Name: s.Name, Stage: s, Skip: s.Skip}
@@ -101,7 +144,7 @@ func (b *builder) node(s *recipe.Stage) {
 	if !ok {
 		if s.Uses != "" {
 			b.diags.Add(diag.Errorf(s.UsesPos, "unknown-stage", "unknown stage type %q", s.Uses).Over(len([]rune(s.Uses))).
-				WithSuggestion(s.Uses, b.reg.Names()).WithHelp("`distillflow stages` lists all stage types"))
+				WithSuggestion(s.Uses, b.typeNames()).WithHelp("`distillflow stages` lists all stage types"))
 		}
 		return
 	}
@@ -124,12 +167,14 @@ func (b *builder) config(n *Node) {
 		}
 		tree = s.With.Interface()
 	}
-	n.Type.MapPaths(tree, func(field []string, path string) string {
-		if v, _, _ := find(s.With, field); v != nil {
-			return v.Path()
-		}
-		return path
-	})
+	if b.readsPath(n.Type) {
+		n.Type.MapPaths(tree, func(field []string, path string) string {
+			if v, _, _ := find(s.With, field); v != nil {
+				return v.Path()
+			}
+			return path
+		})
+	}
 	cfg, errs := n.Type.Decode(tree)
 	if len(errs) == 0 && !n.Skip {
 		_, err := cfg.Externals()
@@ -164,8 +209,8 @@ func (b *builder) fieldError(n *Node, e stage.FieldError) {
 	if e.Got != "" {
 		d = d.WithSuggestion(e.Got, e.Candidates)
 	}
-	if v != nil && v.FromParam != "" && v.ParamPos().IsValid() {
-		d = d.WithRelated(diag.At(v.ParamPos()), "the value of params.%s is given here", v.FromParam)
+	if v != nil && v.FromParam() != "" && v.ParamPos().IsValid() {
+		d = d.WithRelated(diag.At(v.ParamPos()), "the value of params.%s is given here", v.FromParam())
 	}
 	b.diags.Add(d.WithHelp("`distillflow stages %s` shows its fields", n.Type.Type))
 }

@@ -74,7 +74,7 @@ func define[C, I, O any](name string) *stage.Type {
 	return stage.Define(stage.Spec{Type: name, Version: 1, Class: stage.Pure, Doc: "A stage of this test."}, nothing[C, I, O])
 }
 
-func registry(t *testing.T) *stage.Registry {
+func registry(t testing.TB) *stage.Registry {
 	t.Helper()
 	reg, err := stage.NewRegistry(
 		define[scanConfig, struct{}, rowsOut]("scan"),

@@ -10,6 +10,7 @@ import (
 
 	"github.com/distillflow/distillflow/flow/graph"
 	"github.com/distillflow/distillflow/flow/plan"
+	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/flow/store"
 )
 
@@ -39,9 +40,13 @@ func (r *Recipe) CheckPlan(ctx context.Context, p *plan.Plan, seed uint64, h pla
 			if err != nil {
 				return nil, fmt.Errorf("stage %s: %w", name, err)
 			}
-			old := locked.Preimage
+			old := *locked
 			old.Inputs = nil
-			out = append(out, differences(s.Node, &old, pre, seed != r.Seed)...)
+			more, err := differences(s.Node, &old, pre, seed != r.Seed)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, more...)
 		default:
 			more, err := r.checkStage(s.Node, s.Canonical, s.Outputs, seed != r.Seed)
 			if err != nil {
@@ -77,9 +82,9 @@ func (r *Recipe) checkStage(n *graph.Node, preimage json.RawMessage, outputs map
 	if err := json.Unmarshal(preimage, &cur); err != nil {
 		return nil, fmt.Errorf("stage %s: reading its preimage: %w", n.Name, err)
 	}
-	out := differences(n, &locked.Preimage, &cur, otherSeed)
-	if len(out) > 0 {
-		return out, nil // that its results differ too goes without saying
+	out, err := differences(n, locked, &cur, otherSeed)
+	if err != nil || len(out) > 0 {
+		return out, err // that its results differ too goes without saying
 	}
 	for _, port := range slices.Sorted(maps.Keys(outputs)) {
 		if was, is := locked.Outputs[port], outputs[port].Digest; was != is {
@@ -91,9 +96,9 @@ func (r *Recipe) checkStage(n *graph.Node, preimage json.RawMessage, outputs map
 
 // differences lists what changed since the lock. Another seed of the whole run is
 // told once and not for each stage.
-func differences(n *graph.Node, locked, cur *plan.Preimage, otherSeed bool) []Deviation {
+func differences(n *graph.Node, locked *Stage, cur *plan.Preimage, otherSeed bool) ([]Deviation, error) {
 	var out []Deviation
-	for _, d := range plan.Diff(locked, cur, n.Type.Config.DefaultOf) {
+	for _, d := range plan.Diff(&locked.Preimage, cur, n.Type.Config.DefaultOf) {
 		if otherSeed && d.Code == plan.SeedChanged && d.Field == "seed" {
 			continue
 		}
@@ -103,7 +108,33 @@ func differences(n *graph.Node, locked, cur *plan.Preimage, otherSeed bool) []De
 		}
 		out = append(out, Deviation{n.Name, text})
 	}
-	return out
+	if len(out) > 0 {
+		return out, nil // another model is said already
+	}
+	return revised(n, locked.Revisions)
+}
+
+// revised tells which names stand for something else than when the lock was
+// written.
+func revised(n *graph.Node, locked []stage.Revision) ([]Deviation, error) {
+	if len(locked) == 0 {
+		return nil, nil
+	}
+	now, err := n.Config.Revisions()
+	if err != nil {
+		return nil, fmt.Errorf("stage %s: %w", n.Name, err)
+	}
+	var out []Deviation
+	for _, was := range locked {
+		i := slices.IndexFunc(now, func(r stage.Revision) bool { return r.Name == was.Name })
+		switch {
+		case i < 0:
+			out = append(out, Deviation{n.Name, fmt.Sprintf("%s is used no longer", was.Name)})
+		case now[i].Resolved != was.Resolved:
+			out = append(out, Deviation{n.Name, fmt.Sprintf("%s was %s, and is %s", was.Name, was.Resolved, now[i].Resolved)})
+		}
+	}
+	return out, nil
 }
 
 // short cuts digests to what tells them apart at a glance.

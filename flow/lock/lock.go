@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/distillflow/distillflow/flow/plan"
+	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/flow/store"
 )
 
@@ -42,12 +43,19 @@ type Recipe struct {
 // or price is in it.
 type Stage struct {
 	plan.Preimage
-	Outputs map[string]store.Digest `json:"outputs"`
+	// Revisions is what names that others can change stood for; see
+	// [stage.Revision]. Locks of older programs have none.
+	Revisions []stage.Revision        `json:"revisions,omitempty"`
+	Outputs   map[string]store.Digest `json:"outputs"`
 }
 
 // NewStage makes the lock of a stage from its canonical preimage.
-func NewStage(preimage json.RawMessage, outputs map[string]store.Output) (*Stage, error) {
+func NewStage(cfg *stage.Config, preimage json.RawMessage, outputs map[string]store.Output) (*Stage, error) {
 	s := &Stage{Outputs: map[string]store.Digest{}}
+	var err error
+	if s.Revisions, err = cfg.Revisions(); err != nil {
+		return nil, fmt.Errorf("lock: %w", err)
+	}
 	if err := json.Unmarshal(preimage, &s.Preimage); err != nil {
 		return nil, fmt.Errorf("lock: preimage: %w", err)
 	}
@@ -63,16 +71,7 @@ func PathFor(recipeFile string) string { return filepath.Join(filepath.Dir(recip
 // Read reads the lock of a recipe from the file beside it. The error wraps
 // [fs.ErrNotExist] if there is none.
 func Read(recipeFile string) (*Recipe, error) {
-	path := PathFor(recipeFile)
-	f, err := readFile(path)
-	if err != nil {
-		return nil, err
-	}
-	r := f.Recipes[filepath.Base(recipeFile)]
-	if r == nil {
-		return nil, fmt.Errorf("%s holds no lock of %s: %w", path, filepath.Base(recipeFile), fs.ErrNotExist)
-	}
-	return r, nil
+	return ReadFrom(PathFor(recipeFile), recipeFile)
 }
 
 func readFile(path string) (*File, error) {

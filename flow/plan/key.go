@@ -78,9 +78,9 @@ type Hasher interface {
 	HashFile(ctx context.Context, path string) (store.Digest, int64, error)
 }
 
-// NodePreimage builds the preimage of a node whose input digests are known:
-// digests[source] for every connected source.
-func NodePreimage(ctx context.Context, n *graph.Node, seed uint64, digests map[graph.Source]store.Digest, h Hasher) (*Preimage, error) {
+// NodePreimage builds the preimage of a node whose input digests are known.
+// Without digests, which may be nil, it has no inputs.
+func NodePreimage(ctx context.Context, n *graph.Node, seed uint64, digests Digests, h Hasher) (*Preimage, error) {
 	p := &Preimage{Format: keyFormat, Type: n.Type.Type, Version: n.Type.Version}
 	var err error
 	if p.Config, err = n.Config.Semantic(); err != nil {
@@ -94,9 +94,12 @@ func NodePreimage(ctx context.Context, n *graph.Node, seed uint64, digests map[g
 		p.Platform = n.Type.Platform()
 	}
 	for _, in := range n.Inputs {
+		if digests == nil {
+			break
+		}
 		d := InputDigest{Port: in.Port.Name}
 		for _, s := range in.Sources {
-			if g, ok := digests[s]; ok { // sources that are skipped have none
+			if g, ok := digests(s); ok {
 				d.Digests = append(d.Digests, g)
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"runtime/debug"
 
 	"github.com/distillflow/distillflow/flow/graph"
 	"github.com/distillflow/distillflow/flow/stage"
@@ -58,29 +59,64 @@ type Options struct {
 	Force map[string]bool          // stages to run even if they are cached
 }
 
+// Digests gives the content of a source of a node, false for one that has none
+// because it is skipped.
+type Digests func(graph.Source) (store.Digest, bool)
+
 // New makes the plan of a graph. It reads the files outside the store and looks
 // results up, and changes nothing.
 func New(ctx context.Context, g *graph.Graph, c Cache, opts Options) (*Plan, error) {
 	p := &Plan{Graph: g, Steps: make([]Step, len(g.Nodes))}
-	digests := map[graph.Source]store.Digest{}
+	return p, p.walk(ctx, func(i int) error {
+		n := g.Nodes[i]
+		if err := p.step(ctx, n, c, opts); err != nil {
+			return fmt.Errorf("stage %s: %w", n.Name, err)
+		}
+		return nil
+	})
+}
+
+// Hits is what a run looks up before it starts: a plan in which the steps that
+// are Hit or Skip hold. What could not be looked up without an error is Run, for
+// the run to meet that error where it belongs, and has no reason.
+func Hits(ctx context.Context, g *graph.Graph, c Cache, opts Options) *Plan {
+	p := &Plan{Graph: g, Steps: make([]Step, len(g.Nodes))}
 	for i, n := range g.Nodes {
-		step := &p.Steps[i]
-		step.Node = n
-		if done := blocked(n, func(d *graph.Node) Status { return p.Steps[d.Index()].Status }, step); done {
-			continue
-		}
-		s, err := Evaluate(ctx, n, digests, c, opts)
-		if err != nil {
-			return nil, fmt.Errorf("stage %s: %w", n.Name, err)
-		}
-		*step = s
-		for port, o := range s.Outputs {
-			if out, ok := n.Type.Output(port); ok {
-				digests[graph.Source{Node: n, Port: out}] = o.Digest
-			}
-		}
+		p.Steps[i] = Step{Node: n, Status: Run} // should the walk end early
 	}
-	return p, nil
+	_ = p.walk(ctx, func(i int) error {
+		n := g.Nodes[i]
+		if err := p.step(ctx, n, c, opts); err != nil {
+			p.Steps[i] = Step{Node: n, Status: Run}
+		}
+		return ctx.Err()
+	})
+	return p
+}
+
+// step fills in the step of a node whose dependencies have theirs.
+func (p *Plan) step(ctx context.Context, n *graph.Node, c Cache, opts Options) (err error) {
+	// Stages recover by themselves; this is for the code of a config, which runs
+	// here on a goroutine that its caller cannot guard.
+	defer func() {
+		if v := recover(); v != nil {
+			err = &stage.PanicError{Stage: n.Name, Value: v, Stack: debug.Stack()}
+		}
+	}()
+	step := &p.Steps[n.Index()]
+	*step = Step{Node: n}
+	if blocked(n, func(d *graph.Node) Status { return p.Steps[d.Index()].Status }, step) {
+		return nil
+	}
+	*step, err = Evaluate(ctx, n, p.digest, c, opts)
+	return err
+}
+
+// digest is the [Digests] of a plan: every step that others are evaluated behind
+// is a hit.
+func (p *Plan) digest(src graph.Source) (store.Digest, bool) {
+	o, ok := p.Steps[src.Node.Index()].Outputs[src.Port.Name]
+	return o.Digest, ok
 }
 
 // blocked sets the step of a node that is skipped or has to wait.
@@ -119,7 +155,7 @@ func Skipped(n *graph.Node, skipped func(*graph.Node) bool) (Reason, bool) {
 }
 
 // Evaluate decides hit or run for one node whose input digests are all known.
-func Evaluate(ctx context.Context, n *graph.Node, digests map[graph.Source]store.Digest, c Cache, opts Options) (Step, error) {
+func Evaluate(ctx context.Context, n *graph.Node, digests Digests, c Cache, opts Options) (Step, error) {
 	step := Step{Node: n, Status: Run}
 	pre, err := NodePreimage(ctx, n, opts.Seed, digests, c)
 	if err != nil {

@@ -19,17 +19,28 @@ type decoder struct {
 	baseFailed bool // an extended recipe could not be read: names would be missing
 
 	matrixFailed bool               // the recipe's own matrix is wrong
+	outerEval    *evaluator         // with the legs of the recipe's own matrix
+	legValues    int                // values of all legs so far
 	envValues    map[string]*string // the allow-listed environment
 }
 
 var (
-	topKeys    = []string{"name", "description", "seed", "env", "params", "profiles", "stages", "extends", "matrix"}
+	topKeys    = []string{"name", "description", "seed", "env", "params", "profiles", "stages", "extends", "include", "matrix", "max_nodes"}
 	stageKeys  = []string{"uses", "from", "with", "save", "when", "matrix", "stream", "timeout", "retries", "resources"}
-	stageName  = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]*$`)
 	envName    = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 	stageHelp  = "a stage name starts with a letter and goes on with letters, digits, - and _"
 	topExample = "a recipe is a map with `stages:`, for example\nstages:\n  problems: {uses: scan, with: {root: data}}"
 )
+
+// isStageName reports whether s is a letter, followed by letters, digits, _ and -.
+func isStageName(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; !isLetter(c) && (i == 0 || !(c >= '0' && c <= '9' || c == '_' || c == '-')) {
+			return false
+		}
+	}
+	return s != ""
+}
 
 // decode reads the whole tree; root may be nil for an empty file.
 func (d *decoder) decode(root *Value) {
@@ -67,6 +78,7 @@ func (d *decoder) decode(root *Value) {
 		d.diags.Add(diag.Errorf(whole, "missing-key", "the recipe has no `stages:`").WithHelp("%s", topExample))
 		return
 	}
+	d.maxNodes(root.Lookup("max_nodes"))
 	var legs []leg
 	if m := root.Lookup("matrix"); !m.IsNull() {
 		var ok bool
@@ -102,6 +114,21 @@ func (d *decoder) head(root *Value, ev *evaluator) {
 				r.Seed, r.HasSeed, r.SeedPos = uint64(v.Int), true, en.Val.Pos
 			}
 		}
+	}
+}
+
+// maxNodes decodes the recipe's own limit on its stages. It guards against
+// mistakes, so that a recipe that means to be large can say so.
+func (d *decoder) maxNodes(v *Value) {
+	if v.IsNull() || !d.want(v, Int, "`max_nodes` is a whole number") {
+		return
+	}
+	if v.Int < 1 || v.Int > maxMaxNodes {
+		d.diags.Add(diag.Errorf(v.Pos, "wrong-type", "`max_nodes` is from 1 to %d", maxMaxNodes).Over(v.width()))
+		return
+	}
+	if !d.opts.nodesGiven {
+		d.opts.MaxNodes = int(v.Int)
 	}
 }
 

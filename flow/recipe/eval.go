@@ -27,7 +27,7 @@ type evaluator struct {
 	env       map[string]*string // allow-listed; nil for a variable that is not set
 	matrix    map[string]*Value  // the axes of the present leg
 	types     types.Map
-	programs  map[string]*vm.Program    // nil for one that does not compile
+	programs  map[string]compiled       // by the kind of result wanted and the text
 	paramEnvs map[string]map[string]any // by folder, see runtimeEnv
 	envs      map[string]map[string]any // the same with env and the present leg
 	steps     *int                      // see sandbox
@@ -37,7 +37,7 @@ type evaluator struct {
 // newEvaluator prepares an evaluator; params may be nil where params are not
 // yet known (in their own defaults).
 func newEvaluator(sources *diag.Sources, diags *diag.List, params []*Param, env map[string]*string) *evaluator {
-	e := &evaluator{sources: sources, diags: diags, env: env, programs: map[string]*vm.Program{},
+	e := &evaluator{sources: sources, diags: diags, env: env, programs: map[string]compiled{},
 		paramEnvs: map[string]map[string]any{}, envs: map[string]map[string]any{}, steps: new(int), types: types.Map{}}
 	envTypes := types.Map{}
 	for name, val := range env {
@@ -189,8 +189,8 @@ func (e *evaluator) whole(v *Value, p piece) *Value {
 		}
 		if src != nil {
 			c := *src
-			c.Pos, c.FromParam = v.Pos, param
-			c.prov = &provenance{paramPos: src.Pos, expr: v.Str}
+			c.Pos = v.Pos
+			c.prov = &provenance{param: param, paramPos: src.Pos, expr: v.Str}
 			return &c
 		}
 	}
@@ -268,34 +268,42 @@ func (e *evaluator) run(v *Value, p piece, want string) (any, bool) {
 	return res, true
 }
 
+// compiled is what became of an expression: a program, or what is wrong with it.
+type compiled struct {
+	prog *vm.Program
+	code string // of the diagnostic
+	err  error
+}
+
+// compile gives the program of an expression. A wrong one is reported at each
+// place where it stands.
 func (e *evaluator) compile(v *Value, p piece, want string) (*vm.Program, bool) {
 	key := want + "\x00" + p.text
-	if prog, seen := e.programs[key]; seen && prog != nil {
-		return prog, true
+	c, seen := e.programs[key]
+	if !seen {
+		c.prog, c.code, c.err = e.compileText(p.text, want)
+		e.programs[key] = c
 	}
-	// A failed expression is compiled again at each place, to report each.
-	fail := func(code string, err error) (*vm.Program, bool) {
-		e.exprError(v, p, code, err)
-		return nil, false
+	if c.err != nil {
+		e.exprError(v, p, c.code, c.err)
 	}
-	tree, err := parser.Parse(p.text)
+	return c.prog, c.err == nil
+}
+
+func (e *evaluator) compileText(text, want string) (prog *vm.Program, code string, err error) {
+	tree, err := parser.Parse(text)
 	if err != nil {
-		return fail("expr-syntax", err)
+		return nil, "expr-syntax", err
 	}
 	var count bindingCounter
 	ast.Walk(&tree.Node, &count)
 	if count.n > maxExprBindings {
-		e.report(v, p, "limit", fmt.Sprintf("the expression has %d loops and variables; the limit is %d", count.n, maxExprBindings), 0, 1)
-		return nil, false
+		return nil, "limit", fmt.Errorf("the expression has %d loops and variables; the limit is %d", count.n, maxExprBindings)
 	}
 	opts := append(sandbox(e.steps), expr.Env(e.types))
 	if want == "bool" {
 		opts = append(opts, expr.AsBool())
 	}
-	prog, err := expr.Compile(p.text, opts...)
-	if err != nil {
-		return fail("expr-type", err)
-	}
-	e.programs[key] = prog
-	return prog, true
+	prog, err = expr.Compile(text, opts...)
+	return prog, "expr-type", err
 }

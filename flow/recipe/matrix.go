@@ -9,7 +9,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/expr-lang/expr/types"
-	"github.com/expr-lang/expr/vm"
 
 	"github.com/distillflow/distillflow/flow/diag"
 )
@@ -30,16 +29,6 @@ func (l leg) lookup(name string) *Value {
 		}
 	}
 	return nil
-}
-
-// matches reports whether the leg has every value of the pattern.
-func (l leg) matches(pattern *Value) bool {
-	for _, e := range pattern.Entries {
-		if v := l.lookup(e.Key); v == nil || !v.Equal(e.Val) {
-			return false
-		}
-	}
-	return true
 }
 
 var plainLegText = regexp.MustCompile(`^[\pL\pN._/:+@-]+$`)
@@ -83,7 +72,7 @@ func (d *decoder) matrix(v *Value, ev *evaluator) (legs []leg, ok bool) {
 	total := 1
 	for _, a := range axes {
 		if total > d.opts.MaxNodes/len(a.values) {
-			d.diags.Errorf(v.Pos, "limit", "the matrix has more than %d legs", d.opts.MaxNodes)
+			d.tooManyNodes(v.Pos, 1, "the matrix has more than %d legs")
 			return nil, false
 		}
 		total *= len(a.values)
@@ -92,17 +81,27 @@ func (d *decoder) matrix(v *Value, ev *evaluator) (legs []leg, ok bool) {
 		legs = product(axes)
 	}
 	if ex := v.Lookup("exclude"); !ex.IsNull() && d.want(ex, List, "`exclude` lists legs") {
+		good := make([]*Value, 0, len(ex.Items))
 		for _, pattern := range ex.Items {
 			if d.pattern(pattern, axes) {
-				legs = slices.DeleteFunc(legs, func(l leg) bool { return l.matches(pattern) })
+				good = append(good, pattern)
 			}
 		}
+		legs = without(legs, good)
 	}
 	if in := v.Lookup("include"); !in.IsNull() && d.want(in, List, "`include` lists legs") {
+		have := make(map[string]bool, len(legs))
+		for _, l := range legs {
+			have[l.suffix()] = true
+		}
 		for _, extra := range in.Items {
-			if l, good := d.included(extra, axes); good && !slices.ContainsFunc(legs, func(have leg) bool { return have.suffix() == l.suffix() }) {
+			if l, good := d.included(extra, axes); good && !have[l.suffix()] {
+				have[l.suffix()] = true
 				legs = append(legs, l)
 			}
+		}
+		if len(legs) > d.opts.MaxNodes {
+			d.tooManyNodes(in.Pos, 1, "the matrix has more than %d legs")
 		}
 	}
 	if len(*d.diags) > before {
@@ -180,12 +179,12 @@ func (d *decoder) included(v *Value, axes []axis) (leg, bool) {
 	if !d.want(v, Map, "an entry of `include` maps axes to values") {
 		return nil, false
 	}
-	if len(axes) == 0 {
-		for _, e := range v.Entries {
-			if _, ok := d.axis(Entry{Key: e.Key, KeyPos: e.KeyPos, Val: &Value{Kind: List, Pos: e.Val.Pos, Items: []*Value{e.Val}}}); !ok {
-				return nil, false
-			}
+	for _, e := range v.Entries {
+		if _, ok := d.axis(Entry{Key: e.Key, KeyPos: e.KeyPos, Val: &Value{Kind: List, Pos: e.Val.Pos, Items: []*Value{e.Val}}}); !ok {
+			return nil, false
 		}
+	}
+	if len(axes) == 0 {
 		return leg(v.Entries), true
 	}
 	var out leg
@@ -224,7 +223,7 @@ func product(axes []axis) []leg {
 // withMatrix gives an evaluator that knows the axes of the legs.
 func (e *evaluator) withMatrix(legs []leg) *evaluator {
 	c := *e
-	c.programs, c.envs = map[string]*vm.Program{}, map[string]map[string]any{}
+	c.programs, c.envs = map[string]compiled{}, map[string]map[string]any{}
 	c.types = maps.Clone(e.types)
 	axes := types.Map{}
 	for _, l := range legs {
@@ -248,69 +247,4 @@ func (e *evaluator) setLeg(l leg) {
 		e.matrix[en.Key] = en.Val
 	}
 	clear(e.envs)
-}
-
-// connect replaces references to stages with a matrix by references to their
-// legs. Legs are matched on the axes that both ends have; an axis that only the
-// producer has is gathered: all its legs feed the port.
-func (d *decoder) connect() {
-	groups := map[string][]*Stage{}
-	for _, s := range d.recipe.Stages {
-		if len(s.Leg) > 0 {
-			groups[s.Base] = append(groups[s.Base], s)
-		}
-	}
-	if len(groups) == 0 {
-		return
-	}
-	edges := 0
-	for _, s := range d.recipe.Stages {
-		var out []Edge
-		for _, e := range s.From {
-			group := groups[e.Stage]
-			if group == nil {
-				out = append(out, e)
-				continue
-			}
-			found := 0
-			for _, producer := range group {
-				if !leg(s.Leg).agrees(producer.Leg) {
-					continue
-				}
-				found++
-				le := e
-				le.Stage, le.Gather = producer.Name, !leg(s.Leg).covers(producer.Leg)
-				le.InList = e.InList || le.Gather
-				out = append(out, le)
-			}
-			if found == 0 {
-				d.diags.Add(diag.Errorf(e.Pos, "bad-edge", "%s has no leg that matches %s", e.Stage, s.Name).
-					WithHelp("check `exclude` of both matrices"))
-				s.Broken = true
-			}
-		}
-		if edges += len(out); edges > 50*d.opts.MaxNodes {
-			d.diags.Errorf(s.FromPos, "limit", "the matrix makes more than %d edges", 50*d.opts.MaxNodes)
-			return
-		}
-		s.From = out
-	}
-}
-
-func (l leg) agrees(other leg) bool {
-	for _, e := range other {
-		if v := l.lookup(e.Key); v != nil && !v.Equal(e.Val) {
-			return false
-		}
-	}
-	return true
-}
-
-func (l leg) covers(other leg) bool {
-	for _, e := range other {
-		if l.lookup(e.Key) == nil {
-			return false
-		}
-	}
-	return true
 }

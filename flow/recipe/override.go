@@ -110,6 +110,9 @@ func (d *decoder) paramFile(file string) {
 		d.diags.Errorf(diag.Pos{File: file}, "read", "cannot read the params file: %v", err)
 		return
 	}
+	if !slices.ContainsFunc(d.recipe.Files, func(f File) bool { return f.Path == file }) {
+		d.recipe.Files = append(d.recipe.Files, File{Path: file, Role: ParamsFile})
+	}
 	y := &yamlReader{file: file, baseDir: filepath.Dir(file), sources: d.sources, diags: d.diags}
 	v := y.read(src, d.opts.MaxBytes)
 	if v != nil && d.want(v, Map, "a params file maps param names to values") {

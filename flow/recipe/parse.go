@@ -3,7 +3,6 @@ package recipe
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -28,20 +27,28 @@ type Options struct {
 	// LookupEnv reads an environment variable that the recipe lists under
 	// `env:`; nil is os.LookupEnv.
 	LookupEnv func(name string) (string, bool)
-	// ReadFile reads param files and the recipes named by `extends:`; nil is
-	// os.ReadFile.
+	// ReadFile reads param files and the recipes named by `extends:` and
+	// `include:`; nil reads regular files and refuses symbolic links that lead
+	// out of the folder in which the reference starts.
 	ReadFile func(path string) ([]byte, error)
-	// MaxBytes limits the size of each file read; 0 is DefaultMaxBytes.
+	// MaxBytes limits the size of a recipe, with all that it extends and
+	// includes, and of each params file; 0 is DefaultMaxBytes.
 	MaxBytes int
 	// MaxNodes limits the number of stages after `matrix:` has been expanded;
-	// 0 is DefaultMaxNodes.
+	// 0 is what the recipe says under `max_nodes:`, or else DefaultMaxNodes.
 	MaxNodes int
+
+	nodesGiven bool // MaxNodes was not 0
+
+	checkFile func(dir, ref, path string) (msg, help string) // see checkFile
 }
 
 // The default limits.
 const (
 	DefaultMaxBytes = 32 << 20
 	DefaultMaxNodes = 200_000
+
+	maxMaxNodes = 1_000_000 // that a recipe may ask for
 )
 
 // Parse reads a recipe from src. file names it in positions and gives the
@@ -52,12 +59,13 @@ func Parse(file string, src []byte, opts Options) (*Recipe, diag.List) {
 	opts = opts.withDefaults()
 	var diags diag.List
 	sources := &diag.Sources{}
-	r := &Recipe{File: file, Dir: filepath.Dir(file), Sources: sources}
+	r := &Recipe{File: file, Dir: filepath.Dir(file), Files: []File{{Path: file, Role: MainFile}}, Sources: sources}
 	d := &decoder{opts: opts, recipe: r, sources: sources, diags: &diags}
 	y := &yamlReader{file: file, baseDir: r.Dir, sources: sources, diags: &diags}
 	root := y.read(src, opts.MaxBytes)
 	if root != nil && root.Kind == Map {
-		root = d.extend(root, file, nil)
+		c := composer{d: d, done: map[string]*Value{}, size: len(src)}
+		root = c.compose(root, []link{{path: filepath.Clean(file)}})
 	}
 	if !d.baseFailed && (root != nil || len(diags) == 0) {
 		d.decode(root)
@@ -72,8 +80,7 @@ func Parse(file string, src []byte, opts Options) (*Recipe, diag.List) {
 
 // Load reads a recipe file; a file that cannot be read is a diagnostic too.
 func Load(path string, opts Options) (*Recipe, diag.List) {
-	opts = opts.withDefaults()
-	src, err := opts.ReadFile(path)
+	src, err := opts.withDefaults().ReadFile(path)
 	if err != nil {
 		r := &Recipe{File: path, Dir: filepath.Dir(path), Sources: &diag.Sources{}}
 		return r, diag.List{readError(diag.Pos{File: path}, path, err)}
@@ -96,26 +103,13 @@ func (o Options) withDefaults() Options {
 	}
 	if o.ReadFile == nil {
 		o.ReadFile = func(path string) ([]byte, error) { return readLimited(path, o.MaxBytes) }
+		o.checkFile = checkFile
 	}
 	if o.MaxBytes == 0 {
 		o.MaxBytes = DefaultMaxBytes
 	}
-	if o.MaxNodes == 0 {
+	if o.nodesGiven = o.MaxNodes != 0; !o.nodesGiven {
 		o.MaxNodes = DefaultMaxNodes
 	}
 	return o
-}
-
-// readLimited reads one byte more than the limit at most, which is enough to
-// see that a file is too large.
-func readLimited(path string, limit int) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	if limit == 0 {
-		limit = DefaultMaxBytes
-	}
-	return io.ReadAll(io.LimitReader(f, int64(limit)+1))
 }

@@ -13,6 +13,11 @@ type Recipe struct {
 	File string // as given to Parse; positions use the same name
 	Dir  string // folder that relative paths written in the recipe resolve against
 
+	// Files lists all files that this recipe was read from, each once: the
+	// recipe itself, what it extends and includes in the order of reading, and
+	// the params files. Sources.Text(Path) gives the text that was read.
+	Files []File
+
 	Name        string // empty when the recipe has no `name:`
 	NamePos     diag.Pos
 	Description string
@@ -32,6 +37,23 @@ type Recipe struct {
 
 	byName map[string]*Stage // made by Parse
 }
+
+// File is one file that a recipe was read from.
+type File struct {
+	Path string // as positions name it
+	Role Role
+}
+
+// Role says how a file came to be part of a recipe.
+type Role string
+
+// The roles of files.
+const (
+	MainFile     Role = "recipe"
+	ExtendedFile Role = "extends"
+	IncludedFile Role = "include"
+	ParamsFile   Role = "params"
+)
 
 // Stage finds a stage by name, or nil.
 func (r *Recipe) Stage(name string) *Stage {

@@ -71,7 +71,7 @@ func TestParse(t *testing.T) {
 	}
 
 	root := r.Stage("problems").With.Lookup("root")
-	if root.Str != "data/train.jsonl" || root.Path() != filepath.Join("recipes", "data/train.jsonl") || root.FromParam != "data" {
+	if root.Str != "data/train.jsonl" || root.Path() != filepath.Join("recipes", "data/train.jsonl") || root.FromParam() != "data" {
 		t.Errorf("root: %+v path %q", root, root.Path())
 	}
 	if want := (diag.Pos{File: "recipes/demo.yaml", Line: 14, Col: 39}); root.Pos != want {
@@ -117,7 +117,7 @@ func TestProfileAndSet(t *testing.T) {
 		t.Errorf("locator became %q", root.Path())
 	}
 	model := r.Stage("judged").With.Lookup("model")
-	if model.Str != "openai/x" || model.FromParam != "teacher" || model.ParamPos().String() != "--set:1:9" {
+	if model.Str != "openai/x" || model.FromParam() != "teacher" || model.ParamPos().String() != "--set:1:9" {
 		t.Errorf("model %+v from %v", model, model.ParamPos())
 	}
 	origins := map[string]Origin{}

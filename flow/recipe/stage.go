@@ -15,7 +15,7 @@ func (d *decoder) stages(v *Value, ev *evaluator, legs []leg) {
 		return
 	}
 	for _, en := range v.Entries {
-		if !stageName.MatchString(en.Key) {
+		if !isStageName(en.Key) {
 			d.diags.Add(diag.Errorf(en.KeyPos, "bad-name", "%q is no stage name", en.Key).
 				Over(utf8.RuneCountInString(en.Key)).WithHelp("%s", stageHelp))
 		}
@@ -39,7 +39,7 @@ func (d *decoder) stages(v *Value, ev *evaluator, legs []leg) {
 // expand decodes a stage once for each of its legs. It is false when there are
 // too many of them to go on.
 func (d *decoder) expand(en Entry, ev *evaluator, legs []leg) bool {
-	failed := d.matrixFailed
+	failed, outer := d.matrixFailed, legs
 	if m := en.Val.Lookup("matrix"); !m.IsNull() {
 		if m.Kind == Bool && !m.Bool {
 			legs, failed = nil, false // stands outside the recipe's matrix, to gather its legs
@@ -59,15 +59,29 @@ func (d *decoder) expand(en Entry, ev *evaluator, legs []leg) bool {
 		return true
 	}
 	if max(len(legs), 1) > d.opts.MaxNodes-len(d.recipe.Stages) {
-		d.diags.Add(diag.Errorf(en.KeyPos, "limit", "the recipe has more than %d stages", d.opts.MaxNodes).
-			Over(utf8.RuneCountInString(en.Key)))
+		d.tooManyNodes(en.KeyPos, utf8.RuneCountInString(en.Key), "the recipe has more than %d stages")
 		return false
 	}
 	if len(legs) == 0 {
 		d.recipe.Stages = append(d.recipe.Stages, d.stage(en, ev))
 		return true
 	}
-	lev := ev.withMatrix(legs)
+	lev := d.outerEval // one for all stages that have the recipe's legs
+	if lev == nil || len(legs) != len(outer) || &legs[0] != &outer[0] {
+		lev = ev.withMatrix(legs)
+		if len(outer) > 0 && &legs[0] == &outer[0] {
+			d.outerEval = lev
+		}
+	}
+	each := en.Val.size()
+	if m := en.Val.Lookup("matrix"); m != nil {
+		each -= m.size()
+	}
+	if d.legValues += each * len(legs); d.legValues > maxMatrixValues {
+		d.diags.Add(diag.Errorf(en.KeyPos, "limit", "with stage %s, the legs of the recipe's matrices have more than %d values", en.Key, maxMatrixValues).
+			Over(utf8.RuneCountInString(en.Key)))
+		return false
+	}
 	for _, l := range legs {
 		lev.setLeg(l)
 		s := d.stage(en, lev)
@@ -75,6 +89,11 @@ func (d *decoder) expand(en Entry, ev *evaluator, legs []leg) bool {
 		d.recipe.Stages = append(d.recipe.Stages, s)
 	}
 	return true
+}
+
+func (d *decoder) tooManyNodes(pos diag.Pos, width int, format string) {
+	d.diags.Add(diag.Errorf(pos, "limit", format, d.opts.MaxNodes).Over(width).
+		WithHelp("if that is meant, give the recipe a higher `max_nodes:`"))
 }
 
 // combine multiplies the recipe's legs by a stage's own; false after a report.
@@ -89,7 +108,7 @@ func (d *decoder) combine(m *Value, outer, own []leg) ([]leg, bool) {
 		}
 	}
 	if len(outer) > d.opts.MaxNodes/len(own) {
-		d.diags.Errorf(m.Pos, "limit", "the matrix has more than %d legs", d.opts.MaxNodes)
+		d.tooManyNodes(m.Pos, 1, "the matrix has more than %d legs")
 		return nil, false
 	}
 	legs := make([]leg, 0, len(outer)*len(own))
@@ -169,7 +188,7 @@ func (d *decoder) from(s *Stage, v *Value) {
 	switch v.Kind {
 	case Map:
 		for _, en := range v.Entries {
-			if !stageName.MatchString(en.Key) {
+			if !isStageName(en.Key) {
 				d.diags.Add(diag.Errorf(en.KeyPos, "bad-edge", "%q is no port name", en.Key).Over(utf8.RuneCountInString(en.Key)).
 					WithHelp("write from: {PORT: STAGE.PORT}"))
 				continue
@@ -231,7 +250,7 @@ func (d *decoder) ref(s *Stage, port string, portPos diag.Pos, v *Value, inList 
 	switch {
 	case v.Str == "":
 		d.diags.Add(bad(v.Pos, 1, "the reference is empty"))
-	case !stageName.MatchString(stage):
+	case !isStageName(stage):
 		dg := bad(e.Pos, utf8.RuneCountInString(v.Str), "%q is no reference to a stage", v.Str)
 		for _, sep := range []string{"/", ":", "#", " "} {
 			if fixed := strings.Replace(v.Str, sep, ".", 1); validRef(fixed) {
@@ -244,7 +263,7 @@ func (d *decoder) ref(s *Stage, port string, portPos diag.Pos, v *Value, inList 
 		dg := bad(e.Pos, utf8.RuneCountInString(v.Str), "the output port after the dot is missing")
 		dg.Suggestion = stage
 		d.diags.Add(dg)
-	case dotted && !stageName.MatchString(out):
+	case dotted && !isStageName(out):
 		d.diags.Add(bad(e.OutPos, utf8.RuneCountInString(out), "%q is no port name", out))
 	case stage == s.Base:
 		d.diags.Add(diag.Errorf(e.Pos, "cycle", "stage %s takes its own output as input", s.Name).Over(utf8.RuneCountInString(stage)))
@@ -255,5 +274,5 @@ func (d *decoder) ref(s *Stage, port string, portPos diag.Pos, v *Value, inList 
 
 func validRef(s string) bool {
 	stage, out, dotted := strings.Cut(s, ".")
-	return stageName.MatchString(stage) && (!dotted || stageName.MatchString(out))
+	return isStageName(stage) && (!dotted || isStageName(out))
 }

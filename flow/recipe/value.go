@@ -49,37 +49,44 @@ func (k Kind) String() string {
 // Value is a value of a recipe with its position. A Value handed out by Parse
 // is shared and must not be changed.
 type Value struct {
-	Kind Kind
-	Pos  diag.Pos
+	Kind  Kind
+	Bool  bool
+	style style // how a scalar was written, for positions inside it
 
-	Bool    bool
+	// broken marks the stand-in for a value that could not be computed; the
+	// reason was reported, so that nothing further is said about it.
+	broken bool
+
+	Pos diag.Pos
+
 	Int     int64
 	Float   float64
 	Str     string   // for String: the value; for other scalars: the text as written
 	Items   []*Value // for List
 	Entries []Entry  // for Map, in file order, keys unique
 
-	// FromParam is the param whose value this is, when it was written as one
-	// whole ${{ params.NAME }}; ParamPos tells where that value was given. Pos
-	// stays at the place of use.
-	FromParam string
-
 	// BaseDir is the folder that relative paths in this value resolve against.
 	BaseDir string
 
-	prov  *provenance // nil for a value written as it stands
-	style style       // how a scalar was written, for positions inside it
-
-	// broken marks the stand-in for a value that could not be computed; the
-	// reason was reported, so that nothing further is said about it.
-	broken bool
+	prov *provenance // nil for a value written as it stands
 }
 
 // provenance says how a computed value came about. It lies behind a pointer
 // because nearly all values of a large recipe have none.
 type provenance struct {
+	param    string
 	paramPos diag.Pos
 	expr     string
+}
+
+// FromParam is the name of the param whose value this is, when it was written as
+// one whole ${{ params.NAME }}, else "". ParamPos tells where that value was
+// given; Pos stays at the place of use.
+func (v *Value) FromParam() string {
+	if v == nil || v.prov == nil {
+		return ""
+	}
+	return v.prov.param
 }
 
 // ParamPos is where the value of the param FromParam was given: its default,
@@ -231,6 +238,18 @@ func (v *Value) Describe() string {
 		return fmt.Sprintf("map of %d", len(v.Entries))
 	}
 	return v.Kind.String()
+}
+
+// size counts the values below v, itself included.
+func (v *Value) size() int {
+	n := 1
+	for _, it := range v.Items {
+		n += it.size()
+	}
+	for _, e := range v.Entries {
+		n += e.Val.size()
+	}
+	return n
 }
 
 // Equal compares values without positions. An Int equals a Float of the same

@@ -1,10 +1,12 @@
 package recipe
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -18,8 +20,10 @@ import (
 // Limits on the YAML of one file. They stop documents that are made to exhaust
 // memory; recipes that people or generators write stay far below.
 const (
-	maxDepth  = 200       // nesting of lists and maps
-	maxValues = 8_000_000 // values after aliases are expanded
+	maxDepth        = 200        // nesting of lists and maps
+	maxValues       = 4_000_000  // values after aliases are expanded
+	maxMatrixValues = 20_000_000 // values of all legs of matrices
+	maxSeparators   = 5_000_000  // commas, line ends and the like, which values need between them
 )
 
 // yamlReader turns the YAML of one file into a Value tree.
@@ -28,10 +32,14 @@ type yamlReader struct {
 	baseDir string
 	sources *diag.Sources
 	diags   *diag.List
+	lines   int  // before the text that is read, in the file
+	whole   bool // read in one piece, however large; for tests
 
 	values   int
 	tooMany  bool
 	anchored map[*yaml.Node]*anchor
+	keys     map[string]string // each key once in memory
+	free     []Value           // not yet used
 }
 
 type anchor struct {
@@ -45,16 +53,25 @@ func (y *yamlReader) read(src []byte, maxBytes int) *Value {
 	whole := diag.Pos{File: y.file}
 	if len(src) > maxBytes {
 		y.diags.Add(diag.Errorf(whole, "limit", "the file is larger than the limit of %d bytes", maxBytes).
-			WithHelp("split the recipe with `extends:`, or generate fewer stages with `matrix:`"))
+			WithHelp("a recipe of many like stages is short with `matrix:`; data belongs into files that stages read"))
+		return nil
+	}
+	if len(src) > maxSeparators && separators(src) > maxSeparators {
+		y.diags.Add(diag.Errorf(whole, "limit", "the file has more than %d values", maxSeparators).
+			WithHelp("a recipe of many like stages is short with `matrix:`; data belongs into files that stages read"))
 		return nil
 	}
 	y.sources.Add(y.file, src)
 	if !y.checkText(src) {
 		return nil
 	}
-	loader, err := yaml.NewLoader(strings.NewReader(string(src)),
-		yaml.WithUniqueKeys(false), // our own check reports all of them, with both places
-		yaml.WithPlugin(loaderlimits.New(loaderlimits.DepthValue(maxDepth))))
+	if text, _ := y.sources.Text(y.file); len(src) >= chunkedFrom && !y.whole {
+		if v := y.readChunked(text); v != nil {
+			return v
+		}
+		y.values = 0
+	}
+	loader, err := y.loader(bytes.NewReader(src))
 	if err != nil {
 		y.diags.Errorf(whole, "yaml-syntax", "%v", err)
 		return nil
@@ -75,7 +92,6 @@ func (y *yamlReader) read(src []byte, maxBytes int) *Value {
 	} else if !errors.Is(err, io.EOF) {
 		y.diags.Add(y.syntaxError(err))
 	}
-	y.anchored = map[*yaml.Node]*anchor{}
 	v := y.value(doc.Content[0])
 	if y.tooMany {
 		return nil
@@ -83,9 +99,18 @@ func (y *yamlReader) read(src []byte, maxBytes int) *Value {
 	return v
 }
 
+func (y *yamlReader) loader(src io.Reader) (*yaml.Loader, error) {
+	return yaml.NewLoader(src,
+		yaml.WithUniqueKeys(false), // our own check reports all of them, with both places
+		yaml.WithPlugin(loaderlimits.New(loaderlimits.DepthValue(maxDepth))))
+}
+
 // checkText finds what YAML does not allow in a text at all; the YAML reader
 // notices it too, but without a position.
 func (y *yamlReader) checkText(src []byte) bool {
+	if utf8.Valid(src) && bytes.IndexFunc(src, isControl) < 0 {
+		return true
+	}
 	line, col := 1, 1
 	for i := 0; i < len(src); {
 		r, n := utf8.DecodeRune(src[i:])
@@ -95,7 +120,7 @@ func (y *yamlReader) checkText(src []byte) bool {
 			y.diags.Add(diag.Errorf(pos, "yaml-syntax", "byte 0x%02x is not UTF-8", src[i]).
 				WithHelp("save the file with the encoding UTF-8"))
 			return false
-		case r < 0x20 && r != '\t' && r != '\n' && r != '\r' || r == 0x7f:
+		case isControl(r):
 			y.diags.Errorf(pos, "yaml-syntax", "control character U+%04X is not allowed", r)
 			return false
 		}
@@ -109,12 +134,56 @@ func (y *yamlReader) checkText(src []byte) bool {
 	return true
 }
 
+// separators counts what stands before a value or key: there can be no more of
+// those. The YAML reader takes some 200 bytes a value before we see the first.
+func separators(src []byte) int {
+	n := 0
+	for i, c := range src {
+		switch c {
+		case ',', '\n', '[', '{':
+			n++
+		case ':', '-', '?':
+			if i+1 == len(src) || src[i+1] <= ' ' || i > 0 && (src[i-1] == '"' || src[i-1] == '\'') {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+func isControl(r rune) bool { return r < 0x20 && r != '\t' && r != '\n' && r != '\r' || r == 0x7f }
+
 func (y *yamlReader) pos(n *yaml.Node) diag.Pos {
-	return diag.Pos{File: y.file, Line: n.Line, Col: n.Column}
+	return diag.Pos{File: y.file, Line: y.lines + n.Line, Col: n.Column}
+}
+
+// alloc gives a Value; they are made by the hundred, since a recipe can have
+// millions.
+func (y *yamlReader) alloc() *Value {
+	if len(y.free) == 0 {
+		y.free = make([]Value, min(max(y.values, 8), 256))
+	}
+	v := &y.free[0]
+	y.free = y.free[1:]
+	return v
+}
+
+func (y *yamlReader) key(s string) string {
+	if k, seen := y.keys[s]; seen {
+		return k
+	}
+	if len(s) <= 24 && len(y.keys) < 1000 {
+		if y.keys == nil {
+			y.keys = map[string]string{}
+		}
+		y.keys[s] = s
+	}
+	return s
 }
 
 func (y *yamlReader) value(n *yaml.Node) *Value {
-	v := &Value{Pos: y.pos(n), BaseDir: y.baseDir}
+	v := y.alloc()
+	v.Pos, v.BaseDir = y.pos(n), y.baseDir
 	y.values++
 	if y.values > maxValues {
 		if !y.tooMany {
@@ -125,6 +194,9 @@ func (y *yamlReader) value(n *yaml.Node) *Value {
 	}
 	if n.Anchor != "" && n.Kind != yaml.AliasNode {
 		a := &anchor{}
+		if y.anchored == nil {
+			y.anchored = map[*yaml.Node]*anchor{}
+		}
 		y.anchored[n] = a
 		before := y.values
 		defer func() { a.val, a.size = v, y.values-before+1 }()
@@ -157,7 +229,7 @@ func (y *yamlReader) value(n *yaml.Node) *Value {
 }
 
 func (y *yamlReader) mapping(n *yaml.Node, v *Value) {
-	seen := make(map[string]int, len(n.Content)/2) // index in v.Entries
+	seen := keyIndex{v: v}
 	v.Entries = make([]Entry, 0, len(n.Content)/2)
 	var merges []*yaml.Node
 	for i := 0; i+1 < len(n.Content) && !y.tooMany; i += 2 {
@@ -174,13 +246,11 @@ func (y *yamlReader) mapping(n *yaml.Node, v *Value) {
 			merges = append(merges, c)
 			continue
 		}
-		if first, dup := seen[k.Value]; dup {
-			y.diags.Add(diag.Errorf(kp, "duplicate-key", "duplicate key %q", k.Value).Over(utf8.RuneCountInString(k.Value)).
-				WithRelated(v.Entries[first].KeyPos.Span(utf8.RuneCountInString(k.Value)), "first given here"))
+		if first := seen.find(k.Value); first >= 0 {
+			y.duplicate(k.Value, kp, v.Entries[first].KeyPos)
 			continue
 		}
-		seen[k.Value] = len(v.Entries)
-		v.Entries = append(v.Entries, Entry{Key: k.Value, KeyPos: kp, Val: y.value(c)})
+		v.Entries = append(v.Entries, Entry{Key: y.key(k.Value), KeyPos: kp, Val: y.value(c)})
 	}
 	for _, m := range merges {
 		mv := y.value(m)
@@ -194,13 +264,37 @@ func (y *yamlReader) mapping(n *yaml.Node, v *Value) {
 				continue
 			}
 			for _, e := range one.Entries {
-				if _, dup := seen[e.Key]; !dup {
-					seen[e.Key] = len(v.Entries)
+				if seen.find(e.Key) < 0 {
 					v.Entries = append(v.Entries, e)
 				}
 			}
 		}
 	}
+}
+
+// keyIndex finds the keys of a map that grows. Most maps have a handful of keys,
+// for which looking through them is faster than a hash.
+type keyIndex struct {
+	v  *Value
+	at map[string]int // of the first n entries
+	n  int
+}
+
+// find gives the place of key in the map's entries, or -1.
+func (x *keyIndex) find(key string) int {
+	if len(x.v.Entries) <= 12 {
+		return slices.IndexFunc(x.v.Entries, func(e Entry) bool { return e.Key == key })
+	}
+	if x.at == nil {
+		x.at = make(map[string]int, cap(x.v.Entries))
+	}
+	for ; x.n < len(x.v.Entries); x.n++ {
+		x.at[x.v.Entries[x.n].Key] = x.n
+	}
+	if i, ok := x.at[key]; ok {
+		return i
+	}
+	return -1
 }
 
 func (y *yamlReader) scalar(n *yaml.Node, v *Value) {
@@ -274,95 +368,4 @@ func parseFloat(s string) (float64, error) {
 		return math.NaN(), nil
 	}
 	return strconv.ParseFloat(strings.ReplaceAll(s, "_", ""), 64)
-}
-
-// syntaxError words an error of the YAML reader for people who do not think in
-// scanner states, and keeps its position.
-func (y *yamlReader) syntaxError(err error) diag.Diagnostic {
-	var le *yaml.LoadError
-	if !errors.As(err, &le) || le.Mark.Line == 0 {
-		return diag.Errorf(diag.Pos{File: y.file}, "yaml-syntax", "%s", strings.TrimPrefix(err.Error(), "yaml: "))
-	}
-	pos := diag.Pos{File: y.file, Line: le.Mark.Line, Col: max(le.Mark.Column, 1)}
-	line, _ := y.sources.Line(y.file, pos.Line)
-	indent := len(line) - len(strings.TrimLeft(line, " \t"))
-	context := diag.At(diag.Pos{File: y.file, Line: le.ContextMark.Line, Col: le.ContextMark.Column})
-	d := diag.Errorf(pos, "yaml-syntax", "%s", strings.TrimPrefix(le.Message, "yaml: "))
-	switch {
-	case strings.Contains(line[:indent], "\t") && pos.Col <= indent+1:
-		d.Code, d.Summary = "yaml-indent", "a tab in the indentation"
-		d.Span = diag.At(diag.Pos{File: y.file, Line: pos.Line, Col: strings.IndexByte(line, '\t') + 1})
-		return d.WithHelp("YAML is indented with spaces")
-	case strings.Contains(le.Message, "mapping values are not allowed"):
-		before := []rune(line)
-		before = before[:min(pos.Col-1, len(before))]
-		if strings.Contains(string(before), ": ") {
-			d.Summary = "a second `: ` on the line"
-			return d.WithHelp("put the value in quotes, or the inner map in { }")
-		}
-		d.Code, d.Summary = "yaml-indent", "a key is not allowed here"
-		d.Span = diag.Pos{File: y.file, Line: pos.Line, Col: indent + 1}.Span(pos.Col - indent - 1)
-		return d.WithHelp("give it the same indentation as the keys it belongs with, and check that the line above ends in `:` if this is its content")
-	case strings.Contains(le.Message, "did not find expected key") && pos.Col <= indent+1,
-		strings.Contains(le.Message, "did not find expected '-' indicator"):
-		d.Code, d.Summary = "yaml-indent", "the indentation of this line matches no line above"
-		if strings.Contains(le.Message, "'-'") {
-			d.Summary = "expected another `- ` item, or less indentation"
-		}
-		if levels := y.levels(pos.Line); len(levels) > 0 {
-			d = d.WithHelp("it has %s; the lines above have %s", spaces(indent), strings.Join(levels, " or "))
-		}
-		return d
-	case strings.Contains(le.Message, "found character that cannot start any token"):
-		if r := []rune(line); pos.Col <= len(r) {
-			d.Summary = fmt.Sprintf("a value cannot start with %q", r[pos.Col-1])
-			return d.WithHelp("put the value in quotes")
-		}
-	case strings.Contains(le.Message, "found unexpected end of stream") && strings.Contains(le.ContextMsg, "quoted"):
-		d.Summary, d.Span = "a quote that is never closed", context
-		return d
-	case strings.Contains(le.Message, "did not find expected ',' or"):
-		closer := le.Message[strings.LastIndex(le.Message, "or ")+3:]
-		d.Summary = "expected ',' or " + closer
-		if context.Start.Line > 0 {
-			d = d.WithRelated(context, "opened here")
-		}
-		return d
-	case strings.Contains(le.Message, "exceeded max depth"):
-		d.Code, d.Summary = "limit", fmt.Sprintf("nested deeper than %d levels", maxDepth)
-		return d
-	}
-	if le.ContextMsg != "" && context.Start.Line > 0 && context.Start != pos {
-		d = d.WithRelated(context, "%s", le.ContextMsg)
-	}
-	return d
-}
-
-// levels lists the indentations of the lines above that this line could have
-// meant, nearest first.
-func (y *yamlReader) levels(line int) []string {
-	var out []string
-	limit := math.MaxInt
-	for n := line - 1; n > 0 && limit > 0 && len(out) < 3; n-- {
-		text, ok := y.sources.Line(y.file, n)
-		trimmed := strings.TrimLeft(text, " ")
-		if !ok || trimmed == "" || trimmed[0] == '#' {
-			continue
-		}
-		if indent := len(text) - len(trimmed); indent < limit {
-			limit = indent
-			out = append(out, spaces(indent))
-		}
-	}
-	return out
-}
-
-func spaces(n int) string {
-	switch n {
-	case 0:
-		return "none"
-	case 1:
-		return "1 space"
-	}
-	return fmt.Sprintf("%d spaces", n)
 }

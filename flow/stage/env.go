@@ -34,6 +34,35 @@ type Services struct {
 	Warn     func(string)
 	// Fault is called at named points so that crash tests can stop there.
 	Fault func(point string)
+	// Shared is what the stages of this process have in common.
+	Shared *Shared
+}
+
+// Shared holds values that the stages of a run share as long as they run in one
+// process, such as the limits of a provider that several of them ask. Each is
+// made when the first stage wants it. The zero value is ready; from a nil *Shared
+// every caller gets a value of its own.
+type Shared struct {
+	mu sync.Mutex
+	m  map[string]any
+}
+
+// Value returns the value of a name, which create makes the first time.
+func (s *Shared) Value(name string, create func() any) any {
+	if s == nil {
+		return create()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.m == nil {
+		s.m = map[string]any{}
+	}
+	v, ok := s.m[name]
+	if !ok {
+		v = create()
+		s.m[name] = v
+	}
+	return v
 }
 
 // Env is a running stage's connection to the engine. Its methods are safe for
@@ -47,6 +76,12 @@ type Env struct {
 	// of class pure, which are quick as a rule, make it themselves if they need
 	// it; for others it is there.
 	WorkDir string
+	// GPUs are the devices that belong to this stage alone while it runs, as CUDA
+	// names them: as many as it declares in resources: gpus. Nil when it declares
+	// none, or when it is not known which there are. A process that the stage starts
+	// gets them by [VisibleGPUs]; a stage with a process of its own (run --isolate)
+	// has them there already. No output may depend on which they are.
+	GPUs []string
 	// Memo is never nil; without one it forgets everything.
 	Memo Memo
 
@@ -55,6 +90,10 @@ type Env struct {
 	stats      map[string]float64
 	incomplete string
 }
+
+// VisibleGPUs is the environment variable that leaves only some GPUs to a
+// process: a comma-separated list.
+const VisibleGPUs = "CUDA_VISIBLE_DEVICES"
 
 type noMemo struct{}
 
@@ -107,6 +146,10 @@ func (e *Env) Warn(format string, args ...any) {
 	}
 	slog.Warn(fmt.Sprintf(format, args...))
 }
+
+// Shared gives what the stages of this run share in this process. It may be nil,
+// which shares nothing.
+func (e *Env) Shared() *Shared { return e.svc.Shared }
 
 // Fault marks a point at which a crash test may stop the process.
 func (e *Env) Fault(point string) {

@@ -8,6 +8,10 @@ import (
 // MapPaths rewrites every [Path] field of a config tree, as [Type.Decode] takes
 // it, by f. It changes the tree in place. The engine resolves relative paths so.
 func (t *Type) MapPaths(tree any, f func(field []string, path string) string) {
+	if t.moved != nil {
+		resolve := f
+		f = func(field []string, path string) string { return t.moved(resolve(field, path)) }
+	}
 	mapPaths(tree, t.Config, nil, f, nil)
 }
 

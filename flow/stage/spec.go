@@ -45,7 +45,8 @@ type Type struct {
 	inType    reflect.Type
 	newOutput map[string]func() outputField
 	run       func(ctx context.Context, env *Env, cfg reflect.Value, in, out []binding) error
-	err       error // a mistake in the definition, reported by NewRegistry
+	err       error                    // a mistake in the definition, reported by NewRegistry
+	moved     func(path string) string // see Elsewhere; nil for most
 }
 
 // Define makes a stage type. C is the config struct, I and O are structs of

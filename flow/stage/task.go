@@ -22,6 +22,7 @@ type Task struct {
 	Outputs map[string]string  `json:"outputs"` // port -> file or folder to create
 	Seed    uint64             `json:"seed,omitempty"`
 	WorkDir string             `json:"work_dir"`
+	GPUs    []string           `json:"gpus,omitempty"` // see [Env]
 }
 
 // Input is one connected upstream output.
@@ -84,6 +85,7 @@ func (r *Registry) Run(ctx context.Context, task Task, svc Services) (res Result
 		return res, err
 	}
 	env := NewEnv(task.Seed, task.WorkDir, svc)
+	env.GPUs = task.GPUs
 	err = func() (err error) {
 		defer func() {
 			if p := recover(); p != nil {

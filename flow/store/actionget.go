@@ -11,7 +11,7 @@ import (
 func (s *Store) actionPath(key string) string {
 	// Keys share prefixes seldom: two characters make 256 folders, so that a
 	// hundred thousand entries are four hundred a folder.
-	return s.path("actions", key[:2], key+".json")
+	return s.dir + sep + "actions" + sep + key[:2] + sep + key + ".json"
 }
 
 // GetAction looks an action key up. The second result is true only for a hit:

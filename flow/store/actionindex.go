@@ -61,8 +61,14 @@ func (x *actionIndex) load(s *Store) {
 		return
 	}
 	x.file = f
+	if fi, err := f.Stat(); err == nil {
+		x.refs = make(map[string]indexRef, fi.Size()/usualLine)
+	}
 	x.scan(f)
 }
+
+// usualLine is the length in bytes of the line of an entry with a short preimage.
+const usualLine = 400
 
 func (x *actionIndex) scan(r io.Reader) {
 	br := bufio.NewReaderSize(r, 1<<20)

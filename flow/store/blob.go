@@ -14,7 +14,7 @@ import (
 // blobPath returns where the blob d lies. d must be valid.
 func (s *Store) blobPath(d Digest) string {
 	h := d.Hex()
-	return s.path("blobs", "sha256", h[:2], h)
+	return s.dir + sep + "blobs" + sep + "sha256" + sep + h[:2] + sep + h
 }
 
 // fileID tells one state of a file from another.

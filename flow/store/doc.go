@@ -28,6 +28,7 @@
 //	  locks/             one lock a key being worked on
 //	  tmp/               staging, emptied when nobody uses the store
 //	  statcache          digests of external input files
+//	  saved/             what the files of save: targets were written from; the engine's
 //
 // # Crash safety
 //

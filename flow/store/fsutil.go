@@ -1,6 +1,7 @@
 package store
 
 import (
+	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -120,7 +121,10 @@ func copyFile(src, dst string, mode fs.FileMode) (err error) {
 
 // writeTemp writes data to a new file in the store's tmp/ and returns its path.
 func (s *Store) writeTemp(data []byte, sync bool) (string, error) {
-	f, err := os.CreateTemp(s.path("tmp"), "w-")
+	// Not os.CreateTemp, whose files nobody else may read: what is renamed into
+	// the store has the permissions that the user's umask gives, so that a group
+	// can share it.
+	f, err := os.OpenFile(s.path("tmp", "w-"+rand.Text()), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
 		return "", s.writeErr(err)
 	}
@@ -160,7 +164,7 @@ func (s *Store) writeErr(err error) error {
 		return err
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return fmt.Errorf("store %s: the disk is full or the quota is used up (free space, run `cache gc`, or choose another --store): %w", s.dir, err)
-	case errors.Is(err, syscall.EROFS), errors.Is(err, fs.ErrPermission):
+	case refused(err):
 		return fmt.Errorf("store %s: %w (choose a writable --store): %w", s.dir, ErrReadOnly, err)
 	}
 	return fmt.Errorf("store %s: %w", s.dir, err)

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
@@ -9,10 +10,13 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/gofrs/flock"
 )
 
 // RunInfo is what run.json says about one run of a recipe.
@@ -22,10 +26,18 @@ type RunInfo struct {
 	RecipeID string            `json:"recipe_id,omitempty"` // as in Last
 	Started  time.Time         `json:"started"`
 	Finished time.Time         `json:"finished,omitzero"` // zero while running or when killed
-	Status   string            `json:"status,omitempty"`  // "running", then what Finish was given
+	Status   string            `json:"status,omitempty"`  // [RunRunning], then what Finish was given; [RunKilled] without it
 	Actions  map[string]string `json:"actions,omitempty"` // stage name -> action key; kept by GC
 	Data     json.RawMessage   `json:"data,omitempty"`    // whatever the engine wants to remember
 }
+
+// The statuses that the store itself gives.
+const (
+	RunRunning = "running"
+	// RunKilled is a run whose process ended without Finish. It is what readers
+	// are told, and never written: the lock that a living run holds is gone.
+	RunKilled = "killed"
+)
 
 // Run is a run in progress. Its methods are safe for several goroutines.
 type Run struct {
@@ -35,6 +47,10 @@ type Run struct {
 	info RunInfo
 	f    *os.File
 	w    *bufio.Writer
+	// events writes to w one line an event.
+	events *json.Encoder
+	// lock is held while the run lives; nil where there are no locks.
+	lock *flock.Flock
 }
 
 // NewRun starts a run's history: runs/ID/run.json and events.jsonl. ID, Started
@@ -47,7 +63,7 @@ func (s *Store) NewRun(info RunInfo) (*Run, error) {
 		info.Started = s.now()
 	}
 	if info.Status == "" {
-		info.Status = "running"
+		info.Status = RunRunning
 	}
 	if info.ID == "" {
 		var r [3]byte
@@ -61,15 +77,58 @@ func (s *Store) NewRun(info RunInfo) (*Run, error) {
 	if err := os.Mkdir(r.dir, 0o777); err != nil {
 		return nil, s.writeErr(err)
 	}
+	if err := r.hold(); err != nil { // before run.json, so that nobody finds it without
+		return nil, err
+	}
 	f, err := os.OpenFile(s.path("runs", info.ID, "events.jsonl"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o666)
 	if err != nil {
-		return nil, s.writeErr(err)
+		return nil, errors.Join(s.writeErr(err), r.letGo())
 	}
 	r.f, r.w = f, bufio.NewWriterSize(f, 64<<10)
+	r.events = json.NewEncoder(r.w)
+	r.events.SetEscapeHTML(false)
 	if err := r.save(); err != nil {
-		return nil, errors.Join(err, f.Close())
+		return nil, errors.Join(err, f.Close(), r.letGo())
 	}
 	return r, nil
+}
+
+// hold takes the lock that tells a running run from a killed one.
+func (r *Run) hold() error {
+	if r.s.noLocking {
+		return nil
+	}
+	l := flock.New(filepath.Join(r.dir, "lock"), flock.SetPermissions(0o666))
+	if _, err := l.TryLock(); err != nil {
+		return r.s.writeErr(errors.Join(err, l.Close()))
+	}
+	r.lock = l
+	return nil
+}
+
+func (r *Run) letGo() error {
+	if r.lock == nil {
+		return nil
+	}
+	// Where an open file cannot be deleted it stays, which harms nobody.
+	_ = os.Remove(r.lock.Path())
+	err := r.lock.Close()
+	r.lock = nil
+	return err
+}
+
+// alive reports whether the process of a run that says that it is running is
+// there: it holds the run's lock. Where that cannot be told, it is taken at its
+// word.
+func (s *Store) alive(id string) bool {
+	path := s.path("runs", id, "lock")
+	if _, err := os.Stat(path); err != nil {
+		return s.noLocking || !errors.Is(err, fs.ErrNotExist)
+	}
+	l := flock.New(path, flock.SetFlag(os.O_RDONLY))
+	free, err := l.TryRLock()
+	_ = l.Close() // it was opened for reading
+	return err != nil || !free
 }
 
 // ID returns the run's id; it sorts by time.
@@ -78,8 +137,18 @@ func (r *Run) ID() string { return r.info.ID }
 // Dir returns the run's folder, where reports may be written.
 func (r *Run) Dir() string { return r.dir }
 
+// indentUpTo is how many stages a run.json may have that is laid out for people
+// to read; of a larger one that would be most of the work.
+const indentUpTo = 1000
+
 func (r *Run) save() error {
-	b, err := json.MarshalIndent(r.info, "", "  ")
+	var b []byte
+	var err error
+	if len(r.info.Actions) <= indentUpTo {
+		b, err = json.MarshalIndent(r.info, "", "  ")
+	} else {
+		b, err = marshalPlain(r.info)
+	}
 	if err != nil {
 		return fmt.Errorf("store: run %s: %w", r.info.ID, err)
 	}
@@ -89,16 +158,26 @@ func (r *Run) save() error {
 // Event appends v as one JSON line to the run's events. Events are buffered;
 // Flush or Finish writes them.
 func (r *Run) Event(v any) error {
-	b, err := marshalPlain(v)
-	if err != nil {
-		return fmt.Errorf("store: run %s: event: %w", r.info.ID, err)
-	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.f == nil {
 		return fmt.Errorf("store: run %s is finished", r.info.ID)
 	}
-	_, err = r.w.Write(append(b, '\n'))
+	if err := r.events.Encode(v); err != nil {
+		return r.s.writeErr(fmt.Errorf("run %s: event: %w", r.info.ID, err))
+	}
+	return nil
+}
+
+// EventLine appends an event that its caller has encoded: one line of JSON with
+// its line feed.
+func (r *Run) EventLine(line []byte) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.f == nil {
+		return fmt.Errorf("store: run %s is finished", r.info.ID)
+	}
+	_, err := r.w.Write(line)
 	return r.s.writeErr(err)
 }
 
@@ -137,7 +216,8 @@ func (r *Run) Finish(status string, change func(*RunInfo)) error {
 		change(&r.info)
 	}
 	r.info.ID, r.info.Status, r.info.Finished = id, status, r.s.now()
-	return errors.Join(r.s.writeErr(err), r.save())
+	// The lock last: without it, a run.json that says running means killed.
+	return errors.Join(r.s.writeErr(err), r.save(), r.letGo())
 }
 
 // Runs lists the recorded runs, the oldest first. Damaged records are skipped
@@ -183,6 +263,12 @@ func (s *Store) Run(id string) (RunInfo, error) {
 	var info RunInfo
 	if err := json.Unmarshal(b, &info); err != nil || info.ID != id {
 		return RunInfo{}, fmt.Errorf("store: run %s: %w", id, ErrCorrupt)
+	}
+	if info.Status == RunRunning && !s.alive(id) {
+		// It may have finished since run.json was read.
+		if again, err := os.ReadFile(s.path("runs", id, "run.json")); err == nil && bytes.Equal(again, b) {
+			info.Status = RunKilled
+		}
 	}
 	return info, nil
 }

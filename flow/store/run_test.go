@@ -67,6 +67,7 @@ func TestRuns(t *testing.T) {
 	}
 	for i, r := range runs {
 		want := []string{"done", "done", "running"}[i]
+		// The third one is not finished, and its lock is held.
 		if r.ID != ids[i] || r.Status != want || r.Finished.IsZero() != (want == "running") || r.Actions["scan"] != testKey(i) {
 			t.Errorf("%+v", r)
 		}
@@ -80,5 +81,56 @@ func TestRuns(t *testing.T) {
 	}
 	if _, err := s.Run("../etc"); !errors.Is(err, ErrNotFound) {
 		t.Error(err)
+	}
+}
+
+func TestKilledRunIsNotRunning(t *testing.T) {
+	s, warned := newStore(t)
+	r, err := s.NewRun(RunInfo{Recipe: "r.yaml"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	status := func(o *Store) string {
+		t.Helper()
+		info, err := o.Run(r.ID())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Status
+	}
+	reader, _ := openStore(t, s.Dir(), Options{ReadOnly: true})
+	if got := status(reader); got != RunRunning {
+		t.Errorf("a run that goes on is %s", got)
+	}
+	// What the system does when a process ends: the lock goes, nothing is written.
+	if err := r.lock.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // looking changes nothing
+		if got := status(reader); got != RunKilled {
+			t.Errorf("a killed run is %s", got)
+		}
+	}
+	if runs, err := s.Runs(); err != nil || len(runs) != 1 || runs[0].Status != RunKilled {
+		t.Error(runs, err)
+	}
+	// From a version that took no lock, or with the lock cleaned away.
+	if err := os.Remove(filepath.Join(r.Dir(), "lock")); err != nil {
+		t.Fatal(err)
+	}
+	if got := status(reader); got != RunKilled {
+		t.Errorf("a killed run is %s", got)
+	}
+	if err := r.Finish("done", nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := status(s); got != "done" {
+		t.Errorf("a finished run is %s", got)
+	}
+	if _, err := os.Stat(filepath.Join(r.Dir(), "lock")); !errors.Is(err, os.ErrNotExist) {
+		t.Error("the lock's file is left behind", err)
+	}
+	if warned.count() != 0 {
+		t.Error(warned.all)
 	}
 }

@@ -35,10 +35,25 @@ type statCache struct {
 }
 
 type statEntry struct {
-	id     fileID
-	ctime  int64
+	FileState
 	digest Digest
 }
+
+// FileState tells one state of a file from another without reading it: equal
+// states of the same file mean that nothing wrote to it in between, but for what
+// happens within one tick of the file system's clock. Where the system gives the
+// time of the last change of any kind (ctime), writing to a file and setting its
+// modification time back shows too.
+type FileState struct {
+	id    fileID
+	ctime int64
+}
+
+// StateOf is the state that a stat call told of.
+func StateOf(fi fs.FileInfo) FileState { return FileState{id: idOf(fi), ctime: changeTime(fi)} }
+
+// changed is when the state came about, in nanoseconds since 1970.
+func (f FileState) changed() int64 { return max(f.id.mtime, f.ctime) }
 
 // HashFile returns the digest and the size in bytes of an external input file,
 // such as a data set. A file whose size, times and inode did not change since
@@ -55,7 +70,7 @@ func (s *Store) HashFile(ctx context.Context, path string) (Digest, int64, error
 	if !fi.Mode().IsRegular() {
 		return "", 0, fmt.Errorf("store: input %s: is a %s, want a file", path, kindOf(fi.Mode()))
 	}
-	if e, ok := s.stats.get(s, abs); ok && e.id == idOf(fi) && e.ctime == changeTime(fi) {
+	if e, ok := s.stats.get(s, abs); ok && e.FileState == StateOf(fi) {
 		return e.digest, fi.Size(), nil
 	}
 	// Twice: a file that was appended to while it was read may have come to
@@ -70,16 +85,33 @@ func (s *Store) HashFile(ctx context.Context, path string) (Digest, int64, error
 		if err != nil {
 			return "", 0, fmt.Errorf("store: input file: %w", err)
 		}
-		if idOf(after) == idOf(fi) && changeTime(after) == changeTime(fi) && n == fi.Size() {
-			latest := max(fi.ModTime().UnixNano(), changeTime(fi))
-			if latest < started.Add(-racyWindow).UnixNano() {
-				s.stats.put(s, abs, statEntry{id: idOf(fi), ctime: changeTime(fi), digest: d})
+		if state := StateOf(fi); StateOf(after) == state && n == fi.Size() {
+			if state.changed() < started.Add(-racyWindow).UnixNano() {
+				s.stats.put(s, abs, statEntry{state, d})
 			}
 			return d, n, nil
 		}
 		fi = after
 	}
 	return "", 0, fmt.Errorf("store: input %s changed while it was read: wait until it is complete", path)
+}
+
+// KnownFile is HashFile for files that need not be read; false for others, and
+// for what is no file.
+func (s *Store) KnownFile(path string) (Digest, int64, bool) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "", 0, false
+	}
+	fi, err := os.Stat(abs)
+	if err != nil || !fi.Mode().IsRegular() {
+		return "", 0, false
+	}
+	e, ok := s.stats.get(s, abs)
+	if !ok || e.FileState != StateOf(fi) {
+		return "", 0, false
+	}
+	return e.digest, fi.Size(), true
 }
 
 func hashInput(ctx context.Context, path string) (Digest, int64, error) {
@@ -154,7 +186,7 @@ func parseStatLine(line []byte) (string, statEntry, bool) {
 		n[i], ok = v, ok && okInt
 	}
 	d := Digest(fields[5])
-	e := statEntry{id: fileID{size: n[0], mtime: n[1], inode: uint64(n[3])}, ctime: n[2], digest: d}
+	e := statEntry{FileState{id: fileID{size: n[0], mtime: n[1], inode: uint64(n[3])}, ctime: n[2]}, d}
 	return path, e, ok && d.Valid()
 }
 

@@ -56,7 +56,7 @@ func TestHashFile(t *testing.T) {
 	}
 	fi, _ := os.Stat(p)
 	planted := DigestBytes([]byte("planted"))
-	s.stats.put(s, p, statEntry{id: idOf(fi), ctime: changeTime(fi), digest: planted})
+	s.stats.put(s, p, statEntry{StateOf(fi), planted})
 	if d := hashOf(t, s, p); d != planted {
 		t.Fatal("an unchanged file was read again")
 	}

@@ -7,7 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -132,14 +134,12 @@ func (s *Store) flushCaches() {
 	}
 }
 
+// sep joins paths. Not filepath.Join, whose cleaning shows in plans of many
+// stages: the store's folder and what is joined to it are clean.
+const sep = string(filepath.Separator)
+
 func (s *Store) path(elem ...string) string {
-	// Not filepath.Join, whose cleaning shows in plans of many stages; dir and
-	// the elements are clean.
-	p := s.dir
-	for _, e := range elem {
-		p += string(filepath.Separator) + e
-	}
-	return p
+	return s.dir + sep + strings.Join(elem, sep)
 }
 
 func (s *Store) warn(path, format string, args ...any) {
@@ -242,7 +242,13 @@ func (s *Store) acquireLocked() error {
 	}
 	l := flock.New(path, flock.SetFlag(flag), flock.SetPermissions(0o666))
 	if !s.opts.ReadOnly {
-		if alone, err := l.TryLock(); err == nil && alone {
+		alone, err := l.TryLock()
+		switch {
+		case refused(err):
+			// Readable by us, but not to be written: a lock for reading keeps a gc
+			// of its owner away, and the first write will say that it is not allowed.
+			l = flock.New(path, flock.SetFlag(os.O_RDONLY))
+		case err == nil && alone:
 			s.sweepTmp()
 			if err := l.Unlock(); err != nil {
 				return fmt.Errorf("store %s: %w", s.dir, err)
@@ -258,14 +264,17 @@ func (s *Store) acquireLocked() error {
 		return nil
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("store %s: %w: waited %s for its lock; is a gc running?", s.dir, ErrBusy, s.opts.LockWait)
-	case errors.Is(err, fs.ErrPermission):
-		// Readable by us, owned by someone else: reading needs no lock, and
-		// the first write will say that it is not allowed.
-		return nil
+	case refused(err) || errors.Is(err, fs.ErrNotExist):
+		return nil // not even readable, or not there: reading needs no lock
 	}
 	s.warn(path, "cannot be locked (%v); do not run gc while a recipe runs", err)
 	s.noLocking = true
 	return nil
+}
+
+// refused reports whether an error means that the folder must not be written.
+func refused(err error) bool {
+	return errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS)
 }
 
 func (s *Store) sweepTmp() {

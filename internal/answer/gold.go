@@ -4,8 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
+
+	"github.com/tidwall/gjson"
 )
 
 // Raw holds the fields of a data set's row that may state the gold answer, as
@@ -31,6 +32,19 @@ var ErrNoGold = errors.New("the row has no gold answer")
 // NormalizeGold finds and normalises the gold answer of a row. gold_answer
 // wins over the data set's own fields.
 func NormalizeGold(task string, raw Raw, choices []Option) (Gold, error) {
+	return GoldOf(task, func(field string) (string, error) {
+		v := raw[field]
+		if len(v) == 0 || string(v) == "null" {
+			return "", nil
+		}
+		return scalarText(v)
+	}, choices)
+}
+
+// GoldOf is [NormalizeGold] for a row that was decoded already: text gives a
+// field's text, a number or boolean as JSON writes it, and "" for a field that is
+// missing or null.
+func GoldOf(task string, text func(field string) (string, error), choices []Option) (Gold, error) {
 	fields := []string{"gold_answer", "answer", "answerKey", "label", "solution"}
 	switch task {
 	case "arc_challenge", "commonsense_qa", "date":
@@ -39,18 +53,14 @@ func NormalizeGold(task string, raw Raw, choices []Option) (Gold, error) {
 		fields = []string{"gold_answer", "label", "answer"}
 	}
 	for _, f := range fields {
-		v, ok := raw[f]
-		if !ok || len(v) == 0 || string(v) == "null" {
-			continue
-		}
-		text, err := scalarText(v)
+		t, err := text(f)
 		if err != nil {
 			return Gold{}, fmt.Errorf("field %q: %w", f, err)
 		}
-		if strings.TrimSpace(text) == "" {
+		if strings.TrimSpace(t) == "" {
 			continue
 		}
-		g, err := normalize(task, text, choices)
+		g, err := normalize(task, t, choices)
 		g.Field = f
 		if err != nil {
 			return g, fmt.Errorf("field %q: %w", f, err)
@@ -61,19 +71,24 @@ func NormalizeGold(task string, raw Raw, choices []Option) (Gold, error) {
 }
 
 func scalarText(v json.RawMessage) (string, error) {
-	var x any
-	if err := json.Unmarshal(v, &x); err != nil {
-		return "", fmt.Errorf("broken JSON value: %w", err)
+	if !gjson.ValidBytes(v) {
+		return "", errors.New("broken JSON value")
 	}
-	switch x := x.(type) {
-	case string:
-		return x, nil
-	case bool:
-		return strconv.FormatBool(x), nil
-	case float64:
-		return strings.TrimSpace(string(v)), nil
+	return ScalarText(gjson.ParseBytes(v))
+}
+
+// ScalarText gives the text of a value as [GoldOf] takes it; a list or an object
+// is an error.
+func ScalarText(v gjson.Result) (string, error) {
+	switch v.Type {
+	case gjson.Null:
+		return "", nil
+	case gjson.String:
+		return v.Str, nil
+	case gjson.True, gjson.False, gjson.Number:
+		return v.Raw, nil
 	}
-	return "", fmt.Errorf("a gold answer must be a string, number or boolean")
+	return "", errors.New("a gold answer must be a string, number or boolean")
 }
 
 func normalize(task, text string, choices []Option) (Gold, error) {

@@ -25,7 +25,7 @@ func stateMath(r string) (int, int, bool) {
 		}
 	}
 	if s, e, ok := firstNumber(r); ok {
-		return s, e, true
+		return s, compound(r, e), true
 	}
 	if len(r) <= 40 && len(strings.Fields(r)) <= 4 {
 		return 0, len(r), true
@@ -44,7 +44,7 @@ func afterVerb(r string) int {
 		if r[i] != ' ' || dollars%2 == 1 {
 			continue
 		}
-		for _, v := range []string{" is ", " are ", " equals "} {
+		for _, v := range []string{" is ", " are ", " equals ", " it's "} {
 			if strings.HasPrefix(r[i:], v) && strings.ContainsAny(r[i+len(v):], "0123456789$\\=") {
 				best = i + len(v)
 			}
@@ -59,7 +59,7 @@ func mathy(r string) bool {
 	for _, f := range strings.Fields(r) {
 		letters := 0
 		for i := 0; i < len(f); i++ {
-			if isAlpha(f[i]) {
+			if isAlpha(f[i]) || f[i] == '\'' && i > 0 && i+1 < len(f) { // it's
 				letters++
 			}
 		}
@@ -348,7 +348,7 @@ func concludedNumber(r string) (int, int, bool) {
 // amountVerbs stand right before the amount that a sentence states.
 var amountVerbs = []string{" is ", " are ", " was ", " were ", " be ", " has ", " have ", " had ", " makes ", " made ",
 	" earns ", " earned ", " needs ", " costs ", " equals ", " pays ", " spends ", " spent ", " gets ", " total of ",
-	" takes ", " total is "}
+	" takes ", " total is ", " it's "}
 
 // concludedMath reads the last delimited mathematics of a closing sentence.
 func concludedMath(r string) (int, int, bool) {

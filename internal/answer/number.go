@@ -244,9 +244,71 @@ func stateNumber(r string) (int, int, bool) {
 		return off, off + n, true
 	}
 	if s, e, ok := firstNumber(r[off:]); ok {
-		return off + s, off + e, true
+		return off + s, off + compound(r[off:], e), true
 	}
 	return wordNumber(r)
+}
+
+// smallerUnits are the units that may follow a unit in one quantity: "2 hours
+// and 45 minutes", "5 feet 3 inches".
+var smallerUnits = map[string][]string{
+	"day": {"hour"}, "week": {"day"}, "year": {"month", "week", "day"}, "month": {"day", "week"},
+	"hour": {"minute"}, "hr": {"min"}, "h": {"min"}, "minute": {"second"}, "min": {"sec"},
+	"foot": {"inch"}, "feet": {"inch"}, "ft": {"in"}, "yard": {"foot", "feet"},
+	"pound": {"ounce"}, "lb": {"oz"}, "dollar": {"cent"}, "kilometer": {"meter"}, "meter": {"centimeter"},
+}
+
+// compound extends a number that ends at e over a quantity in several units;
+// it returns e where there is none.
+func compound(r string, e int) int {
+	unit, i := unitWord(r, e)
+	end := e
+	for unit != "" {
+		j := i
+		for _, w := range []string{",", " and"} {
+			if strings.HasPrefix(r[j:], w) {
+				j += len(w)
+			}
+		}
+		for j < len(r) && r[j] == ' ' {
+			j++
+		}
+		k := digitsEnd(r, j)
+		if k == j {
+			break
+		}
+		next, after := unitWord(r, k)
+		if !smaller(unit, next) {
+			break
+		}
+		unit, i, end = next, after, after
+	}
+	return end
+}
+
+func smaller(unit, next string) bool {
+	for _, u := range smallerUnits[unit] {
+		if u == next || u == "inch" && next == "inche" {
+			return true
+		}
+	}
+	return false
+}
+
+// unitWord reads the word behind a number, without a plural s, and its end.
+func unitWord(r string, i int) (string, int) {
+	if i < len(r) && r[i] == ' ' {
+		i++
+	}
+	j := i
+	for j < len(r) && isAlpha(r[j]) {
+		j++
+	}
+	w := strings.ToLower(r[i:j])
+	if len(w) > 2 {
+		w = strings.TrimSuffix(w, "s")
+	}
+	return w, j
 }
 
 // latexNumber returns the length of a leading \frac{a}{b}, so that the clause

@@ -30,6 +30,7 @@ var rules = []rule{
 	{"flow/exec", []string{"flow/plan", "flow/store", "flow/event"}},
 	{"flow/exec/...", []string{"flow/exec"}},
 	{"flow", []string{"flow/..."}},
+	{"flow/bundle", []string{"flow"}},
 	{"flow/stagetest", []string{"flow/stage"}},
 
 	{"internal/archtest", nil},

@@ -42,6 +42,7 @@ type Budget struct {
 	mu       sync.Mutex
 	spent    Charge
 	reserved Charge
+	jobs     Charge        // reserved for jobs, which no call of this process waits for
 	settled  chan struct{} // closed and replaced at every settlement
 }
 
@@ -54,7 +55,7 @@ func NewBudget(l Limits, ledger *Ledger) (*Budget, error) {
 	b := &Budget{limits: l, ledger: ledger, settled: make(chan struct{})}
 	if ledger != nil {
 		t := ledger.Totals()
-		b.spent = t.Settled.plus(t.Lost, 1)
+		b.spent, b.jobs = t.Settled.plus(t.Lost, 1), t.Held
 	}
 	return b, nil
 }
@@ -105,14 +106,16 @@ func (b *Budget) reserve(ctx context.Context, key [32]byte, want Charge, price *
 
 func (b *Budget) over(want Charge) error {
 	l := b.limits
-	if n := b.spent.Requests + b.reserved.Requests + want.Requests; l.Requests > 0 && n > l.Requests {
-		return &BudgetError{"requests", float64(l.Requests), float64(b.spent.Requests), 1}
+	all := b.spent.plus(b.reserved, 1).plus(b.jobs, 1).plus(want, 1)
+	spent := b.spent.plus(b.jobs, 1)
+	if l.Requests > 0 && all.Requests > l.Requests {
+		return &BudgetError{"requests", float64(l.Requests), float64(spent.Requests), float64(want.Requests)}
 	}
-	if n := b.spent.Tokens + b.reserved.Tokens + want.Tokens; l.Tokens > 0 && n > l.Tokens {
-		return &BudgetError{"tokens", float64(l.Tokens), float64(b.spent.Tokens), float64(want.Tokens)}
+	if l.Tokens > 0 && all.Tokens > l.Tokens {
+		return &BudgetError{"tokens", float64(l.Tokens), float64(spent.Tokens), float64(want.Tokens)}
 	}
-	if n := b.spent.USD + b.reserved.USD + want.USD; l.USD > 0 && n > l.USD {
-		return &BudgetError{"usd", l.USD, b.spent.USD, want.USD}
+	if l.USD > 0 && all.USD > l.USD {
+		return &BudgetError{"usd", l.USD, spent.USD, want.USD}
 	}
 	return nil
 }

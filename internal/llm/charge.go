@@ -19,6 +19,16 @@ type Price struct {
 	LongAbove  int     `json:"long_above,omitempty"` // 0: one price for all prompts
 	LongInput  float64 `json:"long_input,omitempty"`
 	LongOutput float64 `json:"long_output,omitempty"`
+	Batch      float64 `json:"batch,omitempty"` // factor for requests in batches; 0: no discount is known
+}
+
+// InBatch is the price of requests in batches.
+func (p *Price) InBatch() *Price {
+	if p == nil || p.Batch <= 0 {
+		return p
+	}
+	return &Price{Input: p.Input * p.Batch, Output: p.Output * p.Batch,
+		LongAbove: p.LongAbove, LongInput: p.LongInput * p.Batch, LongOutput: p.LongOutput * p.Batch}
 }
 
 func (p *Price) usd(prompt, completion int) float64 {

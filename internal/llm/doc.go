@@ -11,6 +11,9 @@
 //   - A Transport wraps a Provider with a concurrency limit that adapts to the provider,
 //     a request-rate limit, retries, per-request timeouts, a Budget, a Memo of answers
 //     that are already paid for, and counters.
+//   - A Job is one batch at a provider's batch API. Jobs buys answers through them and puts
+//     them into the memo, where the Transport finds them.
+//   - Limiters shares the limits of providers among the Transports of a process.
 //   - A Memo maps a RequestKey to a completed answer. The interface is declared here, on
 //     the side that uses it; any store can implement it.
 //   - A Hint is what the simulated teacher may know about a row. The Transport removes it

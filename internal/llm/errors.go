@@ -18,19 +18,21 @@ type Kind string
 
 // The kinds of failure.
 const (
-	KindRate      Kind = "rate"      // 429: too many requests just now
-	KindServer    Kind = "server"    // 5xx, 408, 409, 425: the provider's trouble
-	KindTimeout   Kind = "timeout"   // no answer within the per-request timeout
-	KindNetwork   Kind = "network"   // connection refused, reset or cut
-	KindMalformed Kind = "malformed" // a 2xx answer that cannot be read
-	KindQuota     Kind = "quota"     // the account has no credit left
-	KindAuth      Kind = "auth"      // 401, 403: the key is missing, wrong or not allowed
-	KindNotFound  Kind = "not_found" // 404: no such model or URL
-	KindInvalid   Kind = "invalid"   // 400, 413, 422: this request can never succeed
-	KindMemo      Kind = "memo"      // a paid answer could not be recorded
-	KindDown      Kind = "down"      // the provider was down for longer than the run waits
-	KindBudget    Kind = "budget"    // the budget does not allow another call
-	KindOther     Kind = "other"
+	KindRate       Kind = "rate"       // 429: too many requests just now
+	KindServer     Kind = "server"     // 5xx, 408, 409, 425: the provider's trouble
+	KindTimeout    Kind = "timeout"    // no answer within the per-request timeout
+	KindNetwork    Kind = "network"    // connection refused, reset or cut
+	KindMalformed  Kind = "malformed"  // a 2xx answer that cannot be read
+	KindQuota      Kind = "quota"      // the account has no credit left
+	KindAuth       Kind = "auth"       // 401, 403: the key is missing, wrong or not allowed
+	KindNotFound   Kind = "not_found"  // 404: no such model or URL
+	KindInvalid    Kind = "invalid"    // 400, 413, 422: this request can never succeed
+	KindMemo       Kind = "memo"       // a paid answer could not be recorded
+	KindDown       Kind = "down"       // the provider was down for longer than the run waits
+	KindBatch      Kind = "batch"      // a batch ended without this answer, or has not ended yet
+	KindBudget     Kind = "budget"     // the budget does not allow another call
+	KindUnrecorded Kind = "unrecorded" // a test of a recipe has no recorded answer for the call
+	KindOther      Kind = "other"
 )
 
 // Retryable reports whether the same request may succeed if it is sent again soon.
@@ -46,7 +48,7 @@ func (k Kind) Retryable() bool {
 // stop rather than collect one error per row.
 func (k Kind) Fatal() bool {
 	switch k {
-	case KindAuth, KindNotFound, KindQuota, KindMemo, KindBudget, KindDown:
+	case KindAuth, KindNotFound, KindQuota, KindMemo, KindBudget, KindDown, KindUnrecorded:
 		return true
 	}
 	return false

@@ -88,6 +88,9 @@ func (f *Failures) Note(ctx context.Context, err error) error {
 		return nil
 	}
 	f.missing++
+	if kind == KindBatch {
+		return nil // one batch may leave thousands of answers out, and they come in a row
+	}
 	f.inARow++
 	if f.inARow >= down {
 		return fmt.Errorf("%d requests in a row failed, the provider seems to be down; answers already bought are kept: %w", f.inARow, err)

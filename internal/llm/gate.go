@@ -97,6 +97,18 @@ func (g *gate) pause(until time.Time) {
 	g.changed = make(chan struct{})
 }
 
+// resize changes the greatest bound. A bound that had not been lowered follows it.
+func (g *gate) resize(limit int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.limit == g.max || g.limit > limit {
+		g.limit = limit
+	}
+	g.max = limit
+	close(g.changed)
+	g.changed = make(chan struct{})
+}
+
 // state returns the calls in flight and the present bound.
 func (g *gate) state() (busy, limit int) {
 	g.mu.Lock()

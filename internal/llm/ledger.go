@@ -2,12 +2,9 @@ package llm
 
 import (
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
-	"fmt"
+	"maps"
 	"slices"
-	"strconv"
 	"sync"
 )
 
@@ -21,6 +18,9 @@ import (
 // A reservation without a settlement was cut off by a crash. If its answer is in the memo
 // it costs what that answer says; otherwise it is lost and counts with its worst case.
 // So the account is never below what the provider may bill.
+//
+// A job (see [Jobs]) has one reservation, which outlives its process: it is held until the
+// job's own record says that it was collected and what it cost.
 type Ledger struct {
 	memo  Memo
 	scope string
@@ -34,6 +34,8 @@ type Ledger struct {
 	total   Totals         // Open is computed from open
 	unsaved int            // settlements since the last checkpoint
 	points  int            // checkpoints written
+	jobs    map[string]int // jobs of this process: the numbers of their reservations
+	held    map[string]Charge
 }
 
 // Totals is what a ledger adds up to.
@@ -41,6 +43,7 @@ type Totals struct {
 	Settled Charge `json:"settled"` // calls that ended, with what they cost
 	Lost    Charge `json:"lost"`    // calls cut off by a crash, with their worst case
 	Open    Charge `json:"open"`    // calls in flight, with their worst case
+	Held    Charge `json:"held"`    // jobs that earlier processes submitted and nobody has collected, with their worst case
 	Answers int    `json:"answers"` // settled calls whose answer stands in the memo
 }
 
@@ -53,27 +56,30 @@ const (
 )
 
 type sessionRecord struct {
-	Nonce  string `json:"nonce"`
-	Before Totals `json:"before"`
+	Nonce  string            `json:"nonce"`
+	Before Totals            `json:"before"`
+	Held   map[string]Charge `json:"held,omitempty"` // jobs by name
 }
 
 type reservationRecord struct {
 	Key   string `json:"key"` // hexadecimal memo key of the answer
 	Worst Charge `json:"worst"`
 	Price *Price `json:"price,omitempty"`
+	Job   string `json:"job,omitempty"` // name of a job, in place of a key
 }
 
 type checkpointRecord struct {
-	Total Totals `json:"total"`
-	Done  int    `json:"done"`
-	Ahead []int  `json:"ahead,omitempty"`
+	Total Totals            `json:"total"`
+	Done  int               `json:"done"`
+	Ahead []int             `json:"ahead,omitempty"`
+	Held  map[string]Charge `json:"held,omitempty"` // of the session's, those still held
 }
 
 // OpenLedger reads what earlier processes left of a scope, settles what a crash cut off,
 // and begins a session of this process. One process at a time works on a scope; the caller
 // sees to that.
 func OpenLedger(memo Memo, scope string) (*Ledger, error) {
-	l := &Ledger{memo: memo, scope: scope, open: map[int]Charge{}, ahead: map[int]bool{}}
+	l := &Ledger{memo: memo, scope: scope, open: map[int]Charge{}, ahead: map[int]bool{}, jobs: map[string]int{}, held: map[string]Charge{}}
 	last, n := sessionRecord{}, 0
 	for ; ; n++ {
 		var s sessionRecord
@@ -95,12 +101,12 @@ func OpenLedger(memo Memo, scope string) (*Ledger, error) {
 	var r [8]byte
 	_, _ = rand.Read(r[:]) // never fails
 	l.nonce = hex.EncodeToString(r[:])
-	return l, l.put(sessionRecord{Nonce: l.nonce, Before: l.total}, "session", n)
+	return l, l.put(sessionRecord{Nonce: l.nonce, Before: l.total, Held: l.held}, "session", n)
 }
 
 // recover adds up a session that has ended, however it ended.
 func (l *Ledger) recover(s sessionRecord) (Totals, error) {
-	cp := checkpointRecord{Total: s.Before}
+	cp := checkpointRecord{Total: s.Before, Held: s.Held}
 	for j := 0; ; j++ {
 		var c checkpointRecord
 		ok, err := l.get(&c, s.Nonce, "checkpoint", j)
@@ -113,7 +119,7 @@ func (l *Ledger) recover(s sessionRecord) (Totals, error) {
 		cp = c
 	}
 	total := cp.Total
-	total.Open = Charge{}
+	total.Open, total.Held = Charge{}, Charge{}
 	settled := map[int]bool{}
 	for _, i := range cp.Ahead {
 		settled[i] = true
@@ -135,7 +141,17 @@ func (l *Ledger) recover(s sessionRecord) (Totals, error) {
 			continue
 		}
 		holes = 0
+		if r.Job != "" {
+			if cp.Held == nil {
+				cp.Held = map[string]Charge{}
+			}
+			cp.Held[r.Job] = r.Worst
+			continue
+		}
 		left = append(left, r)
+	}
+	if err := l.resolve(cp.Held, &total); err != nil {
+		return Totals{}, err
 	}
 	seen := map[string]bool{}
 	for _, r := range slices.Backward(left) {
@@ -177,22 +193,14 @@ func (l *Ledger) reserve(key [32]byte, worst Charge, price *Price) (int, error) 
 	l.next++
 	l.open[id] = worst
 	l.mu.Unlock()
-	if err := l.put(reservationRecord{Key: hex.EncodeToString(key[:]), Worst: worst, Price: price}, l.nonce, "reservation", id); err != nil {
-		return id, &Error{Kind: KindMemo, Err: fmt.Errorf("recording a reservation: %w", err)}
-	}
-	return id, nil
+	return id, l.put(reservationRecord{Key: hex.EncodeToString(key[:]), Worst: worst, Price: price}, l.nonce, "reservation", id)
 }
 
 // settle replaces a reservation. It becomes durable with the next checkpoint; until then
 // a crash finds the answer in the memo, or counts the worst case.
 func (l *Ledger) settle(id int, cost Charge, answered bool) error {
 	l.mu.Lock()
-	delete(l.open, id)
-	l.ahead[id] = true
-	for l.ahead[l.done] {
-		delete(l.ahead, l.done)
-		l.done++
-	}
+	l.retire(id)
 	l.total.Settled = l.total.Settled.plus(cost, 1)
 	if answered {
 		l.total.Answers++
@@ -206,13 +214,23 @@ func (l *Ledger) settle(id int, cost Charge, answered bool) error {
 	return l.checkpoint()
 }
 
+// retire takes a reservation off the open ones; the caller holds mu.
+func (l *Ledger) retire(id int) {
+	delete(l.open, id)
+	l.ahead[id] = true
+	for l.ahead[l.done] {
+		delete(l.ahead, l.done)
+		l.done++
+	}
+}
+
 func (l *Ledger) checkpoint() error {
 	l.mu.Lock()
 	if l.unsaved == 0 {
 		l.mu.Unlock()
 		return nil
 	}
-	c := checkpointRecord{Total: l.total, Done: l.done}
+	c := checkpointRecord{Total: l.total, Done: l.done, Held: maps.Clone(l.held)}
 	for i := range l.ahead {
 		c.Ahead = append(c.Ahead, i)
 	}
@@ -221,10 +239,7 @@ func (l *Ledger) checkpoint() error {
 	l.unsaved = 0
 	l.mu.Unlock()
 	slices.Sort(c.Ahead)
-	if err := l.put(c, l.nonce, "checkpoint", n); err != nil {
-		return &Error{Kind: KindMemo, Err: fmt.Errorf("recording what was spent: %w", err)}
-	}
-	return nil
+	return l.put(c, l.nonce, "checkpoint", n)
 }
 
 // Close records what is settled. The ledger needs no other closing.
@@ -244,35 +259,18 @@ func (l *Ledger) Totals() Totals {
 	for _, c := range l.open {
 		t.Open = t.Open.plus(c, 1)
 	}
+	t.Held = Charge{}
+	for _, c := range l.held {
+		t.Held = t.Held.plus(c, 1)
+	}
 	return t
 }
 
-func (l *Ledger) key(parts ...any) [32]byte {
-	pre := "llm-ledger-1\x00" + l.scope
-	for _, p := range parts {
-		switch p := p.(type) {
-		case string:
-			pre += "\x00" + p
-		case int:
-			pre += "\x00" + strconv.Itoa(p)
-		}
-	}
-	return sha256.Sum256([]byte(pre))
-}
-
 func (l *Ledger) put(v any, parts ...any) error {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return err
-	}
-	return l.memo.Put(l.key(parts...), b)
+	return putRecord(l.memo, v, append([]any{"llm-ledger-1", l.scope}, parts...)...)
 }
 
 // get reports false for a record that is missing or cannot be read.
 func (l *Ledger) get(v any, parts ...any) (bool, error) {
-	b, ok, err := l.memo.Get(l.key(parts...))
-	if err != nil {
-		return false, &Error{Kind: KindMemo, Err: fmt.Errorf("reading what was spent: %w", err)}
-	}
-	return ok && json.Unmarshal(b, v) == nil, nil
+	return getRecord(l.memo, v, append([]any{"llm-ledger-1", l.scope}, parts...)...)
 }

@@ -14,29 +14,36 @@ const rpmMargin = 0.015
 
 // pace spreads requests evenly over time and adapts: a rate answer lowers the pace by a
 // quarter, at most once a second; each good answer raises it by a two-hundredth of the
-// limit, up to the limit. A nil *pace does not wait.
+// limit, up to the limit.
 type pace struct {
-	max     float64 // requests a second
 	limiter *rate.Limiter
 
 	mu      sync.Mutex
+	max     float64 // requests a second; 0: no limit
 	lowered time.Time
 }
 
 func newPace(rpm float64) *pace {
-	if rpm <= 0 {
-		return nil
-	}
-	r := rpm * (1 - rpmMargin) / 60
 	// A burst of one spreads requests evenly, so that a provider which counts in windows
 	// shorter than a minute sees no peak.
-	return &pace{max: r, limiter: rate.NewLimiter(rate.Limit(r), 1)}
+	p := &pace{limiter: rate.NewLimiter(rate.Inf, 1)}
+	p.set(rpm)
+	return p
+}
+
+// set changes the limit.
+func (p *pace) set(rpm float64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.max = max(rpm, 0) * (1 - rpmMargin) / 60
+	if p.max == 0 {
+		p.limiter.SetLimit(rate.Inf)
+	} else {
+		p.limiter.SetLimit(rate.Limit(p.max))
+	}
 }
 
 func (p *pace) wait(ctx context.Context) error {
-	if p == nil {
-		return nil
-	}
 	err := p.limiter.Wait(ctx)
 	if err != nil && ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -45,11 +52,11 @@ func (p *pace) wait(ctx context.Context) error {
 }
 
 func (p *pace) note(err error, now time.Time) {
-	if p == nil {
-		return
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.max == 0 {
+		return
+	}
 	r := float64(p.limiter.Limit())
 	switch {
 	case err == nil && r < p.max:
@@ -61,27 +68,38 @@ func (p *pace) note(err error, now time.Time) {
 }
 
 // tokens is a bucket for a limit of tokens a minute. What a call will use is not known
-// before, so that its estimate is taken first and the difference given back after. A nil
-// *tokens does not wait.
+// before, so that its estimate is taken first and the difference given back after.
 type tokens struct {
-	perSecond float64
+	mu        sync.Mutex
+	perSecond float64 // 0: no limit
 	size      float64
-
-	mu      sync.Mutex
-	level   float64 // may fall below zero: then the next call waits
-	at      time.Time
-	changed chan struct{} // closed and replaced when something is given back
+	level     float64 // may fall below zero: then the next call waits
+	at        time.Time
+	changed   chan struct{} // closed and replaced when something is given back
 }
 
 // tpmSeconds is how many seconds' worth of tokens may be used at once.
 const tpmSeconds = 6
 
 func newTokens(tpm float64) *tokens {
-	if tpm <= 0 {
-		return nil
+	b := &tokens{changed: make(chan struct{})}
+	b.set(tpm)
+	return b
+}
+
+// set changes the limit. A bucket that becomes smaller keeps its debt.
+func (b *tokens) set(tpm float64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	old := b.size
+	b.perSecond = max(tpm, 0) * (1 - rpmMargin) / 60
+	b.size = b.perSecond * tpmSeconds
+	if old == 0 {
+		b.level, b.at = b.size, time.Now()
 	}
-	r := tpm * (1 - rpmMargin) / 60
-	return &tokens{perSecond: r, size: r * tpmSeconds, level: r * tpmSeconds, at: time.Now(), changed: make(chan struct{})}
+	b.level = min(b.level, b.size)
+	close(b.changed)
+	b.changed = make(chan struct{})
 }
 
 // estimate is what a provider will count for a request: about four bytes a token, and the
@@ -97,11 +115,12 @@ func estimate(req Request) float64 {
 // take waits until n tokens are free. One request larger than the bucket waits for a full
 // bucket and leaves a debt.
 func (b *tokens) take(ctx context.Context, n float64) error {
-	if b == nil {
-		return nil
-	}
 	for {
 		b.mu.Lock()
+		if b.perSecond == 0 {
+			b.mu.Unlock()
+			return nil
+		}
 		now := time.Now()
 		b.level = min(b.size, b.level+now.Sub(b.at).Seconds()*b.perSecond)
 		b.at = now
@@ -128,11 +147,14 @@ func (b *tokens) take(ctx context.Context, n float64) error {
 
 // giveBack corrects an estimate when the answer says what was used.
 func (b *tokens) giveBack(taken, used float64) {
-	if b == nil || taken == used {
+	if taken == used {
 		return
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.perSecond == 0 {
+		return
+	}
 	b.level = min(b.size, b.level+taken-used)
 	if taken > used {
 		close(b.changed)

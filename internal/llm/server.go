@@ -39,7 +39,7 @@ func HTTPClient(c *http.Client) *http.Client {
 	}
 	tr := http.DefaultTransport.(*http.Transport).Clone()
 	tr.MaxIdleConnsPerHost, tr.MaxIdleConns = 512, 512
-	return &http.Client{Transport: tr}
+	return &http.Client{Transport: fence{tr}}
 }
 
 // MaxAnswer bounds an answer's size in bytes: beyond it something other than an
@@ -52,7 +52,8 @@ type RawAnswer struct {
 	Status     int // 0: no answer
 	RetryAfter time.Duration
 	Body       []byte
-	Cut        bool // the body ended early
+	Cut        bool  // the body ended early
+	Max        int64 // of the body's bytes; 0: MaxAnswer
 }
 
 // ReadHead takes the status and Retry-After of an answer.
@@ -63,14 +64,18 @@ func (a *RawAnswer) ReadHead(res *http.Response) {
 
 // ReadBody reads an answer's body whole and puts a copy in its place.
 func (a *RawAnswer) ReadBody(res *http.Response) error {
+	limit := a.Max
+	if limit == 0 {
+		limit = MaxAnswer
+	}
 	var err error
-	a.Body, err = io.ReadAll(io.LimitReader(res.Body, MaxAnswer+1))
+	a.Body, err = io.ReadAll(io.LimitReader(res.Body, limit+1))
 	if err != nil {
 		a.Cut = true
 		return fmt.Errorf("the answer broke off after %d bytes: %w", len(a.Body), err)
 	}
-	if len(a.Body) > MaxAnswer {
-		return fmt.Errorf("the answer is longer than %d bytes", MaxAnswer)
+	if int64(len(a.Body)) > limit {
+		return fmt.Errorf("the answer is longer than %d bytes", limit)
 	}
 	res.Body = io.NopCloser(bytes.NewReader(a.Body))
 	return nil

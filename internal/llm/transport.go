@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -21,6 +23,7 @@ type Provider struct {
 // Options tunes a Transport. The zero value works: one call at a time, no retry, no limit,
 // no memo.
 type Options struct {
+	Model       string         // names, with the provider, whose limits these are
 	Concurrency int            // calls in flight at most; below 1 counts as 1
 	RPM         float64        // requests a minute at most; 0: no limit
 	TPM         float64        // tokens a minute at most, prompts and answers; 0: no limit
@@ -35,20 +38,22 @@ type Options struct {
 	Budget      *Budget        // nil: no limit
 	Price       *Price         // nil: Stats.USD stays 0
 	Notify      func(string)   // told of pauses and of their end; nil: nobody is
+	Limiters    *Limiters      // shares concurrency, RPM and TPM with other Transports; nil: with nobody
 	Jitter      func() float64 // in [0,1); nil: math/rand/v2. Tests make it constant
 }
 
 // Transport is a Client that makes a Provider fit for many paid requests. Create it with
-// NewTransport; it is safe for concurrent use and needs no closing.
+// NewTransport; it is safe for concurrent use. It needs closing only where it has Limiters.
 type Transport struct {
-	p       Provider
-	o       Options
-	gate    *gate
-	pace    *pace
-	tokens  *tokens
+	p Provider
+	o Options
+	*limiter
+	leave   func()
+	busy    atomic.Int64
 	breaker breaker
 	flight  flight
 	stats   counters
+	jobs    *Jobs // nil: every request is a call of its own
 }
 
 // NewTransport wraps p.
@@ -71,14 +76,20 @@ func NewTransport(p Provider, o Options) *Transport {
 	if o.Notify == nil {
 		o.Notify = func(string) {}
 	}
-	return &Transport{p: p, o: o, gate: newGate(o.Concurrency), pace: newPace(o.RPM), tokens: newTokens(o.TPM),
-		breaker: breaker{max: o.MaxOutage, threshold: max(10, o.Concurrency)}}
+	t := &Transport{p: p, o: o, breaker: breaker{max: o.MaxOutage, threshold: max(10, o.Concurrency)}}
+	t.limiter, t.leave = o.Limiters.join(limiterKey{p.Name, strings.TrimRight(p.Endpoint, "/"), o.Model},
+		pacing{concurrency: o.Concurrency, rpm: o.RPM, tpm: o.TPM})
+	return t
 }
+
+// Close ends the Transport's part in limits that it shares.
+func (t *Transport) Close() { t.leave() }
 
 // Stats returns the counters so far.
 func (t *Transport) Stats() Stats {
 	s := t.stats.snapshot()
-	s.InFlight, s.Concurrency = t.gate.state()
+	_, s.Concurrency = t.gate.state()
+	s.InFlight = int(t.busy.Load())
 	return s
 }
 
@@ -93,16 +104,16 @@ func (t *Transport) Concurrency() int { return t.o.Concurrency }
 // deterministic, and therefore passes by the memo: what it says depends on the gold answer,
 // which is no part of a memo key.
 func (t *Transport) Complete(ctx context.Context, req Request) (*Response, error) {
-	var resp *Response
-	var err error
-	if t.p.Name == Simulated {
-		resp, err = t.p.Client.Complete(ctx, req)
+	resp, err := intercepted(ctx, t.p.Name, req, func(ctx context.Context) (*Response, error) {
+		if t.p.Name != Simulated {
+			req.Hint = nil
+			return t.remembered(ctx, req)
+		}
+		r, err := t.p.Client.Complete(ctx, req)
 		t.stats.add(func(s *Stats) { s.Calls++ })
-		t.countAnswer(resp, err)
-	} else {
-		req.Hint = nil
-		resp, err = t.remembered(ctx, req)
-	}
+		t.countAnswer(r, err)
+		return r, err
+	})
 	t.stats.add(func(s *Stats) {
 		s.Requests++
 		if err != nil {
@@ -110,7 +121,7 @@ func (t *Transport) Complete(ctx context.Context, req Request) (*Response, error
 			return
 		}
 		s.Finish[resp.FinishReason]++
-		if resp.Text == "" {
+		if strings.TrimSpace(resp.Text) == "" {
 			s.Empty++
 		}
 	})
@@ -127,6 +138,9 @@ func (t *Transport) remembered(ctx context.Context, req Request) (*Response, err
 		if err != nil || r != nil {
 			return r, err
 		}
+		if err := t.jobs.verdict(to); err != nil {
+			return nil, err
+		}
 		return t.buy(ctx, req, to)
 	})
 	if shared && err == nil {
@@ -137,25 +151,50 @@ func (t *Transport) remembered(ctx context.Context, req Request) (*Response, err
 
 // Recall returns the answer to req if it was ever bought, and nil if it was not.
 func (t *Transport) Recall(req Request) (*Response, error) {
-	if t.p.Name == Simulated || t.o.Memo == nil {
-		return nil, nil
+	r, err := t.Peek(req)
+	if r != nil {
+		t.stats.add(func(s *Stats) { s.MemoHits++ })
 	}
-	key, err := RequestKey(req, t.p.Name, t.p.Endpoint)
-	if err != nil {
-		return nil, &Error{Kind: KindInvalid, Provider: t.p.Name, Err: err}
-	}
-	r, _, err := t.recall(key)
 	return r, err
 }
 
-// recall finds the newest answer bought for a request. Without one, or when a refreshing
-// run wants a newer one, it returns the key to record it under.
+// Peek is Recall without counting.
+func (t *Transport) Peek(req Request) (*Response, error) {
+	_, r, err := t.peek(req)
+	return r, err
+}
+
+// peek also returns the key to record an answer under.
+func (t *Transport) peek(req Request) (to [32]byte, r *Response, err error) {
+	if t.p.Name == Simulated || t.o.Memo == nil {
+		return to, nil, nil
+	}
+	key, err := RequestKey(req, t.p.Name, t.p.Endpoint)
+	if err != nil {
+		return to, nil, &Error{Kind: KindInvalid, Provider: t.p.Name, Err: err}
+	}
+	r, to, err = t.lookup(key)
+	return to, r, err
+}
+
+// recall finds the newest answer bought for a request and counts it as a hit, unless this
+// run has paid for it. Without one, or when a refreshing run wants a newer one, it returns
+// the key to record it under.
 func (t *Transport) recall(key [32]byte) (*Response, [32]byte, error) {
+	r, at, err := t.lookup(key)
+	if r != nil && !t.jobs.paid(at) {
+		t.stats.add(func(s *Stats) { s.MemoHits++ })
+	}
+	return r, at, err
+}
+
+// lookup returns an answer and the key it stands under, or nil and the key for a new one.
+func (t *Transport) lookup(key [32]byte) (*Response, [32]byte, error) {
 	if t.o.Memo == nil {
 		return nil, key, nil
 	}
 	var newest *memoEntry
-	to := key
+	at, to := key, key
 	for n := 0; ; n++ {
 		k := generationKey(key, n)
 		val, ok, err := t.o.Memo.Get(k)
@@ -169,13 +208,12 @@ func (t *Transport) recall(key [32]byte) (*Response, [32]byte, error) {
 		if !ok {
 			break
 		}
-		newest = e
+		newest, at = e, k
 	}
 	if newest == nil || t.o.Refresh != "" && newest.Refresh != t.o.Refresh {
 		return nil, to, nil
 	}
-	t.stats.add(func(s *Stats) { s.MemoHits++ })
-	return &newest.Response, to, nil
+	return &newest.Response, at, nil
 }
 
 // buy sends the request until it succeeds, cannot succeed, or runs out of attempts. It
@@ -224,8 +262,12 @@ func (t *Transport) attempt(ctx context.Context, req Request, key [32]byte) (res
 	if err := t.gate.enter(ctx); err != nil {
 		return nil, o, err
 	}
+	t.busy.Add(1)
 	var wait time.Duration
-	defer func() { t.gate.leave(err, wait) }()
+	defer func() {
+		t.busy.Add(-1)
+		t.gate.leave(err, wait)
+	}()
 
 	if err := t.pace.wait(ctx); err != nil {
 		return nil, o, err
@@ -346,10 +388,17 @@ func (t *Transport) countAnswer(resp *Response, err error) {
 	t.stats.add(func(s *Stats) {
 		if err != nil {
 			s.Errors[KindOf(err)]++
-			return
 		}
+	})
+	if err == nil {
+		t.countCost(resp, t.o.Price)
+	}
+}
+
+func (t *Transport) countCost(resp *Response, price *Price) {
+	t.stats.add(func(s *Stats) {
 		s.PromptTokens += resp.Usage.PromptTokens
 		s.CompletionTokens += resp.Usage.CompletionTokens
-		s.USD += t.o.Price.usd(resp.Usage.PromptTokens, resp.Usage.CompletionTokens)
+		s.USD += price.usd(resp.Usage.PromptTokens, resp.Usage.CompletionTokens)
 	})
 }

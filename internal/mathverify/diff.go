@@ -1,5 +1,7 @@
 package mathverify
 
+import "math/big"
+
 // differentiate returns d n / d v for elementary functions; ok is false for
 // anything else.
 func differentiate(n *Node, v string, depth int) (*Node, bool) {
@@ -56,6 +58,14 @@ func differentiate(n *Node, v string, depth int) (*Node, bool) {
 		}
 		top := node(KAdd, node(KMul, a, n.Args[1]), node(KNeg, node(KMul, n.Args[0], b)))
 		return node(KDiv, top, node(KPow, n.Args[1], num(2))), true
+	case KBig:
+		if n.Name == "diff" {
+			inner, ok := differentiate(n.Args[0], n.Args[1].Name, depth+1)
+			if !ok {
+				return nil, false
+			}
+			return d(inner)
+		}
 	case KPow:
 		return diffPow(n, d)
 	case KFunc:
@@ -74,6 +84,9 @@ func diffPow(n *Node, d func(*Node) (*Node, bool)) (*Node, bool) {
 	}
 	if dg.Kind == KNum && dg.Rat.Sign() == 0 {
 		less := node(KAdd, g, num(-1))
+		if g.Kind == KNum {
+			less = ratNode(new(big.Rat).Sub(g.Rat, big.NewRat(1, 1)))
+		}
 		return node(KMul, g, node(KPow, f, less), df), true
 	}
 	return node(KMul, n, node(KAdd, node(KMul, dg, fn("ln", f)), node(KDiv, node(KMul, g, df), f))), true

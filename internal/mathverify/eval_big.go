@@ -18,7 +18,11 @@ func (e *evaluator) series(n *Node) (value, error) {
 		return value{}, err
 	}
 	if n.Args[3].Kind == KConst && n.Args[3].Name == "inf" {
-		return e.geometric(n, from)
+		a, ok := from.small()
+		if !ok || n.Name != "sum" {
+			return value{}, errNoValue
+		}
+		return e.infiniteSum(n.Args[0], n.Args[1].Name, a)
 	}
 	to, err := e.eval(n.Args[3])
 	if err != nil {
@@ -29,7 +33,10 @@ func (e *evaluator) series(n *Node) (value, error) {
 	if !ok1 || !ok2 {
 		return value{}, errNoValue
 	}
-	if b-a > maxTerms {
+	if b > a && uint64(b-a) > maxTerms {
+		if n.Name == "sum" {
+			return e.longSum(n.Args[0], n.Args[1].Name, a, b)
+		}
 		return value{}, errBudget
 	}
 	acc, f := exactInt(0), e.add
@@ -63,50 +70,6 @@ func (e *evaluator) bind(name string) func() {
 			delete(e.env, name)
 		}
 	}
-}
-
-// geometric sums an infinite geometric series: the ratio of consecutive terms
-// must be the same exact number for the first terms.
-func (e *evaluator) geometric(n *Node, from value) (value, error) {
-	a, ok := from.small()
-	if !ok || n.Name != "sum" {
-		return value{}, errNoValue
-	}
-	name := n.Args[1].Name
-	restore := e.bind(name)
-	defer restore()
-	var first, prev, ratio value
-	for k := a; k < a+6; k++ {
-		e.env[name] = exactInt(k)
-		v, err := e.eval(n.Args[0])
-		if err != nil {
-			return value{}, err
-		}
-		if !v.exact {
-			return value{}, errNoValue
-		}
-		if k == a {
-			first = v
-		} else {
-			r, err := e.div(v, prev)
-			if err != nil {
-				return value{}, err
-			}
-			if k > a+1 && !e.sub(r, ratio).isZero() {
-				return value{}, errNoValue
-			}
-			ratio = r
-		}
-		prev = v
-	}
-	m, err := e.abs(ratio)
-	if err != nil {
-		return value{}, err
-	}
-	if c, ok := e.cmp(m, exactInt(1)); !ok || c >= 0 {
-		return value{}, errUndefined
-	}
-	return e.div(first, e.sub(exactInt(1), ratio))
 }
 
 // det is the determinant by fraction-free expansion along the first row; the

@@ -109,7 +109,7 @@ func Parse(s string) (*Node, error) {
 	if err != nil {
 		if fixed, ok := balance(toks); ok && len(fixed) > 0 {
 			q := &parser{toks: fixed, tex: tex}
-			if n, err := q.list(); err == nil && q.pos >= len(q.toks) {
+			if n, err := q.list(); err == nil && q.pos >= len(q.toks) && (n.Kind != KSet || len(n.Args) > 0) {
 				return n, nil
 			}
 		}
@@ -276,6 +276,12 @@ func (p *parser) infix(left *Node, min int) (*Node, bool, error) {
 func (p *parser) binary(left *Node, op string, next int) (*Node, bool, error) {
 	p.pos++
 	right, err := p.expr(next)
+	for more := op == "mod"; more && err == nil; { // a mod 2n is a mod (2n)
+		var r *Node
+		if r, more, err = p.implicit(right, bpMul); more && err == nil {
+			right = r
+		}
+	}
 	if err != nil {
 		if op == "-" && p.peek().kind == tEOF { // a trailing dash is punctuation
 			return nil, false, err

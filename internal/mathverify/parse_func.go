@@ -245,6 +245,7 @@ func (p *parser) limit() (*Node, error) {
 	if !p.accept("->") {
 		return nil, p.fail("expected \\to")
 	}
+	side := p.limitSide()
 	to, err := p.expr(0)
 	if err != nil {
 		return nil, err
@@ -256,7 +257,42 @@ func (p *parser) limit() (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Node{Kind: KBig, Name: "lim", Args: []*Node{body, v, to}}, nil
+	args := []*Node{body, v, to}
+	if side != 0 {
+		args = append(args, num(side))
+	}
+	return &Node{Kind: KBig, Name: "lim", Args: args}, nil
+}
+
+// limitSide takes the side off the end of a limit's target, as in 0^+ or
+// 0^{-}: 1 from above, -1 from below, 0 for both sides.
+func (p *parser) limitSide() int64 {
+	depth, end := 0, -1
+	for i := p.pos; i < len(p.toks) && end < 0; i++ {
+		switch p.toks[i].text {
+		case "{":
+			depth++
+		case "}":
+			if depth == 0 {
+				end = i
+			}
+			depth--
+		}
+	}
+	op := func(i int, s string) bool { return i > p.pos && p.toks[i].kind == tOp && p.toks[i].text == s }
+	if end < 0 {
+		return 0
+	}
+	sign, from := end-1, end-2
+	if op(end-1, "}") && op(end-3, "{") {
+		sign, from = end-2, end-4
+	}
+	if !op(from, "^") || !op(sign, "+") && !op(sign, "-") {
+		return 0
+	}
+	side := map[string]int64{"+": 1, "-": -1}[p.toks[sign].text]
+	p.toks = append(append([]token(nil), p.toks[:from]...), p.toks[end:]...)
+	return side
 }
 
 // derivative recognises d/dx in a fraction; the result is a KBig "diff" whose

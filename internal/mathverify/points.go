@@ -100,17 +100,20 @@ func needsIntegers(n *Node) bool {
 			case "factorial", "binomial", "gcd", "lcm", "mod":
 				return false
 			}
-		case KBig:
-			return m.Name != "sum" && m.Name != "prod"
 		}
 		return true
 	})
 }
 
-// signExponents collects the symbols in exponents of negative numbers: (-1)^n
-// means an integer n.
+// signExponents collects the symbols in exponents of negative numbers and in
+// the bounds of sums and products: (-1)^n means an integer n.
 func signExponents(n *Node, out map[string]bool) {
 	n.walk(func(m *Node) bool {
+		if m.Kind == KBig && (m.Name == "sum" || m.Name == "prod") {
+			for _, s := range freeSymbols(m.Args[2:]...) {
+				out[s] = true
+			}
+		}
 		if m.Kind == KPow && (m.Args[0].Kind == KNum && m.Args[0].Rat.Sign() < 0 || m.Args[0].Kind == KNeg && m.Args[0].Args[0].Kind == KNum) {
 			for _, s := range freeSymbols(m.Args[1]) {
 				out[s] = true

@@ -2,7 +2,9 @@ package mathverify
 
 import (
 	"fmt"
+	"math/big"
 	"math/rand"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -42,6 +44,9 @@ func randomExpr(r *rand.Rand, depth int, symbols bool) string {
 	return "(" + a + `) \cdot (` + b + ")"
 }
 
+// inBraces finds numbers and parenthesised groups without inner brackets.
+var inBraces = regexp.MustCompile(`\d+\.\d+|\([^()\\{}]*\)`)
+
 func TestReflexiveAndInvariant(t *testing.T) {
 	r := rand.New(rand.NewSource(7))
 	for i := 0; i < 300; i++ {
@@ -49,15 +54,18 @@ func TestReflexiveAndInvariant(t *testing.T) {
 		forms := []string{
 			s, " " + s + " ", "$" + s + "$", `\boxed{` + s + "}", "{" + s + "}",
 			strings.NewReplacer("(", `\left(`, ")", `\right)`).Replace(s),
-			strings.ReplaceAll(s, " ", `\! `), strings.ReplaceAll(s, `\frac`, `\dfrac`), "1 \\cdot (" + s + ")",
+			strings.ReplaceAll(s, " ", `\! `), strings.ReplaceAll(s, " ", ""), strings.ReplaceAll(s, " ", " \n  "),
+			inBraces.ReplaceAllString(s, "{$0}"), strings.ReplaceAll(s, `\frac`, `\dfrac`), "1 \\cdot (" + s + ")",
 		}
 		for _, f := range forms {
-			if res := Verify(s, f, Options{}); res.Verdict != Equal {
-				// A value may be undefined by chance (a zero divisor).
-				if res.Verdict == Unknown && strings.Contains(res.Reason, "no value") {
-					continue
+			for _, pair := range [][2]string{{s, f}, {f, s}} {
+				if res := Verify(pair[0], pair[1], Options{}); res.Verdict != Equal {
+					// A value may be undefined by chance (a zero divisor).
+					if res.Verdict == Unknown && strings.Contains(res.Reason, "no value") {
+						continue
+					}
+					t.Errorf("Verify(%q, %q) = %v: %s", pair[0], pair[1], res.Verdict, res.Reason)
 				}
-				t.Errorf("Verify(%q, %q) = %v: %s", s, f, res.Verdict, res.Reason)
 			}
 		}
 	}
@@ -72,6 +80,30 @@ func TestNumberDiffersFromNumberPlusSmall(t *testing.T) {
 		if res := Verify(s, g, Options{GoldDigits: -1, PredDigits: -1}); res.Verdict == Equal {
 			t.Errorf("Verify(%q, %q) is equal: %s", s, g, res.Reason)
 		}
+	}
+}
+
+// TestCorpusNumberDiffersFromItselfPlusSmall: the same for every closed
+// expression of the corpus that has a value.
+func TestCorpusNumberDiffersFromItselfPlusSmall(t *testing.T) {
+	opt := Options{GoldDigits: -1, PredDigits: -1}
+	seen, tried := map[string]bool{}, 0
+	for _, c := range corpus(t) {
+		n, err := Parse(c.gold)
+		if err != nil || seen[c.gold] || !scalarKind(n) || symbolic(n) || n.has(KUnit) || n.has(KPercent) || n.has(KDegree) || n.has(KBase) || n.has(KPM) {
+			continue
+		}
+		seen[c.gold] = true
+		for _, k := range []int{1, 40} {
+			more := node(KAdd, n, ratNode(new(big.Rat).SetFrac(big.NewInt(1), pow10(k))))
+			if r := Compare(n, more, opt); r.Verdict == Equal {
+				t.Errorf("%q equals itself plus 10^-%d: %s", c.gold, k, r.Reason)
+			}
+			tried++
+		}
+	}
+	if tried < 200 {
+		t.Errorf("only %d comparisons", tried)
 	}
 }
 
@@ -131,6 +163,9 @@ func TestConcurrentAndDeterministic(t *testing.T) {
 		go func() {
 			defer wg.Done()
 			for i, c := range all {
+				if i%3 != 0 {
+					continue // a third of the corpus keeps the test short
+				}
 				if got := Verify(c.gold, c.pred, Options{}); got != want[i] {
 					t.Errorf("%q: %v, then %v", c.gold, want[i], got)
 				}
@@ -158,6 +193,15 @@ func TestOptions(t *testing.T) {
 		{"33.3", "100/3", Options{GoldDigits: -1}, Different},
 		{"\\sqrt{3}", "1.73", Options{PredDigits: 3}, Equal},
 		{"\\sqrt{3}", "1.732", Options{PredDigits: -1}, Different},
+		{"\\gcd(a, b)", "1", Options{}, Different},
+		{"\\gcd(a, b)", "1", Options{PolynomialGCD: true}, Equal},
+		{"\\gcd(4a^2b, 6ab^3)", "2ab", Options{PolynomialGCD: true}, Equal},
+		{"\\lcm(4a, 6b)", "12ab", Options{PolynomialGCD: true}, Equal},
+		{"\\lcm(4a, 6b)", "24ab", Options{PolynomialGCD: true}, Different},
+		{"\\gcd(x^2-1, 2x^2+4x+2)", "x+1", Options{PolynomialGCD: true}, Equal},
+		{"\\gcd(x^2-1, 2x^2+4x+2)", "x-1", Options{PolynomialGCD: true}, Different},
+		{"\\lcm(x^2-1, x+1)", "x^2-1", Options{PolynomialGCD: true}, Equal},
+		{"\\gcd(\\sqrt5, \\sqrt2)", "1", Options{PolynomialGCD: true}, Equal},
 		{"2^{100000}", "2^{100000}+1", Options{Steps: 5}, Unknown},
 	} {
 		if r := Verify(c.gold, c.pred, c.opt); r.Verdict != c.want {
@@ -173,17 +217,49 @@ func TestOptions(t *testing.T) {
 }
 
 func FuzzVerify(f *testing.F) {
-	for _, c := range corpus(f) {
+	for i, c := range corpus(f) {
+		if i%4 != 0 && (c.file == "series.tsv" || c.file == "calculus.tsv") {
+			continue // the slow ones: a quarter of them keeps plain test runs short
+		}
 		f.Add(c.gold, c.pred)
 	}
 	f.Fuzz(func(t *testing.T, g, p string) {
 		if len(g)+len(p) > 2000 {
 			return
 		}
+		opt := Options{Steps: 20000, Bits: 1 << 14, PolynomialGCD: len(g)%2 == 0}
 		// verify is Verify without its guard, so that a panic is seen.
-		r := verify(g, p, Options{Steps: 20000, Bits: 1 << 14})
-		if s := verify(g, p, Options{Steps: 20000, Bits: 1 << 14}); s != r {
+		r := verify(g, p, opt)
+		if s := verify(g, p, opt); s != r {
 			t.Fatalf("two results: %v and %v", r, s)
+		}
+	})
+}
+
+// FuzzTokens checks the tokenizer alone: it ends, invents no text and gives
+// number tokens that the number parser takes.
+func FuzzTokens(f *testing.F) {
+	for _, c := range corpus(f) {
+		f.Add(c.gold)
+		f.Add(c.pred)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if len(s) > 4000 {
+			return
+		}
+		toks, _ := lex(s)
+		if len(toks) > 4*len(s)+4 {
+			t.Fatalf("%d tokens from %d bytes", len(toks), len(s))
+		}
+		for _, k := range toks {
+			if k.kind == tEOF || k.text == "" && k.kind != tText {
+				t.Fatalf("empty token in %q: %v", s, toks)
+			}
+			if k.kind == tNum {
+				if _, err := parseNumber(k.text); err != nil {
+					t.Fatalf("number token %q of %q: %v", k.text, s, err)
+				}
+			}
 		}
 	})
 }

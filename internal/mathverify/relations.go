@@ -32,6 +32,23 @@ func (c *comparer) relations(g, p *Node) Result {
 	return c.realSets(g, p)
 }
 
+// trivial compares an equation that always or never holds with the set of all
+// numbers or the empty set.
+func (c *comparer) trivial(rel, set *Node) (Result, bool) {
+	all, none := isNumberSet(set) && (set.Name == "Reals" || set.Name == "Complexes"), set.Kind == KSet && len(set.Args) == 0
+	if !all && !none || len(rel.Ops) != 1 || rel.Ops[0] != "=" {
+		return Result{}, false
+	}
+	r := c.nodes(rel.Args[0], rel.Args[1])
+	switch {
+	case all && r.Verdict == Equal:
+		return equal("the equation always holds"), true
+	case none && r.Verdict == Different && !symbolic(rel):
+		return equal("the equation never holds"), true
+	}
+	return Result{}, false
+}
+
 func isRelList(n *Node) bool {
 	if n.Kind != KList && n.Kind != KSet {
 		return false
@@ -61,12 +78,17 @@ func (c *comparer) relLists(g, p *Node) Result {
 		}
 		return expandPM(n)
 	}
-	if r, ok := c.alternatives(g, p); ok {
-		return r
+	alt, ok := c.alternatives(g, p)
+	if ok {
+		return alt
 	}
 	g, p = list(g), list(p)
 	if g.Kind == KList && p.Kind == KList {
-		return c.lists(g, p)
+		r := c.lists(g, p)
+		if r.Verdict == Different && alt.Reason != "" {
+			return alt // the products could not be compared
+		}
+		return r
 	}
 	ga, _ := assignments(g.Args)
 	pa, _ := assignments(p.Args)
@@ -94,7 +116,12 @@ func (c *comparer) alternatives(g, p *Node) (Result, bool) {
 			if a.Kind != KRel || len(a.Ops) != 1 || a.Ops[0] != "=" {
 				return nil
 			}
-			f = append(f, signs(join(KAdd, a.Args[0], negate(a.Args[1])))...)
+			l, r := a.Args[0], a.Args[1]
+			if isAbs(l) && isAbs(r) { // |u| = |w|: u = w or u = -w
+				f = append(f, join(KAdd, l.Args[0], negate(r.Args[0])), join(KAdd, l.Args[0], r.Args[0]))
+				continue
+			}
+			f = append(f, signs(join(KAdd, l, negate(r)))...)
 		}
 		return &Node{Kind: KRel, Ops: []string{"="}, Args: []*Node{node(KMul, f...), num(0)}}
 	}
@@ -108,6 +135,8 @@ func (c *comparer) alternatives(g, p *Node) (Result, bool) {
 	r := c.equations(a, b)
 	return r, r.Verdict != Unknown
 }
+
+func isAbs(n *Node) bool { return n.Kind == KFunc && n.Name == "abs" && n.Args[0].Kind != KMatrix }
 
 func (c *comparer) twoRelations(g, p *Node) Result {
 	gi, pi := inequalities(g), inequalities(p)

@@ -25,7 +25,7 @@ func stepped(n *Node) bool {
 // to them on both sides, and between them.
 func (c *comparer) steppedPoints(g, p *Node, syms []string) Result {
 	if len(syms) != 1 {
-		return unknown("a function with steps in several symbols")
+		return c.steppedGrid(g, p, syms)
 	}
 	points := []*big.Rat{}
 	for k := int64(-3); k <= 4; k++ {
@@ -75,4 +75,38 @@ func (c *comparer) steppedPoints(g, p *Node, syms []string) Result {
 		return unknown("no value near the steps")
 	}
 	return equal("values agree at the steps")
+}
+
+// steppedGrid compares at a grid of points in several symbols, where every
+// order of the symbols and every sign occurs.
+func (c *comparer) steppedGrid(g, p *Node, syms []string) Result {
+	if len(syms) > 3 {
+		return unknown("a function with steps in more than three symbols")
+	}
+	grid := []*big.Rat{big.NewRat(-3, 1), big.NewRat(-1, 2), new(big.Rat), big.NewRat(1, 1), big.NewRat(5, 2)}
+	total := 1
+	for range syms {
+		total *= len(grid)
+	}
+	seen := 0
+	for i := 0; i < total; i++ {
+		env, k := map[string]value{}, i
+		for j, s := range syms {
+			x := new(big.Rat).Add(grid[k%len(grid)], big.NewRat(int64(j*(i%2)), 97)) // ties at every other point
+			env[s] = exactRat(x)
+			k /= len(grid)
+		}
+		s, _, err := c.atPoint(g, p, env)
+		if err != nil {
+			continue
+		}
+		if s == apart {
+			return different("values differ at a point near the steps")
+		}
+		seen++
+	}
+	if seen < total/4 {
+		return unknown("few values near the steps")
+	}
+	return equal("values agree at %d points near the steps", seen)
 }

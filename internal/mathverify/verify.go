@@ -2,6 +2,7 @@ package mathverify
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -63,7 +64,14 @@ func verify(gold, pred string, opt Options) Result {
 		if gerr != nil {
 			err, side = gerr, "gold"
 		}
-		return unknown("cannot read the %s: %v", side, err)
+		r := unknown("cannot read the %s: %v", side, err)
+		if gerr == nil {
+			r.Gold = ga[0].String()
+		}
+		if perr == nil {
+			r.Pred = pa[0].String()
+		}
+		return r
 	}
 	b := newBudget(opt)
 	var first Result
@@ -183,9 +191,15 @@ type comparer struct {
 func (c *comparer) compare(g, p *Node) Result {
 	g, p = simplifyMatrices(resolveUnits(g, p)), simplifyMatrices(resolveUnits(p, g))
 	g, p = imaginaryUnit(g, p), imaginaryUnit(p, g)
+	if c.opt.PolynomialGCD {
+		g, p = c.polynomialGCD(g), c.polynomialGCD(p)
+	}
 	r := c.nodes(g, p)
 	if r.Verdict == Equal {
 		return r
+	}
+	if r.Verdict == Unknown && g.has(KBig) && p.has(KBig) && renameBound(g, 0).String() == renameBound(p, 0).String() {
+		return equal("same expression up to the names of bound variables")
 	}
 	bareLog := func(n *Node) bool {
 		return !n.walk(func(m *Node) bool { return !(m.Kind == KFunc && m.Name == "log") })
@@ -208,14 +222,36 @@ func (c *comparer) compare(g, p *Node) Result {
 	return r
 }
 
-// imaginaryUnit reads the symbol I as i when the other side uses i and no I, as
-// computer algebra systems print it.
+// renameBound gives the variables of sums, products, integrals and limits names
+// that depend only on how deep they stand.
+func renameBound(n *Node, depth int) *Node {
+	if n.Kind == KBig && n.Name != "diff" && n.Args[1].Kind == KSym {
+		v := &Node{Kind: KSym, Name: "bound" + strconv.Itoa(depth)}
+		args := append([]*Node(nil), n.Args...)
+		args[0], args[1] = substitute(args[0], args[1].Name, v), v
+		n = n.with(args...)
+	}
+	args := make([]*Node, len(n.Args))
+	for i, a := range n.Args {
+		args[i] = renameBound(a, depth+1)
+	}
+	return n.with(args...)
+}
+
+// imaginaryUnit reads the symbol I as i, as computer algebra systems print it,
+// when the other side uses i and no I, or has no symbols where I is the only one
+// here.
 func imaginaryUnit(n, other *Node) *Node {
 	has := func(t *Node, k Kind, name string) bool {
 		return !t.walk(func(m *Node) bool { return !(m.Kind == k && m.Name == name) })
 	}
-	if !has(n, KSym, "I") || !has(other, KConst, "i") || has(other, KSym, "I") {
+	if !has(n, KSym, "I") || has(other, KSym, "I") {
 		return n
+	}
+	if !has(other, KConst, "i") {
+		if n.Kind == KSym || len(freeSymbols(n)) > 1 || len(freeSymbols(other)) > 0 || !scalarKind(other) || !scalarKind(n) {
+			return n
+		}
 	}
 	return n.rewrite(func(m *Node) *Node {
 		if m.Kind == KSym && m.Name == "I" {
@@ -236,6 +272,15 @@ func (c *comparer) nodes(g, p *Node) Result {
 	defer func() { c.depth-- }()
 	if g == p || g.size() < 4000 && g.String() == p.String() && g.size() == p.size() {
 		return equal("same expression")
+	}
+	if (g.Kind == KRel) != (p.Kind == KRel) {
+		rel, set := g, p
+		if p.Kind == KRel {
+			rel, set = p, g
+		}
+		if r, ok := c.trivial(rel, set); ok {
+			return r
+		}
 	}
 	g, p = mergeUnits(settle(g)), mergeUnits(settle(p))
 	if g.Kind == KText && (p.Kind == KList || p.Kind == KSet) {

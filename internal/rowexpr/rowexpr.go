@@ -150,6 +150,9 @@ func (p *Program) Bool(row Row) (bool, error) {
 	return b, err
 }
 
+// Uses lists the row's fields that the expression uses, in alphabetical order.
+func (p *Program) Uses() []string { return slices.Clone(p.names) }
+
 // Unseen lists the undeclared fields that no row had so far, in alphabetical
 // order, each with the declared name that it resembles, if any. A misspelled
 // name shows so after a run.

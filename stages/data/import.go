@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"unicode/utf8"
 
@@ -71,21 +70,41 @@ one id are an error.`,
 }, importRows)
 
 func importRows(ctx context.Context, env *stage.Env, c importConfig, _ importIn, out importOut) error {
+	return importWithin(ctx, env, c, out, idLimit)
+}
+
+// importWithin holds up to limit ids in memory.
+func importWithin(ctx context.Context, env *stage.Env, c importConfig, out importOut, limit int) (err error) {
 	files, err := listFiles(string(c.Root), true)
 	if err != nil {
 		return err
 	}
-	im := &importer{cfg: c, out: out, files: files, seen: map[string]place{}, copies: map[string]int{}, missing: map[string]bool{}}
+	scratch := scratchIn(env.WorkDir)
+	im := &importer{cfg: c, out: out, files: files, ids: newIDIndex(limit, scratch), missing: map[string]bool{}}
+	defer func() { err = errors.Join(err, im.ids.close()) }()
+	im.copies = copyCounter{limit: limit, scratch: scratch, all: func(add func(string) error) error {
+		return eachLine(ctx, files, func(_ place, line []byte) error {
+			p, err := im.unnamed(line)
+			if err != nil || p.ID != "" {
+				return nil // reported, or named, when its turn comes
+			}
+			return add(hashID(p.Task, line))
+		})
+	}}
 	for _, theirs := range c.Fields {
 		im.missing[theirs] = true
 	}
-	for i := range files {
-		if err := im.file(ctx, env, i); err != nil {
-			return err
-		}
+	if err := eachLine(ctx, files, func(at place, line []byte) error { return im.line(env, at, line) }); err != nil {
+		return err
 	}
 	if im.rows+im.bad == 0 {
 		return fmt.Errorf("%s holds no rows", c.Root)
+	}
+	if err := im.ids.firstRepeat(func(first, second uint64) error {
+		id, err := idAt(ctx, files, func(line []byte, _ string) (schema.Problem, error) { return im.unnamed(line) }, placeOf(first), placeOf(second))
+		return errors.Join(err, im.taken(id, placeOf(first), placeOf(second)))
+	}); err != nil {
+		return err
 	}
 	if im.rows > 0 {
 		for _, name := range slices.Sorted(maps.Keys(im.missing)) {
@@ -103,9 +122,9 @@ type importer struct {
 	cfg       importConfig
 	out       importOut
 	files     []file
-	seen      map[string]place // id -> where
-	copies    map[string]int   // hash id -> rows that had it
-	missing   map[string]bool  // mapped fields that no row had so far
+	ids       *idIndex
+	copies    copyCounter     // of the ids made from content
+	missing   map[string]bool // mapped fields that no row had so far
 	rows, bad int
 	firstBad  string
 }
@@ -114,41 +133,22 @@ func (im *importer) where(at place) string {
 	return fmt.Sprintf("%s:%d", im.files[at.file].path, at.line)
 }
 
-func (im *importer) file(ctx context.Context, env *stage.Env, index int) error {
-	f := im.files[index]
-	r, err := os.Open(f.path)
+func (im *importer) line(env *stage.Env, at place, line []byte) error {
+	if at.line%256 == 0 {
+		env.Progress(stage.Progress{Done: int64(im.rows), Unit: "rows"})
+	}
+	row, err := im.row(line)
 	if err != nil {
-		return fmt.Errorf("reading what to import: %w", err)
+		return im.broken(line, at, err)
 	}
-	defer r.Close()
-	for line, err := range stage.Lines(r) {
-		if err != nil {
-			return fmt.Errorf("reading %s: %w", f.path, err)
-		}
-		if line.Number%256 == 0 {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			env.Progress(stage.Progress{Done: int64(im.rows), Unit: "rows"})
-		}
-		at := place{index, line.Number}
-		row, err := im.row(line.Text)
-		if err != nil {
-			if err := im.broken(line.Text, at, err); err != nil {
-				return err
-			}
-			continue
-		}
-		if first, taken := im.seen[row.ID]; taken {
-			return fmt.Errorf("%s: id %q is taken by %s: ids must be unique; rename one, remove one, or import the files in two stages and use concat",
-				im.where(at), row.ID, im.where(first))
-		}
-		im.seen[row.ID] = at
-		if err := im.write(row); err != nil {
-			return err
-		}
+	first, twice, err := im.ids.add(keyOf(row.ID), at.number())
+	if err != nil {
+		return err
 	}
-	return nil
+	if twice {
+		return im.taken(row.ID, placeOf(first), at)
+	}
+	return im.write(row)
 }
 
 func (im *importer) write(row schema.Problem) error {
@@ -184,7 +184,22 @@ func (im *importer) broken(line []byte, at place, cause error) error {
 	})
 }
 
+func (im *importer) taken(id string, first, at place) error {
+	return fmt.Errorf("%s: id %q is taken by %s: ids must be unique; rename one, remove one, or import the files in two stages and use concat",
+		im.where(at), id, im.where(first))
+}
+
+// row reads one line.
 func (im *importer) row(line []byte) (schema.Problem, error) {
+	p, err := im.unnamed(line)
+	if err == nil && p.ID == "" {
+		p.ID, err = im.copies.numbered(hashID(p.Task, line))
+	}
+	return p, err
+}
+
+// unnamed reads one line; a row without id gets none.
+func (im *importer) unnamed(line []byte) (schema.Problem, error) {
 	if !utf8.Valid(line) {
 		return schema.Problem{}, errors.New("not valid UTF-8: convert the file, for example with iconv -t utf-8")
 	}
@@ -200,9 +215,6 @@ func (im *importer) row(line []byte) (schema.Problem, error) {
 	}
 	if p.Question == "" && p.Premise == "" {
 		return p, errors.New("the row has no question (or premise): name the field that holds it, as in fields: {question: THEIR_FIELD}")
-	}
-	if p.ID == "" {
-		p.ID = hashID(p.Task, line, im.copies)
 	}
 	return p, nil
 }

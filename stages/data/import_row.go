@@ -23,7 +23,7 @@ func (im *importer) parse(line []byte) (schema.Problem, error) {
 	for _, theirs := range im.cfg.Fields {
 		mapped[theirs] = true
 	}
-	r := rowParser{row: &p, seen: map[string]gjson.Result{}}
+	r := rowParser{row: &p}
 	var err error
 	root.ForEach(func(k, v gjson.Result) bool {
 		if name := k.String(); !mapped[name] {
@@ -49,7 +49,7 @@ func (im *importer) parse(line []byte) (schema.Problem, error) {
 			onPaths = append(onPaths, ours)
 		case v.Exists() && v.Type != gjson.Null:
 			p.Extra = slices.DeleteFunc(p.Extra, func(f schema.Field) bool { return f.Name == ours })
-			if err := importField(&rowParser{row: &p, seen: map[string]gjson.Result{}}, ours, v); err != nil {
+			if err := importField(&rowParser{row: &p}, ours, v); err != nil {
 				return p, fmt.Errorf("%w (mapped from %q)", err, theirs)
 			}
 		}

@@ -64,7 +64,8 @@ var Sample = stage.Define(stage.Spec{
 Each row draws a number from the recipe's seed and its id. A row is taken when its
 number is below fraction, or among the n smallest. So the choice does not depend
 on the order of the rows, a larger sample contains a smaller one, and rows that
-are added or removed change little of it.
+are added or removed change little of it. In memory are the places of the n rows of
+each group; a fraction needs none.
 
 ` + exprFieldsDoc,
 }, sample)
@@ -125,7 +126,6 @@ func sample(ctx context.Context, env *stage.Env, c sampleConfig, in sampleIn, ou
 	}
 	salt := strconv.FormatUint(env.Rand("rows").Uint64(), 16)
 	groups := map[string]*tickets{}
-	taken := map[int]bool{}
 	n := 0
 	for row, err := range in.Rows.All() {
 		if err != nil {
@@ -135,20 +135,24 @@ func sample(ctx context.Context, env *stage.Env, c sampleConfig, in sampleIn, ou
 		if n%1024 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
+		ok := true
 		if where != nil {
-			ok, err := where.Bool(problemRow{&row})
-			if err != nil {
+			if ok, err = where.Bool(problemRow{&row}); err != nil {
 				return rowErr("where", &row, err)
-			}
-			if !ok {
-				continue
 			}
 		}
 		t := ticket{draw(salt, row.ID), n - 1}
 		if c.N == 0 {
-			if share(t.number) < c.Fraction {
-				taken[t.row] = true
+			to := out.Rest
+			if ok && share(t.number) < c.Fraction {
+				to = out.Rows
 			}
+			if err := to.Write(row); err != nil {
+				return err
+			}
+			continue
+		}
+		if !ok {
 			continue
 		}
 		group, err := groupOf(by, &row)
@@ -160,13 +164,17 @@ func sample(ctx context.Context, env *stage.Env, c sampleConfig, in sampleIn, ou
 		}
 		groups[group].offer(t, c.N)
 	}
+	warnUnseen(env, "by", by, n)
+	warnUnseen(env, "where", where, n)
+	if c.N == 0 {
+		return nil
+	}
+	taken := map[int]bool{}
 	for _, g := range groups {
 		for _, t := range *g {
 			taken[t.row] = true
 		}
 	}
-	warnUnseen(env, "by", by, n)
-	warnUnseen(env, "where", where, n)
 	if len(taken) < c.N {
 		env.Warn("only %d of the %d rows asked for are there", len(taken), c.N)
 	}

@@ -4,10 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/tidwall/gjson"
 
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/schema"
@@ -92,13 +93,23 @@ folders are not followed.`,
 // place is where a row came from.
 type place struct{ file, line int }
 
+// lineBits leaves room for a million million lines a file and 16 million files.
+const lineBits = 40
+
+// number orders places as they are read; it is never 0, because lines count from 1.
+func (p place) number() uint64 { return uint64(p.file)<<lineBits | uint64(p.line) }
+
+func placeOf(n uint64) place {
+	return place{file: int(n >> lineBits), line: int(n & (1<<lineBits - 1))}
+}
+
 type scanner struct {
 	cfg    scanConfig
 	env    *stage.Env
 	out    scanOut
 	files  []file
-	seen   map[string]place // id -> where
-	copies map[string]int   // hash id -> rows that had it
+	ids    *idIndex
+	copies copyCounter // of the ids made from content
 	rows   int64
 	bad    int64
 	firstBad,
@@ -109,20 +120,41 @@ type scanner struct {
 var errLimit = errors.New("enough rows")
 
 func scan(ctx context.Context, env *stage.Env, c scanConfig, _ scanIn, out scanOut) error {
+	return scanWithin(ctx, env, c, out, idLimit)
+}
+
+// scanWithin holds up to limit ids in memory.
+func scanWithin(ctx context.Context, env *stage.Env, c scanConfig, out scanOut, limit int) (err error) {
 	files, err := listFiles(string(c.Root), c.IncludeTrain)
 	if err != nil {
 		return err
 	}
-	s := &scanner{cfg: c, env: env, out: out, files: files, seen: map[string]place{}, copies: map[string]int{}}
-	for i := range files {
-		if err := s.file(ctx, i); errors.Is(err, errLimit) {
-			break
-		} else if err != nil {
-			return err
-		}
+	scratch := scratchIn(env.WorkDir)
+	s := &scanner{cfg: c, env: env, out: out, files: files, ids: newIDIndex(limit, scratch)}
+	defer func() { err = errors.Join(err, s.ids.close()) }()
+	s.copies = copyCounter{limit: limit, scratch: scratch, all: func(add func(string) error) error {
+		return eachLine(ctx, files, func(_ place, line []byte) error {
+			if gjson.GetBytes(line, "id").String() != "" {
+				return nil
+			}
+			return add(hashID(c.Task, line))
+		})
+	}}
+	if err := eachLine(ctx, files, s.line); err != nil && !errors.Is(err, errLimit) {
+		return err
 	}
 	if s.rows+s.bad == 0 {
 		return fmt.Errorf("%s holds no rows", c.Root)
+	}
+	if err := s.ids.firstRepeat(func(first, second uint64) error {
+		id, err := idAt(ctx, files, func(line []byte, dir string) (schema.Problem, error) {
+			fixed, _ := repairEscapes(line)
+			p, _, err := parseRow(fixed, c.Task, dir)
+			return p, err
+		}, placeOf(first), placeOf(second))
+		return errors.Join(err, s.taken(id, placeOf(first), placeOf(second)))
+	}); err != nil {
+		return err
 	}
 	if s.fixes > 0 {
 		env.AddStat("repaired_escapes", float64(s.fixes))
@@ -135,41 +167,23 @@ func scan(ctx context.Context, env *stage.Env, c scanConfig, _ scanIn, out scanO
 	return nil
 }
 
-func (s *scanner) file(ctx context.Context, index int) error {
-	f := s.files[index]
-	r, err := os.Open(f.path)
-	if err != nil {
-		return fmt.Errorf("reading the data: %w", err)
+func (s *scanner) line(at place, line []byte) error {
+	if at.line%256 == 0 {
+		s.env.Progress(stage.Progress{Done: s.rows, Unit: "rows"})
 	}
-	defer r.Close()
-	for line, err := range stage.Lines(r) {
-		if err != nil {
-			return fmt.Errorf("reading %s: %w", f.path, err)
-		}
-		if line.Number%256 == 0 {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			s.env.Progress(stage.Progress{Done: s.rows, Unit: "rows"})
-		}
-		at := place{file: index, line: line.Number}
-		row, err := s.row(line.Text, at)
-		if err != nil {
-			if err := s.broken(line.Text, at, err); err != nil {
-				return err
-			}
-			continue
-		}
-		if err := s.claim(&row, at); err != nil {
-			return err
-		}
-		if err := s.out.Problems.Write(row); err != nil {
-			return err
-		}
-		s.rows++
-		if s.cfg.Limit > 0 && s.rows >= int64(s.cfg.Limit) {
-			return errLimit
-		}
+	row, err := s.row(line, at)
+	if err != nil {
+		return s.broken(line, at, err)
+	}
+	if err := s.claim(&row, at); err != nil {
+		return err
+	}
+	if err := s.out.Problems.Write(row); err != nil {
+		return err
+	}
+	s.rows++
+	if s.cfg.Limit > 0 && s.rows >= int64(s.cfg.Limit) {
+		return errLimit
 	}
 	return nil
 }
@@ -201,20 +215,24 @@ func (s *scanner) row(line []byte, at place) (schema.Problem, error) {
 		s.fixes += int64(n)
 	}
 	if row.ID == "" {
-		row.ID = hashID(s.cfg.Task, line, s.copies)
+		row.ID, err = s.copies.numbered(hashID(s.cfg.Task, line))
 	}
-	return row, nil
+	return row, err
 }
 
 // claim makes sure that an id stands for one row only. Cache entries, splits and
 // routing tables are keyed by it, so no policy lets two pass.
 func (s *scanner) claim(row *schema.Problem, at place) error {
-	if first, taken := s.seen[row.ID]; taken {
-		return fmt.Errorf("%s: id %q is taken by %s: ids must be unique; rename one, remove one, or leave the field id out to have ids made from the content",
-			s.where(at), row.ID, s.where(first))
+	first, twice, err := s.ids.add(keyOf(row.ID), at.number())
+	if err == nil && twice {
+		err = s.taken(row.ID, placeOf(first), at)
 	}
-	s.seen[row.ID] = at
-	return nil
+	return err
+}
+
+func (s *scanner) taken(id string, first, at place) error {
+	return fmt.Errorf("%s: id %q is taken by %s: ids must be unique; rename one, remove one, or leave the field id out to have ids made from the content",
+		s.where(at), id, s.where(first))
 }
 
 func (s *scanner) broken(line []byte, at place, cause error) error {

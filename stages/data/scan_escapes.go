@@ -25,9 +25,11 @@ func repairEscapes(line []byte) ([]byte, int) {
 	var out []byte
 	n, copied := 0, 0
 	for i := 0; i+1 < len(line); i++ {
-		if line[i] != '\\' {
-			continue
+		next := bytes.IndexByte(line[i:len(line)-1], '\\')
+		if next < 0 {
+			break
 		}
+		i += next
 		letter, size := line[i+1], 2
 		if letter == 'u' && i+6 <= len(line) {
 			letter, size = controls[string(line[i+2:i+6])], 6

@@ -20,16 +20,29 @@ const leastRow = len(`{"question":""}` + "\n")
 // Estimate implements [stage.Estimator] by counting lines. A line may be no row
 // after all, unless that stops the stage.
 func (c scanConfig) Estimate(ctx context.Context, _ stage.Question) (stage.Estimate, error) {
-	files, err := listFiles(string(c.Root), c.IncludeTrain)
+	rows, err := linesBelow(ctx, string(c.Root), c.IncludeTrain, c.OnError == onError)
 	if err != nil {
 		return stage.Estimate{}, err
+	}
+	if l := float64(c.Limit); c.Limit > 0 {
+		rows.Min, rows.Max = min(rows.Min, l), min(rows.Max, l)
+	}
+	return stage.Estimate{Rows: map[string]*stage.Range{"problems": rows}}, nil
+}
+
+// linesBelow bounds the rows of the files that a root names. strict says that a
+// line that is no row stops the stage.
+func linesBelow(ctx context.Context, root string, train, strict bool) (*stage.Range, error) {
+	files, err := listFiles(root, train)
+	if err != nil {
+		return nil, err
 	}
 	var lines, size int64
 	counted := true
 	for _, f := range files {
 		info, err := os.Stat(f.path)
 		if err != nil {
-			return stage.Estimate{}, err
+			return nil, err
 		}
 		if size += info.Size(); size > countLimit {
 			counted = false
@@ -37,21 +50,18 @@ func (c scanConfig) Estimate(ctx context.Context, _ stage.Question) (stage.Estim
 		}
 		n, err := countLines(ctx, f.path)
 		if err != nil {
-			return stage.Estimate{}, err
+			return nil, err
 		}
 		lines += n
 	}
-	rows := stage.Range{Max: float64(size / int64(leastRow))}
+	rows := &stage.Range{Max: float64(size / int64(leastRow))}
 	if counted {
 		rows.Max = float64(lines)
-		if c.OnError == onError {
+		if strict {
 			rows.Min = rows.Max
 		}
 	}
-	if l := float64(c.Limit); c.Limit > 0 {
-		rows.Min, rows.Max = min(rows.Min, l), min(rows.Max, l)
-	}
-	return stage.Estimate{Rows: map[string]*stage.Range{"problems": &rows}}, nil
+	return rows, nil
 }
 
 // countLines counts the lines of a file that are not blank.

@@ -2,6 +2,8 @@ package data
 
 import (
 	"bytes"
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,6 +16,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/distillflow/distillflow/flow/stage"
+	"github.com/distillflow/distillflow/schema"
 )
 
 // file is one JSONL file to read.
@@ -152,6 +155,60 @@ func matchPath(pattern, segs []string, includeTrain bool) bool {
 		}
 	}
 	return matchPath(pattern[1:], segs[1:], includeTrain)
+}
+
+// eachLine hands on the lines of files that are not blank, in order, until one of
+// them gives an error.
+func eachLine(ctx context.Context, files []file, each func(at place, line []byte) error) error {
+	for i, f := range files {
+		if err := eachLineOf(ctx, f, func(n int, line []byte) error { return each(place{i, n}, line) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func eachLineOf(ctx context.Context, f file, each func(number int, line []byte) error) error {
+	r, err := os.Open(f.path)
+	if err != nil {
+		return fmt.Errorf("reading the data: %w", err)
+	}
+	defer r.Close()
+	for line, err := range stage.Lines(r) {
+		if err != nil {
+			return fmt.Errorf("reading %s: %w", f.path, err)
+		}
+		if line.Number%256 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err := each(line.Number, line.Text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// idAt reads the id that stands at some places with one id; rows without id of
+// their own are passed over. parse gets a line and the folder of its file.
+func idAt(ctx context.Context, files []file, parse func(line []byte, dir string) (schema.Problem, error), places ...place) (id string, err error) {
+	found := errors.New("found")
+	for _, at := range places {
+		err := eachLineOf(ctx, files[at.file], func(n int, line []byte) error {
+			if n < at.line {
+				return nil
+			}
+			p, err := parse(line, filepath.Dir(files[at.file].path))
+			id = p.ID
+			return cmp.Or(err, found)
+		})
+		if err != nil && !errors.Is(err, found) {
+			return "", err
+		}
+		if id != "" {
+			break
+		}
+	}
+	return id, nil
 }
 
 // tableExtensions are the files that a table field may name.

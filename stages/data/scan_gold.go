@@ -1,7 +1,6 @@
 package data
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -16,39 +15,41 @@ import (
 
 // goldFields are the fields that may state the gold answer; which of them
 // counts for a task is for [answer.NormalizeGold] to say.
-var goldFields = []string{"gold_answer", "answer", "answerKey", "label", "solution"}
+var goldFields = [...]string{"gold_answer", "answer", "answerKey", "label", "solution"}
 
 // gold finds the row's gold answer in the form that the task's verifier
 // compares with. repaired tells that a JSON escape had broken it.
 func (r *rowParser) gold() (text string, repaired bool, err error) {
-	raw := answer.Raw{}
-	for _, name := range goldFields {
-		v, ok := r.seen[name]
-		if !ok || v.Type == gjson.Null {
-			continue
-		}
-		// A worked solution is a gold answer only where it ends in one.
-		if name == "solution" && !(strings.Contains(v.String(), "####") || strings.Contains(v.String(), `\boxed`)) {
-			continue
-		}
-		raw[name] = json.RawMessage(v.Raw)
-		if v.Type == gjson.Number && r.counts(name) {
-			label, err := indexed(v, r.row.Choices)
-			if err != nil {
+	// A number that counts no choice is an error in any of the fields.
+	for i, name := range goldFields {
+		if v := r.raw[i]; v.Type == gjson.Number && r.counts(name) {
+			if _, err := indexed(v, r.row.Choices); err != nil {
 				return "", false, fmt.Errorf("field %q: %w", name, err)
 			}
-			raw[name] = schema.AppendString(nil, label)
 		}
 	}
 	options := make([]answer.Option, len(r.row.Choices))
 	for i, c := range r.row.Choices {
 		options[i] = answer.Option(c)
 	}
-	g, err := answer.NormalizeGold(r.task, raw, options)
+	g, err := answer.GoldOf(r.task, r.goldText, options)
 	if errors.Is(err, answer.ErrNoGold) {
 		return "", false, fmt.Errorf("the gold answer is missing: a row of %s gives it as gold_answer or %s", r.task, goldHelp[r.task])
 	}
 	return g.Answer, g.Repaired, err
+}
+
+// goldText gives the text of a field that may state the gold answer.
+func (r *rowParser) goldText(name string) (string, error) {
+	v := r.raw[slices.Index(goldFields[:], name)]
+	// A worked solution is a gold answer only where it ends in one.
+	if name == "solution" && !(strings.Contains(v.String(), "####") || strings.Contains(v.String(), `\boxed`)) {
+		return "", nil
+	}
+	if v.Type == gjson.Number && r.counts(name) {
+		return indexed(v, r.row.Choices)
+	}
+	return answer.ScalarText(v)
 }
 
 // goldHelp names each task's own field for error messages.

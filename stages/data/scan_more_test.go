@@ -1,6 +1,7 @@
 package data
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -230,6 +231,22 @@ func FuzzParseRow(f *testing.F) {
 			if back.GoldAnswer == "" {
 				t.Fatalf("%s: a row without a gold answer passed: %s", task, line)
 			}
+		}
+	})
+}
+
+// FuzzCompact compares with encoding/json: ids made from content depend on it.
+func FuzzCompact(f *testing.F) {
+	for _, s := range []string{`{ "a" : [ 1 , "b \" c\\" ] , "é":"x y" }`, "\t{\"a\":\n1}\r\n", `"\\"`, `[ ]`, `{"question": "q1","answer":"1"}`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, line []byte) {
+		var want bytes.Buffer
+		if json.Compact(&want, line) != nil {
+			return
+		}
+		if got := compact(nil, line); !bytes.Equal(got, want.Bytes()) {
+			t.Errorf("%q became %q, want %q", line, got, want.Bytes())
 		}
 	})
 }

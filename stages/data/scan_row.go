@@ -1,13 +1,10 @@
 package data
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/tidwall/gjson"
@@ -27,7 +24,7 @@ func parseRow(line []byte, task, dir string) (p schema.Problem, repaired bool, e
 		}
 		return p, false, err
 	}
-	r := rowParser{row: &p, task: task, dir: dir, seen: map[string]gjson.Result{}}
+	r := rowParser{row: &p, task: task, dir: dir}
 	root.ForEach(func(k, v gjson.Result) bool {
 		err = r.field(k.String(), v)
 		return err == nil
@@ -42,14 +39,17 @@ type rowParser struct {
 	row  *schema.Problem
 	task string
 	dir  string
-	seen map[string]gjson.Result // every field as it came
+	seen schema.Names
+	raw  [len(goldFields)]gjson.Result // the fields that may state the gold answer
 }
 
 func (r *rowParser) field(name string, v gjson.Result) error {
-	if _, twice := r.seen[name]; twice {
+	if !r.seen.Add(name) {
 		return fmt.Errorf("field %q occurs twice", name)
 	}
-	r.seen[name] = v
+	if i := slices.Index(goldFields[:], name); i >= 0 {
+		r.raw[i] = v
+	}
 	p := r.row
 	if v.Type == gjson.Null {
 		switch name {
@@ -93,6 +93,9 @@ func (r *rowParser) field(name string, v gjson.Result) error {
 		err := own.UnmarshalJSON([]byte(`{"paths":` + v.Raw + `}`))
 		p.Paths = own.Paths
 		return err
+	}
+	if p.Extra == nil {
+		p.Extra = make(schema.Fields, 0, 4) // most rows have some
 	}
 	p.Extra = append(p.Extra, schema.Field{Name: name, Raw: []byte(v.Raw)})
 	return nil
@@ -225,20 +228,29 @@ func (r *rowParser) complete() error {
 }
 
 // hashID makes an id from a row's content. Rows that are equal up to white space
-// between JSON tokens count as copies and are numbered.
-func hashID(task string, line []byte, copies map[string]int) string {
-	var b bytes.Buffer
-	if err := json.Compact(&b, line); err != nil {
-		b.Reset()
-		b.Write(line)
+// between JSON tokens have the same, and are numbered by [copyCounter.numbered].
+func hashID(task string, line []byte) string {
+	sum := sha256.Sum256(compact(make([]byte, 0, len(line)), line))
+	return task + "-" + hex.EncodeToString(sum[:6])
+}
+
+// compact appends valid JSON without the white space between its tokens.
+func compact(dst, line []byte) []byte {
+	start := 0 // of what has not been appended yet
+	for i := 0; i < len(line); i++ {
+		switch line[i] {
+		case ' ', '\t', '\r', '\n':
+			dst = append(dst, line[start:i]...)
+			start = i + 1
+		case '"':
+			for i++; i < len(line) && line[i] != '"'; i++ {
+				if line[i] == '\\' {
+					i++
+				}
+			}
+		}
 	}
-	sum := sha256.Sum256(b.Bytes())
-	id := task + "-" + hex.EncodeToString(sum[:6])
-	copies[id]++
-	if n := copies[id]; n > 1 {
-		id += "-" + strconv.Itoa(n)
-	}
-	return id
+	return append(dst, line[start:]...)
 }
 
 func text(dst *string, name string, v gjson.Result) error {

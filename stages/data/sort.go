@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -61,60 +60,48 @@ var Sort = stage.Define(stage.Spec{
 ` + exprFieldsDoc + `
 
 Null comes first, then false, true, numbers and text. Text is ordered by its bytes.
-The rows are held in memory while they are sorted.`,
+More than some 32 MB of rows are sorted in parts on disk, which are then merged.`,
 }, sortRows)
 
-type sortable struct {
-	row  schema.Problem
-	keys []any
-}
+// sortMemory is how many bytes of rows, as JSON, are sorted in memory; decoded and
+// with their keys they take some three times as much.
+const sortMemory = 32 << 20
 
 func sortRows(ctx context.Context, env *stage.Env, c sortConfig, in sortIn, out sortOut) error {
+	return sortWithin(ctx, env, c, in, out, sortMemory)
+}
+
+// sortWithin holds up to limit bytes of rows in memory.
+func sortWithin(ctx context.Context, env *stage.Env, c sortConfig, in sortIn, out sortOut, limit int) (err error) {
 	keys, err := c.compile()
 	if err != nil {
 		return err
 	}
-	var rows []sortable
+	s := sorter{keys: keys, dir: env.WorkDir}
+	defer func() { err = errors.Join(err, s.close()) }()
+	n, held := 0, 0
 	for row, err := range in.Rows.All() {
 		if err != nil {
 			return err
 		}
-		if len(rows)%1024 == 0 && ctx.Err() != nil {
+		if n++; n%1024 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		s := sortable{row: row, keys: make([]any, len(keys))}
-		for i, k := range keys {
-			v, err := k.program.Value(problemRow{&row})
-			if err == nil && rank(v) < 0 {
-				err = errors.New("the expression gives a list or an object, which have no order; it must give a number, text, or true or false")
-			}
-			if err != nil {
-				return rowErr("by."+strconv.Itoa(i), &row, err)
-			}
-			s.keys[i] = v
-		}
-		rows = append(rows, s)
-	}
-	slices.SortStableFunc(rows, func(a, b sortable) int {
-		for i, k := range keys {
-			if d := compareValues(a.keys[i], b.keys[i]); d != 0 {
-				if k.desc {
-					return -d
-				}
-				return d
-			}
-		}
-		return 0
-	})
-	for i, k := range keys {
-		warnUnseen(env, "by."+strconv.Itoa(i), k.program, len(rows))
-	}
-	for i := range rows {
-		if err := out.Rows.Write(rows[i].row); err != nil {
+		size, err := s.add(row)
+		if err != nil {
 			return err
 		}
+		if held += size; held >= limit {
+			if err := s.spill(ctx); err != nil {
+				return err
+			}
+			held = 0
+		}
 	}
-	return nil
+	for i, k := range keys {
+		warnUnseen(env, "by."+strconv.Itoa(i), k.program, n)
+	}
+	return s.each(ctx, out.Rows.Write)
 }
 
 // rank orders values of different types; -1 is for what has no order.

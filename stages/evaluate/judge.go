@@ -53,13 +53,14 @@ Verdicts are read tolerantly: JSON alone, in a code fence or among other text, o
 the bare word. What cannot be read is unclear, and the field unclear says where
 such a path goes. With several votes the statistic agreement is the share of votes
 that stood on the winning side. Paths that are not correct are left out of both
-outputs; a row without paths left is in neither. Requests, retries, memo and budget
-work as in batch-llm.`,
+outputs; a row without paths left is in neither. Requests, retries, memo, budget and
+batches work as in batch-llm.`,
 }, judge)
 
 func judge(ctx context.Context, env *stage.Env, c judgeConfig, in judgeIn, out judgeOut) (err error) {
 	caller, err := c.Open(string(c.APIKeyFile), string(c.PriceFile), env.WorkDir, providers.Services{
 		Getenv: env.Getenv, Memo: env.Memo, Notify: func(s string) { env.Warn("%s", s) },
+		Limiters: providers.Limiters(env.Shared().Value), Fault: env.Fault,
 	})
 	if err != nil {
 		return err
@@ -74,21 +75,24 @@ func judge(ctx context.Context, env *stage.Env, c judgeConfig, in judgeIn, out j
 	stop := caller.Watch(providers.ReportEvery, func() (int64, int64) { return done.Load(), total }, func(v providers.View) {
 		env.Progress(stage.Progress{Done: done.Load(), Total: total, Unit: "rows", Values: v.Values, Message: v.Message})
 	})
-	err = llm.InOrder(ctx, caller.Concurrency(), max(64, 4*caller.Concurrency()), j.batches(in.Rows, func(valid, invalid schema.Problem) error {
-		env.Fault("judge-row")
-		if len(valid.Paths) > 0 {
-			if err := out.Valid.Write(valid); err != nil {
-				return err
+	err = caller.Fetch(ctx, j.requests(in.Rows))
+	if err == nil {
+		err = j.judgeAll(ctx, in.Rows, func(valid, invalid schema.Problem) error {
+			env.Fault("judge-row")
+			if len(valid.Paths) > 0 {
+				if err := out.Valid.Write(valid); err != nil {
+					return err
+				}
 			}
-		}
-		if len(invalid.Paths) > 0 {
-			if err := out.Invalid.Write(invalid); err != nil {
-				return err
+			if len(invalid.Paths) > 0 {
+				if err := out.Invalid.Write(invalid); err != nil {
+					return err
+				}
 			}
-		}
-		done.Add(1)
-		return nil
-	}))
+			done.Add(1)
+			return nil
+		})
+	}
 	stop()
 	for name, v := range caller.Figures() { // also when the stage failed
 		env.AddStat(name, v)
@@ -124,6 +128,46 @@ type judging struct {
 	unclear int
 	agreed  int // votes on the winning side, of paths with several votes
 	cast    int // votes on these paths
+}
+
+func (j *judging) judgeAll(ctx context.Context, rows stage.Rows[schema.Problem], write func(valid, invalid schema.Problem) error) error {
+	n := j.caller.Concurrency()
+	return llm.InOrder(ctx, n, max(64, 4*n), j.batches(rows, write))
+}
+
+// requests lists what will be asked about the rows.
+func (j *judging) requests(rows stage.Rows[schema.Problem]) iter.Seq2[llm.Request, error] {
+	return func(yield func(llm.Request, error) bool) {
+		for row, err := range rows.All() {
+			if err != nil {
+				yield(llm.Request{}, err)
+				return
+			}
+			for _, p := range row.Paths {
+				if !p.IsCorrect() {
+					continue
+				}
+				prompt := judgePrompt(j.cfg.Instructions, row, p)
+				for k := range j.cfg.Votes {
+					if !yield(j.request(prompt, k), nil) {
+						return
+					}
+				}
+			}
+		}
+	}
+}
+
+// request is what vote k asks.
+func (j *judging) request(prompt string, k int) llm.Request {
+	req := llm.Request{
+		Temperature: &j.cfg.Temperature, MaxTokens: j.cfg.MaxTokens, Seed: j.cfg.Seed, Replicate: k,
+		Messages: []llm.Message{{Role: llm.RoleUser, Content: prompt}},
+	}
+	if j.cfg.Structured {
+		req.JSON = verdictSchema
+	}
+	return req
 }
 
 func (j *judging) batches(rows stage.Rows[schema.Problem], write func(valid, invalid schema.Problem) error) iter.Seq2[llm.Batch, error] {
@@ -181,15 +225,9 @@ var verdictSchema = &llm.Schema{Name: "verdict", Strict: true, Schema: json.RawM
 
 // vote asks once. It returns an error only if the stage should end.
 func (j *judging) vote(ctx context.Context, row schema.Problem, b *ballot, prompt string, k int) error {
-	req := llm.Request{
-		Temperature: &j.cfg.Temperature, MaxTokens: j.cfg.MaxTokens, Seed: j.cfg.Seed, Replicate: k,
-		Messages: []llm.Message{{Role: llm.RoleUser, Content: prompt}},
-		Hint: &llm.Hint{Kind: llm.HintJudge, Task: row.Task, Style: b.path.Style, Question: row.Question,
-			Gold: row.GoldAnswer, Response: b.path.Response},
-	}
-	if j.cfg.Structured {
-		req.JSON = verdictSchema
-	}
+	req := j.request(prompt, k)
+	req.Hint = &llm.Hint{Kind: llm.HintJudge, Task: row.Task, Style: b.path.Style, Question: row.Question,
+		Gold: row.GoldAnswer, Response: b.path.Response}
 	resp, err := j.caller.Complete(ctx, req)
 	if stop := j.failures.Note(ctx, err); stop != nil {
 		return fmt.Errorf("asking %s: %w", j.caller.Name(), stop)

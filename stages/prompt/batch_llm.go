@@ -54,11 +54,12 @@ type batchOut struct {
 
 // BatchLLM asks a teacher.
 var BatchLLM = stage.Define(stage.Spec{
-	Type: "batch-llm", Version: 1, Class: stage.Sampled,
+	Type: "batch-llm", Version: 2, Class: stage.Sampled,
 	Doc: `Sends each path's prompt to a language model and records the answer.
 
 Every path with a prompt gets response, finish_reason and provider; an answer that
-was cut off (length) or withheld (content_filter) is kept and marked so. Paths that
+was cut off (length) or withheld (content_filter) is kept and marked so, and one
+without text has the field "empty": true. Paths that
 hold a response already stay as they are; those with an error are asked again.
 With replicates: n each path becomes n paths. A reasoning model's separate thoughts
 go to the path's field "reasoning", token probabilities to "logprobs". Order and
@@ -72,6 +73,15 @@ failed are asked again by the next run; until then the output counts as incomple
 A budget counts for this result over all runs that work on it: each call reserves
 its worst case before it is sent, and what a crash cut off counts in full.
 
+mode: batch sends the prompts through the batch API of OpenAI or Gemini: slower,
+and as a rule for half the price. What a batch asks for is recorded before it is
+submitted, so that a run that was killed finds its batches again. What a batch did
+not get to is asked again by the next run.
+
+The limits rpm, tpm and concurrency belong to provider, model and server: stages
+that run at the same time share them, and where they differ the tighter holds.
+With --isolate each stage's process has limits of its own.
+
 model: simulated is a deterministic teacher without a network. It alone sees the
 row's gold answer, reasons in the shape of the path's style and is right as often
 as simulated.accuracy says for that style.`,
@@ -80,6 +90,7 @@ as simulated.accuracy says for that style.`,
 func batchLLM(ctx context.Context, env *stage.Env, c batchConfig, in batchIn, out batchOut) (err error) {
 	caller, err := c.Open(string(c.APIKeyFile), string(c.PriceFile), env.WorkDir, providers.Services{
 		Getenv: env.Getenv, Memo: env.Memo, Notify: func(s string) { env.Warn("%s", s) },
+		Limiters: providers.Limiters(env.Shared().Value), Fault: env.Fault,
 	})
 	if err != nil {
 		return err
@@ -97,14 +108,17 @@ func batchLLM(ctx context.Context, env *stage.Env, c batchConfig, in batchIn, ou
 	stop := caller.Watch(providers.ReportEvery, func() (int64, int64) { return done.Load(), total }, func(v providers.View) {
 		env.Progress(stage.Progress{Done: done.Load(), Total: total, Unit: "rows", Values: v.Values, Message: v.Message})
 	})
-	err = llm.InOrder(ctx, caller.Concurrency(), max(64, 4*caller.Concurrency()), b.batches(in.Prompts, func(row schema.Problem) error {
-		env.Fault("batch-llm-row")
-		if err := b.write(row, out); err != nil {
-			return err
-		}
-		done.Add(1)
-		return nil
-	}))
+	err = caller.Fetch(ctx, b.requests(in.Prompts))
+	if err == nil {
+		err = b.ask(ctx, in.Prompts, func(row schema.Problem) error {
+			env.Fault("batch-llm-row")
+			if err := b.write(row, out); err != nil {
+				return err
+			}
+			done.Add(1)
+			return nil
+		})
+	}
 	stop()
 	for name, v := range caller.Figures() { // also when the stage failed
 		env.AddStat(name, v)
@@ -167,6 +181,29 @@ func (b *batch) write(row schema.Problem, out batchOut) error {
 	return out.Replies.Write(row)
 }
 
+// ask asks for all rows and gives them to write in their order.
+func (b *batch) ask(ctx context.Context, rows stage.Rows[schema.Problem], write func(schema.Problem) error) error {
+	n := b.caller.Concurrency()
+	return llm.InOrder(ctx, n, max(64, 4*n), b.batches(rows, write))
+}
+
+// requests lists what the rows will ask.
+func (b *batch) requests(rows stage.Rows[schema.Problem]) iter.Seq2[llm.Request, error] {
+	return func(yield func(llm.Request, error) bool) {
+		for row, err := range rows.All() {
+			if err != nil {
+				yield(llm.Request{}, err)
+				return
+			}
+			for _, p := range b.replicate(row.Paths) {
+				if p.Prompt != "" && !p.Answered() && !yield(b.request(&p), nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // batches makes one llm.Batch of each row.
 func (b *batch) batches(rows stage.Rows[schema.Problem], write func(schema.Problem) error) iter.Seq2[llm.Batch, error] {
 	return func(yield func(llm.Batch, error) bool) {
@@ -188,7 +225,7 @@ func (b *batch) row(row schema.Problem, write func(schema.Problem) error) llm.Ba
 	var tasks []func(context.Context) error
 	for i := range row.Paths {
 		if p := &row.Paths[i]; p.Prompt != "" && !p.Answered() {
-			tasks = append(tasks, func(ctx context.Context) error { return b.ask(ctx, p, hint) })
+			tasks = append(tasks, func(ctx context.Context) error { return b.fill(ctx, p, hint) })
 		}
 	}
 	return llm.Batch{Tasks: tasks, Done: func() error { return write(row) }}
@@ -230,8 +267,8 @@ func (b *batch) request(p *schema.Path) llm.Request {
 	return req
 }
 
-// ask fills one path. It returns an error only if the stage should end.
-func (b *batch) ask(ctx context.Context, p *schema.Path, hint llm.Hint) error {
+// fill asks for one path. It returns an error only if the stage should end.
+func (b *batch) fill(ctx context.Context, p *schema.Path, hint llm.Hint) error {
 	req := b.request(p)
 	hint.Style = p.Style
 	req.Hint = &hint
@@ -246,6 +283,9 @@ func (b *batch) ask(ctx context.Context, p *schema.Path, hint llm.Hint) error {
 	}
 	p.Provider, p.Error = resp.Provider, ""
 	p.Response, p.FinishReason = resp.Text, resp.FinishReason
+	if strings.TrimSpace(resp.Text) == "" {
+		p.Extra.Set("empty", []byte("true"))
+	}
 	if resp.Reasoning != "" {
 		p.Extra.Set("reasoning", schema.AppendString(nil, resp.Reasoning))
 	}

@@ -36,6 +36,7 @@ func (c batchConfig) Estimate(ctx context.Context, q stage.Question) (stage.Esti
 		return e, errors.Join(err, caller.Close())
 	}
 	t.into(&e, rows.Max, caller.Priced())
+	e.Seconds = c.seconds(e)
 	return e, caller.Close()
 }
 
@@ -102,4 +103,20 @@ func (t tally) into(e *stage.Estimate, rows float64, priced bool) {
 	if priced {
 		e.USD = &stage.Range{Min: t.least.USD, Max: t.most.USD * scale}
 	}
+}
+
+// seconds is how long the calls of an estimate take, or nil.
+func (c batchConfig) seconds(e stage.Estimate) *stage.Range {
+	if e.Requests == nil {
+		return nil
+	}
+	var tokens stage.Range
+	if e.Tokens != nil {
+		tokens = *e.Tokens
+	}
+	from, to, ok := c.CallSeconds(e.Requests.Min, e.Requests.Max, tokens.Min, tokens.Max)
+	if !ok {
+		return nil
+	}
+	return &stage.Range{Min: from, Max: to}
 }

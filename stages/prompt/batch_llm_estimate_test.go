@@ -100,3 +100,35 @@ func TestTallyOfPartOfTheRows(t *testing.T) {
 		t.Errorf("nothing to go by: %+v", e)
 	}
 }
+
+// The time is bounded by the limits a minute and the calls at a time.
+func TestEstimateOfSeconds(t *testing.T) {
+	input := writePrompts(t, 60) // 120 requests
+	for _, tc := range []struct {
+		more map[string]any
+		want *stage.Range
+	}{
+		{nil, nil},
+		{map[string]any{"rpm": 6000}, &stage.Range{Min: 5, Max: 900}}, // 8 at a time
+		{map[string]any{"rpm": 60}, &stage.Range{Min: 120, Max: 900}},
+		{map[string]any{"rpm": 2, "concurrency": 100}, &stage.Range{Min: 3600, Max: 3600}},
+		{map[string]any{"mode": "batch"}, &stage.Range{Max: 86400}},
+		{map[string]any{"mode": "auto", "batch_min": 121}, nil},
+		{map[string]any{"mode": "auto", "batch_min": 120}, &stage.Range{Max: 86400}},
+		{map[string]any{"model": "simulated"}, nil},
+	} {
+		cfg := map[string]any{"model": "openai/gpt-4o-mini", "max_tokens": 100}
+		for k, v := range tc.more {
+			cfg[k] = v
+		}
+		e := estimate(t, cfg, input, 60, nil)
+		if d := cmp.Diff(tc.want, e.Seconds); d != "" {
+			t.Errorf("%v: %s", tc.more, d)
+		}
+	}
+	calls := estimate(t, map[string]any{"model": "openai/gpt-4o-mini", "max_tokens": 100}, input, 60, nil)
+	half := estimate(t, map[string]any{"model": "openai/gpt-4o-mini", "max_tokens": 100, "mode": "batch"}, input, 60, nil)
+	if calls.USD == nil || half.USD == nil || half.USD.Max != calls.USD.Max/2 || half.USD.Min != calls.USD.Min/2 {
+		t.Errorf("dollars of calls %v, of batches %v", calls.USD, half.USD)
+	}
+}

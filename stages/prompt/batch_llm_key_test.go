@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/distillflow/distillflow/flow/stage"
+	"github.com/distillflow/distillflow/internal/llm/providers"
 )
 
 // openMemo keeps everything that a stage stores, where a test can read it.
@@ -102,7 +103,12 @@ func TestKeyLeaksNowhere(t *testing.T) {
 					Outputs: map[string]string{"replies": out, "errors": out + ".errors"},
 				}, stage.Services{
 					Memo: memo, Warn: func(s string) { note(s) }, Progress: func(p stage.Progress) { note(p) },
-					Getenv: func(string) string { return plantedKey },
+					Getenv: func(name string) string {
+						if name == providers.OfflineEnv {
+							return ""
+						}
+						return plantedKey
+					},
 				})
 				if (err != nil) != fatal {
 					t.Fatal(err)

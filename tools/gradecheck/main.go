@@ -27,6 +27,7 @@ type tally struct {
 	name                              string
 	n, agree, accept, reject, unknown int
 	skipped                           int
+	why                               map[string]int // reasons of skipped pairs
 	total, worst                      time.Duration
 	notes                             []string
 }
@@ -53,6 +54,29 @@ func (t *tally) add(want, equal, unknown bool, d time.Duration, describe func() 
 		kind = "FALSE ACCEPT"
 	}
 	t.notes = append(t.notes, kind+" "+describe())
+}
+
+// skip records a pair that was not run.
+func (t *tally) skip(why string) {
+	t.skipped++
+	if t.why == nil {
+		t.why = map[string]int{}
+	}
+	t.why[why]++
+}
+
+// printSkips lists the reasons of skipped pairs.
+func printSkips(all []*tally) {
+	for _, t := range all {
+		var names []string
+		for w := range t.why {
+			names = append(names, w)
+		}
+		sort.Strings(names)
+		for _, w := range names {
+			fmt.Printf("skipped in %s: %4d %s\n", t.name, t.why[w], w)
+		}
+	}
 }
 
 func main() {
@@ -111,6 +135,7 @@ func main() {
 	if spent > 0 {
 		fmt.Printf("outputs: %d pairs, %.0f pairs/s on one core, extraction and verification\n", n, float64(n)/spent.Seconds())
 	}
+	printSkips(all)
 	if *verbose {
 		for _, t := range all {
 			for _, n := range t.notes {

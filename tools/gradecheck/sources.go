@@ -86,13 +86,23 @@ func statement(s string, choice bool) string {
 	}
 	t := strings.TrimSpace(s)
 	mixed := strings.ContainsAny(t, "$") && t[0] != '$'
-	if n, err := mathverify.Parse(s); err == nil && !choice && !mixed && n.Kind != mathverify.KText && !prose(s) {
+	if n, err := mathverify.Parse(s); err == nil && !choice && !mixed && n.Kind != mathverify.KText && !prose(s) && (strings.Contains(s, `\text`) || !wordy(n)) {
 		return s
 	}
 	if p.Answer != "" {
 		return p.Answer
 	}
 	return s
+}
+
+// wordy reports words that were read as a factor or an element.
+func wordy(n *mathverify.Node) bool {
+	for _, a := range n.Args {
+		if a.Kind == mathverify.KText && n.Kind != mathverify.KRel && n.Kind != mathverify.KList || wordy(a) {
+			return true
+		}
+	}
+	return false
 }
 
 // prose reports several words outside of LaTeX commands.
@@ -156,7 +166,7 @@ func latex(path string) ([]*tally, error) {
 			t.skipped++
 			return nil
 		}
-		r := mathverify.Verify(p.Latex, s, mathverify.Options{})
+		r := mathverify.Verify(p.Latex, s, mathverify.Options{PolynomialGCD: true})
 		t.add(true, r.Verdict == mathverify.Equal, r.Verdict == mathverify.Unknown, time.Since(start), func() string {
 			return fmt.Sprintf("%q sympy %q as %q: %s %s [%s | %s]", p.Latex, p.Sympy, s, r.Verdict, r.Reason, r.Gold, r.Pred)
 		})

@@ -37,8 +37,8 @@ var sympyRules = map[string]func([]string) (string, bool){
 	},
 	"Interval": form(2, "[$1,$2]"), "Interval.open": form(2, "($1,$2)"),
 	"Eq": form(2, "$1 = $2"), "Complement": form(2, `$1 \setminus $2`),
-	"Union":        func(a []string) (string, bool) { return strings.Join(a, ` \cup `), true },
-	"Intersection": func(a []string) (string, bool) { return strings.Join(a, ` \cap `), true },
+	"Union":        func(a []string) (string, bool) { return "(" + strings.Join(a, ` \cup `) + ")", true },
+	"Intersection": func(a []string) (string, bool) { return "(" + strings.Join(a, ` \cap `) + ")", true },
 }
 
 func named(f string) func([]string) (string, bool) {

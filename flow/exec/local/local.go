@@ -12,6 +12,8 @@ import (
 	"io"
 	"os"
 	osexec "os/exec"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -70,6 +72,13 @@ func (p Process) Run(ctx context.Context, t stage.Task, h exec.Hooks) (stage.Res
 	}
 	cmd := osexec.CommandContext(ctx, p.Argv[0], p.Argv[1:]...)
 	cmd.Env = p.Env
+	if len(t.GPUs) > 0 {
+		if cmd.Env == nil {
+			cmd.Env = os.Environ()
+		}
+		// The last of several values counts.
+		cmd.Env = append(slices.Clip(cmd.Env), stage.VisibleGPUs+"="+strings.Join(t.GPUs, ","))
+	}
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 10 * time.Second
 	stderr := &tail{max: 64 << 10}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -27,6 +28,7 @@ type config struct {
 	Noise int    `json:"noise" doc:"Print this many KiB of noise to standard output."`
 	Fail  bool   `json:"fail" doc:"Fail."`
 	Die   bool   `json:"die" doc:"End the process."`
+	GPUs  string `json:"gpus" doc:"Fail unless these are the ones that CUDA would see."`
 	Wait  string `json:"wait" doc:"ctx waits for an interrupt, deaf for the end of the test."`
 }
 
@@ -52,6 +54,8 @@ func toy(t testing.TB) *stage.Registry {
 			case c.Die:
 				os.Stderr.WriteString("out of memory")
 				os.Exit(7)
+			case c.GPUs != "" && (os.Getenv(stage.VisibleGPUs) != c.GPUs || strings.Join(env.GPUs, ",") != c.GPUs):
+				return fmt.Errorf("sees %q and has %q", os.Getenv(stage.VisibleGPUs), env.GPUs)
 			case c.Fail:
 				return errors.New("toy failure")
 			case c.Wait == "ctx":
@@ -109,6 +113,22 @@ func TestProcess(t *testing.T) {
 	_, _, err = runProcess(t.Context(), t, `{"die": true}`)
 	if !errors.As(err, &we) || !strings.Contains(we.Msg, "out of memory") || we.ExitCode != 7 {
 		t.Errorf("a dying worker: %#v", err)
+	}
+}
+
+func TestProcessSeesItsGPUs(t *testing.T) {
+	t.Setenv(asWorker, "1")
+	t.Setenv(stage.VisibleGPUs, "0,1,2,3")
+	for _, env := range [][]string{nil, os.Environ()} {
+		tk := task(t, `{"gpus": "1,3"}`)
+		tk.GPUs = []string{"1", "3"}
+		if _, err := (Process{Argv: []string{os.Args[0]}, Env: env}).Run(t.Context(), tk, exec.Hooks{}); err != nil {
+			t.Error(err)
+		}
+	}
+	// A stage that declares none sees what this process sees.
+	if _, err := (Process{Argv: []string{os.Args[0]}}).Run(t.Context(), task(t, `{}`), exec.Hooks{}); err != nil {
+		t.Error(err)
 	}
 }
 

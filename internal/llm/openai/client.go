@@ -254,7 +254,8 @@ type callKey struct{}
 // callInfo travels with one call's context between Complete and exchange: go-openai passes
 // neither unknown request fields nor, on errors, the response headers.
 type callInfo struct {
-	patch map[string]any
+	patch  map[string]any
+	stream bool // leave a good answer's body to the reader: it may be large
 	llm.RawAnswer
 }
 
@@ -275,8 +276,11 @@ func (x exchange) Do(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer res.Body.Close()
 	call.ReadHead(res)
+	if call.stream && res.StatusCode < 300 {
+		return res, nil
+	}
+	defer res.Body.Close()
 	if res.StatusCode < 300 && strings.HasPrefix(res.Header.Get("Content-Type"), "text/event-stream") {
 		return call.gather(res)
 	}
@@ -313,18 +317,7 @@ func patch(req *http.Request, fields map[string]any) error {
 	if err != nil {
 		return err
 	}
-	var body map[string]json.RawMessage
-	if err := json.Unmarshal(old, &body); err != nil {
-		return fmt.Errorf("request body: %w", err)
-	}
-	for k, v := range fields {
-		b, err := json.Marshal(v)
-		if err != nil {
-			return fmt.Errorf("request field %s: %w", k, err)
-		}
-		body[k] = b
-	}
-	out, err := json.Marshal(body)
+	out, err := patchJSON(old, fields)
 	if err != nil {
 		return err
 	}
@@ -332,4 +325,19 @@ func patch(req *http.Request, fields map[string]any) error {
 	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(out)), nil }
 	req.ContentLength = int64(len(out))
 	return nil
+}
+
+func patchJSON(old []byte, fields map[string]any) ([]byte, error) {
+	var body map[string]json.RawMessage
+	if err := json.Unmarshal(old, &body); err != nil {
+		return nil, fmt.Errorf("request body: %w", err)
+	}
+	for k, v := range fields {
+		b, err := json.Marshal(v)
+		if err != nil {
+			return nil, fmt.Errorf("request field %s: %w", k, err)
+		}
+		body[k] = b
+	}
+	return json.Marshal(body)
 }

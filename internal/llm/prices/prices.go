@@ -29,6 +29,7 @@ type Table struct {
 
 type provider struct {
 	Source string           `yaml:"source"`
+	Batch  float64          `yaml:"batch"` // factor for requests in batches; 0: none is known
 	Models map[string]model `yaml:"models"`
 }
 
@@ -38,6 +39,7 @@ type model struct {
 	LongAbove  int      `yaml:"long_above"`
 	LongInput  float64  `yaml:"long_input"`
 	LongOutput float64  `yaml:"long_output"`
+	Batch      *float64 `yaml:"batch"` // nil: the provider's
 }
 
 // Builtin is the table in this program.
@@ -75,8 +77,13 @@ func Parse(b []byte) (*Table, error) {
 		if p.Source == "" {
 			return nil, fmt.Errorf("the prices of %s have no source", name)
 		}
+		if !factor(p.Batch) {
+			return nil, fmt.Errorf("%s: batch is a factor on the prices, from 0 to 1", name)
+		}
 		for m, c := range p.Models {
 			switch {
+			case c.Batch != nil && !factor(*c.Batch):
+				return nil, fmt.Errorf("%s/%s: batch is a factor on the prices, from 0 to 1", name, m)
 			case c.Input == nil || c.Output == nil:
 				return nil, fmt.Errorf("%s/%s: input and output are both needed", name, m)
 			case !valid(*c.Input) || !valid(*c.Output) || !valid(c.LongInput) || !valid(c.LongOutput) || c.LongAbove < 0:
@@ -88,6 +95,8 @@ func Parse(b []byte) (*Table, error) {
 }
 
 func valid(v float64) bool { return v >= 0 && !math.IsInf(v, 0) } // false for NaN
+
+func factor(v float64) bool { return v >= 0 && v <= 1 }
 
 // dated is the end of a model's name that pins a version.
 var dated = regexp.MustCompile(`-\d{4}-\d{2}-\d{2}$`)
@@ -102,5 +111,9 @@ func (t *Table) Find(provider, name string) *llm.Price {
 			return nil
 		}
 	}
-	return &llm.Price{Input: *m.Input, Output: *m.Output, LongAbove: m.LongAbove, LongInput: m.LongInput, LongOutput: m.LongOutput}
+	batch := t.providers[provider].Batch
+	if m.Batch != nil {
+		batch = *m.Batch
+	}
+	return &llm.Price{Input: *m.Input, Output: *m.Output, LongAbove: m.LongAbove, LongInput: m.LongInput, LongOutput: m.LongOutput, Batch: batch}
 }

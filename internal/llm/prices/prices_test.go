@@ -17,13 +17,14 @@ func TestCommittedTable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !regexp.MustCompile(`^20\d\d-\d\d$`).MatchString(table.AsOf) {
+	if !regexp.MustCompile(`^20\d\d-\d\d-\d\d$`).MatchString(table.AsOf) {
 		t.Errorf("as_of is %q", table.AsOf)
 	}
 	n := 0
 	for name, p := range table.providers {
-		if !strings.HasPrefix(p.Source, "https://") {
-			t.Errorf("%s: source %q", name, p.Source)
+		// Where the figures were read, when, and the provider's own page.
+		if !strings.Contains(p.Source, "read 20") || !strings.Contains(p.Source, "https://") || p.Batch != 0.5 {
+			t.Errorf("%s: source %q, batch %g", name, p.Source, p.Batch)
 		}
 		for m := range p.Models {
 			n++
@@ -46,11 +47,17 @@ func TestFind(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := llm.Price{Input: 0.15, Output: 0.60}
+	want := llm.Price{Input: 0.15, Output: 0.60, Batch: 0.5}
 	for _, name := range []string{"gpt-4o-mini", "gpt-4o-mini-2024-07-18"} {
 		if got := table.Find("openai", name); got == nil || *got != want {
 			t.Errorf("%s: %v", name, got)
 		}
+	}
+	if old := table.Find("openai", "gpt-4o-2024-05-13"); old == nil || old.Input != 5 {
+		t.Errorf("a dated name that is listed itself: %v", old)
+	}
+	if b := table.Find("gemini", "gemini-2.5-pro").InBatch(); b.Input != 0.625 || b.Output != 5 || b.LongAbove != 200000 || b.LongInput != 1.25 || b.LongOutput != 7.5 {
+		t.Errorf("in batches: %+v", b)
 	}
 	if table.Find("gemini", "models/gemini-2.5-flash") == nil {
 		t.Error("the long form of a Gemini model has no price")
@@ -64,11 +71,13 @@ func TestFind(t *testing.T) {
 
 func TestParseErrors(t *testing.T) {
 	for doc, want := range map[string]string{
-		"openai: {source: x, models: {m: {input: 1, output: 1}}}":                  "as_of",
-		"as_of: 2026-01\nopenai: {models: {m: {input: 1, output: 1}}}":             "source",
-		"as_of: 2026-01\nopenai: {source: x, models: {m: {input: 1}}}":             "both",
-		"as_of: 2026-01\nopenai: {source: x, models: {m: {input: -1, output: 1}}}": "negative",
-		"as_of: 2026-01\nopenai: {source: x, models: {m: {input: 1, otput: 1}}}":   "otput",
+		"openai: {source: x, models: {m: {input: 1, output: 1}}}":                            "as_of",
+		"as_of: 2026-01\nopenai: {models: {m: {input: 1, output: 1}}}":                       "source",
+		"as_of: 2026-01\nopenai: {source: x, models: {m: {input: 1}}}":                       "both",
+		"as_of: 2026-01\nopenai: {source: x, models: {m: {input: -1, output: 1}}}":           "negative",
+		"as_of: 2026-01\nopenai: {source: x, models: {m: {input: 1, otput: 1}}}":             "otput",
+		"as_of: 2026-01\nopenai: {source: x, batch: 2}":                                      "from 0 to 1",
+		"as_of: 2026-01\nopenai: {source: x, models: {m: {input: 1, output: 1, batch: -1}}}": "from 0 to 1",
 		"[1": "prices",
 	} {
 		if _, err := Parse([]byte(doc)); err == nil || !strings.Contains(err.Error(), want) {

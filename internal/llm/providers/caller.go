@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/distillflow/distillflow/internal/llm"
 )
@@ -12,9 +13,11 @@ import (
 // concurrent use.
 type Caller struct {
 	settings Settings
+	start    time.Time
 	links    []*link
 	budget   *llm.Budget
 	ledger   *llm.Ledger
+	jobs     *llm.Jobs // of the first link; nil: none
 	notify   func(string)
 
 	fallbacks atomic.Int64 // answers that a later link gave
@@ -52,7 +55,12 @@ func (c *Caller) account(s Settings, svc Services) error {
 func (c *Caller) Name() string { return c.links[0].name }
 
 // Close records what was spent.
-func (c *Caller) Close() error { return c.ledger.Close() }
+func (c *Caller) Close() error {
+	for _, k := range c.links {
+		k.transport.Close()
+	}
+	return c.ledger.Close()
+}
 
 // Concurrency is the number of callers worth having.
 func (c *Caller) Concurrency() int {
@@ -140,14 +148,26 @@ func (c *Caller) Stats() llm.Stats {
 // Figures is what the run's record keeps: the counters by name, without zeros.
 func (c *Caller) Figures() map[string]float64 {
 	f := c.Stats().Figures()
+	if d := time.Since(c.start).Seconds(); f["calls"] > 0 && d > 0 {
+		f["calls_per_second"] = f["calls"] / d
+	}
 	if n := c.fallbacks.Load(); n > 0 {
 		f["fallbacks"] = float64(n)
 	}
 	if n := c.again.Load(); n > 0 {
 		f["retries_on_answer"] = float64(n)
 	}
+	if v := c.jobs.View(); v.Jobs > 0 {
+		f["batches"] = float64(v.Jobs)
+		if v.Expired > 0 {
+			f["batch_unanswered"] = float64(v.Expired)
+		}
+	}
 	if c.ledger != nil {
 		t := c.ledger.Totals()
+		if n := t.Held.Requests; n > 0 {
+			f["batch_held"] = float64(n)
+		}
 		if t.Lost.Requests > 0 {
 			f["lost_calls"] = float64(t.Lost.Requests)
 		}

@@ -44,5 +44,12 @@ func (o Options) Open(keyFile, priceFile, workDir string, svc Services) (*Caller
 	return New(o.Settings(keyFile, priceFile), svc)
 }
 
+// Limiters gives the limits that the stages of a process share. value is that of the
+// stage's surroundings, which keeps what create makes; package stage's Shared.Value.
+func Limiters(value func(name string, create func() any) any) *llm.Limiters {
+	l, _ := value("llm-limiters", func() any { return &llm.Limiters{} }).(*llm.Limiters)
+	return l
+}
+
 // ReportEvery is how often a stage reports its progress.
 const ReportEvery = 250 * time.Millisecond

@@ -9,7 +9,12 @@ import (
 func (o Options) OpenToExpect(priceFile string, memo llm.Memo) (*Caller, error) {
 	s := o.Settings("", priceFile)
 	s.Limits = llm.Limits{}
-	svc := Services{Memo: memo, Getenv: func(string) string { return "none" }}
+	svc := Services{Memo: memo, Getenv: func(name string) string {
+		if name == OfflineEnv {
+			return ""
+		}
+		return "none" // in place of a key, which is never sent
+	}}
 	if o.Refresh {
 		svc.Refresh = "expected" // the name of no run: what was bought before does not count
 	}
@@ -33,11 +38,26 @@ func (c *Caller) Expect(req llm.Request) (llm.Expectation, error) {
 			return x, err
 		}
 		if i == 0 {
-			first = x
+			first = c.inBatch(x, k.price)
 		}
 	}
 	if len(c.settings.RetryOn) > 0 {
 		first.Most = first.Most.Plus(first.Most)
 	}
 	return first, nil
+}
+
+// inBatch is what a call takes under the mode.
+func (c *Caller) inBatch(x llm.Expectation, p *llm.Price) llm.Expectation {
+	if p == nil || p.Batch <= 0 {
+		return x
+	}
+	switch c.settings.Mode {
+	case ModeBatch:
+		x.Least.USD *= p.Batch
+		x.Most.USD *= p.Batch
+	case ModeAuto:
+		x.Least.USD *= p.Batch
+	}
+	return x
 }

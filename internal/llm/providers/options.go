@@ -39,6 +39,8 @@ type Options struct {
 	PriceInput     *float64 `json:"price_input" min:"0" semantic:"false" doc:"Dollars per million prompt tokens; goes before price_file and the built-in table."`
 	PriceOutput    *float64 `json:"price_output" min:"0" semantic:"false" doc:"Dollars per million answer tokens."`
 
+	BatchOptions
+
 	Simulated simulated.Options `json:"simulated" doc:"How good the simulated model is; other models ignore it."`
 }
 
@@ -173,6 +175,7 @@ func (o Options) Settings(keyFile, priceFile string) Settings {
 		Timeout:   seconds(o.Timeout),
 		MaxOutage: seconds(o.MaxOutage),
 		Simulated: o.Simulated, Links: o.links(), Stream: o.Stream,
+		Mode: o.Mode, BatchMin: o.BatchMin, Jobs: o.jobOptions(), PriceBatch: o.PriceBatch,
 	}
 	if o.paid() { // a model that costs nothing is stopped by no budget
 		s.Limits = llm.Limits{Requests: o.BudgetRequests, Tokens: o.BudgetTokens, USD: o.BudgetUSD}

@@ -32,6 +32,11 @@ type Settings struct {
 	Stream     bool
 	Limits     llm.Limits // for all links together
 
+	BatchMin   int            // for ModeAuto
+	Mode       string         // one of the Mode constants; "" is ModeSync
+	Jobs       llm.JobOptions // without Price and Fault
+	PriceBatch *float64       // factor on the first link's price; nil: the price table's
+
 	Simulated simulated.Options
 }
 
@@ -81,6 +86,9 @@ type Services struct {
 	Scope   string       // names the work whose budget this is; "": nothing is carried over between runs
 	Refresh string       // not "": see llm.Options
 	Notify  func(string) // told of pauses and fallbacks; nil: nobody is
+
+	Limiters *llm.Limiters // shared with the other stages of the run; nil: with nobody
+	Fault    func(string)  // see llm.JobOptions
 }
 
 // New builds the caller for s. Errors say which setting is wrong; they never hold a key.
@@ -89,6 +97,10 @@ func New(s Settings, svc Services) (*Caller, error) {
 	if len(s.Links) == 0 {
 		return nil, errors.New("no model is named")
 	}
+	cut := offline(svc.Getenv)
+	if cut {
+		s, svc = cutOff(s, svc)
+	}
 	var own *prices.Table
 	if s.PriceFile != "" {
 		var err error
@@ -96,7 +108,7 @@ func New(s Settings, svc Services) (*Caller, error) {
 			return nil, err
 		}
 	}
-	c := &Caller{settings: s, notify: svc.Notify}
+	c := &Caller{settings: s, start: time.Now(), notify: svc.Notify}
 	if c.notify == nil {
 		c.notify = func(string) {}
 	}
@@ -109,8 +121,16 @@ func New(s Settings, svc Services) (*Caller, error) {
 		if err != nil {
 			return nil, err
 		}
+		if cut && k.provider.Name != llm.Simulated {
+			k.provider.Client = absent{}
+		}
 		if k.price, err = f.price(own); err != nil {
 			return nil, err
+		}
+		if i == 0 && k.price != nil && s.PriceBatch != nil {
+			p := *k.price
+			p.Batch = *s.PriceBatch
+			k.price = &p
 		}
 		if k.price == nil && s.Limits.USD > 0 {
 			return nil, fmt.Errorf("budget_usd: %w", unknownPrice(f))
@@ -124,9 +144,10 @@ func New(s Settings, svc Services) (*Caller, error) {
 		k.transport = llm.NewTransport(k.provider, llm.Options{
 			Concurrency: k.Concurrency, RPM: k.RPM, TPM: k.TPM, Timeout: s.Timeout, MaxRetries: s.MaxRetries,
 			MinBackoff: s.MinBackoff, MaxOutage: s.MaxOutage, Memo: svc.Memo, Refresh: svc.Refresh, Budget: c.budget, Price: k.price, Notify: c.notify,
+			Model: k.model, Limiters: svc.Limiters,
 		})
 	}
-	return c, nil
+	return c, c.batches(s, svc)
 }
 
 // newLink makes a client; its errors name the model.

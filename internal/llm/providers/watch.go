@@ -59,7 +59,9 @@ type mark struct {
 
 // view computes: calls, in_flight, concurrency, rate (calls a second), memo_hits, retries,
 // failed, errors_KIND, tokens, usd, usd_projected (for all rows, at what the rows so far
-// cost) and eta_s (seconds to the end).
+// cost) and eta_s (seconds to the end). With batches also batches, batches_open,
+// batch_requests and batch_done (requests in open batches, and how many of them the
+// provider has answered).
 func (m *meter) view(now time.Time) View {
 	s := m.caller.Stats()
 	v := map[string]float64{"calls": float64(s.Calls), "memo_hits": float64(s.MemoHits),
@@ -89,6 +91,11 @@ func (m *meter) view(now time.Time) View {
 		set("eta_s", now.Sub(m.start).Seconds()*(share-1))
 	}
 	view := View{Values: v}
+	if jobs := m.caller.jobs.View(); jobs.Jobs > 0 {
+		v["batches"], v["batches_open"] = float64(jobs.Jobs), float64(jobs.Open)
+		v["batch_requests"], v["batch_done"] = float64(jobs.Requests), float64(jobs.Done)
+		view.Message = jobs.Message
+	}
 	if s.PausedUntil.After(now) {
 		view.Message = fmt.Sprintf("the provider is down; paused until %s", s.PausedUntil.Format(time.TimeOnly))
 	}

@@ -40,8 +40,12 @@ func DOT(w io.Writer, title string, stages []Stage) error {
 		if s.Status == plan.Skip || s.Status == plan.Wait {
 			style = `, style="rounded,filled,dashed"`
 		}
+		label := fmt.Sprintf("%s\n%s · %s", s.Name, s.Uses, s.Status)
+		if s.Takes != "" {
+			label += "\n" + s.Takes
+		}
 		fmt.Fprintf(b, "  s%d [label=%s, tooltip=%s, fillcolor=%q, color=%q, fontcolor=%q%s];\n",
-			i, dotQuote(fmt.Sprintf("%s\n%s · %s", s.Name, s.Uses, s.Status)), dotQuote(s.Reason), l.fill, l.line, l.text, style)
+			i, dotQuote(label), dotQuote(s.told()), l.fill, l.line, l.text, style)
 	}
 	for i, s := range stages {
 		for _, p := range s.parents() {

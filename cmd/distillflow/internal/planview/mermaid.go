@@ -19,7 +19,11 @@ func Mermaid(w io.Writer, title string, stages []Stage) error {
 	}
 	fmt.Fprintf(b, "flowchart TD\n  %%%% %s\n", summary(stages))
 	for i, s := range stages {
-		fmt.Fprintf(b, "  s%d(\"%s<br/>%s · %s\"):::%s\n", i, mermaidText(s.Name), mermaidText(s.Uses), s.Status, s.Status)
+		takes := ""
+		if s.Takes != "" {
+			takes = "<br/>" + mermaidText(s.Takes)
+		}
+		fmt.Fprintf(b, "  s%d(\"%s<br/>%s · %s%s\"):::%s\n", i, mermaidText(s.Name), mermaidText(s.Uses), s.Status, takes, s.Status)
 	}
 	for i, s := range stages {
 		for _, p := range s.parents() {

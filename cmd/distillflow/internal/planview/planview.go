@@ -17,6 +17,7 @@ type Stage struct {
 	Uses   string      // stage type
 	Status plan.Status // also written out, so that nothing is told by colour alone
 	Reason string
+	Takes  string // what it is expected to take; "" where that is not known
 	From   []Edge // what it reads, in the order of its inputs
 }
 
@@ -35,7 +36,14 @@ func Write(w io.Writer, format, title string, p *plan.Plan) error {
 	stages := fromPlan(p)
 	switch format {
 	case "tree":
-		return Tree(w, stages)
+		if err := Tree(w, stages); err != nil {
+			return err
+		}
+		if hint := Hint(p); hint != "" {
+			_, err := fmt.Fprintln(w, hint)
+			return err
+		}
+		return nil
 	case "dot":
 		return DOT(w, title, stages)
 	case "mermaid":
@@ -53,7 +61,7 @@ func fromPlan(p *plan.Plan) []Stage {
 		for _, r := range s.More {
 			reasons = append(reasons, r.String())
 		}
-		stages[i] = Stage{Name: s.Node.Name, Uses: s.Node.Type.Type, Status: s.Status, Reason: strings.Join(reasons, "; ")}
+		stages[i] = Stage{Name: s.Node.Name, Uses: s.Node.Type.Type, Status: s.Status, Reason: strings.Join(reasons, "; "), Takes: EstimateText(s)}
 		for _, in := range s.Node.Inputs {
 			for _, src := range in.Sources {
 				e := Edge{Stage: src.Node.Index(), Port: src.Port.Name}
@@ -65,6 +73,14 @@ func fromPlan(p *plan.Plan) []Stage {
 		}
 	}
 	return stages
+}
+
+// told is the reason of a stage, and what it is expected to take.
+func (s Stage) told() string {
+	if s.Takes == "" {
+		return s.Reason
+	}
+	return s.Reason + "; " + s.Takes
 }
 
 // parents lists the stages that one reads from, each once.

@@ -23,7 +23,7 @@ func sample() []Stage {
 	return []Stage{
 		{Name: "problems", Uses: "scan", Status: plan.Hit, Reason: "cached"},
 		{Name: "prompts", Uses: "wrap-cot", Status: plan.Hit, Reason: "cached", From: []Edge{{Stage: 0}}},
-		{Name: "replies", Uses: "batch-llm", Status: plan.Run, Reason: `simulated.accuracy {"cot":0.9} -> {"cot":0}; seed 1 -> 2`, From: []Edge{{Stage: 1}}},
+		{Name: "replies", Uses: "batch-llm", Status: plan.Run, Reason: `simulated.accuracy {"cot":0.9} -> {"cot":0}; seed 1 -> 2`, Takes: "2 rows, 4 requests, 300 to 900 tokens, 0.0001 to 0.0005 USD", From: []Edge{{Stage: 1}}},
 		{Name: "graded", Uses: "verify-math", Status: plan.Wait, Reason: "waits for replies", From: []Edge{{Stage: 2}}},
 		{Name: "teacher", Uses: "accuracy", Status: plan.Wait, Reason: "waits for graded", From: []Edge{{Stage: 3}}},
 		{Name: `train[seed=1,task="a<b"]`, Uses: "train-moe", Status: plan.Wait, Reason: "waits for graded", From: []Edge{{Stage: 3, Port: "correct"}}},

@@ -14,7 +14,8 @@ import (
 
 // Measures of the picture, in CSS pixels.
 const (
-	boxHeight = 66.0
+	boxHeight = 66.0 // of a box without estimate
+	lineSpace = 18.0 // what the estimate adds
 	gapY      = 44.0
 	margin    = 24.0
 	headSpace = 62.0
@@ -35,8 +36,11 @@ func SVG(w io.Writer, title string, stages []Stage) error {
 		width = max(width, it.x+it.width/2)
 	}
 	width += 2 * margin
-	height := headSpace + float64(len(l.layers))*(boxHeight+gapY) - gapY + margin
-	p := painter{b: bufio.NewWriter(w), l: l, stages: stages}
+	p := painter{b: bufio.NewWriter(w), l: l, stages: stages, boxHeight: boxHeight}
+	if slices.ContainsFunc(stages, func(s Stage) bool { return s.Takes != "" }) {
+		p.boxHeight += lineSpace
+	}
+	height := headSpace + float64(len(l.layers))*(p.boxHeight+gapY) - gapY + margin
 	p.printf(`<svg xmlns="http://www.w3.org/2000/svg" width="%.0f" height="%.0f" viewBox="0 0 %.0f %.0f" role="img" font-family="system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif">`+"\n", width, height, width, height)
 	p.printf("<title>%s</title>\n<desc>%s</desc>\n", xmlText(title), xmlText(summary(stages)))
 	p.printf(`<defs><marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path d="M0 0L8 4L0 8z" fill="#616161"/></marker></defs>` + "\n")
@@ -55,6 +59,8 @@ type painter struct {
 	b      *bufio.Writer
 	l      *layout
 	stages []Stage
+
+	boxHeight float64
 }
 
 func (p painter) printf(format string, a ...any) { fmt.Fprintf(p.b, format, a...) }
@@ -62,7 +68,7 @@ func (p painter) printf(format string, a ...any) { fmt.Fprintf(p.b, format, a...
 func (p painter) x(i int) float64 { return margin + p.l.items[i].x }
 
 func (p painter) top(i int) float64 {
-	return headSpace + float64(p.l.items[i].layer)*(boxHeight+gapY)
+	return headSpace + float64(p.l.items[i].layer)*(p.boxHeight+gapY)
 }
 
 func (p painter) box(i int) {
@@ -73,14 +79,17 @@ func (p painter) box(i int) {
 		dash = ` stroke-dasharray="5 3"`
 	}
 	left, y := p.x(i)-it.width/2, p.top(i)
-	p.printf(`<g><title>%s</title>`+"\n", xmlText(fmt.Sprintf("%s (%s)\n%s: %s", s.Name, s.Uses, s.Status, s.Reason)))
-	p.printf(`<rect x="%.1f" y="%.1f" width="%.1f" height="%.0f" rx="7" fill="%s" stroke="%s" stroke-width="1.5"%s/>`+"\n", left, y, it.width, boxHeight, l.fill, l.line, dash)
+	p.printf(`<g><title>%s</title>`+"\n", xmlText(fmt.Sprintf("%s (%s)\n%s: %s", s.Name, s.Uses, s.Status, s.told())))
+	p.printf(`<rect x="%.1f" y="%.1f" width="%.1f" height="%.0f" rx="7" fill="%s" stroke="%s" stroke-width="1.5"%s/>`+"\n", left, y, it.width, p.boxHeight, l.fill, l.line, dash)
 	text := func(dy, size float64, weight, fill, t string) {
 		p.printf(`<text x="%.1f" y="%.1f" font-size="%.0f" font-weight="%s" fill="%s">%s</text>`+"\n", left+12, y+dy, size, weight, fill, xmlText(t))
 	}
 	text(21, fontName, "600", "#1f1f1f", cut(s.Name))
 	text(38, fontSmall, "400", "#4f4f4f", cut(s.Uses))
 	text(56, fontSmall, "600", l.text, statusLine(s))
+	if s.Takes != "" {
+		text(56+lineSpace, fontSmall, "400", "#4f4f4f", cut(s.Takes))
+	}
 	p.printf("</g>\n")
 }
 
@@ -90,7 +99,7 @@ func (p painter) edges() {
 	starts, ends := p.spread(true), p.spread(false)
 	for n, r := range p.l.routes {
 		last := len(r.items) - 1
-		x, y := starts[n], p.top(r.items[0])+boxHeight
+		x, y := starts[n], p.top(r.items[0])+p.boxHeight
 		var d strings.Builder
 		fmt.Fprintf(&d, "M%.1f %.1f", x, y)
 		for k := 1; k <= last; k++ {
@@ -100,14 +109,14 @@ func (p painter) edges() {
 			}
 			fmt.Fprintf(&d, "C%.1f %.1f %.1f %.1f %.1f %.1f", x, y+gapY*0.55, nx, ny-gapY*0.55, nx, ny)
 			if x, y = nx, ny; k < last {
-				y += boxHeight
+				y += p.boxHeight
 				fmt.Fprintf(&d, "V%.1f", y)
 			}
 		}
 		p.printf(`<path d="%s" fill="none" stroke="#616161" stroke-width="1.3" marker-end="url(#arrow)"/>`+"\n", d.String())
 		if r.label != "" {
 			p.printf(`<text x="%.1f" y="%.1f" font-size="11" fill="#4f4f4f" stroke="#ffffff" stroke-width="3" paint-order="stroke">%s</text>`+"\n",
-				starts[n]+5, p.top(r.items[0])+boxHeight+13, xmlText(cut(r.label)))
+				starts[n]+5, p.top(r.items[0])+p.boxHeight+13, xmlText(cut(r.label)))
 		}
 	}
 }
@@ -148,7 +157,7 @@ func statusLine(s Stage) string {
 }
 
 func boxWidth(s Stage) float64 {
-	return max(120, 24+max(textWidth(cut(s.Name), fontName)*1.05, textWidth(cut(s.Uses), fontSmall), textWidth(statusLine(s), fontSmall)*1.05))
+	return max(120, 24+max(textWidth(cut(s.Name), fontName)*1.05, textWidth(cut(s.Uses), fontSmall), textWidth(statusLine(s), fontSmall)*1.05, textWidth(cut(s.Takes), fontSmall)))
 }
 
 // textWidth estimates a text's width on the wide side, because the font that

@@ -88,7 +88,7 @@ func (t *treeBuilder) write(w io.Writer) error {
 			fmt.Fprintf(b, "      %s%s %s\n", l.lead, s.Name, l.note)
 			continue
 		}
-		line := fmt.Sprintf("%-4s  %s  %s  %s", s.Status, pad(l.lead+s.Name, width), pad(s.Uses, uses), s.Reason)
+		line := fmt.Sprintf("%-4s  %s  %s  %s", s.Status, pad(l.lead+s.Name, width), pad(s.Uses, uses), s.told())
 		fmt.Fprintln(b, strings.TrimRight(line, " "))
 	}
 	fmt.Fprintf(b, "\n%s\n", summary(t.stages))

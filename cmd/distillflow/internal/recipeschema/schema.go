@@ -32,7 +32,7 @@ func Generate(reg *stage.Registry) ([]byte, error) {
 		"$schema":     "http://json-schema.org/draft-07/schema#",
 		"title":       "distillflow recipe",
 		"type":        "object",
-		"required":    []string{"stages"},
+		"anyOf":       []any{object{"required": []string{"stages"}}, object{"required": []string{"extends"}}, object{"required": []string{"include"}}},
 		"definitions": definitions,
 		"properties": object{
 			"name":        object{"type": "string", "description": "The recipe's name."},
@@ -42,7 +42,9 @@ func Generate(reg *stage.Registry) ([]byte, error) {
 			"params":      object{"type": "object", "description": "Values that --set and profiles can change: name -> default, or {type, default, help, choices, min, max}."},
 			"profiles":    object{"type": "object", "additionalProperties": object{"type": "object"}, "description": "Named sets of param values, chosen by --profile."},
 			"extends":     object{"type": []string{"string", "array"}, "items": object{"type": "string"}, "description": "Recipes that this one builds on, by relative path."},
+			"include":     object{"type": []string{"string", "array"}, "items": object{"type": "string"}, "description": "Recipes whose params, profiles and stages this one takes over, by relative path."},
 			"matrix":      object{"type": []string{"object", "boolean"}, "description": "Axes along which every stage is repeated."},
+			"max_nodes":   object{"type": "integer", "minimum": 1, "maximum": 1000000, "default": 200000, "description": "How many stages the recipe may have with all matrices expanded; a guard against mistakes."},
 			"stages": object{
 				"type": "object", "minProperties": 1,
 				"additionalProperties": object{"anyOf": []any{object{"$ref": "#/definitions/stage"}, object{"type": "null"}}},
@@ -72,7 +74,7 @@ func stageSchema(reg *stage.Registry) object {
 			"uses":   object{"enum": reg.Names(), "description": "The stage type; `distillflow stages` documents them."},
 			"from":   object{"type": []string{"string", "array", "object"}, "description": "Where its inputs come from: stage, stage.port, or a map from input port to these."},
 			"with":   object{"type": "object", "description": "The stage's fields."},
-			"save":   object{"type": "string", "description": "Folder (with a final slash) or file that gets the outputs on every run."},
+			"save":   object{"type": "string", "description": "Folder (with a final slash) or file that gets the outputs on every run. Files that were edited or deleted there are written again."},
 			"when":   object{"type": []string{"string", "boolean"}, "description": "Condition under which the stage takes part."},
 			"matrix": object{"type": []string{"object", "boolean"}, "description": "Axes along which the stage is repeated; false stays out of the recipe's matrix."},
 			"stream": object{"type": []string{"string", "integer"}, "description": "Gives the stage draws of its own: without it, stages of one type draw alike."},

@@ -65,6 +65,9 @@ const maxValues = 4
 // values prints figures in the order of their names, loss first because that is
 // what people wait for.
 func values(m map[string]float64) string {
+	if _, ok := m["calls"]; ok {
+		return calls(m)
+	}
 	names := slices.SortedFunc(maps.Keys(m), func(a, b string) int {
 		rank := func(s string) int {
 			if strings.HasPrefix(s, "loss") {

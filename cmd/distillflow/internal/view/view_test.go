@@ -152,7 +152,7 @@ func TestLiveLeavesTheStory(t *testing.T) {
 		"cached   problems, prompts\n",
 		"warning  replies: retry after HTTP 429 [2J slow down\n",
 		"warning  replies: 19 more warnings like these\n",
-		"done     replies in 4.0 s; rows: replies 200; calls 1200, retries 20\n",
+		"done     replies in 4.0 s; rows: replies 200; 1200 calls, 20 retries\n",
 		"saved    replies.replies: runs/demo/replies.enriched.jsonl\n",
 		"done     students-llama in 40 s\n",
 		"failed   students-gemma: student \"b\": no rows are left\n",

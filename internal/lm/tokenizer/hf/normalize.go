@@ -215,12 +215,12 @@ func (b *bert) normalize(p *piece) error {
 }
 
 // isOther is the general category C without what is not assigned: control, format
-// and private use.
+// and private use, version 8.
 func isOther(r rune) bool {
 	if r < utf8.RuneSelf {
 		return r < ' ' || r == 0x7F
 	}
-	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co, unicode.Cs)
+	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co, unicode.Cs) && !unicode.Is(laterFormat, r)
 }
 
 // isChinese is the Bert authors' list of ideographs.

@@ -190,7 +190,7 @@ func isWord(r rune) bool {
 	switch {
 	case r < utf8.RuneSelf:
 		return r == '_' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
-	case unicode.In(r, unicode.L, unicode.M, unicode.Nd, unicode.Nl, unicode.Pc, unicode.Other_Alphabetic):
+	case unicode.In(r, unicode.L, unicode.M, unicode.Nd, unicode.Nl, unicode.Pc, unicode.Other_Alphabetic, laterWord):
 		return true
 	}
 	return r == 0x200C || r == 0x200D

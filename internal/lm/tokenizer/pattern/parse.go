@@ -318,7 +318,7 @@ func (p *parser) escape(s *set) (rune, error) {
 	case 's', 'S':
 		s.addTable(unicode.White_Space, r == 'S')
 	case 'd', 'D':
-		s.addTable(unicode.Nd, r == 'D')
+		s.addTable(categories["Nd"], r == 'D')
 	case 'w', 'W':
 		s.addTable(word, r == 'W')
 	case 'p', 'P':
@@ -369,7 +369,7 @@ func (p *parser) property(s *set, negated bool) error {
 	} else if p.at < len(p.src) {
 		name = string(p.take())
 	}
-	for _, tables := range []map[string]*unicode.RangeTable{unicode.Categories, unicode.Scripts, unicode.Properties} {
+	for _, tables := range []map[string]*unicode.RangeTable{categories, unicode.Scripts, unicode.Properties} {
 		if t, ok := tables[name]; ok {
 			if p.fold {
 				return errGeneral

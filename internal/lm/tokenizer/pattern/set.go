@@ -4,12 +4,7 @@ import (
 	"sync/atomic"
 	"unicode"
 	"unicode/utf8"
-
-	"golang.org/x/text/unicode/rangetable"
 )
-
-// word is Oniguruma's \w: letters, marks, decimal digits and connectors.
-var word = rangetable.Merge(unicode.L, unicode.M, unicode.Nd, unicode.Pc)
 
 type runeRange struct{ low, high rune }
 

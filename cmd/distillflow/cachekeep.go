@@ -1,0 +1,42 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path/filepath"
+	"slices"
+
+	"github.com/distillflow/distillflow/flow/lock"
+	"github.com/distillflow/distillflow/flow/store"
+)
+
+// lockedKeys lists the keys of results that a lock names: those beside the
+// recipes that the store remembers, beside the recipes that are given, and beside
+// the store. A lock that cannot be read is an error, for what it needs would be
+// lost.
+func lockedKeys(st *store.Store, recipes []string) ([]string, error) {
+	known, err := st.Recipes()
+	if err != nil {
+		return nil, err
+	}
+	places := map[string]bool{filepath.Join(filepath.Dir(st.Dir()), lock.FileName): true}
+	for _, r := range append(known, recipes...) {
+		places[lock.PathFor(r)] = true
+	}
+	keys := map[string]bool{}
+	for _, p := range slices.Sorted(maps.Keys(places)) {
+		list, err := lock.Keys(p)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("nothing was removed: %w", err)
+		}
+		for _, k := range list {
+			keys[k] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(keys)), nil
+}

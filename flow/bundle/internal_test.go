@@ -1,0 +1,108 @@
+package bundle
+
+import (
+	"bytes"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/distillflow/distillflow/flow/store"
+)
+
+func TestParseManifest(t *testing.T) {
+	digest := string(store.DigestBytes(nil))
+	entry := func(p string) string { return `{"path":"` + p + `","bytes":0,"digest":"` + digest + `"}` }
+	manifest := func(more string, entries ...string) string {
+		for i := range entries {
+			entries[i] = entry(entries[i])
+		}
+		return `{"format":1,"recipe":"recipe/r.yaml"` + more + `,"entries":[` + strings.Join(entries, ",") + `]}`
+	}
+	for _, c := range []struct{ name, text, want string }{
+		{"sound", manifest("", "distillflow.lock", "recipe/r.yaml"), ""},
+		{"no JSON", "{", "cannot be read"},
+		{"another format", `{"format":2,"program":"9.9"}`, `format 2, this program knows 1: use the program that made it, version "9.9"`},
+		{"no recipe", manifest("", "distillflow.lock"), "does not hold the recipe"},
+		{"no lock", manifest("", "recipe/r.yaml"), "holds no distillflow.lock"},
+		{"twice", manifest("", "distillflow.lock", "recipe/r.yaml", "recipe/r.yaml"), "twice or out of order"},
+		{"out of order", manifest("", "recipe/r.yaml", "distillflow.lock"), "twice or out of order"},
+		{"up", manifest("", "../x"), "leads out of"},
+		{"up in the middle", manifest("", "recipe/../../x"), "leads out of"},
+		{"absolute", manifest("", "/etc/passwd"), "leads out of"},
+		{"backslash", manifest("", `recipe\\..\\x`), "leads out of"},
+		{"a folder of its own", manifest("", "bin/x"), "none of a bundle"},
+		{"the manifest", manifest("", "manifest.json"), "none of a bundle"},
+		{"a folder as a file", manifest("", "recipe"), "none of a bundle"},
+		{"blob", manifest("", "blobs/00"), "gives the blob 00 the digest"},
+		{"no digest", `{"format":1,"entries":[{"path":"answers.bin","bytes":1}]}`, "no size or no digest"},
+		{"size", `{"format":1,"entries":[{"path":"answers.bin","bytes":-1,"digest":"` + digest + `"}]}`, "no size or no digest"},
+		{"stage twice", manifest(`,"stages":[{"name":"a"},{"name":"a"}]`, "distillflow.lock", "recipe/r.yaml"), `the stage "a" twice`},
+		{"no action", manifest(`,"stages":[{"name":"a","key":"k","packed":true}]`, "distillflow.lock", "recipe/r.yaml"), "does not hold the result of stage a"},
+		{"input folder", manifest(`,"inputs":[{"dir":"../x"}]`, "distillflow.lock", "recipe/r.yaml"), `the input folder "../x" does not lie in the bundle`},
+		{"input file", manifest(`,"inputs":[{"dir":"recipe","files":[{"path":"../../x"}]}]`, "distillflow.lock", "recipe/r.yaml"), "leads out of"},
+		{"input without its file", manifest(`,"inputs":[{"dir":"recipe","packed":true,"files":[{"path":"x","digest":"`+digest+`"}]}]`, "distillflow.lock", "recipe/r.yaml"), "tells two things"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := parseManifest([]byte(c.text))
+			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+				t.Errorf("error %v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+// FuzzUnpackNames: whatever a manifest says, nothing it names lies outside.
+func FuzzUnpackNames(f *testing.F) {
+	for _, s := range []string{"recipe/r.yaml", "../x", "recipe/../../x", "/x", "blobs//x", "recipe/.", "answers.bin", "recipe/a\x00b"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, p string) {
+		if checkPath(p) != nil {
+			return
+		}
+		if rel, err := filepath.Rel("/base", filepath.Join("/base", filepath.FromSlash(p))); err != nil || strings.HasPrefix(rel, "..") || rel == "." {
+			t.Errorf("%q was let through and leads to %q", p, rel)
+		}
+	})
+}
+
+// FuzzLoadAnswers: a damaged file of answers is an error or a list, and no crash.
+func FuzzLoadAnswers(f *testing.F) {
+	good := make([]byte, 36, 40)
+	good[32] = 4
+	good = append(good, "text"...)
+	f.Add(good)
+	f.Add(good[:38])
+	f.Add(append(bytes.Clone(good), good...))
+	f.Add([]byte(strings.Repeat("\xff", 40)))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		memo, err := store.OpenMemo(t.TempDir(), store.MemoOptions{NoSync: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer memo.Close()
+		n, err := loadAnswers(bytes.NewReader(b), memo)
+		if got := memo.Stats().Records; err == nil && got != n {
+			t.Errorf("%d records of %d answers", got, n)
+		}
+	})
+}
+
+func TestLayout(t *testing.T) {
+	l := layout{base: "/home/me/proj"}
+	l.above = max(l.ups("/home/me/proj/data"), l.ups("/home/me/shared"), l.ups("/mnt/data"))
+	for p, want := range map[string]string{
+		"/home/me/proj/r.yaml": "recipe/_up/_up/_up/r.yaml",
+		"/home/me/proj/data/x": "recipe/_up/_up/_up/data/x",
+		"/home/me/shared/x":    "recipe/_up/_up/shared/x",
+		"/mnt/data/x":          "recipe/mnt/data/x",
+	} {
+		got, err := l.place(p)
+		if err != nil || got != want {
+			t.Errorf("place(%s) = %s, %v; want %s", p, got, err, want)
+		}
+	}
+	if got := ancestor("/a/b/c", "/a/bc"); got != "/a" {
+		t.Errorf("ancestor is %s", got)
+	}
+}

@@ -1,0 +1,78 @@
+package exec
+
+import (
+	"context"
+	"errors"
+	"os"
+	"runtime/debug"
+
+	"github.com/distillflow/distillflow/flow/event"
+	"github.com/distillflow/distillflow/flow/plan"
+	"github.com/distillflow/distillflow/flow/stage"
+	"github.com/distillflow/distillflow/flow/store"
+)
+
+// known is the store as the look-up before a run sees it. A run must not wait for
+// the hashing of a large file that one of its stages reads, so that stage is left
+// to a worker.
+type known struct{ *store.Store }
+
+// hashedAtOnce bounds, in bytes, the files whose hashing nobody notices.
+const hashedAtOnce = 1 << 20
+
+var errUnknown = errors.New("the file's digest is not known yet")
+
+// HashFile implements [plan.Hasher].
+func (k known) HashFile(ctx context.Context, path string) (store.Digest, int64, error) {
+	if d, size, ok := k.KnownFile(path); ok {
+		return d, size, nil
+	}
+	if fi, err := os.Stat(path); err != nil || fi.Size() > hashedAtOnce {
+		return "", 0, errUnknown
+	}
+	return k.Store.HashFile(ctx, path)
+}
+
+// hit ends a node that the look-up before the run found in the cache: it needs no
+// worker unless something is to be written for it.
+func (s *scheduler) hit(ctx context.Context, step *plan.Step) (f finished, ok bool) {
+	n := step.Node
+	if step.Status != plan.Hit || n.Stage.Save != "" && s.opts.Save != nil {
+		return finished{}, false
+	}
+	f = finished{n: n}
+	defer func() {
+		if p := recover(); p != nil { // as in node
+			f, ok = s.failed(ctx, f, step.Key, &stage.PanicError{Stage: n.Name, Value: p, Stack: debug.Stack()}), true
+		}
+	}()
+	if s.opts.Check != nil {
+		if err := s.opts.Check(n, step.Canonical, nil); err != nil {
+			return s.failed(ctx, f, step.Key, err), true
+		}
+	}
+	s.cached(*step, &f)
+	if err := s.conclude(*step, &f); err != nil {
+		return s.failed(ctx, f, step.Key, err), true
+	}
+	return f, true
+}
+
+// cached takes a node's result from the cache.
+func (s *scheduler) cached(step plan.Step, f *finished) {
+	s.emit(event.Event{Kind: event.StageHit, Stage: f.n.Name, Type: f.n.Type.Type, Key: step.Key,
+		Reason: step.Reason.String(), Outputs: eventOutputs(step.Outputs)})
+	f.state, f.outputs = Cached, step.Outputs
+}
+
+// conclude notes what a node with a result was made from, and checks it.
+func (s *scheduler) conclude(step plan.Step, f *finished) error {
+	f.preimage = step.Canonical
+	if ptr, ok := s.planOpts.Last[f.n.Name]; !ok || ptr.Key != step.Key {
+		f.pointer = &store.Pointer{Key: step.Key, Preimage: step.Canonical}
+	}
+	if s.opts.Check == nil {
+		return nil
+	}
+	return s.opts.Check(f.n, f.preimage, f.outputs)
+}

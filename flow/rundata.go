@@ -1,0 +1,53 @@
+package flow
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/distillflow/distillflow/flow/graph"
+	"github.com/distillflow/distillflow/flow/recipe"
+)
+
+// RunData is what a run's record keeps of how the recipe was read, so that it can
+// be read the same way again. It is [store.RunInfo.Data].
+type RunData struct {
+	Seed    uint64            `json:"seed"`
+	Profile string            `json:"profile,omitempty"`
+	Params  map[string]any    `json:"params,omitempty"` // given by --set and params files; paths are absolute
+	Env     map[string]string `json:"env,omitempty"`    // variables that the recipe lists under env:, as far as they were set
+}
+
+func runData(g *graph.Graph, seed uint64) (json.RawMessage, error) {
+	d := RunData{Seed: seed, Profile: g.Recipe.Profile, Params: map[string]any{}, Env: map[string]string{}}
+	for _, p := range g.Recipe.Params {
+		if p.Origin != recipe.FromSet && p.Origin != recipe.FromFile {
+			continue
+		}
+		d.Params[p.Name] = p.Value.Interface()
+		if path := p.Value.Path(); p.Type == recipe.PathParam && path != "" && !strings.Contains(path, "://") {
+			abs, err := filepath.Abs(path)
+			if err != nil {
+				return nil, fmt.Errorf("recording param %s: %w", p.Name, err)
+			}
+			if strings.HasSuffix(path, "/") {
+				abs += "/"
+			}
+			d.Params[p.Name] = abs
+		}
+	}
+	for _, name := range g.Recipe.Env {
+		if v, ok := os.LookupEnv(name); ok {
+			d.Env[name] = v
+		}
+	}
+	b, err := json.Marshal(d)
+	if err != nil {
+		// A param may be .inf, which JSON has not. Nobody should lose a run over
+		// its record; a bundle of it will say that its keys do not come out.
+		return nil, nil
+	}
+	return b, nil
+}

@@ -1,0 +1,253 @@
+package llm
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"iter"
+	"sync"
+	"time"
+)
+
+// chunk is a job that is being put together.
+type chunk struct {
+	model    string
+	keys     [][32]byte
+	next     []int // numbers of the pointers
+	elements [][]byte
+	bytes    int
+	worst    Charge
+}
+
+// submit reads seq, takes up the jobs that requests wait in, and submits the rest in jobs
+// as large as may be.
+func (j *Jobs) submit(ctx context.Context, seq iter.Seq2[Request, error]) error {
+	limits := j.c.JobLimits()
+	var c chunk
+	seen := map[[32]byte]bool{}
+	flush := func() error {
+		if len(c.keys) == 0 {
+			return nil
+		}
+		full := c
+		c = chunk{}
+		return j.send(ctx, full)
+	}
+	for req, err := range seq {
+		if err == nil {
+			err = context.Cause(ctx)
+		}
+		if err != nil {
+			return err
+		}
+		key, r, err := j.t.peek(req)
+		if err != nil {
+			return err
+		}
+		if r != nil || seen[key] || j.failed[key] != nil {
+			continue
+		}
+		seen[key] = true
+		name, next, err := j.book.asking(key)
+		if err != nil {
+			return err
+		}
+		if name != "" {
+			if err := j.takeUp(ctx, name); err != nil {
+				return err
+			}
+			if o := j.open[name]; o != nil {
+				o.wanted[key] = true
+				continue
+			}
+			// It turned out never to have been submitted, or was collected just now.
+			if key, r, err = j.t.peek(req); err != nil {
+				return err
+			} else if r != nil {
+				continue
+			}
+		}
+		if j.single || j.blocked != nil {
+			continue
+		}
+		el, err := j.c.EncodeJob(jobID(key), req)
+		if err != nil || len(el)+1 > limits.Bytes {
+			if err == nil {
+				err = &Error{Kind: KindInvalid, Message: fmt.Sprintf("the request has %d bytes, more than a batch may hold", len(el))}
+			}
+			j.failed[key] = j.own(err)
+			continue
+		}
+		worst := worstCase(req, j.o.Price)
+		switch {
+		case len(c.keys) == 0:
+		case len(c.keys) >= j.o.MaxRequests, c.bytes+len(el)+1 > limits.Bytes, c.model != req.Model:
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+		if j.blocked = j.t.o.Budget.fitsJob(c.worst.plus(worst, 1)); j.blocked != nil {
+			if err := flush(); err != nil {
+				return err
+			}
+			continue
+		}
+		c.model = req.Model
+		c.keys, c.next, c.elements = append(c.keys, key), append(c.next, next), append(c.elements, el)
+		c.bytes += len(el) + 1
+		c.worst = c.worst.plus(worst, 1)
+	}
+	return flush()
+}
+
+// send submits one job.
+func (j *Jobs) send(ctx context.Context, c chunk) error {
+	var r [12]byte
+	_, _ = rand.Read(r[:]) // never fails
+	in := jobIntent{
+		Name: "distillflow-" + hex.EncodeToString(r[:]), Provider: j.t.p.Name, Endpoint: j.t.p.Endpoint, Model: c.model,
+		Requests: len(c.keys), Worst: c.worst, Price: j.o.Price, Refresh: j.t.o.Refresh, At: time.Now().UTC(),
+	}
+	// A batch that is too large for the budget is cut before it comes here; only another
+	// stage that shares the budget can have taken the room meanwhile.
+	if err := j.t.o.Budget.reserveJob(in.Name, in.Worst, in.Price); err != nil {
+		var be *BudgetError
+		if errors.As(err, &be) {
+			j.blocked = err
+			return nil
+		}
+		return err
+	}
+	j.held[in.Name] = true
+	j.o.Fault("job-reserved")
+	if err := inParallel(len(c.keys), func(i int) error { return j.book.point(c.keys[i], c.next[i], in.Name) }); err != nil {
+		return err
+	}
+	j.o.Fault("job-pointed")
+	if err := j.book.put(in, "intent", in.Name); err != nil {
+		return err
+	}
+	if back, err := j.book.intent(in.Name); err != nil || back == nil {
+		return errors.Join(err, errors.New("mode: batch needs a memo of paid answers that keeps what is put into it"))
+	}
+	j.o.Fault("job-intended")
+	id, err := j.persist(ctx, in, c.elements)
+	var e *Error
+	switch {
+	case err == nil:
+	case errors.As(err, &e) && e.Kind == KindRate && len(j.open) > 0:
+		// Too much waits there already. When some of it has ended there is room.
+		j.blocked = j.fate(err)
+		return j.close(in, jobClosed{Status: "refused"})
+	case errors.As(err, &e) && !e.Kind.Retryable() && e.Kind != KindMemo:
+		// It certainly does not exist.
+		return errors.Join(err, j.close(in, jobClosed{Status: "refused"}))
+	default:
+		return err
+	}
+	if err := j.book.put(jobOpened{ID: id}, "opened", in.Name); err != nil {
+		return err
+	}
+	j.o.Fault("job-opened")
+	o := &openJob{jobIntent: in, id: id, wanted: map[[32]byte]bool{}}
+	for _, k := range c.keys {
+		o.wanted[k] = true
+	}
+	j.add(o)
+	return nil
+}
+
+// persist submits a job and tries again after what may pass. Before each further try it
+// looks whether the last one arrived after all.
+func (j *Jobs) persist(ctx context.Context, in jobIntent, elements [][]byte) (id string, err error) {
+	pause := j.o.MinPoll
+	for try := 0; ; try++ {
+		id, err = j.c.SubmitJob(ctx, in.Name, in.Model, elements)
+		j.o.Fault("job-submitted")
+		if err == nil {
+			return id, nil
+		}
+		err = j.own(err)
+		var e *Error
+		if ctx.Err() != nil {
+			return "", context.Cause(ctx)
+		}
+		if !errors.As(err, &e) || !e.Kind.Retryable() {
+			return "", j.hint(err)
+		}
+		j.t.stats.add(func(s *Stats) { s.Errors[e.Kind]++ })
+		if e.Kind == KindRate && len(j.open) > 0 || try >= j.t.o.MaxRetries {
+			return "", err
+		}
+		if err := sleep(ctx, max(pause, e.RetryAfter)); err != nil {
+			return "", err
+		}
+		j.t.stats.add(func(s *Stats) { s.Retries++ })
+		pause = min(2*pause, j.o.MaxPoll)
+		if mayBeBilled(err) || e.Kind == KindServer {
+			id, ok, ferr := j.find(ctx, in)
+			if ferr != nil || ok {
+				return id, ferr
+			}
+		}
+	}
+}
+
+// find asks the provider for a job of which it is not known whether it arrived.
+func (j *Jobs) find(ctx context.Context, in jobIntent) (id string, ok bool, err error) {
+	// A clock that differs from the provider's must not hide the job.
+	err = j.retrying(ctx, func() (err error) {
+		id, ok, err = j.c.FindJob(ctx, in.Name, in.At.Add(-time.Hour))
+		return err
+	})
+	return id, ok, err
+}
+
+// hint adds what to do where a server knows no batches.
+func (j *Jobs) hint(err error) error {
+	if KindOf(err) == KindNotFound || KindOf(err) == KindInvalid {
+		return fmt.Errorf("submitting a batch: %w; where the server or the model has no batch API, use mode: sync", err)
+	}
+	return fmt.Errorf("submitting a batch: %w", err)
+}
+
+// sleep waits or ends with the context.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// inParallel runs n small tasks, many at a time: the memo flushes what is put into it at
+// the same time together.
+func inParallel(n int, do func(i int) error) error {
+	const width = 64
+	var mu sync.Mutex
+	var first error
+	var wg sync.WaitGroup
+	for w := range min(width, n) {
+		wg.Go(func() {
+			for i := w; i < n; i += width {
+				err := do(i)
+				mu.Lock()
+				if first == nil {
+					first = err
+				}
+				stop := first != nil
+				mu.Unlock()
+				if stop {
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return first
+}

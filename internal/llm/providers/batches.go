@@ -1,0 +1,111 @@
+package providers
+
+import (
+	"context"
+	"iter"
+
+	"github.com/distillflow/distillflow/internal/llm"
+)
+
+// How requests reach the first model.
+const (
+	ModeSync  = "sync"  // each in a call of its own
+	ModeBatch = "batch" // through the provider's batch API
+	ModeAuto  = "auto"  // in batches where there are many
+)
+
+// BatchOptions are the config fields of the provider's batch API. They say how an answer
+// is fetched and never which, so that none of them counts for a result.
+type BatchOptions struct {
+	Mode       string   `json:"mode" default:"sync" choices:"sync|batch|auto" semantic:"false" doc:"How model is asked: sync in one call per prompt; batch through the provider's batch API, which takes hours and as a rule costs half; auto takes batches from batch_min prompts on. Fallbacks are asked by calls. The answers land in the same memo."`
+	BatchMin   int      `json:"batch_min" default:"1000" min:"1" semantic:"false" doc:"mode: auto takes batches when at least so many answers are missing."`
+	BatchMax   int      `json:"batch_max" default:"0" min:"0" semantic:"false" doc:"Most prompts in one batch; 0: as many as the provider takes. Accounts have a limit on the tokens that wait in batches."`
+	PollMin    float64  `json:"poll_min" default:"10" min:"0.001" semantic:"false" doc:"Seconds between two looks at a batch, at first."`
+	PollMax    float64  `json:"poll_max" default:"300" min:"0.001" semantic:"false" doc:"Seconds between two looks at a batch, at most, but never less than poll_min."`
+	BatchWait  float64  `json:"batch_wait" default:"93600" min:"0" semantic:"false" doc:"Seconds that one run waits for batches; 0: for ever. Then the stage ends incomplete, the batches stay, and the next run collects them. Providers end a batch after 24 hours."`
+	PriceBatch *float64 `json:"price_batch" min:"0" max:"1" semantic:"false" doc:"Factor on the prices for prompts in batches. Not given: that of the price table, and 1 for prices that are set here."`
+}
+
+// jobOptions gives what the transport needs.
+func (o BatchOptions) jobOptions() llm.JobOptions {
+	return llm.JobOptions{MaxRequests: o.BatchMax, MinPoll: seconds(o.PollMin), MaxPoll: seconds(o.PollMax), MaxWait: seconds(o.BatchWait)}
+}
+
+// batches prepares what Fetch needs. A first model without a batch API that costs nothing
+// (the simulated one) is asked by calls whatever the mode: recipes are tried with it. In
+// mode sync only what an earlier run has in flight is fetched.
+func (c *Caller) batches(s Settings, svc Services) error {
+	k := c.links[0]
+	_, can := k.provider.Client.(llm.JobClient)
+	o := s.Jobs
+	o.Fault, o.Price = svc.Fault, k.price.InBatch()
+	switch s.Mode {
+	case ModeBatch:
+	case ModeAuto:
+		o.AutoBelow = max(s.BatchMin, 1)
+	default:
+		if c.ledger == nil || c.ledger.Held() == 0 {
+			return nil
+		}
+		o.OnlyResume = true
+	}
+	if !can || svc.Memo == nil {
+		return nil
+	}
+	var err error
+	c.jobs, err = k.transport.NewJobs(o)
+	return err
+}
+
+// Fetch buys through the provider's batch API, where the mode says so, what the requests
+// of seq still need; Complete then gives the answers. seq is read more than once, and each
+// of its requests is one that Complete will be asked. It waits for as long as that takes,
+// and returns an error only for what would fail every request.
+func (c *Caller) Fetch(ctx context.Context, seq iter.Seq2[llm.Request, error]) error {
+	if c.jobs == nil || llm.Intercepted(ctx) { // who intercepts is asked one by one
+		return nil
+	}
+	k := c.links[0]
+	return c.jobs.Fetch(ctx, func(yield func(llm.Request, error) bool) {
+		for req, err := range seq {
+			if err != nil {
+				yield(req, err)
+				return
+			}
+			req.Hint = nil
+			if known, err := c.elsewhere(req); known || err != nil {
+				if err != nil {
+					yield(req, err)
+					return
+				}
+				continue
+			}
+			req.Model = k.model
+			if !yield(req, nil) {
+				return
+			}
+			if len(c.settings.RetryOn) == 0 {
+				continue
+			}
+			r, err := k.transport.Peek(req)
+			if err == nil && (r == nil || !c.settings.again(r)) {
+				continue
+			}
+			req.Try = 1
+			if !yield(req, err) || err != nil {
+				return
+			}
+		}
+	})
+}
+
+// elsewhere reports whether a fallback has answered a request before.
+func (c *Caller) elsewhere(req llm.Request) (bool, error) {
+	for _, k := range c.links[1:] {
+		req.Model = k.model
+		if r, err := k.transport.Peek(req); r != nil || err != nil {
+			return r != nil, err
+		}
+	}
+	return false, nil
+}
