@@ -51,8 +51,8 @@ In --format json, rows (of the default output), memo_hits, requests, tokens, usd
 and seconds are {"min", "max"}, or null where that is not known. Further fields
 may be added; those that are there stay. docs/plan-json.md explains them.
 
-Times are told by what the same stage took the last time for as many rows or
-requests, from half of it to twice as much.
+Where a stage does not know its time, it is told by what it took the last time for
+as many rows or requests: from half of that to twice as much.
 
 plan reads inputs and changes no result.`,
 		Args: args(cobra.ExactArgs(1)),

@@ -100,6 +100,9 @@ func (r *replies) missing(q recorded.Query) string {
 	which := "match: REGEXP"
 	if q.ID != "" {
 		which = "id: " + q.ID
+		if q.Style != "" {
+			which += ", style: " + q.Style
+		}
 	}
 	fmt.Fprintf(&b, "write it under teacher, as in {%s, %s}, or ask the model with %s, which writes %s", which, what, r.again, relative(r.into))
 	return b.String()

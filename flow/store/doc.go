@@ -23,7 +23,7 @@
 //	  actions/index      packed copy of the actions, can be rebuilt
 //	  trees/HEX/         materialised folders
 //	  last/              pointers, one file a recipe
-//	  runs/ID/           run.json and events.jsonl
+//	  runs/ID/           run.json and events.jsonl; a lock while the run lives
 //	  work/KEY/          scratch that survives a crash (checkpoints)
 //	  locks/             one lock a key being worked on
 //	  tmp/               staging, emptied when nobody uses the store

@@ -31,11 +31,12 @@ type JobOptions struct {
 // of its answers, also by another recipe's. The one gap is a provider that lists a job
 // only later than MinPoll after it took it.
 type Jobs struct {
-	t    *Transport
-	c    JobClient
-	o    JobOptions
-	book jobBook
-	held map[string]bool // jobs whose reservations are our budget's
+	t      *Transport
+	c      JobClient
+	o      JobOptions
+	book   jobBook
+	atOnce int             // answers that go into the memo together
+	held   map[string]bool // jobs whose reservations are our budget's
 
 	mu      sync.Mutex
 	open    map[string]*openJob
@@ -89,7 +90,7 @@ func (t *Transport) NewJobs(o JobOptions) (*Jobs, error) {
 	if o.MaxRequests <= 0 || o.MaxRequests > limits.Requests {
 		o.MaxRequests = limits.Requests
 	}
-	j := &Jobs{t: t, c: c, o: o, book: jobBook{t.o.Memo}, held: map[string]bool{}, open: map[string]*openJob{},
+	j := &Jobs{t: t, c: c, o: o, atOnce: recordAtOnce, book: jobBook{t.o.Memo}, held: map[string]bool{}, open: map[string]*openJob{},
 		failed: map[[32]byte]error{}, bought: map[[32]byte]struct{}{}}
 	t.jobs = j
 	return j, nil

@@ -114,7 +114,7 @@ func (j *Jobs) collect(ctx context.Context, o *openJob) (answers int, err error)
 			closed.Answers++
 			closed.Cost = closed.Cost.plus(actual(share, o.Price, a.Response, nil), 1)
 			j.o.Fault("job-answer")
-			if fresh = append(fresh, a); len(fresh) < recordAtOnce {
+			if fresh = append(fresh, a); len(fresh) < j.atOnce {
 				return nil
 			}
 			return record()

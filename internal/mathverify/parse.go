@@ -106,6 +106,9 @@ func Parse(s string) (*Node, error) {
 	if err == nil && p.pos < len(p.toks) {
 		err = p.fail("unexpected token")
 	}
+	if err == nil && n.Kind == KSet && len(n.Args) == 0 && len(toks) == 1 && toks[0].kind == tOp && toks[0].text == "{" {
+		return nil, fmt.Errorf("%w: a stray brace", errSyntax)
+	}
 	if err != nil {
 		if fixed, ok := balance(toks); ok && len(fixed) > 0 {
 			q := &parser{toks: fixed, tex: tex}

@@ -243,8 +243,20 @@ def entry(tok, text, pair=None, special=True, skip=False, **kw):
     return out
 
 
+def trained_merges(folder):
+    """What the reference trainer merges, for the trainer in Go."""
+    size = 400
+    t = Tokenizer(models.BPE())
+    t.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trained(t, bpe(size, min_frequency=2, initial_alphabet=ALPHABET, special_tokens=["<pad>", "<bos>", "<eos>"]))
+    os.makedirs(os.path.join(folder, "trained"), exist_ok=True)
+    with open(os.path.join(folder, "trained", "merges.json"), "w") as f:
+        json.dump({"texts": CORPUS, "size": size, "merges": json.loads(t.to_str())["model"]["merges"]}, f)
+
+
 def main():
     folder = sys.argv[1]
+    trained_merges(folder)
     for name, make in KINDS.items():
         tok = make()
         tok.save(os.path.join(folder, name + ".json"), pretty=False)
