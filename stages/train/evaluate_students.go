@@ -205,7 +205,9 @@ func (e *evaluation) answer(ctx context.Context, j *job, progress func(int)) err
 		e.env.Warn("student %s: %d of %d questions are longer than its %d positions and count as unanswered", j.name, n, len(j.problems), m.Config.MaxSeq)
 	}
 	last := 0
-	out, err := generate.Greedy(ctx, e.dev, generate.Model{Config: m.Config, Params: m.Params, Special: m.Tokenizer.Special()}, prompts,
+	out, err := generate.Run(ctx, e.dev, generate.Model{
+		Config: m.Config, Params: m.Params.Args(nil), Pad: m.Tokenizer.Special().Pad, Ends: []int32{m.Tokenizer.Special().EOS},
+	}, prompts,
 		generate.Options{MaxNew: maxNew, Batch: e.cfg.Batch, Progress: func(done, _ int) { progress(done - last); last = done }})
 	if err != nil {
 		return err

@@ -30,7 +30,7 @@ func model(t testing.TB, arch decoder.Arch, seed uint64) (*device.Device, Model)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return dev, Model{c, p, special}
+	return dev, Model{Config: c, Params: p.Args(nil), Pad: special.Pad, Ends: []int32{special.EOS}}
 }
 
 // slow continues one prompt by running the whole sequence for every token.
@@ -47,7 +47,7 @@ func slow(t *testing.T, dev *device.Device, m Model, prompt []int32, maxNew int)
 	var out Output
 	ids := slices.Clone(prompt)
 	for range maxNew {
-		res, err := e.Call(append(m.Params.Args(nil), tensors.FromFlatDataAndDimensions(ids, 1, len(ids)))...)
+		res, err := e.Call(append(slices.Clone(m.Params), tensors.FromFlatDataAndDimensions(ids, 1, len(ids)))...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -60,7 +60,7 @@ func slow(t *testing.T, dev *device.Device, m Model, prompt []int32, maxNew int)
 			}
 		}
 		out.LogProbs = append(out.LogProbs, float64(row[best]))
-		if int32(best) == m.Special.EOS {
+		if slices.Contains(m.Ends, int32(best)) {
 			out.Ended = true
 			break
 		}
@@ -84,7 +84,7 @@ func TestGreedyMatchesWholeSequences(t *testing.T) {
 				}
 				prompts = append(prompts, p)
 			}
-			got, err := Greedy(context.Background(), dev, m, prompts, Options{MaxNew: 8, Batch: 2})
+			got, err := Run(context.Background(), dev, m, prompts, Options{MaxNew: 8, Batch: 2})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -111,25 +111,25 @@ func TestGreedyMatchesWholeSequences(t *testing.T) {
 	}
 }
 
-func TestGreedyErrors(t *testing.T) {
+func TestErrors(t *testing.T) {
 	dev, m := model(t, decoder.Llama, 1)
 	ctx := context.Background()
-	if _, err := Greedy(ctx, dev, m, [][]int32{{1}, {}}, Options{MaxNew: 4}); err == nil {
+	if _, err := Run(ctx, dev, m, [][]int32{{1}, {}}, Options{MaxNew: 4}); err == nil {
 		t.Error("empty prompt accepted")
 	}
-	if _, err := Greedy(ctx, dev, m, [][]int32{{1}}, Options{}); err == nil {
+	if _, err := Run(ctx, dev, m, [][]int32{{1}}, Options{}); err == nil {
 		t.Error("no new tokens accepted")
 	}
-	if _, err := Greedy(ctx, dev, m, [][]int32{make([]int32, 30)}, Options{MaxNew: 4}); err == nil {
+	if _, err := Run(ctx, dev, m, [][]int32{make([]int32, 30)}, Options{MaxNew: 4}); err == nil {
 		t.Error("too long accepted")
 	}
 	done, cancel := context.WithCancel(ctx)
 	cancel()
-	m.Special.EOS = -1 // nothing ends by itself
-	if _, err := Greedy(done, dev, m, [][]int32{{1}}, Options{MaxNew: 4}); err == nil {
+	m.Ends = nil // nothing ends by itself
+	if _, err := Run(done, dev, m, [][]int32{{1}}, Options{MaxNew: 4}); err == nil {
 		t.Error("a cancelled context was ignored")
 	}
-	if out, err := Greedy(ctx, dev, m, nil, Options{MaxNew: 4}); err != nil || out != nil {
+	if out, err := Run(ctx, dev, m, nil, Options{MaxNew: 4}); err != nil || out != nil {
 		t.Errorf("no prompts: %v, %v", out, err)
 	}
 }
@@ -144,7 +144,7 @@ func BenchmarkGreedy(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	m := Model{c, p, tokenizer.Special{EOS: -1}}
+	m := Model{Config: c, Params: p.Args(nil)}
 	prompts := make([][]int32, 64)
 	for i := range prompts {
 		prompts[i] = []int32{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}
@@ -154,7 +154,7 @@ func BenchmarkGreedy(b *testing.B) {
 			start := time.Now()
 			n := 0
 			for b.Loop() {
-				if _, err := Greedy(context.Background(), dev, m, prompts, Options{MaxNew: 32, Batch: batch}); err != nil {
+				if _, err := Run(context.Background(), dev, m, prompts, Options{MaxNew: 32, Batch: batch}); err != nil {
 					b.Fatal(err)
 				}
 				n++

@@ -116,7 +116,23 @@ def texts(rng, folder, special):
     return fixed + real + [adversarial(rng, special) for _ in range(room - len(real))]
 
 
-def write(name, path, folder, out):
+def every_character():
+    """Texts that hold every assigned character (of private use and unassigned ones some)."""
+    rng = random.Random(3)
+    share = {"Co": 0.01, "Cn": 0.005}
+    chars = [c for c in map(chr, range(0x110000)) if unicodedata.category(c) != "Cs"
+             and rng.random() < share.get(unicodedata.category(c), 1)]
+    rng.shuffle(chars)
+    beside = ["a", "1", " ", "\u0301", "\u0323", "e", "'", "\n", "A"]
+    out = ["".join(rng.choice(beside) + c for c in chars[i:i + 16]) for i in range(0, len(chars), 16)]
+    marks = [c for c in chars if unicodedata.category(c)[0] == "M"]
+    bases = "aeioAEU\u1100\uac00\u0915\u09c7"
+    for _ in range(4000):
+        out.append("".join(rng.choice(marks) if rng.random() < 0.7 else rng.choice(bases) for _ in range(8)))
+    return out
+
+
+def write(name, path, folder, out, unicode):
     tok = Tokenizer.from_file(path)
     tok.no_truncation()
     tok.no_padding()
@@ -126,7 +142,7 @@ def write(name, path, folder, out):
     with open(os.path.join(out, name + ".jsonl"), "w", encoding="utf-8") as f:
         f.write(json.dumps({"tokenizer": os.path.abspath(path)}) + "\n")
         n = 0
-        for i, text in enumerate(texts(rng, folder, special)):
+        for i, text in enumerate(every_character() if unicode else texts(rng, folder, special)):
             e = tok.encode(text, add_special_tokens=i % 2 == 0)
             f.write(json.dumps({
                 "text": text, "special": i % 2 == 0, "ids": e.ids,
@@ -143,12 +159,13 @@ def main():
     p = argparse.ArgumentParser()
     p.add_argument("--out", required=True)
     p.add_argument("--datasets", default="")
+    p.add_argument("--unicode", action="store_true", help="texts that hold every character, instead")
     p.add_argument("tokenizers", nargs="+", help="name=path of a tokenizer.json")
     a = p.parse_args()
     os.makedirs(a.out, exist_ok=True)
     for spec in a.tokenizers:
         name, path = spec.split("=", 1)
-        write(name, path, a.datasets, a.out)
+        write(name, path, a.datasets, a.out, a.unicode)
 
 
 if __name__ == "__main__":
