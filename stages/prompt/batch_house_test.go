@@ -200,15 +200,24 @@ func (h *batchHouse) gemini(w http.ResponseWriter, r *http.Request) {
 		json.NewEncoder(w).Encode(geminiAnswer(gjson.GetBytes(body, "contents.@reverse.0.parts.0.text").String()))
 		return
 	}
+	h.stop("create")
 	b := h.add(gjson.GetBytes(body, "batch.displayName").String(), gjson.GetBytes(body, "batch.inputConfig.requests.requests").Array(), "request.contents.@reverse.0.parts.0.text")
+	h.stop("created")
 	fmt.Fprintf(w, `{"name":"batches/%s","metadata":{"state":"BATCH_STATE_PENDING"}}`, b.id)
 }
 
 func (h *batchHouse) geminiList(w http.ResponseWriter, r *http.Request) {
-	io.WriteString(w, `{"operations":[]}`)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	list := []any{}
+	for _, b := range h.batches {
+		list = append([]any{map[string]any{"name": "batches/" + b.id, "metadata": map[string]any{"displayName": b.name, "createTime": b.at.UTC()}}}, list...)
+	}
+	json.NewEncoder(w).Encode(map[string]any{"operations": list})
 }
 
 func (h *batchHouse) geminiLook(w http.ResponseWriter, r *http.Request) {
+	h.stop("poll")
 	b, status, n := h.state(r.PathValue("id"))
 	meta := map[string]any{"state": "BATCH_STATE_RUNNING"}
 	if status != "in_progress" {

@@ -110,6 +110,14 @@ func TestBatchModeChoices(t *testing.T) {
 	if p := o.rows[3].Paths[1]; o.err != nil || p.Response != "re: plain 3" || len(h.batches) != 3 || len(h.batches[2].lines) != 1 || o.res.Stats["retries_on_answer"] != 1 {
 		t.Errorf("retry_on: empty: %v, %+v, %d batches, %v", o.err, p, len(h.batches), o.res.Stats)
 	}
+	h = newBatchHouse(t)
+	memo, dir := &llm.MapMemo{}, t.TempDir()
+	for i, want := range []int{1, 2, 2} { // bought, bought anew, and the same refreshing once more
+		o := runBatchIn(t, t.Context(), dir, h.config(map[string]any{"mode": "batch", "refresh": i > 0}), input, memo)
+		if o.err != nil || len(h.batches) != want || h.singles > 0 {
+			t.Errorf("refresh, run %d: %v, %d batches", i, o.err, len(h.batches))
+		}
+	}
 	if o := runBatch(t, t.Context(), map[string]any{"mode": "batch"}, input, &llm.MapMemo{}); o.err != nil || len(o.rows) != 10 {
 		t.Errorf("simulated: %v", o.err)
 	}
@@ -145,9 +153,10 @@ func TestKilledBatchesAreBoughtOnce(t *testing.T) {
 	}
 	const rows = 200 // two prompts a row, in two batches
 	input := writePrompts(t, rows)
-	for _, step := range []string{"upload", "uploaded", "create", "created", "poll", "content", "half"} {
+	for _, step := range []string{"upload", "uploaded", "create", "created", "poll", "content", "half", "gemini create", "gemini created", "gemini poll"} {
+		step, gemini := strings.CutPrefix(step, "gemini ")
 		for _, at := range []int{1, 2} {
-			t.Run(fmt.Sprint(step, at), func(t *testing.T) {
+			t.Run(fmt.Sprint(step, at, gemini), func(t *testing.T) {
 				t.Parallel()
 				h := newBatchHouse(t)
 				h.looks = 1
@@ -173,7 +182,11 @@ func TestKilledBatchesAreBoughtOnce(t *testing.T) {
 				if step == "half" {
 					most = 350
 				}
-				cfg, err := json.Marshal(h.config(map[string]any{"mode": "batch", "batch_max": most, "budget_requests": 2 * rows}))
+				settings := h.config(map[string]any{"mode": "batch", "batch_max": most, "budget_requests": 2 * rows})
+				if gemini {
+					settings["model"], settings["base_url"] = "gemini/g", h.URL
+				}
+				cfg, err := json.Marshal(settings)
 				if err != nil {
 					t.Fatal(err)
 				}

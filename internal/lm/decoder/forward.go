@@ -19,6 +19,12 @@ type Model struct {
 	Config Config
 	Params []*Node
 
+	// Fetch, when set, builds those parameters of layers that are nil in Params, by
+	// their place there, each time a layer asks for one. after is the residual stream
+	// that enters the layer: what is made to depend on it cannot be computed before the
+	// layer, and under Recompute is computed again for the backward pass and not kept.
+	Fetch func(param int, after *Node) *Node
+
 	// Delta, when set, returns what an adapter adds to the output [N, out] of a
 	// projection that reads x [N, in], or nil. Targets have their Hugging Face names
 	// (q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj).
@@ -32,9 +38,17 @@ type Model struct {
 	// Plain switches to the textbook graph without hand-given gradients. Tests
 	// compare the two.
 	Plain bool
+
+	stream *Node // what enters the layer being built
 }
 
-func (m *Model) at(layer int, s slot) *Node { return m.Params[m.Config.index(layer, s)] }
+func (m *Model) at(layer int, s slot) *Node {
+	i := m.Config.index(layer, s)
+	if p := m.Params[i]; p != nil || m.Fetch == nil {
+		return p
+	}
+	return m.Fetch(i, m.stream)
+}
 
 // linear is x·wᵀ for x [N, in] and w [out, in].
 func linear(x, w *Node) *Node { return DotGeneral(x, []int{1}, nil, w, []int{1}, nil) }
@@ -160,6 +174,7 @@ func (m *Model) hidden(ids *Node, keep bool) (*Node, []*Node) {
 		if m.Recompute {
 			x = x.Checkpoint()
 		}
+		m.stream = x
 		window, r := f.window(l)
 		if window >= seq {
 			window = 0

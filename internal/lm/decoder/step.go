@@ -53,6 +53,7 @@ func (m *Model) Step(token, pos *Node, cache []*Node) (hidden *Node, updated []*
 	}
 
 	for l := range c.Layers {
+		m.stream = x
 		window, r := f.window(l)
 		if window >= limit {
 			window = 0

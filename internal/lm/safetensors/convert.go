@@ -28,7 +28,7 @@ func (t Tensor) Float32(dst []float32) ([]float32, error) {
 		}
 	case F16:
 		for i := range out {
-			out[i] = fromHalf(binary.LittleEndian.Uint16(b[2*i:]))
+			out[i] = FromHalf(binary.LittleEndian.Uint16(b[2*i:]))
 		}
 	case F64:
 		for i := range out {
@@ -40,8 +40,8 @@ func (t Tensor) Float32(dst []float32) ([]float32, error) {
 	return dst, nil
 }
 
-// fromHalf widens an IEEE 754 binary16.
-func fromHalf(h uint16) float32 {
+// FromHalf widens an IEEE 754 binary16 to float32, exactly.
+func FromHalf(h uint16) float32 {
 	sign := uint32(h&0x8000) << 16
 	exp, frac := uint32(h>>10)&0x1f, uint32(h&0x3ff)
 	switch exp {

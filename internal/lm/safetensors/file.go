@@ -28,7 +28,7 @@ type File struct {
 
 // Open maps a file and reads its header. Errors name the file and the tensor.
 func Open(path string) (*File, error) {
-	data, unmap, err := mapFile(path)
+	data, unmap, err := MapFile(path)
 	if err != nil {
 		return nil, err
 	}

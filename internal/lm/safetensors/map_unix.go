@@ -5,12 +5,13 @@ package safetensors
 import (
 	"fmt"
 	"os"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// mapFile maps a file read-only.
-func mapFile(path string) (data []byte, unmap func() error, err error) {
+// MapFile maps a file read-only. data must not be used after unmap.
+func MapFile(path string) (data []byte, unmap func() error, err error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, nil, err
@@ -31,4 +32,21 @@ func mapFile(path string) (data []byte, unmap func() error, err error) {
 		return nil, nil, fmt.Errorf("%s: mapping it into memory: %w", path, err)
 	}
 	return data, func() error { return unix.Munmap(data) }, nil
+}
+
+// Release tells the system that the pages wholly inside data, which lies in a
+// mapping of [MapFile], are not needed for now. They stay readable and come from
+// the file again. Without it the resident memory of a process that loads a
+// checkpoint grows by the whole file.
+func Release(data []byte) {
+	page := uintptr(os.Getpagesize())
+	if len(data) == 0 {
+		return
+	}
+	start := uintptr(unsafe.Pointer(unsafe.SliceData(data)))
+	from := (start+page-1)/page*page - start
+	to := (start+uintptr(len(data)))/page*page - start
+	if to > from && to <= uintptr(len(data)) {
+		_ = unix.Madvise(data[from:to], unix.MADV_DONTNEED) // only advice
+	}
 }

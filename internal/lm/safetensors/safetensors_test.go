@@ -82,7 +82,7 @@ func TestHalf(t *testing.T) {
 		if h&0x8000 != 0 {
 			want = -want
 		}
-		got := fromHalf(uint16(h))
+		got := FromHalf(uint16(h))
 		if got != float32(want) && !(math.IsNaN(want) && got != got) || want == 0 && math.Signbit(float64(got)) != math.Signbit(want) {
 			t.Fatalf("%#04x: %v, want %v", h, got, want)
 		}

@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 )
 
 // Tokenizer is what the rest of the system uses of any tokenizer.
@@ -32,7 +33,7 @@ type Tokenizer interface {
 	Size() int
 	// Special returns the ids that Encode never gives.
 	Special() Special
-	// Kind names the tokenizer's type: "word" or "bpe".
+	// Kind names the tokenizer's type: "word", "bpe" or "pretrained".
 	Kind() string
 
 	json.Marshaler
@@ -132,11 +133,19 @@ func Parse(data []byte) (Tokenizer, error) {
 	return nil, fmt.Errorf("kind %q: must be %s or %s", s.Kind, kindWord, kindBPE)
 }
 
-// Load reads a tokenizer file; errors name it.
+// Load reads a tokenizer file; errors name it. A published model's tokenizer.json
+// takes its special tokens from the files beside it.
 func Load(path string) (Tokenizer, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
+	}
+	var head struct {
+		Format *int            `json:"format"`
+		Model  json.RawMessage `json:"model"`
+	}
+	if json.Unmarshal(data, &head) == nil && head.Format == nil && head.Model != nil {
+		return LoadPretrained(filepath.Dir(path))
 	}
 	t, err := Parse(data)
 	if err != nil {

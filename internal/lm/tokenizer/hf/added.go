@@ -72,9 +72,29 @@ func (f *finder) at(text string) (*AddedToken, int) {
 	return found, size
 }
 
-// split cuts the tokens out of a piece. With plain, special tokens are text like
-// any other.
-func (f *finder) split(out []piece, p *piece, plain bool) []piece {
+// plainness says where special tokens are text like any other: everywhere, or in
+// spans of the source.
+type plainness struct {
+	all   bool
+	spans []Span
+}
+
+// at reports whether special tokens at s are text. One that only partly lies in a
+// plain span is text too: its other part would let the span complete it.
+func (p plainness) at(s span) bool {
+	if p.all {
+		return true
+	}
+	for _, q := range p.spans {
+		if int(s.start) < q.End && int(s.end) > q.Start {
+			return true
+		}
+	}
+	return false
+}
+
+// split cuts the tokens out of a piece.
+func (f *finder) split(out []piece, p *piece, plain plainness) []piece {
 	if f == nil || p.text == "" {
 		return append(out, *p)
 	}
@@ -91,7 +111,11 @@ func (f *finder) split(out []piece, p *piece, plain bool) []piece {
 		}
 		start, stop := at, at+size
 		at = stop
-		if plain && t.Special {
+		if t.Special && plain.at(p.source(start, stop)) {
+			if !plain.all {
+				// One that is meant may begin within it, behind the span.
+				at = start + 1
+			}
 			continue
 		}
 		if t.SingleWord {

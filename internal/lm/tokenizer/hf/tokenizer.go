@@ -35,6 +35,9 @@ type Options struct {
 	// PlainSpecial reads the text of special tokens as ordinary text, so that data
 	// cannot forge a turn of a conversation.
 	PlainSpecial bool
+	// Plain lists stretches of the first text in which special tokens are ordinary
+	// text: what a user wrote, inside of what a template put around it.
+	Plain []Span
 	// Truncate cuts to a length; nil does not. What the file says of truncation and
 	// padding is not applied by itself: see [Tokenizer.Truncation].
 	Truncate *Truncation
@@ -52,7 +55,7 @@ func (t *Tokenizer) EncodeWith(o Options, texts ...string) (*Encoding, error) {
 	}
 	parts := make([]*Encoding, len(texts))
 	for i, text := range texts {
-		e, err := t.encode(text, int8(i), o.PlainSpecial)
+		e, err := t.encode(text, int8(i), o)
 		if err != nil {
 			return nil, err
 		}
@@ -120,7 +123,7 @@ func (t *Tokenizer) truncate(parts []*Encoding, o Options) error {
 }
 
 // encode runs the steps up to the model.
-func (t *Tokenizer) encode(text string, seq int8, plain bool) (*Encoding, error) {
+func (t *Tokenizer) encode(text string, seq int8, o Options) (*Encoding, error) {
 	if len(text) > maxText {
 		return nil, fmt.Errorf("a text of %d bytes is longer than %d", len(text), maxText)
 	}
@@ -129,6 +132,10 @@ func (t *Tokenizer) encode(text string, seq int8, plain bool) (*Encoding, error)
 		return e, nil
 	}
 	whole := newPiece(text)
+	plain := plainness{all: o.PlainSpecial}
+	if seq == 0 {
+		plain.spans = o.Plain
+	}
 	raw := t.plain.split(nil, &whole, plain)
 	pieces := make([]piece, 0, len(raw))
 	for i := range raw {

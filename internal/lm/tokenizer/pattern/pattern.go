@@ -225,8 +225,8 @@ func (m *matcher) match(s sequence, after *rest, at int) int {
 				}
 				m.budget--
 				count--
-				for end--; !utf8.RuneStart(m.text[end]); end-- {
-				}
+				_, size := utf8.DecodeLastRuneInString(m.text[at:end])
+				end -= size
 			}
 		}
 	}
