@@ -68,6 +68,7 @@ func (f *File) Close() error {
 // Checkpoint is the tensors of one model, in one file or in shards.
 type Checkpoint struct {
 	Dir   string
+	index string // the index file, "" where there is one file
 	files []*File
 	where map[string]*File
 }
@@ -93,27 +94,11 @@ func OpenCheckpoint(dir string) (*Checkpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	var list struct {
-		Map map[string]string `json:"weight_map"`
+	shards, names, err := parseIndex(index, data)
+	if err != nil {
+		return nil, err
 	}
-	if err := json.Unmarshal(data, &list); err != nil {
-		return nil, fmt.Errorf("%s: %w", index, err)
-	}
-	shards := map[string][]string{}
-	for tensor, file := range list.Map {
-		if filepath.Base(file) != file {
-			return nil, fmt.Errorf("%s: tensor %q: shard %q must be a file of the same folder", index, tensor, file)
-		}
-		shards[file] = append(shards[file], tensor)
-	}
-	if len(shards) == 0 {
-		return nil, fmt.Errorf("%s: weight_map lists no tensors", index)
-	}
-	names := make([]string, 0, len(shards))
-	for name := range shards {
-		names = append(names, name)
-	}
-	slices.Sort(names)
+	c.index = index
 	for _, name := range names {
 		f, err := Open(filepath.Join(dir, name))
 		if err != nil {
@@ -130,6 +115,42 @@ func OpenCheckpoint(dir string) (*Checkpoint, error) {
 	return c, nil
 }
 
+// parseIndex gives the tensors of every shard, and the shards' names, sorted.
+func parseIndex(index string, data []byte) (shards map[string][]string, names []string, err error) {
+	var list struct {
+		Map map[string]string `json:"weight_map"`
+	}
+	if err := json.Unmarshal(data, &list); err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", index, err)
+	}
+	shards = map[string][]string{}
+	for tensor, file := range list.Map {
+		if filepath.Base(file) != file {
+			return nil, nil, fmt.Errorf("%s: tensor %q: shard %q must be a file of the same folder", index, tensor, file)
+		}
+		shards[file] = append(shards[file], tensor)
+	}
+	if len(shards) == 0 {
+		return nil, nil, fmt.Errorf("%s: weight_map lists no tensors", index)
+	}
+	for name := range shards {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return shards, names, nil
+}
+
+// Shards lists the files that an index file (model.safetensors.index.json) names,
+// sorted. They need not be there.
+func Shards(index string) ([]string, error) {
+	data, err := os.ReadFile(index)
+	if err != nil {
+		return nil, err
+	}
+	_, names, err := parseIndex(index, data)
+	return names, err
+}
+
 func (c *Checkpoint) add(f *File) {
 	c.files = append(c.files, f)
 	for _, t := range f.tensors {
@@ -144,6 +165,26 @@ func (c *Checkpoint) Tensor(name string) (Tensor, error) {
 		return Tensor{}, fmt.Errorf("%s: the checkpoint has no tensor %q", c.Dir, name)
 	}
 	return f.Tensor(name)
+}
+
+// File is the path of the file that holds the tensor called name, or the folder.
+func (c *Checkpoint) File(name string) string {
+	if f, ok := c.where[name]; ok {
+		return f.Path
+	}
+	return c.Dir
+}
+
+// Files lists the paths of the checkpoint's files, the index among them.
+func (c *Checkpoint) Files() []string {
+	var out []string
+	for _, f := range c.files {
+		out = append(out, f.Path)
+	}
+	if c.index != "" {
+		out = append(out, c.index)
+	}
+	return out
 }
 
 // Names lists the tensors, sorted.
