@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/distillflow/distillflow/internal/lm/hub/hubtest"
 )
 
 // asProgram makes the test binary behave as distillflow, for tests that need a
@@ -70,6 +72,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("RECIPES", root+"/../../recipes")
 			e.Setenv("DISTILLFLOW_MEMO", e.WorkDir+"/memo")
 			e.Values[teacherKey{}] = &map[string]any{}
+			e.Values[hubKey{}] = &[]*hubtest.Server{}
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -81,6 +84,7 @@ func TestScripts(t *testing.T) {
 			"teacher":  cmdTeacher,
 			"rebundle": cmdRebundle,
 			"edit":     cmdEdit,
+			"hub":      cmdHub,
 		},
 	})
 }

@@ -27,7 +27,7 @@ type execConfig struct {
 	Image   string            `json:"image" doc:"Run in this container image; NAME@sha256:DIGEST always means the same image."`
 	Runtime string            `json:"runtime" default:"docker" choices:"docker|podman" doc:"The program that runs containers."`
 	Network bool              `json:"network" default:"false" doc:"Whether the container may use the network."`
-	GPUs    string            `json:"gpus" semantic:"false" doc:"What the container gets of the GPUs, as the runtime's option --gpus takes it: all, or a number."`
+	GPUs    string            `json:"gpus" semantic:"false" doc:"What the container gets of the GPUs, as the runtime's option --gpus takes it: all, or a number. A stage that declares gpus in its resources gets those instead."`
 	Grace   float64           `json:"grace" default:"10" min:"0" max:"3600" semantic:"false" doc:"Seconds between asking the command to stop and killing it, when the run is cancelled."`
 }
 
@@ -180,7 +180,8 @@ DISTILLFLOW_OUT_ROWS, DISTILLFLOW_OUT_DIR, DISTILLFLOW_WORK and DISTILLFLOW_SEED
 say the same.
 
 Of the user's environment the program gets PATH and what pass_env names. HOME and
-TMPDIR are empty folders of its own. The cache key holds the command, the content
+TMPDIR are empty folders of its own. The GPUs that the stage declares in resources
+stand in CUDA_VISIBLE_DEVICES; a container gets those, and no others. The cache key holds the command, the content
 of files, env and the inputs. What the program reads besides them, its interpreter
 and libraries for example, is not seen: name an image by digest to pin it.
 

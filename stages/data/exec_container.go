@@ -48,8 +48,8 @@ func (r *execRun) containerArgs(args, environ []string) (run, hostEnv []string, 
 	if !r.cfg.Network {
 		run = append(run, "--network", "none")
 	}
-	if r.cfg.GPUs != "" {
-		run = append(run, "--gpus", r.cfg.GPUs)
+	if gpus := r.gpus(); gpus != "" {
+		run = append(run, "--gpus", gpus)
 	}
 	if r.cfg.Stdin == "rows" {
 		run = append(run, "--interactive")
@@ -84,6 +84,18 @@ func (r *execRun) containerArgs(args, environ []string) (run, hostEnv []string, 
 		}
 	}
 	return append(append(run, r.cfg.Image), args...), hostEnv, err
+}
+
+// gpus gives the runtime's option --gpus. The devices that the stage has to itself win
+// over what its settings say: others may be another stage's now.
+func (r *execRun) gpus() string {
+	switch len(r.env.GPUs) {
+	case 0:
+		return r.cfg.GPUs
+	case 1:
+		return "device=" + r.env.GPUs[0]
+	}
+	return `"device=` + strings.Join(r.env.GPUs, ",") + `"` // the option is read as CSV
 }
 
 // removeContainer ends a container whose client was killed: the daemon would let

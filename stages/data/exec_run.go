@@ -141,6 +141,10 @@ func (r *execRun) environ() []string {
 			vars[name] = v
 		}
 	}
+	// A container sees its own devices only, and counts them anew.
+	if len(r.env.GPUs) > 0 && r.cfg.Image == "" {
+		vars[stage.VisibleGPUs] = strings.Join(r.env.GPUs, ",")
+	}
 	for name, v := range r.cfg.Env {
 		vars[name] = v
 	}

@@ -5,7 +5,9 @@ package data
 import (
 	"context"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -158,6 +160,41 @@ func TestExecLeavesNothingBehind(t *testing.T) {
 	checkGone(t, pids)
 }
 
+// parent names a file for the process id of the command of [TestExecHelperParent].
+const parent = "DISTILLFLOW_TEST_PIDS"
+
+// TestExecHelperParent is the process that [TestExecDiesWithParent] kills.
+func TestExecHelperParent(t *testing.T) {
+	pids := os.Getenv(parent)
+	if pids == "" {
+		t.Skip("started by TestExecDiesWithParent")
+	}
+	runStage(t, t.Context(), Exec, `{"command": ["sh", "-c", `+strconv.Quote(`echo $$ > "`+pids+`"; while :; do sleep 0.05; done`)+`]}`, 0, nil, nil)
+}
+
+// TestExecDiesWithParent: a command does not go on when the process that runs it is
+// killed, which gives that no time to stop it.
+func TestExecDiesWithParent(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux ends a process with its parent")
+	}
+	pids := filepath.Join(t.TempDir(), "pids")
+	cmd := exec.Command(os.Args[0], "-test.run=^TestExecHelperParent$")
+	cmd.Env = append(os.Environ(), parent+"="+pids)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2000 {
+		if b, _ := os.ReadFile(pids); strings.HasSuffix(string(b), "\n") {
+			break
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	checkGone(t, pids)
+}
+
 // checkGone waits for the process whose id a file holds to end. One that was
 // killed may stay a zombie until its new parent looks.
 func checkGone(t *testing.T, file string) {
@@ -218,6 +255,44 @@ func TestExecContainer(t *testing.T) {
 	e, err := os.ReadFile(filepath.Join(home, "env"))
 	if err != nil || !strings.Contains(string(e), "TOKEN=secret\n") || !strings.Contains(string(e), "HOME="+home+"\n") {
 		t.Errorf("%v: %s", err, e)
+	}
+}
+
+// TestExecGPUs: a command gets the devices that the stage has to itself, whatever the
+// user's environment says, and a container sees no others.
+func TestExecGPUs(t *testing.T) {
+	user := map[string]string{stage.VisibleGPUs: "0,1,2,3"}
+	env := stage.NewEnv(0, t.TempDir(), stage.Services{Getenv: func(n string) string { return user[n] }})
+	env.GPUs = []string{"1", "3"}
+	for _, tc := range []struct {
+		cfg  execConfig
+		want string
+	}{
+		{execConfig{PassEnv: []string{stage.VisibleGPUs}}, stage.VisibleGPUs + "=1,3"},
+		{execConfig{Env: map[string]string{stage.VisibleGPUs: "2"}}, stage.VisibleGPUs + "=2"},
+		{execConfig{Image: "img@sha256:0"}, ""},
+	} {
+		var got string
+		for _, v := range (&execRun{cfg: tc.cfg, env: env}).environ() {
+			if strings.HasPrefix(v, stage.VisibleGPUs) {
+				got = v
+			}
+		}
+		if got != tc.want {
+			t.Errorf("%+v: got %q, want %q", tc.cfg, got, tc.want)
+		}
+	}
+	for _, tc := range []struct {
+		own  []string
+		gpus string
+		want string
+	}{{nil, "all", "all"}, {[]string{"2"}, "all", "device=2"}, {[]string{"1", "3"}, "", `"device=1,3"`}} {
+		env.GPUs = tc.own
+		r := &execRun{cfg: execConfig{Image: "img@sha256:0", Runtime: "docker", GPUs: tc.gpus}, env: env}
+		args, _, err := r.containerArgs([]string{"true"}, nil)
+		if err != nil || !containsRun(args, []string{"--gpus", tc.want}) {
+			t.Errorf("%v, gpus %q: %v %v", tc.own, tc.gpus, args, err)
+		}
 	}
 }
 

@@ -21,6 +21,9 @@ type importConfig struct {
 
 // Validate checks the mapping.
 func (c importConfig) Validate() error {
+	if err := validRoot(string(c.Root)); err != nil {
+		return err
+	}
 	for _, ours := range slices.Sorted(maps.Keys(c.Fields)) {
 		if ours == "paths" {
 			return stage.FieldError{Path: []string{"fields", ours}, OnKey: true, Msg: "paths are made of their fields: map response, prompt, style and so on"}
@@ -34,7 +37,7 @@ func (c importConfig) Validate() error {
 
 // Externals implements [stage.Externals].
 func (c importConfig) Externals() ([]stage.External, error) {
-	files, err := listFiles(string(c.Root), true)
+	files, err := listFiles(context.Background(), string(c.Root), true)
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +78,7 @@ func importRows(ctx context.Context, env *stage.Env, c importConfig, _ importIn,
 
 // importWithin holds up to limit ids in memory.
 func importWithin(ctx context.Context, env *stage.Env, c importConfig, out importOut, limit int) (err error) {
-	files, err := listFiles(string(c.Root), true)
+	files, err := listFiles(ctx, string(c.Root), true)
 	if err != nil {
 		return err
 	}

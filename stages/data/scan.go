@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/tidwall/gjson"
@@ -22,27 +21,20 @@ const (
 )
 
 type scanConfig struct {
-	Root         stage.Path `json:"root" required:"true" doc:"A folder, a file or a glob (** crosses folders) of JSONL."`
+	Root         stage.Path `json:"root" required:"true" doc:"A folder, a file or a glob (** crosses folders) of JSONL, a Parquet file, or hf://owner/dataset#split on the Hugging Face Hub."`
 	Task         string     `json:"task" required:"true" choices:"gsm8k|math|arc_challenge|commonsense_qa|date|anli|strategy_qa|table_mwp" doc:"Which dataset the rows are: decides where the gold answer stands and how it is normalised."`
 	OnError      string     `json:"on_error" default:"error" choices:"error|skip|quarantine" doc:"What to do with a line that is not a row of the task: stop, leave it out, or write it to the port quarantine."`
 	IncludeTrain bool       `json:"include_train" default:"false" doc:"Also read folders called train below the root. A file that is named is always read."`
 	Limit        int        `json:"limit" default:"0" min:"0" doc:"Stop after this many rows; 0 reads all."`
 }
 
-// Validate refuses what this version cannot read, before anything runs.
-func (c scanConfig) Validate() error {
-	// A recipe's relative paths are joined to its folder first, which makes one
-	// slash of two.
-	if r := filepath.ToSlash(string(c.Root)); strings.HasPrefix(r, "hf://") || strings.Contains(r, "/hf:/") || strings.HasPrefix(r, "hf:/") {
-		return stage.Invalid("root", "scan reads local files only: download the data set from the Hugging Face Hub as JSONL and give its folder or file")
-	}
-	return nil
-}
+// Validate checks the form of a reference to the Hub.
+func (c scanConfig) Validate() error { return validRoot(string(c.Root)) }
 
 // Externals implements [stage.Externals]: the files whose content is this
 // stage's input, in the order in which they are read.
 func (c scanConfig) Externals() ([]stage.External, error) {
-	files, err := listFiles(string(c.Root), c.IncludeTrain)
+	files, err := listFiles(context.Background(), string(c.Root), c.IncludeTrain)
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +59,8 @@ type scanOut struct {
 // Scan reads a data set.
 var Scan = stage.Define(stage.Spec{
 	Type: "scan", Version: 1, Class: stage.Pure,
-	Doc: `Reads a folder, a file or a glob of JSONL as rows of one of the eight tasks.
+	Doc: `Reads a folder, a file or a glob of JSONL, a Parquet file or a data set of the
+Hugging Face Hub as rows of one of the eight tasks.
 
 The gold answer comes from gold_answer or from the data set's own field:
   gsm8k                                answer, also a solution that ends in "#### 18"
@@ -84,6 +77,13 @@ from a hash of its content; two rows with one id are an error. LaTeX commands th
 a JSON escape broke, such as a backspace before "oxed{", are repaired and counted.
 Reasoning paths are taken from paths or from the parallel lists prompts,
 responses, preds, correct_flags and styles.
+
+hf://owner/dataset@revision/configuration#split reads the Hugging Face Hub, by
+Parquet or JSONL files: revision is main, configuration the default one or main,
+and split train unless they are given; hf://owner/dataset/path/file.jsonl names one
+file. The data come into the cache that all Hugging Face tools share when the recipe
+is planned; HF_TOKEN, HF_HOME, HF_ENDPOINT and HF_HUB_OFFLINE are obeyed. The key
+holds the content of the files, the lock the commit.
 
 In folders and globs, files called *.enriched.jsonl, *.correct.jsonl and
 *.quarantine.jsonl, hidden ones, and folders called train are left out; links to
@@ -125,7 +125,7 @@ func scan(ctx context.Context, env *stage.Env, c scanConfig, _ scanIn, out scanO
 
 // scanWithin holds up to limit ids in memory.
 func scanWithin(ctx context.Context, env *stage.Env, c scanConfig, out scanOut, limit int) (err error) {
-	files, err := listFiles(string(c.Root), c.IncludeTrain)
+	files, err := listFiles(ctx, string(c.Root), c.IncludeTrain)
 	if err != nil {
 		return err
 	}

@@ -33,16 +33,24 @@ func (c scanConfig) Estimate(ctx context.Context, _ stage.Question) (stage.Estim
 // linesBelow bounds the rows of the files that a root names. strict says that a
 // line that is no row stops the stage.
 func linesBelow(ctx context.Context, root string, train, strict bool) (*stage.Range, error) {
-	files, err := listFiles(root, train)
+	files, err := listFiles(ctx, root, train)
 	if err != nil {
 		return nil, err
 	}
-	var lines, size int64
+	var lines, size, most int64 // most: rows of Parquet files, whose footer tells
 	counted := true
 	for _, f := range files {
 		info, err := os.Stat(f.path)
 		if err != nil {
 			return nil, err
+		}
+		if isParquet(f.path) {
+			n, err := parquetRows(f.path)
+			if err != nil {
+				return nil, err
+			}
+			lines, most = lines+n, most+n
+			continue
 		}
 		if size += info.Size(); size > countLimit {
 			counted = false
@@ -54,7 +62,7 @@ func linesBelow(ctx context.Context, root string, train, strict bool) (*stage.Ra
 		}
 		lines += n
 	}
-	rows := &stage.Range{Max: float64(size / int64(leastRow))}
+	rows := &stage.Range{Max: float64(most + size/int64(leastRow))}
 	if counted {
 		rows.Max = float64(lines)
 		if strict {

@@ -19,7 +19,7 @@ import (
 	"github.com/distillflow/distillflow/schema"
 )
 
-// file is one JSONL file to read.
+// file is one file to read, JSONL or Parquet.
 type file struct {
 	name string // relative to the root, with slashes; "" when the root is the file
 	path string
@@ -36,7 +36,10 @@ const (
 
 // listFiles lists the files that a root stands for, sorted by name. Errors are
 // [stage.FieldError]s on root.
-func listFiles(root string, includeTrain bool) ([]file, error) {
+func listFiles(ctx context.Context, root string, includeTrain bool) ([]file, error) {
+	if ref, ok := hubRoot(root); ok {
+		return hubFiles(ctx, ref)
+	}
 	info, err := os.Stat(root)
 	switch {
 	case err == nil && !info.IsDir():
@@ -48,7 +51,7 @@ func listFiles(root string, includeTrain bool) ([]file, error) {
 	}
 	base, pattern := splitGlob(root)
 	if len(pattern) == 0 {
-		return nil, stage.Invalid("root", "%s does not exist: give a folder, a file or a glob of JSONL", root)
+		return nil, stage.Invalid("root", "%s does not exist: give a folder, a file or a glob of JSONL, or hf://owner/dataset#split", root)
 	}
 	for _, seg := range pattern {
 		if _, err := filepath.Match(seg, ""); err != nil {
@@ -169,6 +172,9 @@ func eachLine(ctx context.Context, files []file, each func(at place, line []byte
 }
 
 func eachLineOf(ctx context.Context, f file, each func(number int, line []byte) error) error {
+	if isParquet(f.path) {
+		return eachParquetRow(ctx, f.path, each)
+	}
 	r, err := os.Open(f.path)
 	if err != nil {
 		return fmt.Errorf("reading the data: %w", err)
@@ -252,31 +258,26 @@ func tableFiles(files []file) ([]stage.External, error) {
 	var ext []stage.External
 	seen := map[string]bool{}
 	for _, f := range files {
-		r, err := os.Open(f.path)
-		if err != nil {
+		if _, err := os.Stat(f.path); err != nil {
 			return nil, stage.Invalid("root", "cannot read %s: %v", f.path, err)
 		}
-		for line, err := range stage.Lines(r) {
-			if err != nil {
-				break
-			}
-			ref := gjson.GetBytes(line.Text, "table").String()
+		// An error here is the stage's to report: it reads the same lines.
+		_ = eachLineOf(context.Background(), f, func(_ int, line []byte) error {
+			ref := gjson.GetBytes(line, "table").String()
 			if !tableRef(ref) {
-				continue
+				return nil
 			}
 			path, err := tablePath(filepath.Dir(f.path), ref)
 			if err != nil || seen[path] {
-				continue
+				return nil //nolint:nilerr // the stage reports it
 			}
 			seen[path] = true
 			if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
 				name := filepath.ToSlash(filepath.Join(filepath.Dir(filepath.FromSlash(f.name)), strings.TrimSpace(ref)))
 				ext = append(ext, stage.External{Name: name, Path: path})
 			}
-		}
-		if err := r.Close(); err != nil {
-			return nil, fmt.Errorf("reading %s: %w", f.path, err)
-		}
+			return nil
+		})
 	}
 	sort.Slice(ext, func(i, j int) bool { return ext[i].Name < ext[j].Name })
 	return ext, nil

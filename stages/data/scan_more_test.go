@@ -102,8 +102,8 @@ func TestScanConfig(t *testing.T) {
 		tree map[string]any
 		want string
 	}{
-		"hub":          {map[string]any{"root": "hf://openai/gsm8k#train", "task": "gsm8k"}, "root: scan reads local files only"},
-		"resolved hub": {map[string]any{"root": filepath.Join("/recipes", "hf://openai/gsm8k"), "task": "gsm8k"}, "root: scan reads local files only"},
+		"hub":          {map[string]any{"root": "hf://gsm8k#train", "task": "gsm8k"}, "is no owner/name"},
+		"resolved hub": {map[string]any{"root": filepath.Join("/recipes", "hf://openai/gsm8k@"), "task": "gsm8k"}, "hf://openai/gsm8k@: the revision after @ is empty"},
 		"no root":      {map[string]any{"task": "gsm8k"}, `"root" is required`},
 		"no task":      {map[string]any{"root": "x"}, `"task" is required`},
 		"wrong task":   {map[string]any{"root": "x", "task": "gsm8"}, `"gsm8" is not one of gsm8k`},
@@ -155,7 +155,7 @@ func TestExternals(t *testing.T) {
 		t.Errorf("a missing root must point at its field: %v", err)
 	}
 	for _, bad := range []string{"[", "*/[a"} {
-		if _, err := listFiles(filepath.Join(dir, bad), false); err == nil || !strings.Contains(err.Error(), "malformed") {
+		if _, err := listFiles(t.Context(), filepath.Join(dir, bad), false); err == nil || !strings.Contains(err.Error(), "malformed") {
 			t.Errorf("%s: %v", bad, err)
 		}
 	}
@@ -167,7 +167,7 @@ func TestLinksAreFollowedWhereNamed(t *testing.T) {
 	if err := os.Symlink(filepath.Join(dir, "real"), filepath.Join(dir, "link")); err != nil {
 		t.Skip("no symbolic links here:", err)
 	}
-	files, err := listFiles(filepath.Join(dir, "link"), false)
+	files, err := listFiles(t.Context(), filepath.Join(dir, "link"), false)
 	if err != nil || len(files) != 1 || files[0].name != "a.jsonl" {
 		t.Errorf("%v, %v", files, err)
 	}

@@ -36,6 +36,7 @@ func (c judgeConfig) Estimate(ctx context.Context, q stage.Question) (stage.Esti
 	s := t.Totals(rows.Max)
 	e.MemoHits, e.Requests = (*stage.Range)(s.MemoHits), (*stage.Range)(s.Requests)
 	e.Tokens, e.USD = (*stage.Range)(s.Tokens), (*stage.Range)(s.USD)
+	e.Seconds = (*stage.Range)(c.Seconds(s))
 	return e, nil
 }
 

@@ -49,6 +49,14 @@ func TestJudgeEstimate(t *testing.T) {
 	if calls.Load() != 0 || fresh.Tokens.Min <= 0 || fresh.USD.Max <= fresh.USD.Min {
 		t.Errorf("%d calls, tokens %v, USD %v", calls.Load(), fresh.Tokens, fresh.USD)
 	}
+	if fresh.Seconds != nil {
+		t.Errorf("without a limit a minute: %v s", *fresh.Seconds)
+	}
+	cfg["rpm"] = 2
+	if e := estimate(); e.Seconds == nil || e.Seconds.Min < 60 || e.Seconds.Max < e.Seconds.Min {
+		t.Errorf("six requests at two a minute: %v", e.Seconds)
+	}
+	delete(cfg, "rpm")
 	cfg["votes"] = 1
 	if j := runJudge(t, cfg, memo, rows...); j.err != nil || calls.Load() != 3 {
 		t.Fatalf("%v, %d calls", j.err, calls.Load())

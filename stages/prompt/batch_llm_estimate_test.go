@@ -84,23 +84,6 @@ func TestEstimateOfWhatCannotBeTold(t *testing.T) {
 	}
 }
 
-func TestTallyOfPartOfTheRows(t *testing.T) {
-	var e stage.Estimate
-	paid := llm.Charge{Requests: 60, Tokens: 600, USD: 6}
-	tally{rows: 50, looked: 100, hits: 40, least: paid, most: paid, cut: true}.into(&e, 100, true)
-	want := stage.Estimate{MemoHits: &stage.Range{Min: 40, Max: 140}, Requests: &stage.Range{Min: 60, Max: 160},
-		Tokens: &stage.Range{Min: 600, Max: 1600}, USD: &stage.Range{Min: 6, Max: 16}}
-	near := cmp.Comparer(func(a, b float64) bool { return a-b < 1e-9 && b-a < 1e-9 })
-	if d := cmp.Diff(want, e, near); d != "" {
-		t.Error(d)
-	}
-	e = stage.Estimate{}
-	tally{rows: 50, looked: 100, hits: 100, cut: true}.into(&e, 100, true)
-	if *e.Requests != (stage.Range{Max: 100}) || e.Tokens != nil {
-		t.Errorf("nothing to go by: %+v", e)
-	}
-}
-
 // The time is bounded by the limits a minute and the calls at a time.
 func TestEstimateOfSeconds(t *testing.T) {
 	input := writePrompts(t, 60) // 120 requests

@@ -51,20 +51,21 @@ type trainConfig struct {
 	WeightDecay float64 `json:"weight_decay" default:"0.01" min:"0" doc:"AdamW weight decay on matrices."`
 	ClipNorm    float64 `json:"clip_norm" default:"1" min:"0" doc:"Largest gradient norm of a student; 0 is off."`
 
-	Lambda1   float64 `json:"lambda1" default:"0.3" min:"0" doc:"Weight of the balance term."`
-	Lambda2   float64 `json:"lambda2" default:"0.1" min:"0" doc:"Weight of peer teaching; 0 switches it off."`
-	PeerRows  string  `json:"peer_rows" default:"routed" choices:"routed|all" doc:"Which paths pull a student toward the ensemble: those it trains on, or all, which costs a backward pass over every path."`
-	PeerVar   float64 `json:"peer_variance" default:"1" min:"0" doc:"Weight of the variance floor, times lambda2."`
-	PeerCov   float64 `json:"peer_covariance" default:"0.04" min:"0" doc:"Weight of the covariance term, times lambda2."`
-	PeerDim   int     `json:"peer_dim" default:"16" min:"2" doc:"Width of the common space of hidden states."`
-	Gamma     float64 `json:"lambda_gamma" default:"1" min:"0" doc:"Weight of the ensemble weights' own loss."`
-	GammaTemp float64 `json:"gamma_temperature" default:"0.1" doc:"Temperature that turns losses per byte into ensemble weights."`
-	TauStart  float64 `json:"tau_start" default:"1" doc:"Gumbel temperature at the first routed step."`
-	TauEnd    float64 `json:"tau_end" default:"0.5" doc:"Gumbel temperature at the last."`
-	PeerLR    float64 `json:"peer_lr" default:"0.01" doc:"Learning rate of projections and ensemble weights."`
-	RouterLR  float64 `json:"router_lr" default:"0.002" doc:"Learning rate of the router. Balance acts through a mean over many steps: a router that moves faster than that mean swings from one student to the other."`
-	RouterDim int     `json:"router_dim" default:"32" min:"2" doc:"Hidden width of the router."`
-	EncDim    int     `json:"encoder_dim" default:"64" min:"2" doc:"Width of the frozen text encoder."`
+	Lambda1   float64    `json:"lambda1" default:"0.3" min:"0" doc:"Weight of the balance term."`
+	Lambda2   float64    `json:"lambda2" default:"0.1" min:"0" doc:"Weight of peer teaching; 0 switches it off."`
+	PeerRows  string     `json:"peer_rows" default:"routed" choices:"routed|all" doc:"Which paths pull a student toward the ensemble: those it trains on, or all, which costs a backward pass over every path."`
+	PeerVar   float64    `json:"peer_variance" default:"1" min:"0" doc:"Weight of the variance floor, times lambda2."`
+	PeerCov   float64    `json:"peer_covariance" default:"0.04" min:"0" doc:"Weight of the covariance term, times lambda2."`
+	PeerDim   int        `json:"peer_dim" default:"16" min:"2" doc:"Width of the common space of hidden states."`
+	Gamma     float64    `json:"lambda_gamma" default:"1" min:"0" doc:"Weight of the ensemble weights' own loss."`
+	GammaTemp float64    `json:"gamma_temperature" default:"0.1" doc:"Temperature that turns losses per byte into ensemble weights."`
+	TauStart  float64    `json:"tau_start" default:"1" doc:"Gumbel temperature at the first routed step."`
+	TauEnd    float64    `json:"tau_end" default:"0.5" doc:"Gumbel temperature at the last."`
+	PeerLR    float64    `json:"peer_lr" default:"0.01" doc:"Learning rate of projections and ensemble weights."`
+	RouterLR  float64    `json:"router_lr" default:"0.002" doc:"Learning rate of the router. Balance acts through a mean over many steps: a router that moves faster than that mean swings from one student to the other."`
+	RouterDim int        `json:"router_dim" default:"32" min:"2" doc:"Hidden width of the router."`
+	EncDim    int        `json:"encoder_dim" default:"64" min:"2" doc:"Width of the hashed text encoder; a pretrained one has its own."`
+	Encoder   stage.Path `json:"encoder" doc:"Pretrained sentence encoder that the router reads paths with: a folder or hf://owner/name of a BERT, MiniLM or RoBERTa model in safetensors. Without one, hashed words."`
 
 	LogEvery        int    `json:"log_every" default:"20" min:"1" doc:"Steps between metrics."`
 	CheckpointEvery int    `json:"checkpoint_every" default:"50" min:"1" semantic:"false" doc:"Steps between checkpoints in the scratch folder. A run that was killed goes on from the last one, to the same bits."`

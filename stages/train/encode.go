@@ -10,8 +10,9 @@ import (
 type trainPath struct {
 	id       string // problem
 	style    string
-	index    int    // position among the problem's paths
-	prompt   string // what the student reads
+	index    int // position among the problem's paths
+	question string
+	prompt   string // the question as a student from scratch reads it
 	response string // what it learns to write
 }
 

@@ -27,11 +27,11 @@ type evalConfig struct {
 	Batch     int    `json:"batch" default:"64" min:"1" doc:"Rows per generation batch."`
 	MaxRows   int    `json:"max_rows" default:"0" min:"0" doc:"Evaluate on at most this many problems, from the start; 0 means all."`
 	Untrained bool   `json:"untrained" default:"true" doc:"Also evaluate the students as they were before training."`
-	Device    string `json:"device" default:"auto" semantic:"false" doc:"Where to run: auto or cpu."`
+	Device    string `json:"device" default:"auto" semantic:"false" doc:"Where to run: auto, cpu, xla, cuda or cuda:N."`
 }
 
 type evalIn struct {
-	Models   stage.Dir                  `port:"models" doc:"The models folder of train-moe."`
+	Models   stage.Dir                  `port:"models" doc:"The models folder of train-moe or train-sft."`
 	Problems stage.Rows[schema.Problem] `port:"problems" doc:"Test problems with gold answers. An id that occurs in training is an error."`
 	Dev      stage.Rows[schema.Problem] `port:"dev,optional" doc:"Problems to calibrate the ensemble on. Without them, each half of the test problems is calibrated on the other half."`
 }
@@ -155,6 +155,7 @@ type evaluation struct {
 	dev    *device.Device
 	cfg    evalConfig
 	models string
+	bases  bases
 }
 
 // run answers all jobs, as many side by side as there are processors.
@@ -186,35 +187,36 @@ func (e *evaluation) run(ctx context.Context, jobs []job) error {
 }
 
 func (e *evaluation) answer(ctx context.Context, j *job, progress func(int)) error {
-	m, err := checkpoint.Load(filepath.Join(e.models, j.dir))
+	m, err := loadStudent(ctx, e.dev, filepath.Join(e.models, j.dir), &e.bases)
 	if err != nil {
 		return err
 	}
 	j.answers = make([]answered, len(j.problems))
 	var prompts [][]int32
 	var rows []int
-	maxNew := min(e.cfg.MaxNew, m.Config.MaxSeq-1)
+	maxNew := min(e.cfg.MaxNew, m.maxSeq-1)
 	for i, p := range j.problems {
-		ids := encodePrompt(m.Tokenizer, plainPrompt(p.Question))
-		if len(ids)+maxNew > m.Config.MaxSeq {
+		ids, err := m.prompt(p.Question)
+		if err != nil {
+			return fmt.Errorf("problem %s: %w", p.ID, err)
+		}
+		if len(ids)+maxNew > m.maxSeq {
 			continue
 		}
 		prompts, rows = append(prompts, ids), append(rows, i)
 	}
 	if n := len(j.problems) - len(rows); n > 0 {
-		e.env.Warn("student %s: %d of %d questions are longer than its %d positions and count as unanswered", j.name, n, len(j.problems), m.Config.MaxSeq)
+		e.env.Warn("student %s: %d of %d questions are longer than its %d positions and count as unanswered", j.name, n, len(j.problems), m.maxSeq)
 	}
 	last := 0
-	out, err := generate.Run(ctx, e.dev, generate.Model{
-		Config: m.Config, Params: m.Params.Args(nil), Pad: m.Tokenizer.Special().Pad, Ends: []int32{m.Tokenizer.Special().EOS},
-	}, prompts,
+	out, err := m.generate(ctx, prompts,
 		generate.Options{MaxNew: maxNew, Batch: e.cfg.Batch, Progress: func(done, _ int) { progress(done - last); last = done }})
 	if err != nil {
 		return err
 	}
 	for k, o := range out {
 		p := j.problems[rows[k]]
-		a := answered{text: m.Tokenizer.Decode(o.IDs)}
+		a := answered{text: m.decode(o.IDs)}
 		for _, l := range o.LogProbs {
 			a.perByte += l
 		}

@@ -97,6 +97,12 @@ func TestWriteGoldenInputs(t *testing.T) {
 	put("train-moe/basic/paths.in.jsonl", lines(rows))
 	put("train-moe/malformed/config.json", tinyConfig)
 	put("train-moe/malformed/paths.in.jsonl", lines(rows[:2])+`{"id": "x", "paths": 7}`+"\n")
+	for _, c := range []string{"basic", "malformed"} {
+		writeBase(t, filepath.Join("testdata", "train-sft", c, "model"))
+		put("train-sft/"+c+"/config.json", `{"model": "model", `+tinySFT+"}\n")
+	}
+	put("train-sft/basic/paths.in.jsonl", lines(rows))
+	put("train-sft/malformed/paths.in.jsonl", lines(rows[:2])+`{"id": "x", "paths": 7}`+"\n")
 	bare := testProblems(2)
 	put("train-moe/no-path/config.json", tinyConfig)
 	put("train-moe/no-path/paths.in.jsonl", lines(bare))

@@ -1,16 +1,10 @@
 package train
 
 import (
-	"bytes"
 	"crypto/sha256"
-	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 
-	"github.com/distillflow/distillflow/internal/lm/checkpoint"
 	"github.com/distillflow/distillflow/internal/lm/optim"
 	"github.com/distillflow/distillflow/internal/lm/weights"
 	"github.com/distillflow/distillflow/schema"
@@ -50,11 +44,11 @@ func (t *trainer) groups() []group {
 func (t *trainer) fingerprint() (string, error) {
 	h := sha256.New()
 	cfg := t.cfg
-	cfg.CheckpointEvery, cfg.Device = 0, ""
+	cfg.CheckpointEvery, cfg.Device, cfg.Encoder = 0, "", "" // the encoder counts by its weights, not by where it lies
 	if err := json.NewEncoder(h).Encode(cfg); err != nil {
 		return "", err
 	}
-	fmt.Fprintln(h, t.seed)
+	fmt.Fprintln(h, t.seed, t.encoder)
 	for _, p := range t.paths {
 		fmt.Fprintf(h, "%q %q %d %q %q\n", p.id, p.style, p.index, p.prompt, p.response)
 	}
@@ -75,8 +69,7 @@ func (t *trainer) tensors() weights.Set {
 	return out
 }
 
-// save writes the state to path as a whole. The file is a SHA-256 of the rest, the
-// length of the JSON part, that part, and the tensors as safetensors.
+// save writes the state to path.
 func (t *trainer) save(path string) error {
 	fp, err := t.fingerprint()
 	if err != nil {
@@ -89,57 +82,25 @@ func (t *trainer) save(path string) error {
 	for _, g := range t.groups() {
 		m.Taken = append(m.Taken, g.opt.T)
 	}
-	meta, err := json.Marshal(m)
-	if err != nil {
-		return fmt.Errorf("training state: %w", err)
-	}
-	var body bytes.Buffer
-	var size [8]byte
-	binary.LittleEndian.PutUint64(size[:], uint64(len(meta)))
-	body.Write(size[:])
-	body.Write(meta)
-	if err := checkpoint.Encode(&body, t.tensors()); err != nil {
-		return fmt.Errorf("training state: %w", err)
-	}
-	sum := sha256.Sum256(body.Bytes())
-	tmp := path + ".tmp"
-	if err := os.WriteFile(tmp, append(sum[:], body.Bytes()...), 0o644); err != nil {
-		return err
-	}
-	return os.Rename(tmp, path)
+	return writeState(path, m, t.tensors())
 }
 
 // restore goes back to the state in path. It reports false when there is none, or
 // when the one there is broken or belongs to another run: then training starts
 // over, which costs time but gives the same result.
 func (t *trainer) restore(path string) (bool, error) {
-	data, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	const head = sha256.Size + 8
-	if len(data) < head || sha256.Sum256(data[sha256.Size:]) != [sha256.Size]byte(data[:sha256.Size]) {
-		return false, nil
-	}
-	n := binary.LittleEndian.Uint64(data[sha256.Size:])
-	if n > uint64(len(data)-head) {
-		return false, nil
-	}
 	var m stateMeta
-	if err := json.Unmarshal(data[head:head+n], &m); err != nil {
-		return false, nil //nolint:nilerr // a state this version cannot read is none
+	set, ok, err := readState(path, &m)
+	if err != nil || !ok {
+		return false, err
 	}
 	fp, err := t.fingerprint()
 	if err != nil {
 		return false, err
 	}
 	groups := t.groups()
-	set, err := checkpoint.Decode(data[head+n:])
-	if err != nil || m.Fingerprint != fp || len(m.Taken) != len(groups) || t.tensors().SameShapes(set) != nil {
-		return false, nil //nolint:nilerr // as above
+	if m.Fingerprint != fp || len(m.Taken) != len(groups) || t.tensors().SameShapes(set) != nil {
+		return false, nil
 	}
 	// The tensors of a trainer share their memory with the live ones.
 	for i, x := range t.tensors() {

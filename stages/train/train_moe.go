@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"sort"
@@ -12,6 +13,8 @@ import (
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/internal/lm/checkpoint"
 	"github.com/distillflow/distillflow/internal/lm/device"
+	"github.com/distillflow/distillflow/internal/lm/encoder"
+	"github.com/distillflow/distillflow/internal/lm/hub"
 	"github.com/distillflow/distillflow/schema"
 )
 
@@ -71,6 +74,13 @@ func runTrain(ctx context.Context, env *stage.Env, c trainConfig, in trainIn, ou
 	dev, err := device.Open(c.Device)
 	if err != nil {
 		return err
+	}
+	if c.Encoder != "" {
+		dir, err := encoder.Locate(ctx, string(c.Encoder), hub.FromEnv(os.Getenv))
+		if err != nil {
+			return fmt.Errorf("encoder: %w", err)
+		}
+		c.Encoder = stage.Path(dir)
 	}
 	paths, ids, err := readPaths(in.Paths, c.TrainRows)
 	if err != nil {
@@ -137,7 +147,7 @@ func readPaths(rows stage.Rows[schema.Problem], limit int) (paths []trainPath, i
 				continue
 			}
 			used = true
-			paths = append(paths, trainPath{id: p.ID, style: q.Style, index: i, prompt: plainPrompt(p.Question), response: q.Response})
+			paths = append(paths, trainPath{id: p.ID, style: q.Style, index: i, question: p.Question, prompt: plainPrompt(p.Question), response: q.Response})
 		}
 		if used {
 			ids = append(ids, p.ID)

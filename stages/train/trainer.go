@@ -9,7 +9,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/distillflow/distillflow/internal/lm/device"
-	"github.com/distillflow/distillflow/internal/lm/encoder"
 	"github.com/distillflow/distillflow/internal/lm/optim"
 	"github.com/distillflow/distillflow/internal/lm/tokenizer"
 	"github.com/distillflow/distillflow/schema"
@@ -27,7 +26,8 @@ type trainer struct {
 	students []*scratchStudent
 	seqs     [][]sequence // [student][path]
 	lengths  []int        // per path, over all students
-	encoded  [][]float32  // [path] encodings
+	encoder  string       // which text encoder, with its weights
+	encoded  [][]float32  // [path] encodings, of length 1
 	aligned  [][][]int    // [path][student] aligned positions
 	coverage float64      // mean share of aligned boundaries
 	per      int          // most aligned positions of a path
@@ -100,11 +100,8 @@ func newTrainer(cfg trainConfig, seed uint64, dev *device.Device, paths []trainP
 	t.coverage /= float64(len(t.paths))
 	t.per = roundUp(max(1, t.per), 8)
 	t.multiple = roundUp(max(1, slices.Max(t.lengths)/16), 4)
-	enc, err := encoder.NewHashed(cfg.EncDim, streamSeed(seed, streamEncoder))
+	encDim, err := t.encode(dev, responses)
 	if err != nil {
-		return nil, drop, err
-	}
-	if t.encoded, err = enc.Encode(responses); err != nil {
 		return nil, drop, err
 	}
 	for i, s := range cfg.Students {
@@ -116,7 +113,7 @@ func newTrainer(cfg trainConfig, seed uint64, dev *device.Device, paths []trainP
 		st.opt.Decay, st.opt.Clip = cfg.WeightDecay, cfg.ClipNorm
 		t.students = append(t.students, st)
 	}
-	t.router, err = newRouter(dev, len(toks), cfg.EncDim, cfg.RouterDim, cfg.PeerDim, streamSeed(seed, streamInit+"/router"))
+	t.router, err = newRouter(dev, len(toks), encDim, cfg.RouterDim, cfg.PeerDim, streamSeed(seed, streamInit+"/router"))
 	if err != nil {
 		return nil, drop, err
 	}

@@ -75,3 +75,19 @@ func (t *Tally) Totals(rows float64) Totals {
 	}
 	return s
 }
+
+// Seconds is how long the calls take, as [Options.CallSeconds] bounds them, or nil.
+func (o Options) Seconds(s Totals) *Bounds {
+	if s.Requests == nil {
+		return nil
+	}
+	var tokens Bounds
+	if s.Tokens != nil {
+		tokens = *s.Tokens
+	}
+	from, to, ok := o.CallSeconds(s.Requests.Min, s.Requests.Max, tokens.Min, tokens.Max)
+	if !ok {
+		return nil
+	}
+	return &Bounds{from, to}
+}

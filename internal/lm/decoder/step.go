@@ -75,5 +75,7 @@ func (m *Model) Step(token, pos *Node, cache []*Node) (hidden *Node, updated []*
 		x = m.addFeedForward(l, x)
 		updated = append(updated, k, v)
 	}
-	return m.norm(x, m.finalNorm()), updated
+	h := m.norm(x, m.finalNorm())
+	m.links = nil // no gradient is taken through a step
+	return h, updated
 }

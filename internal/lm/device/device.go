@@ -46,6 +46,9 @@ type Device struct {
 // Plugin is the file of the XLA plugin, "" for the pure-Go backend.
 func (d *Device) Plugin() string { return d.plugin }
 
+// IsGPU reports whether the device is a GPU.
+func (d *Device) IsGPU() bool { return strings.HasPrefix(d.name, CUDA) }
+
 // IsXLA reports whether graphs are compiled by XLA, where a new shape costs seconds
 // and padding is cheap.
 func (d *Device) IsXLA() bool { return d.plugin != "" }

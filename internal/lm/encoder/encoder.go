@@ -9,6 +9,9 @@
 // own layers learn, on features that do not move under them, and a text is
 // encoded once for the whole training. A small encoder trained jointly would see
 // only the router's weak signal and cost as much as a student.
+//
+// [Sentence] is a pretrained one: a BERT (MiniLM) or RoBERTa checkpoint of Hugging
+// Face, averaged over tokens, with the numbers that transformers gives.
 package encoder
 
 import (

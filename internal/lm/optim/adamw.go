@@ -23,6 +23,7 @@ type AdamW struct {
 	Rates []float64
 
 	decays []bool
+	small  []*moments8 // of the tensors whose moments have 8 bits
 }
 
 // NewAdamW starts an optimizer for params. decays says, in parameter order, which
@@ -75,6 +76,10 @@ func (a *AdamW) Step(params weights.Set, grads [][]float32, lr float64) (norm fl
 		decay := 0.0
 		if a.decays != nil && a.decays[i] {
 			decay = rate * a.Decay
+		}
+		if s := a.eightBit(i); s != nil {
+			s.step(w, g, update{a.Beta1, a.Beta2, a.Eps, c1, c2, scale, rate, decay})
+			continue
 		}
 		for j := range w {
 			gj := float64(g[j]) * scale

@@ -1,13 +1,16 @@
 package pretrained
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
-	"math"
+	"runtime"
+	"unsafe"
 
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
 	"github.com/gomlx/gomlx/core/tensors"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/distillflow/distillflow/internal/lm/decoder"
 	"github.com/distillflow/distillflow/internal/lm/device"
@@ -16,56 +19,96 @@ import (
 )
 
 // chunk is how many numbers are converted at a time where they change their type.
-const chunk = 1 << 18
+const chunk = 1 << 16
+
+// loaders is how many tensors are filled at a time: more than a few only wait for
+// memory.
+const loaders = 4
 
 // LoadParams gives the parameters in the order of [decoder.Layout], on the device,
-// as dtype: dtypes.Float32 or dtypes.BFloat16. One tensor at a time passes through
-// the host, which never holds more than the parameters that stay there and one
-// tensor. A number that is NaN or infinite is an error that names file and tensor.
-// After an error nothing stays loaded.
-func (m *Model) LoadParams(dev *device.Device, dtype dtypes.DType) (params []*tensors.Tensor, err error) {
+// as dtype: dtypes.Float32 or dtypes.BFloat16. Where the device shares the host's
+// memory, the numbers are written where they stay; elsewhere one tensor at a time
+// passes through the host. A number that is NaN or infinite is an error that names
+// file and tensor. After an error nothing stays loaded.
+func (m *Model) LoadParams(dev *device.Device, dtype dtypes.DType) ([]*tensors.Tensor, error) {
 	if dtype != dtypes.Float32 && dtype != dtypes.BFloat16 {
 		return nil, fmt.Errorf("model %s: parameters of type %s are not possible: float32 and bfloat16 are", m.Ref, dtype)
 	}
-	defer func() {
-		if err != nil {
-			for _, p := range params {
+	layout := decoder.Layout(m.Config)
+	params := make([]*tensors.Tensor, len(layout))
+	load := m.upload
+	var g errgroup.Group
+	g.SetLimit(1)
+	if dev.Backend.HasSharedBuffers() {
+		load = m.share
+		g.SetLimit(min(loaders, runtime.GOMAXPROCS(0)))
+	}
+	var scratch []byte // of upload, which runs alone
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	for i, p := range layout {
+		g.Go(func() (err error) {
+			if ctx.Err() != nil {
+				return nil // another tensor failed
+			}
+			if params[i], err = load(dev, p, dtype, &scratch); err != nil {
+				stop()
+			}
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		for _, p := range params {
+			if p != nil {
 				_ = p.FinalizeAll() // freed in any case
 			}
-			params = nil
 		}
-	}()
-	var scratch []byte // where a device has memory of its own
-	for _, p := range decoder.Layout(m.Config) {
-		shape := shapes.Make(dtype, p.Dims...)
-		var t *tensors.Tensor
-		if dev.Backend.HasSharedBuffers() {
-			if t, err = tensors.FromShapeForBackend(dev.Backend, 0, shape); err != nil {
-				return params, fmt.Errorf("model %s: tensor %q: %w", m.Ref, p.Name, err)
-			}
-			params = append(params, t)
-			var fillErr error
-			if err = t.MutableBytes(func(b []byte) { fillErr = m.fill(p, dtype, b) }); err == nil {
-				err = fillErr
-			}
-			if err != nil {
-				return params, err
-			}
-			continue
-		}
-		if n := int(shape.ByteSize()); cap(scratch) < n {
-			scratch = make([]byte, n)
-		}
-		scratch = scratch[:shape.ByteSize()]
-		if err = m.fill(p, dtype, scratch); err != nil {
-			return params, err
-		}
-		if t, err = tensors.FromRaw(dev.Backend, 0, shape, scratch); err != nil {
-			return params, fmt.Errorf("model %s: tensor %q does not fit on %s: %w", m.Ref, p.Name, dev.Name(), err)
-		}
-		params = append(params, t)
+		return nil, err
 	}
 	return params, nil
+}
+
+// share fills a tensor in memory that device and host share.
+func (m *Model) share(dev *device.Device, p decoder.Param, dtype dtypes.DType, _ *[]byte) (*tensors.Tensor, error) {
+	shape := shapes.Make(dtype, p.Dims...)
+	if data, stored, plain := m.src.raw(p.Sources[0]); plain && len(p.Sources) == 1 && stored == safetensors.BF16 && dtype == dtypes.BFloat16 {
+		// As it stands in the file: one copy, into memory that was not cleared first.
+		if i := firstBad16(data); i >= 0 {
+			return nil, m.notFinite(p.Sources[0], i, bf16At(data, i))
+		}
+		t, err := tensors.FromRaw(dev.Backend, 0, shape, data)
+		m.src.release(p.Sources[0])
+		if err != nil {
+			return nil, fmt.Errorf("model %s: tensor %q does not fit on %s: %w", m.Ref, p.Name, dev.Name(), err)
+		}
+		return t, nil
+	}
+	t, err := tensors.FromShapeForBackend(dev.Backend, 0, shape)
+	if err != nil {
+		return nil, fmt.Errorf("model %s: tensor %q does not fit on %s: %w", m.Ref, p.Name, dev.Name(), err)
+	}
+	var fillErr error
+	if err := t.MutableBytes(func(b []byte) { fillErr = m.fill(p, dtype, b) }); err != nil {
+		return t, err
+	}
+	return t, fillErr
+}
+
+// upload fills scratch and copies it to the device, which has it when this returns.
+func (m *Model) upload(dev *device.Device, p decoder.Param, dtype dtypes.DType, scratch *[]byte) (*tensors.Tensor, error) {
+	shape := shapes.Make(dtype, p.Dims...)
+	if n := int(shape.ByteSize()); cap(*scratch) < n {
+		*scratch = make([]byte, n)
+	}
+	b := (*scratch)[:shape.ByteSize()]
+	if err := m.fill(p, dtype, b); err != nil {
+		return nil, err
+	}
+	t, err := tensors.FromRaw(dev.Backend, 0, shape, b)
+	if err != nil {
+		return nil, fmt.Errorf("model %s: tensor %q does not fit on %s: %w", m.Ref, p.Name, dev.Name(), err)
+	}
+	return t, nil
 }
 
 // Host gives the parameters in the order of [decoder.Layout] as float32 on the host,
@@ -94,49 +137,72 @@ func (m *Model) fill(p decoder.Param, dtype dtypes.DType, out []byte) error {
 	for i, name := range p.Sources {
 		dims := decoder.SourceDims(m.Config, p, i)
 		n := weights.Size(dims)
-		size := n * dtype.Size()
-		dst := out[:size]
-		out = out[size:]
+		dst := out[:n*dtype.Size()]
+		out = out[len(dst):]
 		data, stored, plain := m.src.raw(name)
+		var err error
 		switch {
 		case plain && stored == safetensors.BF16 && dtype == dtypes.BFloat16:
-			if err := m.copied(name, dst, data); err != nil {
-				return err
-			}
+			err = m.copied(name, dst, data)
+		case dtype == dtypes.Float32:
+			err = rows(dims, func(r, k int) error {
+				return m.floats(name, floats32(dst)[r:r+k], r)
+			})
 		default:
-			rows, width := n, 1
-			if len(dims) > 1 {
-				rows, width = dims[0], n/dims[0]
-			} else {
-				rows, width = 1, n // vectors are read whole
-			}
-			step := max(1, chunk/width)
-			if buf == nil || cap(buf) < min(step, rows)*width {
-				buf = make([]float32, min(step, rows)*width)
-			}
-			for r := 0; r < rows; r += step {
-				part := buf[:min(step, rows-r)*width]
-				if err := m.floats(name, part, r*width); err != nil {
+			err = rows(dims, func(r, k int) error {
+				if cap(buf) < k {
+					buf = make([]float32, k)
+				}
+				part := buf[:k]
+				if err := m.floats(name, part, r); err != nil {
 					return err
 				}
-				put(dst[r*width*dtype.Size():], dtype, part)
-			}
+				for j, x := range part {
+					binary.LittleEndian.PutUint16(dst[2*(r+j):], safetensors.ToBF16(x))
+				}
+				return nil
+			})
+		}
+		if err != nil {
+			return err
 		}
 		m.src.release(name)
 	}
 	return nil
 }
 
+// floats32 is the same memory as numbers. The backends allocate it for their type,
+// so that it is aligned, and run on little-endian machines only.
+func floats32(b []byte) []float32 {
+	return unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(b))), len(b)/4)
+}
+
+// rows calls each for pieces of a tensor, of whole rows and about the size of chunk:
+// k numbers from index at on. Vectors are one piece.
+func rows(dims []int, each func(at, k int) error) error {
+	n := weights.Size(dims)
+	width := n
+	if len(dims) > 1 {
+		width = n / dims[0]
+	}
+	step := max(1, chunk/width) * width
+	for at := 0; at < n; at += step {
+		if err := each(at, min(step, n-at)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // copied copies bfloat16 as it stands, in pieces that are looked through while they
-// are in the cache.
+// are in the processor's cache.
 func (m *Model) copied(name string, dst, data []byte) error {
 	for at := 0; at < len(data); at += 2 * chunk {
-		to := min(at+2*chunk, len(data))
-		copy(dst[at:to], data[at:to])
-		if i := firstBad16(dst[at:to]); i >= 0 {
-			return m.notFinite(name, at/2+i, bf16At(dst[at:to], i))
+		part := data[at:min(at+2*chunk, len(data))]
+		copy(dst[at:], part)
+		if i := firstBad16(part); i >= 0 {
+			return m.notFinite(name, at/2+i, bf16At(part, i))
 		}
-		safetensors.Release(data[at:to])
 	}
 	return nil
 }
@@ -153,18 +219,4 @@ func (m *Model) floats(name string, out []float32, first int) error {
 
 func (m *Model) notFinite(name string, i int, v float32) error {
 	return fmt.Errorf("%s: tensor %q: number %d is %v: the checkpoint is damaged or its training diverged", m.src.file(name), name, i, v)
-}
-
-func put(dst []byte, dtype dtypes.DType, v []float32) {
-	if dtype == dtypes.BFloat16 {
-		for i, x := range v {
-			binary.LittleEndian.PutUint16(dst[2*i:], safetensors.ToBF16(x))
-		}
-		return
-	}
-	// The bytes of a tensor are those of the machine; the backends run on
-	// little-endian ones only.
-	for i, x := range v {
-		binary.LittleEndian.PutUint32(dst[4*i:], math.Float32bits(x))
-	}
 }

@@ -1,0 +1,118 @@
+package data
+
+import (
+	"context"
+	"os"
+	"strings"
+	"sync"
+
+	"github.com/distillflow/distillflow/flow/stage"
+	"github.com/distillflow/distillflow/internal/lm/hub"
+)
+
+// hubRoot gives a root that means a data set on the Hugging Face Hub. A path that a
+// folder was put in front of is recognised too: joining makes one slash of two.
+func hubRoot(root string) (string, bool) {
+	if hub.IsRef(root) {
+		return root, true
+	}
+	const joined = "hf:/"
+	slashed := strings.ReplaceAll(root, `\`, "/")
+	if rest, ok := strings.CutPrefix(slashed, joined); ok {
+		return hub.Scheme + rest, true
+	}
+	if _, rest, ok := strings.Cut(slashed, "/"+joined); ok {
+		return hub.Scheme + rest, true
+	}
+	return "", false
+}
+
+// validRoot says what is wrong with a reference to the Hub.
+func validRoot(root string) error {
+	if ref, ok := hubRoot(root); ok {
+		if _, err := hub.Parse(ref, hub.Dataset); err != nil {
+			return stage.Invalid("root", "%v", err)
+		}
+	}
+	return nil
+}
+
+// hubAsked remembers which references this process has asked the Hub for. What a
+// branch stands for is asked once: planning, running and the check afterwards must
+// see the same commit, or notice that another process has moved it in the cache.
+var hubAsked sync.Map
+
+// hubOpen resolves a reference as HF_ENDPOINT, HF_HOME and the rest say. cached
+// forbids to ask what was resolved before.
+func hubOpen(ctx context.Context, root string, cached bool) (*hub.Snapshot, error) {
+	ref, err := hub.Parse(root, hub.Dataset)
+	if err != nil {
+		return nil, err
+	}
+	o := hub.FromEnv(os.Getenv)
+	c, err := hub.New(o)
+	if err != nil {
+		return nil, err
+	}
+	key := [3]string{o.Endpoint, o.CacheDir, ref.String()}
+	_, asked := hubAsked.Load(key)
+	if cached || asked {
+		if s, err := c.Cached(ref); err == nil || cached {
+			return s, err
+		}
+	}
+	s, err := c.Resolve(ctx, ref)
+	if err == nil {
+		hubAsked.Store(key, true)
+	}
+	return s, err
+}
+
+// hubFiles brings the files of a data set's split to the disk. Errors are
+// [stage.FieldError]s on root.
+func hubFiles(ctx context.Context, root string) ([]file, error) {
+	s, err := hubOpen(ctx, root, false)
+	if err != nil {
+		return nil, stage.Invalid("root", "%v", err)
+	}
+	list, err := s.DataFiles(ctx)
+	if err != nil {
+		return nil, stage.Invalid("root", "%v", err)
+	}
+	names := make([]string, len(list))
+	for i, f := range list {
+		names[i] = f.Path
+	}
+	paths, err := s.Fetch(ctx, names...)
+	if err != nil {
+		return nil, stage.Invalid("root", "%v", err)
+	}
+	files := make([]file, len(list))
+	for i := range list {
+		files[i] = file{name: names[i], path: paths[i]}
+	}
+	return files, nil
+}
+
+// hubRevisions is the commit that a root on the Hub stood for when it was last
+// asked for.
+func hubRevisions(root string) ([]stage.Revision, error) {
+	ref, ok := hubRoot(root)
+	if !ok {
+		return nil, nil
+	}
+	s, err := hubOpen(context.Background(), ref, true)
+	if err != nil {
+		return nil, err
+	}
+	if s.Ref.Revision == s.Commit {
+		return nil, nil // exact in itself
+	}
+	return []stage.Revision{{Name: ref, Resolved: s.Resolved().String()}}, nil
+}
+
+// Revisions implements [stage.Revisions].
+func (c scanConfig) Revisions() ([]stage.Revision, error) { return hubRevisions(string(c.Root)) }
+
+// Revisions implements [stage.Revisions].
+func (c importConfig) Revisions() ([]stage.Revision, error) { return hubRevisions(string(c.Root)) }

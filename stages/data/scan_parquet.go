@@ -1,0 +1,179 @@
+package data
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/parquet-go/parquet-go"
+)
+
+// isParquet reports whether a file is read as Parquet.
+func isParquet(path string) bool { return strings.EqualFold(filepath.Ext(path), ".parquet") }
+
+// openParquet opens a file and hands it to use. The library panics on some damaged
+// files; here that is an error too.
+func openParquet(path string, use func(*parquet.File) error) (err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("reading the data: %w", err)
+	}
+	defer f.Close()
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("reading %s: the Parquet file is damaged: %v", path, p)
+		}
+	}()
+	info, err := f.Stat()
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", path, err)
+	}
+	pf, err := parquet.OpenFile(f, info.Size())
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", path, err)
+	}
+	return use(pf)
+}
+
+// eachParquetRow hands on the rows of a Parquet file as lines of JSON, fields in the
+// file's order, numbered from 1.
+func eachParquetRow(ctx context.Context, path string, each func(number int, line []byte) error) error {
+	var own error // of each, which gets no file name
+	err := openParquet(path, func(f *parquet.File) error {
+		r := parquet.NewGenericReader[any](f)
+		defer r.Close()
+		rows := make([]any, 64)
+		var line bytes.Buffer
+		for number := 0; ; {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			n, err := r.Read(rows)
+			for _, row := range rows[:n] {
+				number++
+				line.Reset()
+				if err := writeJSON(&line, f.Schema(), row); err != nil {
+					return fmt.Errorf("reading %s: row %d: %w", path, number, err)
+				}
+				if own = each(number, line.Bytes()); own != nil {
+					return own
+				}
+			}
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			if err != nil {
+				return fmt.Errorf("reading %s: after row %d: %w", path, number, err)
+			}
+		}
+	})
+	if own != nil {
+		return own
+	}
+	return err
+}
+
+// parquetRows counts the rows of a file.
+func parquetRows(path string) (n int64, err error) {
+	err = openParquet(path, func(f *parquet.File) error {
+		n = f.NumRows()
+		return nil
+	})
+	return n, err
+}
+
+// writeJSON writes a value as the reader of any gives it: groups and maps as maps,
+// lists as slices.
+func writeJSON(w *bytes.Buffer, node parquet.Node, v any) error {
+	switch x := v.(type) {
+	case map[string]any:
+		if l := logical(node); l == "MAP" || node.Leaf() {
+			return plainJSON(w, x)
+		}
+		w.WriteByte('{')
+		for i, f := range node.Fields() {
+			if i > 0 {
+				w.WriteByte(',')
+			}
+			if err := plainJSON(w, f.Name()); err != nil {
+				return err
+			}
+			w.WriteByte(':')
+			if err := writeJSON(w, f, x[f.Name()]); err != nil {
+				return fmt.Errorf("column %q: %w", f.Name(), err)
+			}
+		}
+		w.WriteByte('}')
+		return nil
+	case []any:
+		w.WriteByte('[')
+		for i, e := range x {
+			if i > 0 {
+				w.WriteByte(',')
+			}
+			if err := writeJSON(w, element(node), e); err != nil {
+				return err
+			}
+		}
+		w.WriteByte(']')
+		return nil
+	case string:
+		if !utf8.ValidString(x) {
+			if logical(node) == "STRING" {
+				return errors.New("not valid UTF-8")
+			}
+			w.WriteString("null") // an image or the like, which no task reads
+			return nil
+		}
+	case float64:
+		if math.IsNaN(x) || math.IsInf(x, 0) {
+			w.WriteString("null") // as JSON has no such numbers
+			return nil
+		}
+	case float32:
+		if f := float64(x); math.IsNaN(f) || math.IsInf(f, 0) {
+			w.WriteString("null")
+			return nil
+		}
+	}
+	return plainJSON(w, v)
+}
+
+// logical is the logical type of a column, "" where it has none.
+func logical(n parquet.Node) string {
+	if t := n.Type(); t != nil && t.LogicalType() != nil {
+		return t.LogicalType().String()
+	}
+	return ""
+}
+
+// element is the node of a list's elements: two levels down, where the file keeps to
+// the format's rules for lists.
+func element(n parquet.Node) parquet.Node {
+	if n.Leaf() || logical(n) != "LIST" || len(n.Fields()) != 1 {
+		return n
+	}
+	inner := n.Fields()[0]
+	if !inner.Leaf() && len(inner.Fields()) == 1 {
+		return inner.Fields()[0]
+	}
+	return inner
+}
+
+func plainJSON(w *bytes.Buffer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return err
+	}
+	w.Truncate(w.Len() - 1) // the line end
+	return nil
+}

@@ -1,0 +1,129 @@
+package train
+
+import (
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/distillflow/distillflow/flow/stage"
+	"github.com/distillflow/distillflow/internal/lm/device"
+)
+
+// tinyEncoder is the golden checkpoint of a family.
+func tinyEncoder(family string) stage.Path {
+	return stage.Path(filepath.Join("..", "..", "internal", "lm", "encoder", "testdata", "hf", family))
+}
+
+// Every path is encoded once, to length 1, by the encoder that was asked for, and
+// training reads those encodings.
+func TestPretrainedEncoder(t *testing.T) {
+	hashed := testTrainer(t, smallConfig(), 1)
+	cfg := smallConfig()
+	cfg.WarmupSteps, cfg.MaxSteps = 1, 2
+	prints := map[string]bool{}
+	for _, family := range []string{"bert", "bert-tanh", "roberta"} {
+		cfg.Encoder = tinyEncoder(family)
+		tr := testTrainer(t, cfg, 1)
+		if len(tr.encoded) != len(tr.paths) || len(tr.encoded[0]) != 32 || len(hashed.encoded[0]) != 16 {
+			t.Fatalf("%s: %d encodings of %d paths, %d wide", family, len(tr.encoded), len(tr.paths), len(tr.encoded[0]))
+		}
+		for i, v := range tr.encoded {
+			var sq float64
+			for _, x := range v {
+				sq += float64(x) * float64(x)
+			}
+			if math.Abs(sq-1) > 1e-5 {
+				t.Fatalf("%s: path %d has length² %v", family, i, sq)
+			}
+		}
+		if w := tr.router.params[rW1].Dims; !slices.Equal(w, []int{8, 32}) {
+			t.Errorf("%s: the router reads %v", family, w)
+		}
+		if !strings.HasPrefix(tr.encoder, strings.TrimSuffix(family, "-tanh")+"-32-") {
+			t.Errorf("%s: called %s", family, tr.encoder)
+		}
+		if family == "bert" {
+			if err := tr.run(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		fp, err := tr.fingerprint()
+		if err != nil {
+			t.Fatal(err)
+		}
+		prints[fp] = true
+	}
+	if len(prints) != 3 {
+		t.Error("states of different encoders look alike")
+	}
+	cfg.Encoder = stage.Path(t.TempDir())
+	dev, err := device.Open(device.CPU)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := newTrainer(cfg, 1, dev, testPaths(t, 2)); err == nil || !strings.Contains(err.Error(), "config.json") {
+		t.Errorf("an empty folder: %v", err)
+	}
+}
+
+// The encoder counts by its files' content: a copy elsewhere lists the same names,
+// and without an encoder nothing is listed.
+func TestEncoderExternals(t *testing.T) {
+	if ext, err := smallConfig().Externals(); err != nil || ext != nil {
+		t.Errorf("hashed: %v, %v", ext, err)
+	}
+	names := func(p stage.Path) (out []string) {
+		t.Helper()
+		ext, err := trainConfig{Encoder: p}.Externals()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range ext {
+			if _, err := os.Stat(e.Path); err != nil {
+				t.Error(err)
+			}
+			out = append(out, e.Name)
+		}
+		return out
+	}
+	dir := filepath.Join(t.TempDir(), "copy")
+	if err := os.CopyFS(dir, os.DirFS(string(tinyEncoder("bert")))); err != nil {
+		t.Fatal(err)
+	}
+	a, b := names(tinyEncoder("bert")), names(stage.Path(dir))
+	if !slices.Equal(a, b) || !slices.Contains(a, "encoder/model.safetensors") || !slices.Contains(a, "encoder/tokenizer.json") {
+		t.Errorf("%v and %v", a, b)
+	}
+	for _, p := range []string{filepath.Join(dir, "gone"), t.TempDir()} {
+		_, err := trainConfig{Encoder: stage.Path(p)}.Externals()
+		if fields := stage.FieldErrors(err); err == nil || len(fields) != 1 || strings.Join(fields[0].Path, ".") != "encoder" {
+			t.Errorf("%s: %v", p, err)
+		}
+	}
+	// Recipes without the field keep their key.
+	reg, err := stage.NewRegistry(Stages()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	typ, _ := reg.Lookup("train-moe")
+	for given, want := range map[string]bool{"": false, dir: true} {
+		tree := map[string]any{}
+		if given != "" {
+			tree["encoder"] = given
+		}
+		cfg, errs := typ.Decode(tree)
+		if len(errs) > 0 {
+			t.Fatal(errs)
+		}
+		sem, err := cfg.Semantic()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, has := sem["encoder"]; has != want || len(sem) != len(tree) {
+			t.Errorf("encoder %q: key has %v", given, sem)
+		}
+	}
+}

@@ -1,0 +1,172 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/distillflow/distillflow/flow/stage"
+	"github.com/distillflow/distillflow/internal/lm/causal"
+	"github.com/distillflow/distillflow/internal/lm/chat"
+	"github.com/distillflow/distillflow/internal/lm/checkpoint"
+	"github.com/distillflow/distillflow/internal/lm/device"
+	"github.com/distillflow/distillflow/internal/lm/generate"
+	"github.com/distillflow/distillflow/internal/lm/lora"
+	"github.com/distillflow/distillflow/internal/lm/pretrained"
+	"github.com/distillflow/distillflow/internal/lm/weights"
+)
+
+// studentFile describes a student that is adapters on a published model.
+const (
+	studentFile   = "student.json"
+	studentFormat = 1
+)
+
+// studentRef says which model a student's adapters belong to.
+type studentRef struct {
+	Format    int    `json:"format"`
+	Base      string `json:"base"`
+	Resolved  string `json:"resolved,omitempty"`  // hf://owner/name@COMMIT
+	Tokenizer string `json:"tokenizer,omitempty"` // folder, where not beside the base
+	Precision string `json:"precision"`
+	MaxSeq    int    `json:"max_seq"`
+}
+
+// saveAdapted writes a student's folder: its reference to the base, the chat
+// template it was trained with and, unless it is untrained, its adapters.
+func saveAdapted(dir string, ref studentRef, m *causal.Model, c *lora.Config, s weights.Set) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	if err := checkpoint.WriteJSON(filepath.Join(dir, studentFile), ref); err != nil {
+		return err
+	}
+	if err := m.Template.Save(dir); err != nil {
+		return err
+	}
+	if s == nil {
+		return nil
+	}
+	if bad := s.FirstNonFinite(); bad != "" {
+		return fmt.Errorf("tensor %s is not finite after training", bad)
+	}
+	base := ref.Resolved
+	if base == "" {
+		base = ref.Base
+	}
+	return lora.Save(dir, base, *c, s)
+}
+
+// modelFiles lists the files of a model and of its tokenizer for the cache key.
+func modelFiles(model, tokenizer string) ([]stage.External, error) {
+	m, err := pretrained.Open(context.Background(), model, pretrained.Options{})
+	if err != nil {
+		return nil, stage.FieldError{Path: []string{"model"}, Msg: err.Error()}
+	}
+	files := m.Files
+	if err := m.Close(); err != nil {
+		return nil, err
+	}
+	var out []stage.External
+	for _, f := range files {
+		out = append(out, stage.External{Name: filepath.Base(f), Path: f})
+	}
+	if tokenizer == "" {
+		return out, nil
+	}
+	for _, name := range []string{"tokenizer.json", "tokenizer.model", chat.ConfigFile, chat.TemplateFile} {
+		path := filepath.Join(tokenizer, name)
+		if _, err := os.Stat(path); err == nil {
+			out = append(out, stage.External{Name: "tokenizer/" + name, Path: path})
+		}
+	}
+	return out, nil
+}
+
+// student is a trained model that answers questions, whatever it is made of.
+type student struct {
+	maxSeq   int
+	prompt   func(question string) ([]int32, error)
+	decode   func(ids []int32) string
+	generate func(ctx context.Context, prompts [][]int32, o generate.Options) ([]generate.Output, error)
+}
+
+// bases shares the frozen models of several students. Its zero value is ready.
+type bases struct {
+	mu   sync.Mutex
+	open map[studentRef]*causal.Model
+}
+
+func (b *bases) get(ctx context.Context, dev *device.Device, ref studentRef) (*causal.Model, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	ref.MaxSeq = 0
+	if m, ok := b.open[ref]; ok {
+		return m, nil
+	}
+	name := ref.Resolved
+	if name == "" {
+		name = ref.Base
+	}
+	m, err := causal.Open(ctx, dev, name, causal.Options{BF16: ref.Precision == precisionName(true), Tokenizer: ref.Tokenizer})
+	if err != nil {
+		return nil, err
+	}
+	if b.open == nil {
+		b.open = map[studentRef]*causal.Model{}
+	}
+	b.open[ref] = m
+	return m, nil
+}
+
+// loadStudent opens a folder that train-moe or train-sft wrote.
+func loadStudent(ctx context.Context, dev *device.Device, dir string, shared *bases) (student, error) {
+	var ref studentRef
+	err := checkpoint.ReadJSON(filepath.Join(dir, studentFile), &ref)
+	if errors.Is(err, fs.ErrNotExist) {
+		return loadScratch(dev, dir)
+	}
+	if err != nil {
+		return student{}, err
+	}
+	if ref.Format != studentFormat {
+		return student{}, fmt.Errorf("%s: format %d, this version reads %d: train again", filepath.Join(dir, studentFile), ref.Format, studentFormat)
+	}
+	m, err := shared.get(ctx, dev, ref)
+	if err != nil {
+		return student{}, err
+	}
+	if _, err := os.Stat(filepath.Join(dir, lora.ConfigFile)); err == nil {
+		if m, err = m.WithAdapter(dir); err != nil {
+			return student{}, err
+		}
+	}
+	return student{
+		maxSeq: m.Config.MaxSeq,
+		prompt: func(q string) ([]int32, error) { return m.Prompt([]chat.Message{{Role: chat.User, Content: q}}) },
+		decode: m.Tokenizer.Decode, generate: m.Generate,
+	}, nil
+}
+
+// loadScratch opens a student that was trained from scratch.
+func loadScratch(dev *device.Device, dir string) (student, error) {
+	m, err := checkpoint.Load(dir)
+	if err != nil {
+		return student{}, err
+	}
+	special := m.Tokenizer.Special()
+	g := generate.Model{Config: m.Config, Params: m.Params.Args(nil), Pad: special.Pad, Ends: []int32{special.EOS}}
+	return student{
+		maxSeq: m.Config.MaxSeq,
+		prompt: func(q string) ([]int32, error) { return encodePrompt(m.Tokenizer, plainPrompt(q)), nil },
+		decode: m.Tokenizer.Decode,
+		generate: func(ctx context.Context, prompts [][]int32, o generate.Options) ([]generate.Output, error) {
+			o.Decode = m.Tokenizer.Decode
+			return generate.Run(ctx, dev, g, prompts, o)
+		},
+	}, nil
+}
