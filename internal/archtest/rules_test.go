@@ -42,7 +42,7 @@ var rules = []rule{
 	{"internal/answer", []string{"internal/mathverify"}},
 	{"internal/llm", nil},
 	{"internal/llm/...", []string{"internal/llm/..."}},
-	{"internal/llm/local", []string{"internal/llm", "internal/lm/..."}},
+	{"internal/llm/local", []string{"internal/llm", "internal/llm/local/...", "internal/lm/..."}},
 	{"internal/lm/...", []string{"internal/lm/..."}},
 
 	{"stages/data", family("data")},

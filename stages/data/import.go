@@ -37,7 +37,7 @@ func (c importConfig) Validate() error {
 
 // Externals implements [stage.Externals].
 func (c importConfig) Externals() ([]stage.External, error) {
-	files, err := listFiles(context.Background(), string(c.Root), true)
+	files, err := listExternal(string(c.Root), true)
 	if err != nil {
 		return nil, err
 	}

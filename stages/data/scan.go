@@ -34,7 +34,7 @@ func (c scanConfig) Validate() error { return validRoot(string(c.Root)) }
 // Externals implements [stage.Externals]: the files whose content is this
 // stage's input, in the order in which they are read.
 func (c scanConfig) Externals() ([]stage.External, error) {
-	files, err := listFiles(context.Background(), string(c.Root), c.IncludeTrain)
+	files, err := listExternal(string(c.Root), c.IncludeTrain)
 	if err != nil {
 		return nil, err
 	}

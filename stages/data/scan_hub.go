@@ -3,8 +3,10 @@ package data
 import (
 	"context"
 	"os"
+	"os/signal"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/internal/lm/hub"
@@ -66,6 +68,18 @@ func hubOpen(ctx context.Context, root string, cached bool) (*hub.Snapshot, erro
 		hubAsked.Store(key, true)
 	}
 	return s, err
+}
+
+// listExternal is [listFiles] for Externals, which gets no context: a download that
+// takes long must end when the user interrupts the program all the same.
+func listExternal(root string, includeTrain bool) ([]file, error) {
+	ctx := context.Background()
+	if _, ok := hubRoot(root); ok {
+		var stop context.CancelFunc
+		ctx, stop = signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+		defer stop()
+	}
+	return listFiles(ctx, root, includeTrain)
 }
 
 // hubFiles brings the files of a data set's split to the disk. Errors are

@@ -65,7 +65,7 @@ type trainConfig struct {
 	RouterLR  float64    `json:"router_lr" default:"0.002" doc:"Learning rate of the router. Balance acts through a mean over many steps: a router that moves faster than that mean swings from one student to the other."`
 	RouterDim int        `json:"router_dim" default:"32" min:"2" doc:"Hidden width of the router."`
 	EncDim    int        `json:"encoder_dim" default:"64" min:"2" doc:"Width of the hashed text encoder; a pretrained one has its own."`
-	Encoder   stage.Path `json:"encoder" doc:"Pretrained sentence encoder that the router reads paths with: a folder or hf://owner/name of a BERT, MiniLM or RoBERTa model in safetensors. Without one, hashed words."`
+	Encoder   stage.Path `json:"encoder" semantic:"false" doc:"Pretrained sentence encoder that the router reads paths with: a folder or hf://owner/name of a BERT, MiniLM or RoBERTa model in safetensors. Without one, hashed words. Its content is part of the cache key."`
 
 	LogEvery        int    `json:"log_every" default:"20" min:"1" doc:"Steps between metrics."`
 	CheckpointEvery int    `json:"checkpoint_every" default:"50" min:"1" semantic:"false" doc:"Steps between checkpoints in the scratch folder. A run that was killed goes on from the last one, to the same bits."`

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/distillflow/distillflow/internal/llm"
+	"github.com/distillflow/distillflow/internal/llm/local"
 	"github.com/distillflow/distillflow/internal/llm/prices"
 	"github.com/distillflow/distillflow/internal/llm/simulated"
 )
@@ -15,7 +16,8 @@ import (
 // embeds them in its config; the tags are those of stage configs. Limits on the answer,
 // sampling and the files belong to the stages, whose defaults and path types differ.
 type Options struct {
-	Model       string     `json:"model" default:"simulated" doc:"Who is asked: provider/name, for example openai/gpt-4o-mini or gemini/gemini-2.5-flash, or simulated, which needs no key and no network."`
+	Model       string     `json:"model" default:"simulated" doc:"Who is asked: provider/name, for example openai/gpt-4o-mini or gemini/gemini-2.5-flash, local/FOLDER for a checkpoint that answers in this process (also local/FILE.gguf or local/hf://owner/name, then ?adapter=DIR, ?tokenizer=DIR, ?precision=f32|bf16), or simulated, which needs no key and no network."`
+	Device      string     `json:"device" default:"auto" semantic:"false" doc:"Where local models run: auto, cpu, xla, cuda or cuda:N."`
 	BaseURL     string     `json:"base_url" doc:"Address of the server: OpenAI-compatible ones up to and with /v1, Gemini ones without the version. Empty: the provider's own."`
 	Endpoint    string     `json:"endpoint" doc:"A name for the server in the memo of paid answers, so that a move to another address keeps them. Empty: the base URL."`
 	TokensField string     `json:"tokens_field" choices:"|max_tokens|max_completion_tokens" doc:"Name of the limit max_tokens in requests. Empty: chosen by model and server."`
@@ -24,11 +26,11 @@ type Options struct {
 	RetryOn     []string   `json:"retry_on" doc:"Which answers buy one more try: empty, length (cut off), content_filter (refused). The second answer is taken if it is none of these."`
 
 	APIKeyEnv   string  `json:"api_key_env" semantic:"false" doc:"Environment variable with the API key. Empty: OPENAI_API_KEY or GEMINI_API_KEY."`
-	Concurrency int     `json:"concurrency" default:"8" min:"1" max:"4096" semantic:"false" doc:"Most requests at the same time. It is lowered while the provider answers 429 and raised again step by step."`
+	Concurrency int     `json:"concurrency" default:"8" min:"1" max:"4096" semantic:"false" doc:"Most requests at the same time; a local model answers them in batches. It is lowered while the provider answers 429 and raised again step by step."`
 	RPM         float64 `json:"rpm" default:"0" min:"0" semantic:"false" doc:"Most requests a minute; 0: no limit. The pace is lowered while the provider answers 429 and raised again step by step."`
 	TPM         float64 `json:"tpm" default:"0" min:"0" semantic:"false" doc:"Most tokens a minute, prompts and answers; 0: no limit."`
 	Stream      bool    `json:"stream" default:"false" semantic:"false" doc:"Receive answers piece by piece, for long ones through proxies that cut silent connections. OpenAI-compatible servers only; the recorded answer is the same."`
-	Timeout     float64 `json:"timeout" default:"120" min:"0" semantic:"false" doc:"Seconds to wait for one attempt; 0: no limit."`
+	Timeout     float64 `json:"timeout" default:"120" min:"0" semantic:"false" doc:"Seconds to wait for one attempt; 0: no limit. Local models have none."`
 	MaxRetries  int     `json:"max_retries" default:"6" min:"0" max:"100" semantic:"false" doc:"Further attempts after 408, 409, 425, 429, 5xx, timeouts, dropped connections and unreadable answers."`
 	MaxOutage   float64 `json:"max_outage" default:"600" min:"0" semantic:"false" doc:"Seconds that a provider may be down: the stage pauses, says until when, and tries again. 0: no pauses."`
 	Refresh     bool    `json:"refresh" default:"false" semantic:"false" doc:"Buy every answer anew, once, though the memo of paid answers holds one. Answers of the interrupted part of such a run are kept."`
@@ -94,6 +96,7 @@ func (o Options) Validate(maxTokens int, priceFile string) error {
 	if !paid && len(o.Fallback) > 0 {
 		fail("fallback", "the simulated model never fails")
 	}
+	o.checkLocals(fail)
 	for _, l := range o.links() {
 		if (l.PriceInput == nil) != (l.PriceOutput == nil) {
 			fail("price_input", "set both prices, price_input and price_output, or neither")
@@ -145,6 +148,9 @@ func (l Fallback) price(own *prices.Table) (*llm.Price, error) {
 	if err != nil || provider == llm.Simulated {
 		return nil, nil
 	}
+	if provider == local.Name {
+		return &llm.Price{}, nil
+	}
 	if l.PriceInput != nil && l.PriceOutput != nil {
 		return &llm.Price{Input: *l.PriceInput, Output: *l.PriceOutput}, nil
 	}
@@ -174,7 +180,7 @@ func (o Options) Settings(keyFile, priceFile string) Settings {
 		KeyFile: keyFile, PriceFile: priceFile, MaxRetries: o.MaxRetries, RetryOn: o.RetryOn,
 		Timeout:   seconds(o.Timeout),
 		MaxOutage: seconds(o.MaxOutage),
-		Simulated: o.Simulated, Links: o.links(), Stream: o.Stream,
+		Simulated: o.Simulated, Links: o.links(), Stream: o.Stream, Device: o.Device,
 		Mode: o.Mode, BatchMin: o.BatchMin, Jobs: o.jobOptions(), PriceBatch: o.PriceBatch,
 	}
 	if o.paid() { // a model that costs nothing is stopped by no budget

@@ -13,6 +13,7 @@ import (
 
 	"github.com/distillflow/distillflow/internal/llm"
 	"github.com/distillflow/distillflow/internal/llm/gemini"
+	"github.com/distillflow/distillflow/internal/llm/local"
 	"github.com/distillflow/distillflow/internal/llm/openai"
 	"github.com/distillflow/distillflow/internal/llm/prices"
 	"github.com/distillflow/distillflow/internal/llm/simulated"
@@ -30,6 +31,7 @@ type Settings struct {
 	MaxOutage  time.Duration
 	RetryOn    []string
 	Stream     bool
+	Device     string     // where local models run; "" is the best there is
 	Limits     llm.Limits // for all links together
 
 	BatchMin   int            // for ModeAuto
@@ -45,6 +47,8 @@ type Link struct {
 	Fallback
 	KeyFile   string
 	Stream    bool
+	Device    string
+	Models    *local.Models // nil: of its own
 	Simulated simulated.Options
 }
 
@@ -56,6 +60,7 @@ func All() map[string]Factory {
 	return map[string]Factory{
 		"openai":      newOpenAI,
 		"gemini":      newGemini,
+		local.Name:    newLocal,
 		llm.Simulated: newSimulated,
 	}
 }
@@ -88,6 +93,7 @@ type Services struct {
 	Notify  func(string) // told of pauses and fallbacks; nil: nobody is
 
 	Limiters *llm.Limiters // shared with the other stages of the run; nil: with nobody
+	Models   *local.Models // the same
 	Fault    func(string)  // see llm.JobOptions
 }
 
@@ -113,7 +119,7 @@ func New(s Settings, svc Services) (*Caller, error) {
 		c.notify = func(string) {}
 	}
 	for i, f := range s.Links {
-		l := Link{Fallback: f, Stream: s.Stream, Simulated: s.Simulated}
+		l := Link{Fallback: f, Stream: s.Stream, Device: s.Device, Models: svc.Models, Simulated: s.Simulated}
 		if i == 0 {
 			l.KeyFile = s.KeyFile
 		}
@@ -141,8 +147,12 @@ func New(s Settings, svc Services) (*Caller, error) {
 		return nil, err
 	}
 	for _, k := range c.links {
+		timeout := s.Timeout
+		if k.provider.Name == local.Name {
+			timeout = 0 // to ask again would only take as long again
+		}
 		k.transport = llm.NewTransport(k.provider, llm.Options{
-			Concurrency: k.Concurrency, RPM: k.RPM, TPM: k.TPM, Timeout: s.Timeout, MaxRetries: s.MaxRetries,
+			Concurrency: k.Concurrency, RPM: k.RPM, TPM: k.TPM, Timeout: timeout, MaxRetries: s.MaxRetries,
 			MinBackoff: s.MinBackoff, MaxOutage: s.MaxOutage, Memo: svc.Memo, Refresh: svc.Refresh, Budget: c.budget, Price: k.price, Notify: c.notify,
 			Model: k.model, Limiters: svc.Limiters,
 		})
@@ -170,6 +180,9 @@ func newLink(l Link, getenv func(string) string) (*link, error) {
 	k := &link{Fallback: l.Fallback, provider: p, model: model, name: name}
 	if model != "" {
 		k.name += "/" + model
+	}
+	if name == local.Name {
+		k.model = "" // its endpoint names it; where it lies is no part of the memo key
 	}
 	return k, nil
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/distillflow/distillflow/internal/llm"
+	"github.com/distillflow/distillflow/internal/llm/local"
 	"github.com/distillflow/distillflow/internal/llm/simulated"
 )
 
@@ -36,7 +37,7 @@ func TestNewErrors(t *testing.T) {
 		want string
 	}{
 		{"no provider", one(Fallback{Model: "gpt-4o"}), noEnv, "names no model"},
-		{"unknown provider", one(Fallback{Model: "opnai/gpt-4o"}), noEnv, "known: gemini, openai, simulated"},
+		{"unknown provider", one(Fallback{Model: "opnai/gpt-4o"}), noEnv, "known: gemini, local, openai, simulated"},
 		{"no key", one(Fallback{Model: "openai/gpt-4o"}), noEnv, "OPENAI_API_KEY"},
 		{"named key missing", one(Fallback{Model: "openai/m", BaseURL: "http://localhost:1", APIKeyEnv: "OTHER"}), withKey, "OTHER"},
 		{"key file missing", Settings{Links: []Fallback{{Model: "openai/m"}}, KeyFile: "no-such-file"}, withKey, "api_key_file"},
@@ -84,7 +85,7 @@ func TestNoProviderReceivesTheHint(t *testing.T) {
 	hint := &llm.Hint{Task: "hinttask", Style: "hintstyle", Question: "hintquestion", Gold: "hintgold",
 		Solution: "hintsolution", Response: "hintresponse", Choices: []llm.Choice{{Label: "hintlabel", Text: "hinttext"}}}
 	for name := range All() {
-		if name == llm.Simulated {
+		if name == llm.Simulated || name == local.Name { // neither has a server; see TestLocal
 			continue
 		}
 		t.Run(name, func(t *testing.T) {

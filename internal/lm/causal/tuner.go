@@ -22,6 +22,10 @@ type Batch struct {
 	Weight []float32 // [len(At)] what each one's loss is multiplied by
 }
 
+// lossRows is how many positions' logits exist at a time: with a vocabulary of 256
+// thousand they take a quarter of a gigabyte in float32.
+const lossRows = 256
+
 // Tuner trains a model's adapters by cross-entropy. The frozen weights take no
 // gradient. The optimizer runs on the host, in float32.
 type Tuner struct {
@@ -56,26 +60,25 @@ func NewTuner(m *Model, o TunerOptions) (*Tuner, error) {
 	}
 	t.Opt = optim.NewAdamW(s, decays)
 	nb, na := len(own.params), len(s)
-	// build: base, adapters, ids, at, labels, weight, dropout seed -> loss, nll.
-	build := func(in []*Node, training bool) (total, nll *Node) {
-		adapters, in2 := in[nb:nb+na], in[nb+na:]
-		var seed *Node
-		if training {
-			seed = in2[4]
-		}
+	// build: base, adapters, ids, at, ... -> the model and the hidden states that
+	// reach the output layer.
+	build := func(in []*Node, seed *Node, training bool) (*decoder.Model, *Node, []*Node) {
+		adapters, rest := in[nb:nb+na], in[nb+na:]
 		d := &decoder.Model{Config: own.Config, Params: in[:nb], Recompute: training && o.Recompute, Delta: lora.Delta(o.LoRA, adapters, seed)}
-		h := Gather(d.Hidden(in2[0]), Reshape(in2[1], -1, 1))
-		return d.Loss(d.Logits(h), in2[2], in2[3])
+		return d, Gather(d.Hidden(rest[0]), Reshape(rest[1], -1, 1)), rest
 	}
+	// train: ..., labels, weight, dropout seed -> loss, gradients.
 	if t.train, err = NewExec(m.dev.Backend, func(in []*Node) []*Node {
-		total, _ := build(in, true)
+		d, h, rest := build(in, in[len(in)-1], true)
+		total, _ := d.ChunkedLoss(h, rest[2], rest[3], lossRows)
 		return append([]*Node{total}, Gradient(total, in[nb:nb+na]...)...)
 	}); err != nil {
 		return nil, err
 	}
+	// eval: ..., labels, weight -> nll.
 	t.eval, err = NewExec(m.dev.Backend, func(in []*Node) []*Node {
-		_, nll := build(in, false)
-		return []*Node{nll}
+		d, h, rest := build(in, nil, false)
+		return []*Node{d.ChunkedNLL(h, rest[2], lossRows)}
 	})
 	// Batches come in a few shapes, which the caller bounds.
 	t.train.SetMaxCache(-1)

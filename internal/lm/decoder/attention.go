@@ -35,11 +35,14 @@ func causalBias(g *Graph, seq, window int) *Node {
 // attention is causal softmax attention with rotary positions and grouped
 // keys/values, from the packed projection [R, H+2G, S, E] to [R, H, S, E].
 func (m *Model) attention(packed *Node, r rope, bias *Node) *Node {
-	if m.Plain {
+	if m.plain() {
 		y, _ := m.attend(packed, r, bias)
 		return y
 	}
-	return m.withGradient(packed, func(x *Node) (*Node, func(*Node) *Node) { return m.attend(x, r, bias) })
+	h := m.Config.Heads
+	return withGradient(packed,
+		func(x *Node) (*Node, func(*Node) *Node) { return m.attend(x, r, bias) },
+		func(x *Node) *Node { return heads(x, 0, h) })
 }
 
 // attend computes attention and its backward map.

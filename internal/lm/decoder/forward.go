@@ -31,15 +31,15 @@ type Model struct {
 	Delta func(layer int, target string, x *Node) *Node
 
 	// Recompute keeps only the residual stream between layers for the backward pass
-	// and computes the rest again (gradient checkpointing, Chen et al. 2016).
+	// and computes the rest again (gradient checkpointing, Chen et al. 2016). It
+	// implies Plain: a hand-given gradient keeps what its forward pass computed.
 	Recompute bool
 
 	// Plain switches to the textbook graph without hand-given gradients. Tests
 	// compare the two.
 	Plain bool
 
-	stream *Node   // what enters the layer being built
-	links  []*Node // of functions with hand-given gradients, see withGradient
+	stream *Node // what enters the layer being built
 }
 
 func (m *Model) at(layer int, s slot) *Node {
@@ -190,12 +190,12 @@ func (m *Model) hidden(ids *Node, keep bool) (*Node, []*Node) {
 			cache = append(cache, turn.rotate(keysOf(c, packed)), valuesOf(c, packed))
 		}
 		x = m.addAttention(l, x, mergeHeads(att, rows, seq))
-		x = m.join(m.addFeedForward(l, x))
+		x = m.addFeedForward(l, x)
 	}
 	if m.Recompute {
 		x = x.StopCheckpoint()
 	}
-	return m.join(m.norm(x, m.finalNorm())), cache
+	return m.norm(x, m.finalNorm()), cache
 }
 
 func (m *Model) finalNorm() *Node { return m.Params[NumParams(m.Config)-m.headTensors()-1] }
@@ -272,16 +272,18 @@ func (m *Model) norm(x, w *Node) *Node {
 	to := x.DType()
 	x, w = toF32(x), Reshape(w, 1, -1)
 	var y *Node
-	if m.Plain {
+	if m.plain() {
 		y = Mul(x, Reciprocal(Sqrt(AddScalar(meanLast(Square(x)), m.Config.NormEps))))
 	} else {
-		y = m.normalise(x)
+		y = normalise(x, m.Config.NormEps)
 	}
 	if one {
 		return ConvertDType(Mul(y, OnePlus(toF32(w))), to)
 	}
 	return Mul(ConvertDType(y, to), w)
 }
+
+func (m *Model) plain() bool { return m.Plain || m.Recompute }
 
 // meanLast averages over the last axis of x [N, D] and keeps it: [N, 1].
 func meanLast(x *Node) *Node {
@@ -291,9 +293,8 @@ func meanLast(x *Node) *Node {
 
 // normalise is y = x·r with r = 1/sqrt(mean x² + eps). Its gradient is
 // r·(v - y·mean(v·y)).
-func (m *Model) normalise(x *Node) *Node {
-	eps := m.Config.NormEps
-	return m.withGradient(x, func(x *Node) (*Node, func(v *Node) *Node) {
+func normalise(x *Node, eps float64) *Node {
+	return sameShape(x, func(x *Node) (*Node, func(v *Node) *Node) {
 		r := Reciprocal(Sqrt(AddScalar(meanLast(Square(x)), eps)))
 		y := Mul(x, r)
 		return y, func(v *Node) *Node {
@@ -315,18 +316,18 @@ func (m *Model) glu(x *Node) *Node {
 	case GELU:
 		act = geluErf
 	}
-	if m.Plain {
+	if m.plain() {
 		gate, up := halves(x)
 		a, _ := act(gate)
 		return Mul(a, up)
 	}
-	return m.withGradient(x, func(x *Node) (*Node, func(v *Node) *Node) {
+	return withGradient(x, func(x *Node) (*Node, func(v *Node) *Node) {
 		gate, up := halves(x)
 		a, slope := act(gate)
 		return Mul(a, up), func(v *Node) *Node {
 			return Concatenate([]*Node{Mul(Mul(v, up), slope()), Mul(v, a)}, 1)
 		}
-	})
+	}, func(x *Node) *Node { g, _ := halves(x); return g })
 }
 
 // silu is x·sigmoid(x), with its slope.

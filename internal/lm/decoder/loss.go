@@ -17,7 +17,7 @@ func (m *Model) Loss(logits, labels, w *Node) (total, nll *Node) {
 		lab := BroadcastToDims(Reshape(labels, d[0], 1), d[0], d[1])
 		return Equal(col, lab)
 	}
-	if m.Plain {
+	if m.plain() {
 		y := ConvertDType(hot(), dtypes.Float32)
 		nll = Reshape(Sub(LogSumExp(logits), ExpandAxes(ReduceSum(Mul(logits, y), -1), -1)), d[0])
 		return ReduceAllSum(Mul(w, nll)), StopGradient(nll)

@@ -38,8 +38,7 @@ func gradsOf(t testing.TB, dev *device.Device, p weights.Set, ids, labels []int3
 	return flat
 }
 
-// Recomputing the layers changes neither loss nor gradients, with hand-given
-// gradients and without.
+// Recomputing the layers changes neither loss nor gradients.
 func TestRecomputeKeepsGradients(t *testing.T) {
 	const rows, seq = 2, 6
 	type one struct {
@@ -61,31 +60,31 @@ func TestRecomputeKeepsGradients(t *testing.T) {
 				t.Fatal(err)
 			}
 			ids, labels, w := randomBatch(c, rows, seq)
-			want := gradsOf(t, k.dev, p, ids, labels, w, rows, seq, Model{Config: c, Plain: true})
-			for _, plain := range []bool{false, true} {
-				got := gradsOf(t, k.dev, p, ids, labels, w, rows, seq, Model{Config: c, Plain: plain, Recompute: true})
-				for i := range want {
-					name := "loss"
-					if i > 0 {
-						name = p[i-1].Name
-					}
-					if d := relative(got[i], want[i]); !(d < 2e-5) {
-						t.Errorf("plain %v: %s differs by %.2g", plain, name, d)
-					}
+			want := gradsOf(t, k.dev, p, ids, labels, w, rows, seq, Model{Config: c})
+			got := gradsOf(t, k.dev, p, ids, labels, w, rows, seq, Model{Config: c, Recompute: true})
+			for i := range want {
+				name := "loss"
+				if i > 0 {
+					name = p[i-1].Name
+				}
+				if d := relative(got[i], want[i]); !(d < 2e-5) {
+					t.Errorf("%s differs by %.2g", name, d)
 				}
 			}
 		})
 	}
 }
 
-// Measures the peak memory of a training step: one case a process, named by
-// DISTILLFLOW_MEMORY as device/plain/recompute, such as cpu/false/true.
+// Measures the peak memory of a training step of 24 x 128 tokens through 8 layers of
+// width 128; on XLA's CPU backend it was 552 MiB without recomputing and 299 with, on
+// the pure-Go one 383 and 334. One case a process, named by DISTILLFLOW_MEMORY
+// as device/recompute, such as cpu/true.
 func TestRecomputeMemory(t *testing.T) {
 	var name string
-	var plain, recompute bool
+	var recompute bool
 	spec := os.Getenv("DISTILLFLOW_MEMORY")
-	if _, err := fmt.Sscanf(spec, "%3s/%t/%t", &name, &plain, &recompute); err != nil {
-		t.Skip("set DISTILLFLOW_MEMORY to device/plain/recompute, such as cpu/false/true, to measure")
+	if _, err := fmt.Sscanf(spec, "%3s/%t", &name, &recompute); err != nil {
+		t.Skip("set DISTILLFLOW_MEMORY to device/recompute, such as cpu/true, to measure")
 	}
 	dev, err := device.Open(name)
 	if err != nil {
@@ -99,8 +98,8 @@ func TestRecomputeMemory(t *testing.T) {
 	}
 	ids, labels, w := randomBatch(c, rows, seq)
 	before := peakRSS(t)
-	gradsOf(t, dev, p, ids, labels, w, rows, seq, Model{Config: c, Plain: plain, Recompute: recompute})
-	t.Logf("%s, plain %v, recompute %v: peak memory %d MiB above the start", name, plain, recompute, (peakRSS(t)-before)>>10)
+	gradsOf(t, dev, p, ids, labels, w, rows, seq, Model{Config: c, Recompute: recompute})
+	t.Logf("%s, recompute %v: peak memory %d MiB above the start", name, recompute, (peakRSS(t)-before)>>10)
 }
 
 // peakRSS is the most memory this process has held, in KiB.

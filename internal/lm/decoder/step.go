@@ -75,7 +75,5 @@ func (m *Model) Step(token, pos *Node, cache []*Node) (hidden *Node, updated []*
 		x = m.addFeedForward(l, x)
 		updated = append(updated, k, v)
 	}
-	h := m.norm(x, m.finalNorm())
-	m.links = nil // no gradient is taken through a step
-	return h, updated
+	return m.norm(x, m.finalNorm()), updated
 }

@@ -20,6 +20,8 @@ import (
 	"github.com/gomlx/compute"
 	_ "github.com/gomlx/compute/gobackend" // the pure-Go backend, always compiled in
 	"golang.org/x/sys/cpu"
+
+	_ "github.com/distillflow/distillflow/internal/lm/device/quiet" // the bindings log to standard error otherwise
 )
 
 // Names that [Open] accepts.
@@ -94,15 +96,18 @@ func Valid(name string) error {
 	return nil
 }
 
+// driverFile is there where NVIDIA's driver is loaded.
+const driverFile = "/proc/driver/nvidia/version"
+
 // resolve turns auto into the best device that is there.
 func resolve(name string) string {
-	if name != "" && name != Auto {
+	if name = canonical(name); name != Auto {
 		return name
 	}
 	if xlaBuild {
-		if _, err := os.Stat("/proc/driver/nvidia/version"); err == nil {
+		if _, err := os.Stat(driverFile); err == nil && checkVisible(0, os.LookupEnv) == nil {
 			if p, _ := findPlugin(cudaPlugins, os.Getenv); p != "" {
-				return CUDA
+				return CUDA + ":0"
 			}
 		}
 		if p, _ := findPlugin(cpuPlugins, os.Getenv); p != "" {

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 
 	"github.com/gomlx/compute"
@@ -17,6 +19,15 @@ const xlaBuild = true
 
 // openXLA opens the plugin that findPlugin returned.
 func openXLA(name, plugin string, options ...string) (*Device, error) {
+	// The bindings take a relative path for the name of a plugin, and a comma for the
+	// beginning of the options.
+	plugin, err := filepath.Abs(plugin)
+	if err != nil {
+		return nil, err
+	}
+	if strings.Contains(plugin, ",") {
+		return nil, fmt.Errorf("XLA plugin %s: a path with a comma cannot be opened: move it, or name another in %s", plugin, PluginPathVar)
+	}
 	config := "xla:" + strings.Join(append([]string{plugin}, options...), ",")
 	b, err := compute.NewWithConfig(config)
 	if err != nil {
@@ -36,7 +47,7 @@ func firstLine(err error) error {
 func openXLACPU(string) (*Device, error) {
 	plugin, looked := findPlugin(cpuPlugins, os.Getenv)
 	if plugin == "" {
-		return nil, missingPlugin("CPU", looked, "pip install lammps-jax-pjrt-cpu")
+		return nil, missingPlugin("CPU", looked, installCPU)
 	}
 	d, err := openXLA(XLA, plugin)
 	if err != nil {
@@ -48,19 +59,25 @@ func openXLACPU(string) (*Device, error) {
 
 // openCUDA opens one GPU, by its number among those CUDA_VISIBLE_DEVICES leaves.
 func openCUDA(index string) (*Device, error) {
+	n, err := strconv.Atoi(index)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkVisible(n, os.LookupEnv); err != nil {
+		return nil, err
+	}
 	plugin, looked := findPlugin(cudaPlugins, os.Getenv)
 	if plugin == "" {
-		return nil, missingPlugin("CUDA", looked, `pip install "jax[cuda13]"`)
+		return nil, missingPlugin("CUDA", looked, installCUDA)
 	}
 	if data := cudaData(plugin); data != "" && !strings.Contains(os.Getenv(xlaFlags), cudaDataFlag) {
 		if err := os.Setenv(xlaFlags, strings.TrimSpace(os.Getenv(xlaFlags)+" "+cudaDataFlag+data)); err != nil {
 			return nil, err
 		}
 	}
-	if index == "" {
-		index = "0"
-	}
-	d, err := openXLA(CUDA+":"+index, plugin, "visible_devices="+index)
+	// Without tf32=false the bindings round float32 factors to 10 bits, which is no
+	// float32 any more; bfloat16 work is not affected.
+	d, err := openXLA(CUDA+":"+index, plugin, "visible_devices="+index, "tf32=false")
 	if err != nil {
 		return nil, fmt.Errorf("%w; `nvidia-smi` shows whether the driver and the GPU are there", err)
 	}
@@ -82,18 +99,4 @@ const (
 func missingPlugin(kind string, looked []string, install string) error {
 	return fmt.Errorf("no %s plugin for XLA found; install one with `%s`, or name its folder in %s (looked in %s)",
 		kind, install, PluginPathVar, strings.Join(looked, ", "))
-}
-
-// version is the plugin's version out of its description, "PJRT plugin (path) v0.1 ...".
-func version(d *Device) string {
-	described, ok := d.Backend.(interface{ Description() string })
-	if !ok {
-		return "unknown"
-	}
-	for _, f := range strings.Fields(described.Description()) {
-		if len(f) > 1 && f[0] == 'v' && f[1] >= '0' && f[1] <= '9' {
-			return f
-		}
-	}
-	return "unknown"
 }

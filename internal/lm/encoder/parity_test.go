@@ -10,6 +10,7 @@ import (
 
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/distillflow/distillflow/internal/lm/device"
 	"github.com/distillflow/distillflow/internal/lm/safetensors"
@@ -233,6 +234,33 @@ func TestEmbeddingsEqualTransformers(t *testing.T) {
 					t.Errorf("what lies past the limit does not count: vectors differ by %.3g", d)
 				}
 			})
+		}
+	}
+}
+
+// Batches run side by side on one set of parameters, and so may callers.
+func TestConcurrent(t *testing.T) {
+	texts := slices.Repeat(readTexts(t, "bert"), 20)
+	for range 5 { // each with parameters that no graph has used
+		s, err := Load(goldenDir("bert"), devices(t)[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		var g errgroup.Group
+		got := make([][][]float32, 4)
+		for i := range got {
+			g.Go(func() (err error) {
+				got[i], err = s.Encode(texts)
+				return err
+			})
+		}
+		if err := g.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		for i := range got {
+			if d := apart(slices.Concat(got[i]...), slices.Concat(got[0]...)); d != 0 {
+				t.Errorf("call %d differs by %.3g", i, d)
+			}
 		}
 	}
 }

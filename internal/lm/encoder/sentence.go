@@ -75,7 +75,15 @@ func Load(dir string, dev *device.Device) (*Sentence, error) {
 		return nil, err
 	}
 	s.name = fmt.Sprintf("%s-%d-%016x", s.config.Arch, s.config.Dim, set.Hash())
-	s.params = set.Args(nil)
+	for _, p := range set {
+		t := tensors.FromFlatDataAndDimensions(p.Data, p.Dims...)
+		// Now, because a tensor must not move to the device while several graphs ask
+		// for it.
+		if err := t.MaterializeOnDevice(dev.Backend, dev.Backend.HasSharedBuffers(), 0); err != nil {
+			return nil, fmt.Errorf("encoder %s: tensor %q: %w", dir, p.Name, err)
+		}
+		s.params = append(s.params, t)
+	}
 	s.exec, err = NewExec(dev.Backend, func(in []*Node) *Node {
 		n := len(s.params)
 		m := &Model{Config: s.config, Params: in[:n]}

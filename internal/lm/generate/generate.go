@@ -46,6 +46,9 @@ type Options struct {
 	TopP        float64
 	// Seed and a prompt's place in the list decide its draws, whatever the batches.
 	Seed uint64
+	// Seeds, when set, decide each prompt's draws alone, whatever its place: for prompts
+	// that come together by chance.
+	Seeds []uint64
 
 	// Stop ends a row whose text, by Decode, holds one of these strings.
 	Stop   []string
@@ -98,6 +101,9 @@ func Run(ctx context.Context, dev *device.Device, m Model, prompts [][]int32, o 
 	}
 	if len(prompts) == 0 {
 		return nil, nil
+	}
+	if o.Seeds != nil && len(o.Seeds) != len(prompts) {
+		return nil, fmt.Errorf("generate: %d seeds for %d prompts", len(o.Seeds), len(prompts))
 	}
 	if longest+o.MaxNew > m.Config.MaxSeq {
 		return nil, fmt.Errorf("generate: a prompt of %d tokens and %d new ones exceed the model's %d positions", longest, o.MaxNew, m.Config.MaxSeq)

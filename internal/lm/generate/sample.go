@@ -18,6 +18,9 @@ type sampler struct {
 
 // newSampler starts the draws of the prompt at a place of the list.
 func newSampler(o Options, place int) *sampler {
+	if o.Seeds != nil {
+		return &sampler{o: o, rng: rand.New(rand.NewPCG(o.Seeds[place], 0))}
+	}
 	return &sampler{o: o, rng: rand.New(rand.NewPCG(o.Seed, uint64(place)))}
 }
 

@@ -43,11 +43,11 @@ func New(o Options) (*Client, error) {
 		offline: o.Offline, progress: o.Progress, wait: o.Wait, stall: o.Stall,
 	}
 	if c.endpoint == "" {
-		c.endpoint = defaultEndpoint
+		c.endpoint = DefaultEndpoint
 	}
 	var err error
 	if c.base, err = url.Parse(c.endpoint); err != nil || c.base.Host == "" || c.base.Scheme != "https" && c.base.Scheme != "http" {
-		return nil, fmt.Errorf("HF_ENDPOINT %q: must be a web address such as %s", o.Endpoint, defaultEndpoint)
+		return nil, fmt.Errorf("HF_ENDPOINT %q: must be a web address such as %s", o.Endpoint, DefaultEndpoint)
 	}
 	if strings.ContainsAny(c.token, " \r\n\t") {
 		return nil, errors.New("HF_TOKEN holds white space inside: set it to the token alone")

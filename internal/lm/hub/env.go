@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// defaultEndpoint is the Hub itself.
-const defaultEndpoint = "https://huggingface.co"
+// DefaultEndpoint is the address of the Hub itself.
+const DefaultEndpoint = "https://huggingface.co"
 
 // Options says where the Hub is and where its files are kept.
 type Options struct {

@@ -1,6 +1,7 @@
 package pretrained
 
 import (
+	"cmp"
 	"encoding/json"
 	"math"
 	"os"
@@ -68,9 +69,10 @@ func writeJSON(t testing.TB, name string, v any) {
 	}
 }
 
+// cpu is the device of the tests; DISTILLFLOW_TEST_DEVICE names another, such as xla.
 func cpu(t testing.TB) *device.Device {
 	t.Helper()
-	d, err := device.Open(device.CPU)
+	d, err := device.Open(cmp.Or(os.Getenv("DISTILLFLOW_TEST_DEVICE"), device.CPU))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,6 +152,21 @@ func TestLoadParams(t *testing.T) {
 					}
 					if !slices.Equal(got, ref) {
 						t.Errorf("%s: numbers differ", set[i].Name)
+					}
+				}
+				// The way of devices with memory of their own.
+				var scratch []byte
+				for i, p := range decoder.Layout(c) {
+					x, err := m.upload(cpu(t), p, want, &scratch)
+					if err != nil {
+						t.Fatal(err)
+					}
+					ref := set[i].Data
+					if stored == safetensors.BF16 || want == dtypes.BFloat16 {
+						ref = round(ref)
+					}
+					if got := values(t, []*tensors.Tensor{x}); !slices.Equal(got[0], ref) {
+						t.Errorf("%s: numbers differ after an upload", p.Name)
 					}
 				}
 				host, err := m.Host()

@@ -1,0 +1,195 @@
+package local
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"hash/fnv"
+	"math"
+	"strings"
+
+	"github.com/distillflow/distillflow/internal/llm"
+	"github.com/distillflow/distillflow/internal/lm/causal"
+	"github.com/distillflow/distillflow/internal/lm/chat"
+	"github.com/distillflow/distillflow/internal/lm/generate"
+)
+
+// unlimited is how many tokens an answer without a limit may get.
+const unlimited = 2048
+
+// Client asks one model. It is safe for concurrent use.
+type Client struct {
+	models *Models
+	key    modelKey
+	ref    Ref
+}
+
+// NewClient makes the client of a model, which is loaded when it is first asked. identity
+// is its [Models.Identity]; device one that device.Open knows.
+func NewClient(models *Models, r Ref, identity, device string) *Client {
+	return &Client{models: models, key: modelKey{identity, device}, ref: r}
+}
+
+// Complete implements [llm.Client]. A request without a temperature is answered greedily.
+// What it samples is decided by its seed, replicate and messages. Of further fields it
+// knows top_k and logprobs; it cannot hold an answer to a JSON Schema. A context that ends
+// ends the wait, and the computation when no other request shares it.
+func (c *Client) Complete(ctx context.Context, req llm.Request) (*llm.Response, error) {
+	j, logprobs, err := newJob(req)
+	if err != nil {
+		return nil, &llm.Error{Kind: llm.KindInvalid, Err: err}
+	}
+	m, err := c.models.get(ctx, c.key, c.ref)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		return nil, &llm.Error{Kind: llm.KindNotFound, Err: err} // so would be every other request
+	}
+	var messages []chat.Message
+	for _, msg := range req.Messages {
+		messages = append(messages, chat.Message{Role: msg.Role, Content: msg.Content})
+	}
+	if j.ids, err = m.Prompt(messages); err != nil {
+		return nil, &llm.Error{Kind: llm.KindInvalid, Err: err}
+	}
+	room := m.Config.MaxSeq - len(j.ids)
+	if room < 1 {
+		return nil, &llm.Error{Kind: llm.KindInvalid, Message: fmt.Sprintf("the prompt has %d tokens: model %s has %d positions", len(j.ids), c.ref.Model, m.Config.MaxSeq)}
+	}
+	j.maxNew = min(j.maxNew, room)
+	o, err := m.queue.do(ctx, j)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		return nil, &llm.Error{Kind: llm.KindOther, Err: fmt.Errorf("model %s: %w", c.ref.Model, err)}
+	}
+	r := &llm.Response{Text: m.Tokenizer.Decode(o.IDs), FinishReason: llm.FinishLength, Model: c.ref.Model,
+		Usage: llm.Usage{PromptTokens: len(j.ids), CompletionTokens: len(o.LogProbs)}}
+	if m.Resolved != "" {
+		r.Model = m.Resolved
+	}
+	if o.Ended || o.Stopped != "" {
+		r.FinishReason = llm.FinishStop
+	}
+	if o.Stopped != "" {
+		r.Text, _, _ = strings.Cut(r.Text, o.Stopped)
+	}
+	if logprobs {
+		r.Logprobs, err = logprobsJSON(m.Model, o)
+	}
+	return r, err
+}
+
+// newJob reads how a request wants its answer.
+func newJob(req llm.Request) (j *job, logprobs bool, err error) {
+	if req.JSON != nil {
+		return nil, false, fmt.Errorf("a local model cannot be held to a JSON Schema: leave json_schema or structured out")
+	}
+	j = &job{sampling: sampling{maxNew: req.MaxTokens}}
+	if j.maxNew <= 0 {
+		j.maxNew = unlimited
+	}
+	if req.Temperature != nil {
+		j.temperature = *req.Temperature
+	}
+	if req.TopP != nil {
+		j.topP = *req.TopP
+	}
+	for name, v := range req.Extra {
+		ok := false
+		switch name {
+		case "top_k":
+			j.topK, ok = whole(v)
+		case "logprobs":
+			logprobs, ok = v.(bool)
+		}
+		if !ok {
+			return nil, false, fmt.Errorf("extra field %s: %v: a local model knows top_k (a number) and logprobs (true or false)", name, v)
+		}
+	}
+	if j.temperature <= 0 {
+		j.temperature, j.topP, j.topK = 0, 0, 0 // nothing is drawn
+	}
+	for _, s := range req.Stop {
+		if s != "" {
+			j.stops = append(j.stops, s)
+		}
+	}
+	b, err := json.Marshal(j.stops)
+	if err != nil {
+		return nil, false, err
+	}
+	j.stop, j.seed = string(b), seedOf(req)
+	return j, logprobs, nil
+}
+
+// whole reads a count from a decoded config or JSON.
+func whole(v any) (int, bool) {
+	switch n := v.(type) {
+	case int:
+		return n, n >= 0
+	case int64:
+		return int(n), n >= 0
+	case float64:
+		return int(n), n >= 0 && n == math.Trunc(n) && n < 1<<31
+	}
+	return 0, false
+}
+
+// seedOf decides what a request draws: all that tells it from others, and nothing of the
+// batch it comes in.
+func seedOf(req llm.Request) uint64 {
+	h := fnv.New64a()
+	put := func(n uint64) { _, _ = h.Write(binary.LittleEndian.AppendUint64(nil, n)) }
+	if req.Seed != nil {
+		put(uint64(*req.Seed))
+	}
+	put(uint64(req.Replicate))
+	put(uint64(req.Try))
+	for _, m := range req.Messages {
+		put(uint64(len(m.Role)))
+		_, _ = h.Write([]byte(m.Role))
+		put(uint64(len(m.Content)))
+		_, _ = h.Write([]byte(m.Content))
+	}
+	return h.Sum64()
+}
+
+// answer fills in the answers of jobs that sample alike.
+func answer(ctx context.Context, m *causal.Model, jobs []*job) {
+	first := jobs[0]
+	o := generate.Options{
+		MaxNew: first.maxNew, Batch: len(jobs), Stop: first.stops,
+		Temperature: first.temperature, TopP: first.topP, TopK: first.topK,
+	}
+	prompts := make([][]int32, len(jobs))
+	o.Seeds = make([]uint64, len(jobs))
+	for i, j := range jobs {
+		prompts[i], o.Seeds[i] = j.ids, j.seed
+	}
+	out, err := m.Generate(ctx, prompts, o)
+	for i, j := range jobs {
+		if j.err = err; err == nil {
+			j.out = out[i]
+		}
+	}
+}
+
+// tokenLogprob is one token as OpenAI's chat completions give it.
+type tokenLogprob struct {
+	Token   string  `json:"token"`
+	Logprob float64 `json:"logprob"`
+}
+
+// logprobsJSON gives the natural log-probabilities of the tokens of an answer, the end
+// token left out, in the form of OpenAI's chat completions.
+func logprobsJSON(m *causal.Model, o generate.Output) (json.RawMessage, error) {
+	content := make([]tokenLogprob, len(o.IDs))
+	for i, id := range o.IDs {
+		content[i] = tokenLogprob{m.Tokenizer.Decode([]int32{id}), o.LogProbs[i]}
+	}
+	return json.Marshal(map[string]any{"content": content})
+}

@@ -1,0 +1,121 @@
+package providers
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/distillflow/distillflow/internal/llm"
+	"github.com/distillflow/distillflow/internal/llm/local"
+)
+
+// newLocal makes the client of a model in this process. Its endpoint in memo keys is what
+// its files hold, so that a model that is moved keeps its answers and one that was trained
+// again does not get those of the old one.
+func newLocal(l Link, _ func(string) string) (llm.Provider, error) {
+	_, name, err := llm.ParseModel(l.Model)
+	if err != nil {
+		return llm.Provider{}, err
+	}
+	ref, err := local.ParseRef(name)
+	if err != nil {
+		return llm.Provider{}, err
+	}
+	models := l.Models
+	if models == nil {
+		models = &local.Models{}
+	}
+	id, err := models.Identity(context.Background(), ref)
+	if err != nil {
+		return llm.Provider{}, err
+	}
+	return llm.Provider{Endpoint: id, Client: local.NewClient(models, ref, id, l.Device)}, nil
+}
+
+// Models gives the local models that the stages of a process share; see [Limiters].
+func Models(value func(name string, create func() any) any) *local.Models {
+	m, _ := value("local-models", func() any { return &local.Models{} }).(*local.Models)
+	return m
+}
+
+// isLocal reports whether a model runs in this process.
+func isLocal(model string) bool {
+	name, _, err := llm.ParseModel(model)
+	return err == nil && name == local.Name
+}
+
+// checkLocal finds what is wrong with a local model's settings without opening it. field is
+// "" where it is nothing but the name.
+func checkLocal(f Fallback) (field string, err error) {
+	_, name, err := llm.ParseModel(f.Model)
+	if err != nil {
+		return "", err
+	}
+	if _, err := local.ParseRef(name); err != nil {
+		return "", fmt.Errorf("model %q: %w", f.Model, err)
+	}
+	for _, s := range []struct{ field, value string }{
+		{"base_url", f.BaseURL}, {"endpoint", f.Endpoint}, {"tokens_field", f.TokensField}, {"api_key_env", f.APIKeyEnv},
+	} {
+		if s.value != "" {
+			return s.field, fmt.Errorf("%s means nothing to %s, which runs in this process: remove it", s.field, f.Model)
+		}
+	}
+	return "", nil
+}
+
+// checkLocals reports what checkLocal finds in any link, and a device that is unknown.
+func (o Options) checkLocals(fail func(field, format string, args ...any)) {
+	for i, f := range o.links() {
+		if !isLocal(f.Model) {
+			continue
+		}
+		field, err := checkLocal(f)
+		switch {
+		case err == nil:
+			continue
+		case i > 0:
+			field = "fallback"
+		case field == "":
+			field = "model"
+		}
+		fail(field, "%v", err)
+	}
+	if err := local.CheckDevice(o.Device); err != nil {
+		fail("device", "%v", err)
+	}
+}
+
+// LocalFile is a file that the answers of a local model depend on. Name is unique among
+// those of a stage and the same wherever the model lies.
+type LocalFile struct{ Name, Path string }
+
+// LocalFiles lists the files of all local models that may be asked, which count as inputs
+// of the stage. The error is a [FieldError].
+func (o Options) LocalFiles() ([]LocalFile, error) {
+	var out []LocalFile
+	for i, f := range o.links() {
+		if !isLocal(f.Model) {
+			continue
+		}
+		field, prefix := "model", "local"
+		if i > 0 {
+			field, prefix = "fallback", fmt.Sprintf("local-%d", i)
+		}
+		_, name, err := llm.ParseModel(f.Model)
+		if err != nil {
+			return nil, FieldError{Field: field, Msg: err.Error()}
+		}
+		ref, err := local.ParseRef(name)
+		if err != nil {
+			return nil, FieldError{Field: field, Msg: err.Error()}
+		}
+		files, _, err := ref.Files(context.Background())
+		if err != nil {
+			return nil, FieldError{Field: field, Msg: err.Error()}
+		}
+		for _, x := range files {
+			out = append(out, LocalFile{prefix + "/" + x.Name, x.Path})
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,249 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
+	. "github.com/gomlx/gomlx/core/graph" //nolint:revive // graph code reads as formulas
+	"github.com/gomlx/gomlx/core/tensors"
+
+	"github.com/distillflow/distillflow/internal/lm/decoder"
+	"github.com/distillflow/distillflow/internal/lm/device"
+	"github.com/distillflow/distillflow/internal/lm/lora"
+	"github.com/distillflow/distillflow/internal/lm/optim"
+	"github.com/distillflow/distillflow/internal/lm/weights"
+)
+
+// random fills a model's parameters on the device, so that a host with little memory
+// can measure a large model. The numbers are uniform with the deviation of a fresh
+// model; norms are 1.
+func random(dev *device.Device, c decoder.Config, dtype dtypes.DType) ([]any, error) {
+	made := map[string]*Exec{}
+	defer func() {
+		for _, e := range made {
+			e.Finalize()
+		}
+	}()
+	var out []any
+	for i, p := range decoder.Layout(c) {
+		key := fmt.Sprint(p.Dims)
+		if made[key] == nil {
+			e, err := NewExec(dev.Backend, func(seed *Node) *Node {
+				return ConvertDType(randomNode(seed, c.InitStd, p.Dims), dtype)
+			})
+			if err != nil {
+				return nil, err
+			}
+			made[key] = e
+		}
+		t, err := made[key].Call1(uint32(i + 1))
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", p.Name, err)
+		}
+		out = append(out, t)
+	}
+	return out, nil
+}
+
+// randomNode hashes every position with the finaliser of MurmurHash3.
+func randomNode(seed *Node, std float64, dims []int) *Node {
+	g := seed.Graph()
+	if len(dims) == 1 {
+		return Ones(g, shapes.Make(dtypes.Float32, dims...))
+	}
+	scalar := func(v uint32) *Node { return Const(g, v) }
+	h := Add(Iota(g, shapes.Make(dtypes.Uint32, weights.Size(dims)), 0), Mul(seed, scalar(0x9E3779B9)))
+	for _, by := range []uint32{0x85EBCA6B, 0xC2B2AE35} {
+		h = Mul(BitwiseXor(h, BitwiseShiftRightLogical(h, scalar(16))), scalar(by))
+	}
+	h = BitwiseXor(h, BitwiseShiftRightLogical(h, scalar(16)))
+	u := AddScalar(DivScalar(ConvertDType(h, dtypes.Float32), 1<<32), -0.5)
+	return Reshape(MulScalar(u, std*math.Sqrt(12)), dims...)
+}
+
+// train runs a job and fills r.
+func train(ctx context.Context, name string, j job, r *result) error {
+	plan := watchCompiler()
+	dev, err := device.Open(name)
+	if err != nil {
+		return err
+	}
+	r.Device = dev.Platform()
+	dtype, err := dtypes.DTypeString(j.DType)
+	if err != nil {
+		return err
+	}
+	params, err := random(dev, j.Config, dtype)
+	if err != nil {
+		return fmt.Errorf("random weights: %w", err)
+	}
+	l, err := lora.Config{Rank: j.Rank, Alpha: j.Alpha, Targets: j.Targets}.Resolve()
+	if err != nil {
+		return err
+	}
+	adapters, err := lora.Init(j.Config, l, 1)
+	if err != nil {
+		return err
+	}
+	e, err := stepGraph(dev, j.Config, l, len(params), len(adapters), true)
+	if err != nil {
+		return err
+	}
+	opt := optim.NewAdamW(adapters, slices.Repeat([]bool{true}, len(adapters)))
+	labels, w := nextTokens(j.IDs, nil, j.Seq)
+	batch := []any{tensors.FromFlatDataAndDimensions(j.IDs, j.Rows, j.Seq), tensors.FromFlatDataAndDimensions(labels, len(labels)), tensors.FromFlatDataAndDimensions(w, len(w))}
+	peak := watchMemory(ctx, dev)
+	defer peak.stop()
+	var took []float64
+	for step := range j.Steps + 1 {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		start := time.Now()
+		loss, err := step1(e, opt, params, adapters, batch, j.LR)
+		if err != nil {
+			return fmt.Errorf("step %d: %w", step, err)
+		}
+		if step == 0 {
+			r.FirstLoss, r.CompileSeconds = loss, time.Since(start).Seconds()
+			continue
+		}
+		took = append(took, time.Since(start).Seconds())
+		r.LastLoss = loss
+	}
+	slices.Sort(took)
+	if len(took) > 0 {
+		r.StepSeconds = took[len(took)/2]
+		r.TokensPerSec = float64(len(j.IDs)) / r.StepSeconds
+		r.CompileSeconds -= r.StepSeconds // the first step compiles and runs
+	}
+	r.PeakBytes, r.PeakOf = peak.stop()
+	r.PlannedBytes = plan()
+	return nil
+}
+
+// stepGraph computes loss and the gradients of the adapters from base parameters,
+// adapters, ids, labels and weights.
+func stepGraph(dev *device.Device, c decoder.Config, l lora.Config, nb, na int, recompute bool) (*Exec, error) {
+	return NewExec(dev.Backend, func(in []*Node) []*Node {
+		adapters, rest := in[nb:nb+na], in[nb+na:]
+		m := &decoder.Model{Config: c, Params: in[:nb], Recompute: recompute, Delta: lora.Delta(l, adapters, nil)}
+		total, _ := m.Loss(m.Logits(m.Hidden(rest[0])), rest[1], rest[2])
+		return append([]*Node{total}, Gradient(total, adapters...)...)
+	})
+}
+
+func step1(e *Exec, opt *optim.AdamW, params []any, adapters weights.Set, batch []any, lr float64) (float64, error) {
+	out, err := e.Call(append(adapters.Args(slices.Clone(params)), batch...)...)
+	if err != nil {
+		return 0, err
+	}
+	var grads [][]float32
+	for _, g := range out[1:] {
+		v, err := tensors.CopyFlatData[float32](g)
+		if err != nil {
+			return 0, err
+		}
+		grads = append(grads, v)
+	}
+	loss := float64(tensors.ToScalar[float32](out[0]))
+	for _, t := range out {
+		t.MustFinalizeAll()
+	}
+	_, err = opt.Step(adapters, grads, lr)
+	return loss, err
+}
+
+// nextTokens gives every position the token after it as its label and an equal
+// weight; the last of a row, and tokens whose mask is 0, have none.
+func nextTokens(ids []int32, mask []float32, seq int) (labels []int32, w []float32) {
+	labels, w = make([]int32, len(ids)), make([]float32, len(ids))
+	var n float32
+	for i := range ids {
+		if i%seq+1 == seq {
+			continue
+		}
+		labels[i], w[i] = ids[i+1], 1
+		if mask != nil {
+			w[i] = mask[i+1]
+		}
+		n += w[i]
+	}
+	for i := range w {
+		w[i] /= n
+	}
+	return labels, w
+}
+
+// memoryPeak is a peak being watched.
+type memoryPeak struct {
+	done chan struct{}
+	peak chan int64
+	of   string
+	last int64
+}
+
+// watchMemory follows the memory in use: the GPU's as a whole, or this process's.
+func watchMemory(ctx context.Context, dev *device.Device) *memoryPeak {
+	p := &memoryPeak{done: make(chan struct{}), peak: make(chan int64, 1), of: "process"}
+	if !dev.IsGPU() {
+		return p
+	}
+	p.of = "GPU, by nvidia-smi"
+	go func() {
+		var most int64
+		for {
+			if used := dev.Used(ctx); used > most {
+				most = used
+			}
+			select {
+			case <-p.done:
+				p.peak <- most
+				return
+			case <-time.After(300 * time.Millisecond):
+			}
+		}
+	}()
+	return p
+}
+
+// stop ends the watch; a second call repeats the answer.
+func (p *memoryPeak) stop() (int64, string) {
+	select {
+	case <-p.done:
+		return p.last, p.of
+	default:
+		close(p.done)
+	}
+	if p.of == "process" {
+		p.last = highWater()
+	} else {
+		p.last = <-p.peak
+	}
+	return p.last, p.of
+}
+
+// highWater is the most memory this process has had, in bytes; 0 if not told.
+func highWater() int64 {
+	data, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(data)) {
+		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			kib, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(rest), "kB")), 10, 64)
+			if err == nil {
+				return kib << 10
+			}
+		}
+	}
+	return 0
+}
