@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"context"
 	"fmt"
 	"sync"
 
@@ -52,6 +53,14 @@ func (l *Memo) Put(key [32]byte, value []byte) error {
 		return err
 	}
 	return l.memo.Put(key, value)
+}
+
+// Claim implements the claims of [store.Memo].
+func (l *Memo) Claim(ctx context.Context, key [32]byte, warn func(string)) (release func(), err error) {
+	if err := l.open(); err != nil {
+		return nil, err
+	}
+	return l.memo.Claim(ctx, key, warn)
 }
 
 // Close gives the memo's files back.

@@ -53,6 +53,15 @@ var starts = map[string]func(field string) map[string]any{
 	"train-moe": func(string) map[string]any {
 		return map[string]any{"students": []any{map[string]any{"name": "a"}, map[string]any{"name": "b"}}}
 	},
+	"generate": func(field string) map[string]any {
+		switch field {
+		case "samples":
+			return map[string]any{"temperature": 0.5}
+		case "adapter", "tokenizer":
+			return map[string]any{"model": "m"}
+		}
+		return map[string]any{}
+	},
 	"exec": func(field string) map[string]any {
 		return map[string]any{"command": []any{"x"}, "image": "i"}
 	},

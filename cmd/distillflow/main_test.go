@@ -70,6 +70,7 @@ func TestScripts(t *testing.T) {
 				return err
 			}
 			e.Setenv("RECIPES", root+"/../../recipes")
+			e.Setenv("TINY_MODEL", root+"/../../stages/train/testdata/train-sft/basic/model")
 			e.Setenv("DISTILLFLOW_MEMO", e.WorkDir+"/memo")
 			e.Values[teacherKey{}] = &map[string]any{}
 			e.Values[hubKey{}] = &[]*hubtest.Server{}

@@ -19,12 +19,15 @@ const (
 	envCrashPoint = "STORE_TEST_CRASH_POINT"
 	envMemoDir    = "STORE_TEST_MEMO_DIR"
 	envMemoJob    = "STORE_TEST_MEMO_JOB"
+	envMemoClaims = "STORE_TEST_MEMO_CLAIMS"
 )
 
 func TestMain(m *testing.M) {
 	switch {
 	case os.Getenv(envCrashDir) != "":
 		os.Exit(crashChild(os.Getenv(envCrashDir), os.Getenv(envCrashPoint)))
+	case os.Getenv(envMemoClaims) != "":
+		os.Exit(claimChild(os.Getenv(envMemoDir), os.Getenv(envMemoJob)))
 	case os.Getenv(envMemoDir) != "":
 		os.Exit(memoChild(os.Getenv(envMemoDir), os.Getenv(envMemoJob)))
 	}

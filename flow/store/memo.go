@@ -21,7 +21,8 @@ type MemoOptions struct {
 // Memo keeps single paid calls by the hash of their request. A value is never
 // changed: the first sound record of a key stays in force. Methods are safe for
 // several goroutines, and several processes may use one folder: each appends to
-// a segment of its own and reads everyone's.
+// a segment of its own and reads everyone's. Whoever pays for a value claims its
+// key first; see Claim.
 type Memo struct {
 	dir   string
 	opts  MemoOptions
@@ -35,7 +36,9 @@ type Memo struct {
 	corrupt  int // records or stretches found damaged
 	scanned  time.Time
 
-	w memoWriter
+	w      memoWriter
+	claims memoClaims
+	catch  memoCatchUp
 }
 
 // memoID is the first half of a key. Keys are hashes, so that halves do not
@@ -80,6 +83,7 @@ func OpenMemo(dir string, opts MemoOptions) (*Memo, error) {
 		dir: filepath.Clean(dir), opts: opts, codec: codec,
 		index: map[memoID]memoLoc{}, more: map[memoID][]memoLoc{}, byName: map[string]int{},
 	}
+	m.claims.init(m.dir)
 	m.w.idle = sync.NewCond(&m.w.mu)
 	if err := m.Refresh(); err != nil {
 		codec.close()
@@ -300,7 +304,7 @@ func (m *Memo) Close() error {
 	m.w.close()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	var err error
+	err := m.claims.close()
 	for _, s := range m.segments {
 		err = errors.Join(err, s.f.Close())
 	}

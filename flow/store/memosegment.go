@@ -76,8 +76,8 @@ func (m *Memo) scan(i int) error {
 		// Truncated under us: what lay behind is found missing by Get.
 		return nil
 	}
-	r := newWindow(g.f, size)
 	off := g.end
+	r := newWindow(g.f, off, size)
 	if off == 0 {
 		head := r.at(0, len(memoHeader))
 		if head == nil {
@@ -130,8 +130,10 @@ type window struct {
 
 const windowSize = 256 << 10
 
-func newWindow(f io.ReaderAt, size int64) *window {
-	return &window{f: f, size: size, buf: make([]byte, windowSize)}
+// newWindow reads from an offset on. What was appended since the last scan is
+// mostly little, and so is the buffer then.
+func newWindow(f io.ReaderAt, from, size int64) *window {
+	return &window{f: f, size: size, buf: make([]byte, min(windowSize, size-from))}
 }
 
 // at returns n bytes at off, nil when the file ends before.

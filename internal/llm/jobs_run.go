@@ -121,7 +121,7 @@ func (j *Jobs) Fetch(ctx context.Context, seq iter.Seq2[Request, error]) error {
 	}
 	for {
 		j.blocked = nil
-		if err := j.submit(ctx, seq); err != nil {
+		if err := j.submitClaimed(ctx, seq); err != nil {
 			return err
 		}
 		if len(j.open) == 0 {

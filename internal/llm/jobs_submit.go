@@ -21,6 +21,26 @@ type chunk struct {
 	worst    Charge
 }
 
+// submitClaimed is submit, while no other process that shares the memo submits anything to
+// this endpoint: what it is about to ask for stands in its pointers by then, and is taken
+// up in place of being bought again.
+func (j *Jobs) submitClaimed(ctx context.Context, seq iter.Seq2[Request, error]) error {
+	c, ok := j.t.o.Memo.(Claimer)
+	if !ok || j.single {
+		return j.submit(ctx, seq)
+	}
+	key, err := recordKey("llm-job-1", "submit", j.t.p.Name, j.t.p.Endpoint)
+	if err != nil {
+		return err
+	}
+	release, err := c.Claim(ctx, key, j.t.o.Notify)
+	if err != nil {
+		return fmt.Errorf("submitting a batch: %w", err)
+	}
+	defer release()
+	return j.submit(ctx, seq)
+}
+
 // submit reads seq, takes up the jobs that requests wait in, and submits the rest in jobs
 // as large as may be.
 func (j *Jobs) submit(ctx context.Context, seq iter.Seq2[Request, error]) error {

@@ -13,6 +13,17 @@ type Memo interface {
 	Put(key [32]byte, val []byte) error
 }
 
+// Claimer is a Memo that several processes or Transports share. A Transport claims a
+// request that has no answer before it pays for it, so that of several who ask the same
+// at the same time one buys and the others get its answer.
+type Claimer interface {
+	Memo
+	// Claim waits until nobody else holds a claim on key; what holders before have put is
+	// then in Get. release ends the claim; the end of the process does, too. warn is told
+	// where claims cannot keep other processes away.
+	Claim(ctx context.Context, key [32]byte, warn func(string)) (release func(), err error)
+}
+
 // MapMemo is a Memo in memory, for callers without a store and for tests. The zero value
 // is ready.
 type MapMemo struct {

@@ -141,12 +141,37 @@ func (t *Transport) remembered(ctx context.Context, req Request) (*Response, err
 		if err := t.jobs.verdict(to); err != nil {
 			return nil, err
 		}
-		return t.buy(ctx, req, to)
+		return t.claimed(ctx, req, key, to)
 	})
 	if shared && err == nil {
 		t.stats.add(func(s *Stats) { s.Shared++ })
 	}
 	return resp, err
+}
+
+// claimed buys the answer to a request that had none, to be recorded under a key, unless
+// somebody else who shares the memo is just buying it: then it waits for that one. It
+// holds no place among the calls in flight and no budget meanwhile.
+func (t *Transport) claimed(ctx context.Context, req Request, key, to [32]byte) (*Response, error) {
+	c, ok := t.o.Memo.(Claimer)
+	if !ok {
+		return t.buy(ctx, req, to)
+	}
+	// The request's own key also where a refreshing run records under a newer one: the
+	// newest is not known before the claim.
+	release, err := c.Claim(ctx, key, t.o.Notify)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		return nil, &Error{Kind: KindMemo, Provider: t.p.Name, Err: fmt.Errorf("claiming a request: %w", err)}
+	}
+	defer release()
+	r, to, err := t.recall(key)
+	if err != nil || r != nil {
+		return r, err
+	}
+	return t.buy(ctx, req, to)
 }
 
 // Recall returns the answer to req if it was ever bought, and nil if it was not.

@@ -2,8 +2,10 @@ package train
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -31,6 +33,7 @@ type studentRef struct {
 	Format    int    `json:"format"`
 	Base      string `json:"base"`
 	Resolved  string `json:"resolved,omitempty"`  // hf://owner/name@COMMIT
+	Digest    string `json:"digest,omitempty"`    // SHA-256 over the files of a base that lies on this disk
 	Tokenizer string `json:"tokenizer,omitempty"` // folder, where not beside the base
 	Precision string `json:"precision"`
 	MaxSeq    int    `json:"max_seq"`
@@ -87,6 +90,24 @@ func modelFiles(model, tokenizer string) ([]stage.External, error) {
 	return out, nil
 }
 
+// filesDigest is a SHA-256 over the names and contents of files, in hex.
+func filesDigest(paths []string) (string, error) {
+	all := sha256.New()
+	for _, path := range paths {
+		f, err := os.Open(path)
+		if err != nil {
+			return "", err
+		}
+		h := sha256.New()
+		_, err = io.Copy(h, f)
+		if err = errors.Join(err, f.Close()); err != nil {
+			return "", fmt.Errorf("%s: %w", path, err)
+		}
+		fmt.Fprintf(all, "%q %x\n", filepath.Base(path), h.Sum(nil))
+	}
+	return fmt.Sprintf("%x", all.Sum(nil)), nil
+}
+
 // student is a trained model that answers questions, whatever it is made of.
 type student struct {
 	maxSeq   int
@@ -115,6 +136,15 @@ func (b *bases) get(ctx context.Context, dev *device.Device, ref studentRef) (*c
 	m, err := causal.Open(ctx, dev, name, causal.Options{BF16: ref.Precision == precisionName(true), Tokenizer: ref.Tokenizer})
 	if err != nil {
 		return nil, err
+	}
+	if ref.Resolved == "" {
+		now, err := filesDigest(m.Files)
+		if err != nil {
+			return nil, err
+		}
+		if now != ref.Digest {
+			return nil, fmt.Errorf("the base model %s is not the one that the student was trained on: put that one back, or train again", ref.Base)
+		}
 	}
 	if b.open == nil {
 		b.open = map[studentRef]*causal.Model{}
@@ -145,11 +175,16 @@ func loadStudent(ctx context.Context, dev *device.Device, dir string, shared *ba
 			return student{}, err
 		}
 	}
+	return published(m), nil
+}
+
+// published is a published model, with or without adapters, as a student.
+func published(m *causal.Model) student {
 	return student{
 		maxSeq: m.Config.MaxSeq,
 		prompt: func(q string) ([]int32, error) { return m.Prompt([]chat.Message{{Role: chat.User, Content: q}}) },
 		decode: m.Tokenizer.Decode, generate: m.Generate,
-	}, nil
+	}
 }
 
 // loadScratch opens a student that was trained from scratch.

@@ -165,6 +165,11 @@ func runSFT(ctx context.Context, env *stage.Env, c sftConfig, in trainIn, out sf
 	}
 	info := modelsInfo{Format: modelsFormat, StudentPrompt: c.StudentPrompt, TrainIDs: ids, Students: []string{c.Name}, MaxNew: t.longest + 4}
 	ref := studentRef{Format: studentFormat, Base: string(c.Model), Resolved: m.Resolved, Tokenizer: string(c.TokenizerFrom), Precision: precisionName(bf16), MaxSeq: c.MaxSeq}
+	if ref.Resolved == "" {
+		if ref.Digest, err = filesDigest(m.Files); err != nil {
+			return err
+		}
+	}
 	if err := saveAdapted(filepath.Join(out.Models.Path, c.Name), ref, m, t.tuner.LoRA, t.best()); err != nil {
 		return err
 	}

@@ -31,6 +31,7 @@ import (
 type Model struct {
 	Ref, Resolved string // as named; hf://owner/name@COMMIT, or "" for a local one
 	Dir           string
+	Files         []string // that make up the model, sorted
 	Config        decoder.Config
 	Tokenizer     *tokenizer.Pretrained
 	Template      *chat.Template
@@ -62,7 +63,7 @@ func Open(ctx context.Context, dev *device.Device, ref string, o Options) (m *Mo
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
-	m = &Model{Ref: ref, Resolved: p.Resolved, Dir: p.Dir, Config: p.Config, dev: dev}
+	m = &Model{Ref: ref, Resolved: p.Resolved, Dir: p.Dir, Files: p.Files, Config: p.Config, dev: dev}
 	dir := o.Tokenizer
 	if dir == "" {
 		if dir = p.Dir; p.Tokenizer == "" {

@@ -76,8 +76,8 @@ func TestRecomputeKeepsGradients(t *testing.T) {
 }
 
 // Measures the peak memory of a training step of 24 x 128 tokens through 8 layers of
-// width 128; on XLA's CPU backend it was 552 MiB without recomputing and 299 with, on
-// the pure-Go one 383 and 334. One case a process, named by DISTILLFLOW_MEMORY
+// width 128; on XLA's CPU backend it was 483 MiB without recomputing and 306 with, on
+// the pure-Go one 386 and 335. One case a process, named by DISTILLFLOW_MEMORY
 // as device/recompute, such as cpu/true.
 func TestRecomputeMemory(t *testing.T) {
 	var name string

@@ -15,12 +15,15 @@ func TestOpen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := Open(CPU)
+	b, err := Open(resolve(Auto))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if a != b {
-		t.Error("auto and cpu are two devices")
+		t.Errorf("auto and %s are two devices", b.Name())
+	}
+	if a, err = Open(CPU); err != nil {
+		t.Fatal(err)
 	}
 	if os.Getenv(noInstallVar) == "" {
 		t.Error("plugins may still be downloaded")

@@ -12,9 +12,9 @@ import (
 	"github.com/distillflow/distillflow/internal/lm/weights"
 )
 
-// shapes are models to fill with random weights. The numbers of 1b are those of
+// models are shapes to fill with random weights. The numbers of 1b are those of
 // Llama-3.2-1B, of 7b those of Mistral-7B-v0.3 without its window.
-var shapes = map[string]decoder.Config{
+var models = map[string]decoder.Config{
 	"tiny":   {Vocab: 512, Dim: 64, Layers: 2, Heads: 4, KVHeads: 2, HeadDim: 16, FFN: 128, Tied: true},
 	"small":  {Vocab: 4096, Dim: 256, Layers: 6, Heads: 4, KVHeads: 2, HeadDim: 64, FFN: 1024, Tied: true},
 	"1b":     {Vocab: 128256, Dim: 2048, Layers: 16, Heads: 32, KVHeads: 8, HeadDim: 64, FFN: 8192, Tied: true},
@@ -23,7 +23,7 @@ var shapes = map[string]decoder.Config{
 	"tiny-8": {Vocab: 512, Dim: 64, Layers: 8, Heads: 4, KVHeads: 2, HeadDim: 16, FFN: 128, Tied: true},
 }
 
-func shapeNames() []string { return slices.Sorted(maps.Keys(shapes)) }
+func shapeNames() []string { return slices.Sorted(maps.Keys(models)) }
 
 // job is one measurement, for this program and for baseline.py.
 type job struct {
@@ -63,7 +63,7 @@ func writeJobs(names []string, out string, j job) error {
 		return err
 	}
 	for _, name := range names {
-		c, ok := shapes[name]
+		c, ok := models[name]
 		if !ok {
 			return fmt.Errorf("no shape %q; there are %s", name, strings.Join(shapeNames(), ", "))
 		}

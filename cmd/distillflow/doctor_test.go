@@ -1,0 +1,78 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/distillflow/distillflow/internal/lm/device"
+)
+
+// doctor runs the command in this process; the processes it starts run distillflow.
+func doctor(t *testing.T) (findings []finding, status int) {
+	t.Helper()
+	t.Setenv(asProgram, "1")
+	var out, errs bytes.Buffer
+	a := app{in: strings.NewReader(""), out: &out, err: &errs, getenv: os.Getenv}
+	status = a.run(context.Background(), []string{"doctor", "--json"})
+	if err := json.Unmarshal(out.Bytes(), &findings); err != nil {
+		t.Fatalf("%v: %s", err, out.String())
+	}
+	if errs.Len() > 0 {
+		t.Errorf("standard error: %s", errs.String())
+	}
+	return findings, status
+}
+
+// A plugin that is no library is one broken line that names it; the rest is told.
+func TestDoctorBrokenPlugin(t *testing.T) {
+	if xla, _ := device.Build(); !xla {
+		t.Skip("built without cgo")
+	}
+	plugin := filepath.Join(t.TempDir(), "pjrt_c_api_cpu_plugin.so")
+	if err := os.WriteFile(plugin, []byte("This is no library.\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv(device.PluginPathVar, plugin)
+	t.Setenv("HF_HOME", t.TempDir())
+	t.Setenv("DISTILLFLOW_STORE", filepath.Join(t.TempDir(), "none"))
+	all, status := doctor(t)
+	if status != exitFailed {
+		t.Errorf("status %d, want %d", status, exitFailed)
+	}
+	at := slices.IndexFunc(all, func(f finding) bool { return f.Name == device.XLA })
+	if at < 0 || all[at].State != stateBroken || !strings.Contains(all[at].Detail, plugin) {
+		t.Fatalf("the broken plugin is not told: %+v", all)
+	}
+	if p := all[at-1]; p.Detail != plugin || !strings.Contains(p.Fix, device.PluginPathVar) {
+		t.Errorf("plugin: %+v", p)
+	}
+	if last := all[len(all)-1]; last.Area != "store" || last.State != stateOK {
+		t.Errorf("the end: %+v", last)
+	}
+}
+
+func TestProbeErrorIsOneShortLine(t *testing.T) {
+	got := probeError(context.Background(), os.ErrClosed, "first\n"+strings.Repeat("x", 1000)+"\n\n")
+	if strings.Contains(got, "\n") || len(got) > 400 || !strings.Contains(got, "xxx") {
+		t.Errorf("%q", got)
+	}
+	if got := oneLine("a\x1b[31m\nb"); strings.ContainsAny(got, "\x1b\n") {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestShownURL(t *testing.T) {
+	for in, want := range map[string]string{
+		"https://u:p@hub.example/x?token=t#f": "https://hub.example/x", "hub": "HF_ENDPOINT, which is no address", "http://[": "HF_ENDPOINT, which is no address",
+	} {
+		if got := shownURL(in); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+}

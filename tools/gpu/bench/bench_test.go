@@ -1,0 +1,84 @@
+package main
+
+import (
+	"encoding/json"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/distillflow/distillflow/internal/lm/decoder"
+	"github.com/distillflow/distillflow/internal/lm/device"
+)
+
+// The count against one made by hand for a model of one layer.
+func TestModelFLOP(t *testing.T) {
+	c := decoder.Config{Arch: decoder.Llama, Vocab: 10, Dim: 4, Layers: 1, Heads: 2, KVHeads: 1, HeadDim: 2, FFN: 6}
+	const rows, seq = 2, 8
+	weights := 4*4 + 2*(2*4) + 4*4 + 3*(4*6) + 10*4 // q, k and v, o, ffn, head; an untied embedding is looked up
+	// Scores and their use: 2 products of 2*seq*width operations a token, half of them masked.
+	attention := 3 * (2 * 2 * seq * 4 / 2) * rows * seq
+	want := float64(4*weights*rows*seq + attention)
+	if got := modelFLOP(c, rows, seq); got != want {
+		t.Errorf("%g, want %g", got, want)
+	}
+}
+
+func TestJobTrainsAndTable(t *testing.T) {
+	dir := t.TempDir()
+	if err := run(t.Context(), []string{"jobs", "-shapes", "tiny", "-rows", "2", "-seq", "8", "-steps", "3", "-rank", "2", "-dtype", "float32", "-out", dir}); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(filepath.Join(dir, "tiny.job.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var j job
+	if err := json.Unmarshal(data, &j); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range j.IDs {
+		if id < 0 || int(id) >= j.Config.Vocab {
+			t.Fatalf("id %d of %d", id, j.Config.Vocab)
+		}
+	}
+	j.LR = 1e-2
+	r := result{System: "distillflow", Shape: "tiny"}
+	if err := train(t.Context(), device.CPU, j, &r); err != nil {
+		t.Fatal(err)
+	}
+	// Fresh random weights know nothing: the first loss is about log(vocabulary).
+	if math.Abs(r.FirstLoss-math.Log(512)) > 0.1 || !(r.LastLoss < r.FirstLoss) || !(r.TokensPerSec > 0) {
+		t.Errorf("%+v", r)
+	}
+	if err := writeJSON(filepath.Join(dir, "tiny.distillflow.result.json"), r); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeJSON(filepath.Join(dir, "tiny.other.result.json"), result{System: "other", Shape: "tiny", Error: "out of\nmemory"}); err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	if err := table(&out, []string{dir}, 0.001); err != nil {
+		t.Fatal(err)
+	}
+	if s := out.String(); !strings.Contains(s, "failed: out of memory") || strings.Count(s, "\n") != 3 || !strings.Contains(s, " % ") {
+		t.Error(s)
+	}
+}
+
+func TestReadSize(t *testing.T) {
+	for in, want := range map[string]int64{"0 B": 0, "12 B": 12, "1.5 KiB": 1536, "2.0 GiB": 2 << 30, "x": 0, "3 MB": 3e6} {
+		if got := readSize(in); got != want {
+			t.Errorf("%q: %d, want %d", in, got, want)
+		}
+	}
+}
+
+func TestUnknown(t *testing.T) {
+	for _, args := range [][]string{nil, {"fly"}, {"jobs", "-shapes", "9b", "-out", t.TempDir()}, {"train", "-job", "none"}, {"table"}, {"parity", "-device", "cpu", "-repo", t.TempDir()}} {
+		if err := run(t.Context(), args); err == nil {
+			t.Errorf("%q is accepted", args)
+		}
+	}
+}
