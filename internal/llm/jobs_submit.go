@@ -29,11 +29,7 @@ func (j *Jobs) submitClaimed(ctx context.Context, seq iter.Seq2[Request, error])
 	if !ok || j.single {
 		return j.submit(ctx, seq)
 	}
-	key, err := recordKey("llm-job-1", "submit", j.t.p.Name, j.t.p.Endpoint)
-	if err != nil {
-		return err
-	}
-	release, err := c.Claim(ctx, key, j.t.o.Notify)
+	release, err := c.Claim(ctx, recordKey("llm-job-1", "submit", j.t.p.Name, j.t.p.Endpoint), j.t.o.Notify)
 	if err != nil {
 		return fmt.Errorf("submitting a batch: %w", err)
 	}

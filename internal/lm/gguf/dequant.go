@@ -23,11 +23,11 @@ const (
 	Q5_0  Type = 6
 	Q5_1  Type = 7
 	Q8_0  Type = 8
-	Q2_K  Type = 10
-	Q3_K  Type = 11
-	Q4_K  Type = 12
-	Q5_K  Type = 13
-	Q6_K  Type = 14
+	Q2K   Type = 10
+	Q3K   Type = 11
+	Q4K   Type = 12
+	Q5K   Type = 13
+	Q6K   Type = 14
 	IQ4NL Type = 20
 	IQ4XS Type = 23
 	BF16  Type = 30
@@ -53,11 +53,11 @@ var formats = map[Type]format{
 	Q5_0:  {"Q5_0", 32, 22, q5},
 	Q5_1:  {"Q5_1", 32, 24, q5m},
 	Q8_0:  {"Q8_0", 32, 34, q8},
-	Q2_K:  {"Q2_K", superBlock, 84, q2k},
-	Q3_K:  {"Q3_K", superBlock, 110, q3k},
-	Q4_K:  {"Q4_K", superBlock, 144, q4k},
-	Q5_K:  {"Q5_K", superBlock, 176, q5k},
-	Q6_K:  {"Q6_K", superBlock, 210, q6k},
+	Q2K:   {"Q2_K", superBlock, 84, q2k},
+	Q3K:   {"Q3_K", superBlock, 110, q3k},
+	Q4K:   {"Q4_K", superBlock, 144, q4k},
+	Q5K:   {"Q5_K", superBlock, 176, q5k},
+	Q6K:   {"Q6_K", superBlock, 210, q6k},
 	IQ4NL: {"IQ4_NL", 32, 18, iq4nl},
 	IQ4XS: {"IQ4_XS", superBlock, 136, iq4xs},
 }

@@ -36,7 +36,7 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return errors.New(usage)
+		return errors.New(strings.TrimSuffix(usage, "\n"))
 	}
 	fs := flag.NewFlagSet(args[0], flag.ContinueOnError)
 	dev := fs.String("device", device.Auto, "device to run on")
