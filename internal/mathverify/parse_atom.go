@@ -39,6 +39,9 @@ func parseNumber(s string) (*Node, error) {
 				exp = min(exp*10+int(c-'0'), 1<<20)
 			}
 		}
+		if i+1 == len(s) {
+			return nil, errSyntax
+		}
 		if s[i+1] == '-' {
 			exp = -exp
 		}
@@ -246,7 +249,8 @@ func (p *parser) atomOnly() (*Node, error) {
 // \frac12 is one half.
 func (p *parser) fracArg() (*Node, error) {
 	t := p.peek()
-	if t.kind == tNum && len(t.text) > 1 && t.text[1] != '.' {
+	// What follows must be a number by itself: of 1.5, 1e5 and 0.~3 nothing is split off.
+	if t.kind == tNum && len(t.text) > 1 && t.text[1] >= '0' && t.text[1] <= '9' {
 		toks := append([]token(nil), p.toks...)
 		toks[p.pos].text = t.text[1:]
 		toks[p.pos].space = false

@@ -137,7 +137,7 @@ func (b *bases) get(ctx context.Context, dev *device.Device, ref studentRef) (*c
 	if err != nil {
 		return nil, err
 	}
-	if ref.Resolved == "" {
+	if ref.Digest != "" {
 		now, err := filesDigest(m.Files)
 		if err != nil {
 			return nil, err

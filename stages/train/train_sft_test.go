@@ -159,6 +159,24 @@ func TestSFTLearnsAndIsEvaluated(t *testing.T) {
 	if texts[kindTrained] == "" || texts[kindTrained] == texts[kindUntrained] {
 		t.Errorf("trained and untrained students write %q and %q", texts[kindTrained], texts[kindUntrained])
 	}
+	// Adapters belong to the base they were trained on.
+	f, err := os.OpenFile(filepath.Join(base, "config.json"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteString("\n"); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, err = runStage(t, context.Background(), "evaluate-students", dir2, `{"max_new": 12}`, 1, map[string]stage.Input{
+		"models":   {Path: out["models"], Label: "models"},
+		"problems": writeRows(t, filepath.Join(dir2, "test.jsonl"), testProblems(1)),
+	}, stage.Services{})
+	if err == nil || !strings.Contains(err.Error(), "not the one") {
+		t.Errorf("another base: %v", err)
+	}
 }
 
 // A run that is stopped and resumed at any step gives the bytes of one that is not.
