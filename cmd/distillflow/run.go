@@ -48,6 +48,7 @@ a budget, 4 the run deviates from the lock, 130 interrupted.`,
 			if writeLock && locked {
 				return usageError{errors.New("--lock writes the lock and --locked follows it: give one of them")}
 			}
+			compute := planMemory()
 			e, g, o, err := a.load(&f, pos[0])
 			if err != nil {
 				return err
@@ -75,7 +76,7 @@ a budget, 4 the run deviates from the lock, 130 interrupted.`,
 				v = view.For(a.out, false, true)
 			}
 			saved := &places{saved: map[string]string{}}
-			o.Sink = event.Tee(v.Event, saved.event)
+			o.Sink = event.Tee(compute, v.Event, saved.event)
 			res, err := e.Run(c.Context(), g, o)
 			verr := v.Close()
 			if res == nil {
