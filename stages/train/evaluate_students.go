@@ -72,7 +72,7 @@ const (
 )
 
 func runEvaluate(ctx context.Context, env *stage.Env, c evalConfig, in evalIn, out evalOut) error {
-	dev, err := device.Open(c.Device)
+	dev, err := openDevice(env, c.Device)
 	if err != nil {
 		return err
 	}

@@ -121,7 +121,7 @@ type asked struct {
 }
 
 func runGenerate(ctx context.Context, env *stage.Env, c generateConfig, in generateIn, out generateOut) error {
-	dev, err := device.Open(c.Device)
+	dev, err := openDevice(env, c.Device)
 	if err != nil {
 		return err
 	}
@@ -168,7 +168,7 @@ func (c generateConfig) students(dev *device.Device, models stage.Dir) ([]asked,
 		if models.Given() {
 			return nil, errors.New("both model and the port models are given: leave one out")
 		}
-		bf16 := c.Precision == "bf16" || c.Precision == "auto" && dev.IsGPU()
+		bf16 := halfPrecision(c.Precision, dev)
 		ref := studentRef{Base: string(c.Model), Tokenizer: string(c.Tokenizer), Precision: precisionName(bf16)}
 		return []asked{{name: c.Name, maxNew: maxNewModel, open: func(ctx context.Context) (student, error) {
 			m, err := shared.get(ctx, dev, ref)

@@ -184,7 +184,7 @@ func renderSFT(ctx context.Context, r *Rendered, c sftConfig, p trainPath) (err 
 	if err != nil {
 		return fmt.Errorf("problem %s: %w", p.id, err)
 	}
-	ex, err := m.Template.Example([]chat.Message{{Role: chat.User, Content: p.question}, {Role: chat.Assistant, Content: p.response}}, false)
+	ex, err := m.Template.Example(turns(p.question, p.response), false)
 	if err != nil {
 		return err
 	}

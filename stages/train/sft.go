@@ -109,9 +109,14 @@ func newSFT(cfg sftConfig, seed uint64, m *causal.Model, paths []trainPath) (*sf
 // bitsandbytes.
 const leastEightBit = 4096
 
+// turns are a question and its answer as a conversation.
+func turns(question, response string) []chat.Message {
+	return []chat.Message{{Role: chat.User, Content: question}, {Role: chat.Assistant, Content: response}}
+}
+
 // encodeChat lays a question and its answer out by the model's chat template.
 func encodeChat(m *causal.Model, question, response string) (chat.Encoded, error) {
-	ex, err := m.Template.Example([]chat.Message{{Role: chat.User, Content: question}, {Role: chat.Assistant, Content: response}}, false)
+	ex, err := m.Template.Example(turns(question, response), false)
 	if err != nil {
 		return chat.Encoded{}, err
 	}

@@ -71,7 +71,7 @@ func platform() string {
 }
 
 func runTrain(ctx context.Context, env *stage.Env, c trainConfig, in trainIn, out trainOut) error {
-	dev, err := device.Open(c.Device)
+	dev, err := openDevice(env, c.Device)
 	if err != nil {
 		return err
 	}

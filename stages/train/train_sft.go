@@ -114,7 +114,7 @@ on from its last checkpoint, to the same bits on the CPU.`,
 }, runSFT)
 
 func runSFT(ctx context.Context, env *stage.Env, c sftConfig, in trainIn, out sftOut) error {
-	dev, err := device.Open(c.Device)
+	dev, err := openDevice(env, c.Device)
 	if err != nil {
 		return err
 	}
@@ -125,7 +125,7 @@ func runSFT(ctx context.Context, env *stage.Env, c sftConfig, in trainIn, out sf
 	if len(paths) == 0 && c.Epochs > 0 {
 		return errors.New("no path to train on: every row lacks a usable path (answered, not verified wrong, not judged invalid)")
 	}
-	bf16 := c.Precision == "bf16" || c.Precision == "auto" && dev.IsGPU()
+	bf16 := halfPrecision(c.Precision, dev)
 	m, err := causal.Open(ctx, dev, string(c.Model), causal.Options{BF16: bf16, Tokenizer: string(c.TokenizerFrom), Pretrained: pretrained.Options{}})
 	if err != nil {
 		return err

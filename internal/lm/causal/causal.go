@@ -13,7 +13,6 @@ import (
 
 	"github.com/gomlx/compute/dtypes"
 	. "github.com/gomlx/gomlx/core/graph" //nolint:revive // graph code reads as formulas
-	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/distillflow/distillflow/internal/lm/chat"
 	"github.com/distillflow/distillflow/internal/lm/decoder"
@@ -162,11 +161,3 @@ func (m *Model) Generate(ctx context.Context, prompts [][]int32, o generate.Opti
 
 // Device is where the model lies.
 func (m *Model) Device() *device.Device { return m.dev }
-
-// dtype is the type of the frozen weights.
-func (m *Model) dtype() dtypes.DType {
-	if t, ok := m.params[0].(*tensors.Tensor); ok {
-		return t.DType()
-	}
-	return dtypes.Float32
-}

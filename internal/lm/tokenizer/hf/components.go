@@ -9,6 +9,26 @@ import (
 
 // A null component is none.
 
+// sequence parses the components that a Sequence lists, leaving out those that are
+// none.
+func sequence[T any](n node, field string, parse func(node) (T, error)) ([]T, error) {
+	nodes, err := n.children(field)
+	if err != nil {
+		return nil, err
+	}
+	var out []T
+	for _, c := range nodes {
+		one, err := parse(c)
+		if err != nil {
+			return nil, err
+		}
+		if any(one) != nil {
+			out = append(out, one)
+		}
+	}
+	return out, nil
+}
+
 func parseNormalizer(n node) (normalizer, error) {
 	if isNull(n.raw) {
 		return nil, nil
@@ -19,21 +39,11 @@ func parseNormalizer(n node) (normalizer, error) {
 	}
 	switch kind {
 	case "Sequence":
-		nodes, err := n.children("normalizers")
+		parts, err := sequence(n, "normalizers", parseNormalizer)
 		if err != nil {
 			return nil, err
 		}
-		var out normalizers
-		for _, c := range nodes {
-			one, err := parseNormalizer(c)
-			if err != nil {
-				return nil, err
-			}
-			if one != nil {
-				out = append(out, one)
-			}
-		}
-		return out, nil
+		return normalizers(parts), nil
 	case "NFC":
 		return normalizeFunc(formNFC.normalize), nil
 	case "NFD":
@@ -105,21 +115,11 @@ func parsePreTokenizer(n node) (preTokenizer, error) {
 	}
 	switch kind {
 	case "Sequence":
-		nodes, err := n.children("pretokenizers")
+		parts, err := sequence(n, "pretokenizers", parsePreTokenizer)
 		if err != nil {
 			return nil, err
 		}
-		var out preTokenizers
-		for _, c := range nodes {
-			one, err := parsePreTokenizer(c)
-			if err != nil {
-				return nil, err
-			}
-			if one != nil {
-				out = append(out, one)
-			}
-		}
-		return out, nil
+		return preTokenizers(parts), nil
 	case "ByteLevel":
 		c := struct {
 			AddPrefixSpace bool `json:"add_prefix_space"`
@@ -241,21 +241,11 @@ func parseDecoder(n node) (decoder, error) {
 	cleanup := func() bool { return c.Cleanup == nil || *c.Cleanup }
 	switch kind {
 	case "Sequence":
-		nodes, err := n.children("decoders")
+		parts, err := sequence(n, "decoders", parseDecoder)
 		if err != nil {
 			return nil, err
 		}
-		var out decoders
-		for _, c := range nodes {
-			one, err := parseDecoder(c)
-			if err != nil {
-				return nil, err
-			}
-			if one != nil {
-				out = append(out, one)
-			}
-		}
-		return out, nil
+		return decoders(parts), nil
 	case "ByteLevel":
 		return byteLevelDecoder{}, nil
 	case "ByteFallback":

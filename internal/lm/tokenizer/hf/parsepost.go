@@ -12,21 +12,11 @@ func parsePostProcessor(n node) (postProcessor, error) {
 	}
 	switch kind {
 	case "Sequence":
-		nodes, err := n.children("processors")
+		parts, err := sequence(n, "processors", parsePostProcessor)
 		if err != nil {
 			return nil, err
 		}
-		var out postProcessors
-		for _, c := range nodes {
-			one, err := parsePostProcessor(c)
-			if err != nil {
-				return nil, err
-			}
-			if one != nil {
-				out = append(out, one)
-			}
-		}
-		return out, nil
+		return postProcessors(parts), nil
 	case "ByteLevel":
 		c := struct {
 			AddPrefixSpace bool `json:"add_prefix_space"`

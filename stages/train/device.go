@@ -1,0 +1,22 @@
+package train
+
+import (
+	"github.com/distillflow/distillflow/flow/stage"
+	"github.com/distillflow/distillflow/internal/lm/device"
+)
+
+// openDevice opens the device that a stage names, among the GPUs that it has to
+// itself.
+func openDevice(env *stage.Env, name string) (*device.Device, error) {
+	here, err := device.Within(name, env.GPUs)
+	if err != nil {
+		return nil, err
+	}
+	return device.Open(here)
+}
+
+// halfPrecision reports whether a precision (auto, f32 or bf16) means bfloat16 on a
+// device.
+func halfPrecision(precision string, dev *device.Device) bool {
+	return precision == "bf16" || precision == "auto" && dev.IsGPU()
+}
