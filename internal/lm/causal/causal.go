@@ -40,8 +40,23 @@ type Model struct {
 	Adapters weights.Set
 	LoRA     *lora.Config
 
-	dev    *device.Device
-	params []any // tensors in the order of decoder.Layout
+	base Base
+}
+
+// Base is a decoder's frozen parameters on one device, in whatever form.
+type Base struct {
+	Device *device.Device
+	Config decoder.Config
+	// Args are the parameters as arguments of a graph call, and Bind gives them to a
+	// decoder under construction as the nodes of that call.
+	Args []any
+	Bind func(d *decoder.Model, in []*Node)
+}
+
+// Plain is the base whose arguments are the parameters themselves, in the order of
+// [decoder.Layout].
+func Plain(dev *device.Device, c decoder.Config, params []any) Base {
+	return Base{Device: dev, Config: c, Args: params, Bind: func(d *decoder.Model, in []*Node) { d.Params = in }}
 }
 
 // Options say how to open a model.
@@ -62,7 +77,7 @@ func Open(ctx context.Context, dev *device.Device, ref string, o Options) (m *Mo
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
-	m = &Model{Ref: ref, Resolved: p.Resolved, Dir: p.Dir, Files: p.Files, Config: p.Config, dev: dev}
+	m = &Model{Ref: ref, Resolved: p.Resolved, Dir: p.Dir, Files: p.Files, Config: p.Config}
 	dir := o.Tokenizer
 	if dir == "" {
 		if dir = p.Dir; p.Tokenizer == "" {
@@ -89,9 +104,11 @@ func Open(ctx context.Context, dev *device.Device, ref string, o Options) (m *Mo
 	if err != nil {
 		return nil, err
 	}
-	for _, t := range params {
-		m.params = append(m.params, t)
+	args := make([]any, len(params))
+	for i, t := range params {
+		args[i] = t
 	}
+	m.base = Plain(dev, p.Config, args)
 	return m, nil
 }
 
@@ -149,15 +166,18 @@ func (m *Model) Prompt(messages []chat.Message) ([]int32, error) {
 
 // Generate continues token prompts. Options.Decode is set to the model's own.
 func (m *Model) Generate(ctx context.Context, prompts [][]int32, o generate.Options) ([]generate.Output, error) {
-	g := generate.Model{Config: m.Config, Params: m.params, Pad: m.Tokenizer.Special().Pad, Ends: m.Ends}
+	g := generate.Model{Config: m.Config, Params: m.base.Args, Bind: m.base.Bind, Pad: m.Tokenizer.Special().Pad, Ends: m.Ends}
 	if m.LoRA != nil {
 		c := *m.LoRA
 		g.Adapters = m.Adapters.Args(nil)
 		g.Delta = func(in []*Node) func(int, string, *Node) *Node { return lora.Delta(c, in, nil) }
 	}
 	o.Decode = m.Tokenizer.Decode
-	return generate.Run(ctx, m.dev, g, prompts, o)
+	return generate.Run(ctx, m.base.Device, g, prompts, o)
 }
 
 // Device is where the model lies.
-func (m *Model) Device() *device.Device { return m.dev }
+func (m *Model) Device() *device.Device { return m.base.Device }
+
+// Base is the model's frozen part.
+func (m *Model) Base() Base { return m.base }

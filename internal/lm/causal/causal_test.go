@@ -239,8 +239,8 @@ func TestBF16(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if w, ok := m.params[0].(*tensors.Tensor); !ok || w.DType() != dtypes.BFloat16 {
-		t.Errorf("weights are %v", m.params[0])
+	if w, ok := m.base.Args[0].(*tensors.Tensor); !ok || w.DType() != dtypes.BFloat16 {
+		t.Errorf("weights are %v", m.base.Args[0])
 	}
 	if _, err := m.Generate(context.Background(), [][]int32{{1, 4, 5}, {1, 6}}, generate.Options{MaxNew: 3}); err != nil {
 		t.Error(err)

@@ -60,14 +60,14 @@ func TestRealCheckpoint(t *testing.T) {
 	ids, want := ints(read("ids")), read("logits")
 	n := len(want) / m.Config.Vocab
 	e, err := NewExec(dev.Backend, func(in []*Node) []*Node {
-		d := &decoder.Model{Config: m.Config, Params: in[:len(m.params)]}
-		h := d.Hidden(in[len(m.params)])
+		d := &decoder.Model{Config: m.Config, Params: in[:len(m.base.Args)]}
+		h := d.Hidden(in[len(m.base.Args)])
 		return []*Node{d.Logits(Slice(h, AxisRange(len(ids)-n, len(ids)), AxisRange()))}
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := e.Call(append(slices.Clone(m.params), tensors.FromFlatDataAndDimensions(ids, 1, len(ids)))...)
+	out, err := e.Call(append(slices.Clone(m.base.Args), tensors.FromFlatDataAndDimensions(ids, 1, len(ids)))...)
 	if err != nil {
 		t.Fatal(err)
 	}

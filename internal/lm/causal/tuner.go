@@ -59,16 +59,17 @@ func NewTuner(m *Model, o TunerOptions) (*Tuner, error) {
 		decays[i] = true
 	}
 	t.Opt = optim.NewAdamW(s, decays)
-	nb, na := len(own.params), len(s)
+	nb, na := len(own.base.Args), len(s)
 	// build: base, adapters, ids, at, ... -> the model and the hidden states that
 	// reach the output layer.
 	build := func(in []*Node, seed *Node, training bool) (*decoder.Model, *Node, []*Node) {
 		adapters, rest := in[nb:nb+na], in[nb+na:]
-		d := &decoder.Model{Config: own.Config, Params: in[:nb], Recompute: training && o.Recompute, Delta: lora.Delta(o.LoRA, adapters, seed)}
+		d := &decoder.Model{Config: own.Config, Recompute: training && o.Recompute, Delta: lora.Delta(o.LoRA, adapters, seed)}
+		own.base.Bind(d, in[:nb])
 		return d, Gather(d.Hidden(rest[0]), Reshape(rest[1], -1, 1)), rest
 	}
 	// train: ..., labels, weight, dropout seed -> loss, gradients.
-	if t.train, err = NewExec(m.dev.Backend, func(in []*Node) []*Node {
+	if t.train, err = NewExec(m.base.Device.Backend, func(in []*Node) []*Node {
 		d, h, rest := build(in, in[len(in)-1], true)
 		total, _ := d.ChunkedLoss(h, rest[2], rest[3], lossRows)
 		return append([]*Node{total}, Gradient(total, in[nb:nb+na]...)...)
@@ -76,7 +77,7 @@ func NewTuner(m *Model, o TunerOptions) (*Tuner, error) {
 		return nil, err
 	}
 	// eval: ..., labels, weight -> nll.
-	t.eval, err = NewExec(m.dev.Backend, func(in []*Node) []*Node {
+	t.eval, err = NewExec(m.base.Device.Backend, func(in []*Node) []*Node {
 		d, h, rest := build(in, nil, false)
 		return []*Node{d.ChunkedNLL(h, rest[2], lossRows)}
 	})
@@ -89,7 +90,7 @@ func NewTuner(m *Model, o TunerOptions) (*Tuner, error) {
 }
 
 func (t *Tuner) args(b Batch) []any {
-	args := append([]any(nil), t.params...)
+	args := append([]any(nil), t.base.Args...)
 	args = t.Adapters.Args(args)
 	return append(args,
 		tensors.FromFlatDataAndDimensions(b.IDs, b.Rows, b.Seq),

@@ -21,9 +21,11 @@ import (
 // Model is what generation needs of a language model.
 type Model struct {
 	Config decoder.Config
-	// Params are the arguments of a graph call, in the order of [decoder.Layout]:
-	// tensors on the host or on the device.
+	// Params are the arguments of a graph call that hold the parameters: tensors on the
+	// host or on the device. Bind gives their nodes to the decoder; nil means that they
+	// are the parameters in the order of [decoder.Layout].
 	Params []any
+	Bind   func(d *decoder.Model, in []*Node)
 	// Adapters are further arguments, and Delta makes of their nodes what
 	// [decoder.Model] adds to its projections; nil without adapters.
 	Adapters []any

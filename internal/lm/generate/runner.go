@@ -28,6 +28,9 @@ func newRunner(dev *device.Device, m Model, rows, seq, limit int, o Options) (*r
 	model := func(in []*Node) (*decoder.Model, []*Node) {
 		n, all := len(m.Params), len(r.args)
 		d := &decoder.Model{Config: m.Config, Params: in[:n]}
+		if m.Bind != nil {
+			m.Bind(d, in[:n])
+		}
 		if m.Delta != nil {
 			d.Delta = m.Delta(in[n:all])
 		}
