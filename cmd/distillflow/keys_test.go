@@ -50,9 +50,12 @@ var starts = map[string]func(field string) map[string]any{
 	},
 	"batch-llm": asksModel,
 	"judge":     asksModel,
-	"train-moe": func(string) map[string]any {
-		return map[string]any{"students": []any{map[string]any{"name": "a"}, map[string]any{"name": "b"}}}
+	"train-moe": func(field string) map[string]any {
+		a := ofPublished(field)
+		a["name"] = "a"
+		return map[string]any{"students": []any{a, map[string]any{"name": "b"}}}
 	},
+	"train-sft": ofPublished,
 	"generate": func(field string) map[string]any {
 		switch field {
 		case "samples":
@@ -65,6 +68,15 @@ var starts = map[string]func(field string) map[string]any{
 	"exec": func(field string) map[string]any {
 		return map[string]any{"command": []any{"x"}, "image": "i"}
 	},
+}
+
+// ofPublished names a published model for the fields that belong to one.
+func ofPublished(field string) map[string]any {
+	switch field {
+	case "quantize", "tokenizer_from":
+		return map[string]any{"model": "m"}
+	}
+	return map[string]any{}
 }
 
 // asksModel names a model that can have fallbacks.
@@ -194,7 +206,11 @@ func (m mutator) values(s *stage.Schema, f stage.Field) []any {
 func (m mutator) semanticOf(path []string, v any) (map[string]string, bool) {
 	tree, _ := m.required(m.typ.Config).(map[string]any)
 	if start := starts[m.typ.Type]; start != nil {
-		maps.Copy(tree, start(path[0]))
+		field := path[0]
+		if field == "students" { // what a student is made of excludes other fields of it
+			field = path[len(path)-1]
+		}
+		maps.Copy(tree, start(field))
 	}
 	if v != nil || len(path) > 1 {
 		tree, _ = m.set(tree, m.typ.Config, path, v).(map[string]any)

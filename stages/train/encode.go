@@ -2,7 +2,11 @@ package train
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
+	"github.com/distillflow/distillflow/internal/lm/causal"
+	"github.com/distillflow/distillflow/internal/lm/chat"
 	"github.com/distillflow/distillflow/internal/lm/tokenizer"
 )
 
@@ -16,15 +20,45 @@ type trainPath struct {
 	response string // what it learns to write
 }
 
-// sequence is a path in one student's tokens: BOS prompt completion EOS.
+// sequence is a path in one student's tokens: what it reads, the completion, and what
+// ends it.
 type sequence struct {
 	ids    []int32
-	prompt int   // tokens before the completion, BOS included
-	ends   []int // byte offset in the completion at which ids[prompt+k] ends; EOS has none
+	prompt int   // tokens before the first that carries loss
+	ends   []int // byte offset in the completion at which ids[prompt+k] ends; its end token has none
 }
 
-// supervised is how many tokens carry loss: the completion and EOS.
+// supervised is how many tokens carry loss: the completion and its end token.
 func (s sequence) supervised() int { return len(s.ids) - s.prompt }
+
+// encodeChat lays a question and its answer out by a published model's chat template.
+func encodeChat(m *causal.Model, question, response string) (s sequence, ex chat.Example, e chat.Encoded, err error) {
+	turns := []chat.Message{{Role: chat.User, Content: question}, {Role: chat.Assistant, Content: response}}
+	if ex, err = m.Template.Example(turns, false); err != nil {
+		return s, ex, e, err
+	}
+	if e, err = chat.Encode(m.Tokenizer.Tokenizer, m.Template, ex, m.Tokenizer.Special().EOS); err != nil {
+		return s, ex, e, err
+	}
+	first := max(1, slices.Index(e.Loss, true)) // the first token of all is never predicted
+	if !slices.Contains(e.Loss, true) {
+		first = len(e.IDs)
+	}
+	s = sequence{ids: e.IDs, prompt: first}
+	// Templates print answers without the white space around them.
+	content := strings.TrimSpace(response)
+	before := strings.Index(response, content)
+	start := ex.Supervised[0].Start
+	start += strings.Index(ex.Text[start:], content)
+	for _, end := range e.Ends[first:] {
+		if end > start+len(content) {
+			break
+		}
+		// 0, which aligns with nothing, for a token before the first of the answer.
+		s.ends = append(s.ends, max(0, before+end-start))
+	}
+	return s, ex, e, nil
+}
 
 // encodePath encodes prompt and completion separately, so that the border between
 // them is a token border in every tokenizer and no token of the prompt carries

@@ -8,6 +8,8 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/internal/lm/device"
@@ -20,7 +22,10 @@ import (
 func (t *trainer) encode(dev *device.Device, responses []string) (dim int, err error) {
 	var enc encoder.Encoder
 	if t.cfg.Encoder != "" {
-		enc, err = encoder.Load(string(t.cfg.Encoder), dev)
+		var dir string
+		if dir, err = encoder.Locate(context.Background(), string(t.cfg.Encoder), hub.Options{}); err == nil {
+			enc, err = encoder.Load(dir, dev)
+		}
 	} else {
 		enc, err = encoder.NewHashed(t.cfg.EncDim, streamSeed(t.seed, streamEncoder))
 	}
@@ -53,15 +58,36 @@ func unitLength(v []float32) {
 	}
 }
 
-// Externals implements [stage.Externals]: the files of the pretrained encoder,
-// whose content is part of the key wherever they lie. What is missing of a
-// reference to the Hub is fetched, for the key needs it.
+// Externals implements [stage.Externals]: the files of the pretrained encoder and of
+// the students' published models, whose content is part of the key wherever they lie.
+// What is missing of a reference to the Hub is fetched, for the key needs it.
 func (c trainConfig) Externals() ([]stage.External, error) {
+	var out []stage.External
+	for i, s := range c.Students {
+		files, err := s.externals(s.Name + "/")
+		if err != nil {
+			return nil, stage.FieldError{Path: []string{"students", strconv.Itoa(i), "model"}, Msg: err.Error()}
+		}
+		out = append(out, files...)
+	}
 	if c.Encoder == "" {
-		return nil, nil
+		return out, nil
 	}
 	const field = "encoder"
-	dir, err := encoder.Locate(context.Background(), string(c.Encoder), hub.FromEnv(os.Getenv))
+	if hub.IsRef(string(c.Encoder)) {
+		files, err := hubFiles(string(c.Encoder), encoder.SmallFiles)
+		if err != nil {
+			return nil, stage.Invalid(field, "%v", err)
+		}
+		for _, f := range files {
+			if !f.Aside {
+				f.Name = field + "/" + f.Name
+			}
+			out = append(out, f)
+		}
+		return out, nil
+	}
+	dir, err := encoder.Locate(context.Background(), string(c.Encoder), hub.Options{})
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, stage.Invalid(field, "%s does not exist", c.Encoder)
 	} else if err != nil {
@@ -71,31 +97,42 @@ func (c trainConfig) Externals() ([]stage.External, error) {
 	if err != nil {
 		return nil, stage.Invalid(field, "%v", err)
 	}
-	out := make([]stage.External, len(names))
-	for i, name := range names {
-		out[i] = stage.External{Name: field + "/" + name, Path: filepath.Join(dir, filepath.FromSlash(name))}
+	for _, name := range names {
+		out = append(out, stage.External{Name: field + "/" + name, Path: filepath.Join(dir, filepath.FromSlash(name))})
 	}
 	return out, nil
 }
 
-// Revisions implements [stage.Revisions]: the commit that a reference to the Hub
-// stands for in the cache.
+// Revisions implements [stage.Revisions].
 func (c trainConfig) Revisions() ([]stage.Revision, error) {
-	name := string(c.Encoder)
-	if !hub.IsRef(name) {
-		return nil, nil
+	names := []string{string(c.Encoder)}
+	for _, s := range c.Students {
+		names = append(names, string(s.Model))
 	}
-	ref, err := hub.Parse(name, hub.Model)
-	if err != nil {
-		return nil, stage.Invalid("encoder", "%v", err)
+	return hubRevisions(names...)
+}
+
+// hubRevisions are the commits that references to the Hub stand for in the cache.
+// Other names are left out.
+func hubRevisions(names ...string) ([]stage.Revision, error) {
+	var out []stage.Revision
+	for _, name := range names {
+		if !hub.IsRef(name) || slices.ContainsFunc(out, func(r stage.Revision) bool { return r.Name == name }) {
+			continue
+		}
+		ref, err := hub.Parse(name, hub.Model)
+		if err != nil {
+			return nil, err
+		}
+		client, err := hub.New(hub.FromEnv(os.Getenv))
+		if err != nil {
+			return nil, err
+		}
+		s, err := client.Cached(ref)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, stage.Revision{Name: name, Resolved: s.Exact().String()})
 	}
-	client, err := hub.New(hub.FromEnv(os.Getenv))
-	if err != nil {
-		return nil, err
-	}
-	s, err := client.Cached(ref)
-	if err != nil {
-		return nil, err
-	}
-	return []stage.Revision{{Name: name, Resolved: s.Resolved().String()}}, nil
+	return out, nil
 }

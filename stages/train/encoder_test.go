@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/distillflow/distillflow/flow/stage"
-	"github.com/distillflow/distillflow/internal/lm/device"
 )
 
 // tinyEncoder is the golden checkpoint of a family.
@@ -60,11 +59,7 @@ func TestPretrainedEncoder(t *testing.T) {
 		t.Error("states of different encoders look alike")
 	}
 	cfg.Encoder = stage.Path(t.TempDir())
-	dev, err := device.Open(device.CPU)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := newTrainer(cfg, 1, dev, testPaths(t, 2)); err == nil || !strings.Contains(err.Error(), "config.json") {
+	if _, _, err := newTrainer(t.Context(), cfg.plan(), 1, openCPU, testPaths(t, 2)); err == nil || !strings.Contains(err.Error(), "config.json") {
 		t.Errorf("an empty folder: %v", err)
 	}
 }

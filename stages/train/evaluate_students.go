@@ -187,7 +187,7 @@ func (e *evaluation) run(ctx context.Context, jobs []job) error {
 }
 
 func (e *evaluation) answer(ctx context.Context, j *job, progress func(int)) error {
-	m, err := loadStudent(ctx, e.dev, filepath.Join(e.models, j.dir), &e.bases)
+	m, err := loadStudent(ctx, e.dev, filepath.Join(e.models, j.dir), e.cfg.Batch, &e.bases)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/distillflow/distillflow/internal/lm/device"
 	"github.com/distillflow/distillflow/internal/lm/generate"
 	"github.com/distillflow/distillflow/internal/lm/lora"
+	"github.com/distillflow/distillflow/internal/lm/pretrained"
 	"github.com/distillflow/distillflow/schema"
 )
 
@@ -117,7 +118,7 @@ id, the student and the sample alone: more samples keep the ones that were there
 type asked struct {
 	name   string
 	maxNew int
-	open   func(ctx context.Context) (student, error)
+	open   func(ctx context.Context) (answerer, error)
 }
 
 func runGenerate(ctx context.Context, env *stage.Env, c generateConfig, in generateIn, out generateOut) error {
@@ -170,13 +171,13 @@ func (c generateConfig) students(dev *device.Device, models stage.Dir) ([]asked,
 		}
 		bf16 := halfPrecision(c.Precision, dev)
 		ref := studentRef{Base: string(c.Model), Tokenizer: string(c.Tokenizer), Precision: precisionName(bf16)}
-		return []asked{{name: c.Name, maxNew: maxNewModel, open: func(ctx context.Context) (student, error) {
-			m, err := shared.get(ctx, dev, ref)
+		return []asked{{name: c.Name, maxNew: maxNewModel, open: func(ctx context.Context) (answerer, error) {
+			m, err := shared.get(ctx, dev, ref, pretrained.Job{Rows: c.Batch, Seq: 2 * maxNewModel})
 			if err == nil && c.Adapter != "" {
 				m, err = m.WithAdapter(string(c.Adapter))
 			}
 			if err != nil {
-				return student{}, err
+				return answerer{}, err
 			}
 			return published(m), nil
 		}}}, nil
@@ -205,15 +206,15 @@ func (c generateConfig) students(dev *device.Device, models stage.Dir) ([]asked,
 		if c.Untrained {
 			dir = filepath.Join(models.Path, untrainedDir, name)
 		}
-		out = append(out, asked{name: name, maxNew: info.MaxNew, open: func(ctx context.Context) (student, error) {
-			return loadStudent(ctx, dev, dir, &shared)
+		out = append(out, asked{name: name, maxNew: info.MaxNew, open: func(ctx context.Context) (answerer, error) {
+			return loadStudent(ctx, dev, dir, c.Batch, &shared)
 		}})
 	}
 	return out, nil
 }
 
 // ask adds a student's answers to the problems.
-func (c generateConfig) ask(ctx context.Context, env *stage.Env, a asked, s student, problems []schema.Problem, progress func(n int)) error {
+func (c generateConfig) ask(ctx context.Context, env *stage.Env, a asked, s answerer, problems []schema.Problem, progress func(n int)) error {
 	if c.MaxNew > 0 {
 		a.maxNew = c.MaxNew
 	}

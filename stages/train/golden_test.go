@@ -62,6 +62,18 @@ const tinyConfig = `{
 }
 `
 
+// adaptersConfig mixes a published model with a student from scratch that is frozen
+// after the warm-up.
+const adaptersConfig = `{
+  "students": [
+    {"name": "published", "model": "model", "lora": {"r": 2, "targets": ["*_proj"]}, "lr": 0.01},
+    {"name": "scratch", "d_model": 8, "layers": 1, "heads": 1, "vocab": 96, "lora": {"r": 2}}
+  ],
+  "warmup_steps": 3, "warmup_batch": 4, "max_steps": 4, "batch": 6, "micro_batch": 4, "dev_fraction": 0.2, "eval_every": 2,
+  "select": "best", "log_every": 2, "checkpoint_every": 2
+}
+`
+
 // TestWriteGoldenInputs makes the inputs of the golden cases from the sample data
 // and the simulated teacher; it runs only where goldens are rewritten by force.
 func TestWriteGoldenInputs(t *testing.T) {
@@ -95,6 +107,9 @@ func TestWriteGoldenInputs(t *testing.T) {
 	rows[2].Paths[2].Response = strings.Repeat("7 + 7 = 14. ", 40) // dropped: too long
 	put("train-moe/basic/config.json", tinyConfig)
 	put("train-moe/basic/paths.in.jsonl", lines(rows))
+	writeBase(t, filepath.Join("testdata", "train-moe", "adapters", "model"))
+	put("train-moe/adapters/config.json", adaptersConfig)
+	put("train-moe/adapters/paths.in.jsonl", lines(rows))
 	put("train-moe/malformed/config.json", tinyConfig)
 	put("train-moe/malformed/paths.in.jsonl", lines(rows[:2])+`{"id": "x", "paths": 7}`+"\n")
 	for _, c := range []string{"basic", "malformed"} {

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"sync"
 
+	"github.com/gomlx/gomlx/core/graph"
+
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/internal/lm/causal"
 	"github.com/distillflow/distillflow/internal/lm/chat"
@@ -36,8 +38,21 @@ type studentRef struct {
 	Digest    string `json:"digest,omitempty"`    // SHA-256 over the files of a base that lies on this disk
 	Tokenizer string `json:"tokenizer,omitempty"` // folder, where not beside the base
 	Precision string `json:"precision"`
+	Quantize  string `json:"quantize,omitempty"`
 	MaxSeq    int    `json:"max_seq"`
 }
+
+// ref is the student's base as it is opened on a device.
+func (b Base) ref(dev *device.Device) studentRef {
+	r := studentRef{Format: studentFormat, Base: string(b.Model), Tokenizer: string(b.TokenizerFrom), Precision: precisionName(halfPrecision(b.Precision, dev))}
+	if b.Quantize == quantizeNF4 {
+		r.Quantize = quantizeNF4
+	}
+	return r
+}
+
+// quantizeNF4 is the one way to quantise a base.
+const quantizeNF4 = "nf4"
 
 // saveAdapted writes a student's folder: its reference to the base, the chat
 // template it was trained with and, unless it is untrained, its adapters.
@@ -108,8 +123,8 @@ func filesDigest(paths []string) (string, error) {
 	return fmt.Sprintf("%x", all.Sum(nil)), nil
 }
 
-// student is a trained model that answers questions, whatever it is made of.
-type student struct {
+// answerer is a trained model that answers questions, whatever it is made of.
+type answerer struct {
 	maxSeq   int
 	prompt   func(question string) ([]int32, error)
 	decode   func(ids []int32) string
@@ -119,21 +134,29 @@ type student struct {
 // bases shares the frozen models of several students. Its zero value is ready.
 type bases struct {
 	mu   sync.Mutex
-	open map[studentRef]*causal.Model
+	open map[placedRef]*causal.Model
 }
 
-func (b *bases) get(ctx context.Context, dev *device.Device, ref studentRef) (*causal.Model, error) {
+// placedRef is a model on a device.
+type placedRef struct {
+	studentRef
+	device string
+}
+
+// get opens a model for a job, which tells how much memory it takes.
+func (b *bases) get(ctx context.Context, dev *device.Device, ref studentRef, job pretrained.Job) (*causal.Model, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	ref.MaxSeq = 0
-	if m, ok := b.open[ref]; ok {
+	key := placedRef{ref, dev.Name()}
+	if m, ok := b.open[key]; ok {
 		return m, nil
 	}
 	name := ref.Resolved
 	if name == "" {
 		name = ref.Base
 	}
-	m, err := causal.Open(ctx, dev, name, causal.Options{BF16: ref.Precision == precisionName(true), Tokenizer: ref.Tokenizer})
+	m, err := causal.Open(ctx, dev, name, causal.Options{BF16: ref.Precision == precisionName(true), Quantize: ref.Quantize, Tokenizer: ref.Tokenizer, Job: job})
 	if err != nil {
 		return nil, err
 	}
@@ -147,40 +170,41 @@ func (b *bases) get(ctx context.Context, dev *device.Device, ref studentRef) (*c
 		}
 	}
 	if b.open == nil {
-		b.open = map[studentRef]*causal.Model{}
+		b.open = map[placedRef]*causal.Model{}
 	}
-	b.open[ref] = m
+	b.open[key] = m
 	return m, nil
 }
 
-// loadStudent opens a folder that train-moe or train-sft wrote.
-func loadStudent(ctx context.Context, dev *device.Device, dir string, shared *bases) (student, error) {
+// loadStudent opens a folder that train-moe or train-sft wrote, to answer in batches
+// of rows.
+func loadStudent(ctx context.Context, dev *device.Device, dir string, rows int, shared *bases) (answerer, error) {
 	var ref studentRef
 	err := checkpoint.ReadJSON(filepath.Join(dir, studentFile), &ref)
 	if errors.Is(err, fs.ErrNotExist) {
 		return loadScratch(dev, dir)
 	}
 	if err != nil {
-		return student{}, err
+		return answerer{}, err
 	}
 	if ref.Format != studentFormat {
-		return student{}, fmt.Errorf("%s: format %d, this version reads %d: train again", filepath.Join(dir, studentFile), ref.Format, studentFormat)
+		return answerer{}, fmt.Errorf("%s: format %d, this version reads %d: train again", filepath.Join(dir, studentFile), ref.Format, studentFormat)
 	}
-	m, err := shared.get(ctx, dev, ref)
+	m, err := shared.get(ctx, dev, ref, pretrained.Job{Rows: rows, Seq: ref.MaxSeq})
 	if err != nil {
-		return student{}, err
+		return answerer{}, err
 	}
 	if _, err := os.Stat(filepath.Join(dir, lora.ConfigFile)); err == nil {
 		if m, err = m.WithAdapter(dir); err != nil {
-			return student{}, err
+			return answerer{}, err
 		}
 	}
 	return published(m), nil
 }
 
 // published is a published model, with or without adapters, as a student.
-func published(m *causal.Model) student {
-	return student{
+func published(m *causal.Model) answerer {
+	return answerer{
 		maxSeq: m.Config.MaxSeq,
 		prompt: func(q string) ([]int32, error) { return m.Prompt([]chat.Message{{Role: chat.User, Content: q}}) },
 		decode: m.Tokenizer.Decode, generate: m.Generate,
@@ -188,14 +212,22 @@ func published(m *causal.Model) student {
 }
 
 // loadScratch opens a student that was trained from scratch.
-func loadScratch(dev *device.Device, dir string) (student, error) {
+func loadScratch(dev *device.Device, dir string) (answerer, error) {
 	m, err := checkpoint.Load(dir)
 	if err != nil {
-		return student{}, err
+		return answerer{}, err
 	}
 	special := m.Tokenizer.Special()
 	g := generate.Model{Config: m.Config, Params: m.Params.Args(nil), Pad: special.Pad, Ends: []int32{special.EOS}}
-	return student{
+	if _, err := os.Stat(filepath.Join(dir, lora.ConfigFile)); err == nil {
+		c, s, _, err := lora.Load(dir, m.Config)
+		if err != nil {
+			return answerer{}, err
+		}
+		g.Adapters = s.Args(nil)
+		g.Delta = func(in []*graph.Node) func(int, string, *graph.Node) *graph.Node { return lora.Delta(c, in, nil) }
+	}
+	return answerer{
 		maxSeq: m.Config.MaxSeq,
 		prompt: func(q string) ([]int32, error) { return encodePrompt(m.Tokenizer, plainPrompt(q)), nil },
 		decode: m.Tokenizer.Decode,

@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	. "github.com/gomlx/gomlx/core/graph" //nolint:revive // graph code reads as formulas
+
+	"github.com/distillflow/distillflow/internal/lm/causal"
 )
 
 // Peer teaching compares what two students, with two tokenizers, think at the same
@@ -34,7 +36,7 @@ func alignPath(seqs []sequence) (positions [][]int, coverage float64) {
 	}
 	var common []int
 	for e := range at[0] {
-		if !slices.ContainsFunc(at[1:], func(m map[int]int) bool { _, ok := m[e]; return !ok }) {
+		if e > 0 && !slices.ContainsFunc(at[1:], func(m map[int]int) bool { _, ok := m[e]; return !ok }) {
 			common = append(common, e)
 		}
 	}
@@ -63,10 +65,31 @@ func makeAlignment(rows [][]int, total, per, seq int) *alignment {
 
 // peerInput is a training step's input for peer teaching.
 type peerInput struct {
-	align                        *alignment
-	target                       []float32 // [rows·per, Z] the ensemble, a constant
-	lambda, varWeight, covWeight float32
-	lr                           float64 // of the projection
+	per     int
+	target  []float32 // [paths·per, Z] the ensemble, a constant
+	dim     int       // Z
+	weights []float32 // of the three terms of peerLosses
+	lr      float64   // of the projection
+}
+
+// input is the part of a pass over the paths from first on. The terms are means over
+// the pass's positions; by its share of the step's they add up to those of the step.
+// Variance and covariance are then means of the passes'.
+func (p *peerInput) input(a *alignment, first, aligned int) *causal.ExtraInput {
+	x := &causal.ExtraInput{Positions: a.positions, Mask: a.mask, Target: make([]float32, len(a.positions)*p.dim)}
+	copy(x.Target, p.target[first*p.per*p.dim:])
+	var n float32
+	for _, m := range a.mask {
+		n += m
+	}
+	share := float32(1)
+	if aligned > 0 {
+		share = n / float32(aligned)
+	}
+	for _, w := range p.weights {
+		x.Weights = append(x.Weights, share*w)
+	}
+	return x
 }
 
 // project gives z = LayerNorm(Proj h) at positions [N, 1] of states [R·S, D]: [N, Z].
@@ -103,26 +126,20 @@ func peerLosses(z, mask, target *Node) (peer, vary, covary *Node) {
 	return peer, vary, covary
 }
 
-// meanState averages each row's z [per, Z] over its aligned positions: [rows, Z].
-func meanState(z []float32, a *alignment, dim int) [][]float32 {
-	rows := len(a.positions) / a.per
-	out := make([][]float32, rows)
-	for r := range rows {
+// meanState averages each row's z [per, Z] over its aligned positions, of which
+// there are counts: [rows, Z].
+func meanState(z []float32, counts []int, per, dim int) [][]float32 {
+	out := make([][]float32, len(counts))
+	for r, n := range counts {
 		out[r] = make([]float32, dim)
-		var n float32
-		for k := r * a.per; k < (r+1)*a.per; k++ {
-			if a.mask[k] == 0 {
-				continue
-			}
-			n++
+		n = min(n, per)
+		for k := r * per; k < r*per+n; k++ {
 			for d := range dim {
 				out[r][d] += z[k*dim+d]
 			}
 		}
-		if n > 0 {
-			for d := range dim {
-				out[r][d] /= n
-			}
+		for d := range dim {
+			out[r][d] /= float32(max(1, n))
 		}
 	}
 	return out

@@ -17,6 +17,7 @@ const (
 	streamData    = "data"
 	streamGumbel  = "gumbel"
 	streamEncoder = "encoder"
+	streamDropout = "dropout"
 )
 
 func streamSeed(seed uint64, name string) uint64 {

@@ -77,26 +77,24 @@ func RenderTypes() []string { return []string{TrainMoE.Type, TrainSFT.Type} }
 // weights are not. A pick without an example is a *[PickError].
 func Render(ctx context.Context, cfg any, rows stage.Rows[schema.Problem], pick Pick) (*Rendered, error) {
 	var limit int
-	var students []string
-	var fill func(*Rendered, []trainPath) error
+	var p *plan
 	out := &Rendered{}
 	switch c := cfg.(type) {
 	case sftConfig:
-		out.Uses, out.MaxSeq, limit, students = TrainSFT.Type, c.MaxSeq, c.TrainRows, []string{c.Name}
-		fill = func(r *Rendered, paths []trainPath) error { return renderSFT(ctx, r, c, paths[r.Row]) }
+		out.Uses, limit, p = TrainSFT.Type, c.TrainRows, c.plan()
 	case trainConfig:
-		out.Uses, out.MaxSeq, limit = TrainMoE.Type, c.MaxSeq, c.TrainRows
-		for _, s := range c.Students {
-			students = append(students, s.Name)
-		}
-		fill = func(r *Rendered, paths []trainPath) error { return renderMoE(r, c, paths) }
+		out.Uses, limit, p = TrainMoE.Type, c.TrainRows, c.plan()
 	default:
 		return nil, fmt.Errorf("no config of %s", strings.Join(RenderTypes(), " or "))
 	}
-	out.Students, out.Student = students, students[0]
+	out.MaxSeq = p.maxSeq
+	for _, s := range p.students {
+		out.Students = append(out.Students, s.Name)
+	}
+	out.Student = out.Students[0]
 	if pick.Student != "" {
-		if out.Student = pick.Student; !slices.Contains(students, pick.Student) {
-			return nil, noPick("there is no student %q: the stage has %s", pick.Student, strings.Join(students, ", "))
+		if out.Student = pick.Student; !slices.Contains(out.Students, pick.Student) {
+			return nil, noPick("there is no student %q: the stage has %s", pick.Student, strings.Join(out.Students, ", "))
 		}
 	}
 	paths, _, err := readPaths(rows, limit)
@@ -106,9 +104,9 @@ func Render(ctx context.Context, cfg any, rows stage.Rows[schema.Problem], pick 
 	if out.Row, err = pick.of(paths); err != nil {
 		return nil, err
 	}
-	p := paths[out.Row]
-	out.Rows, out.ID, out.Style, out.Path = len(paths), p.id, p.style, p.index
-	if err := fill(out, paths); err != nil {
+	path := paths[out.Row]
+	out.Rows, out.ID, out.Style, out.Path = len(paths), path.id, path.style, path.index
+	if err := out.fill(ctx, p, paths); err != nil {
 		return nil, err
 	}
 	out.PromptTokens = len(out.Tokens)
@@ -162,13 +160,46 @@ func (r *Rendered) add(id int32, end int, name string, loss bool) {
 	r.Tokens = append(r.Tokens, t)
 }
 
-func renderSFT(ctx context.Context, r *Rendered, c sftConfig, p trainPath) (err error) {
-	base, err := pretrained.Open(ctx, string(c.Model), pretrained.Options{})
+// fill lays out the path that was picked as its student reads it. A path that is too
+// long for any student is dropped for all.
+func (r *Rendered) fill(ctx context.Context, p *plan, paths []trainPath) error {
+	path := paths[r.Row]
+	var drop []string
+	for _, s := range p.students {
+		x := &Rendered{Row: r.Row, MaxSeq: r.MaxSeq}
+		if s.Name == r.Student {
+			x = r
+		}
+		var err error
+		if s.Model != "" {
+			err = renderChat(ctx, x, s.Base, path)
+		} else {
+			err = renderScratch(x, s.Base, paths)
+		}
+		if err != nil {
+			return fmt.Errorf("student %s: %w", s.Name, err)
+		}
+		switch {
+		case x.Dropped == "":
+		case len(p.students) == 1:
+			drop = append(drop, x.Dropped)
+		default:
+			drop = append(drop, "for "+s.Name+" "+x.Dropped)
+		}
+	}
+	r.Dropped = strings.Join(drop, "; ")
+	r.HeldOut = r.Dropped == "" && held(path.id, p.devFraction)
+	return nil
+}
+
+// renderChat lays out a path as a published model reads it.
+func renderChat(ctx context.Context, r *Rendered, b Base, p trainPath) (err error) {
+	base, err := pretrained.Open(ctx, string(b.Model), pretrained.Options{})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, base.Close()) }()
-	dir := string(c.TokenizerFrom)
+	dir := string(b.TokenizerFrom)
 	if dir == "" {
 		dir = base.Dir
 	}
@@ -180,68 +211,53 @@ func renderSFT(ctx context.Context, r *Rendered, c sftConfig, p trainPath) (err 
 	if m.Template, err = chat.Load(dir); err != nil {
 		return err
 	}
-	e, err := encodeChat(m, p.question, p.response)
+	q, ex, e, err := encodeChat(m, p.question, p.response)
 	if err != nil {
 		return fmt.Errorf("problem %s: %w", p.id, err)
 	}
-	ex, err := m.Template.Example(turns(p.question, p.response), false)
-	if err != nil {
-		return err
-	}
-	r.Text, r.SupervisedTokens, r.MaxSeq = ex.Text, supervisedTokens(e), min(c.MaxSeq, base.Config.MaxSeq)
-	for i, id := range e.IDs {
+	r.Text, r.SupervisedTokens, r.MaxSeq = ex.Text, q.supervised(), min(r.MaxSeq, base.Config.MaxSeq)
+	for i, id := range q.ids {
 		name := ""
 		if m.Tokenizer.IsSpecial(id) {
 			name, _ = m.Tokenizer.IDToken(id)
 		}
-		r.add(id, e.Ends[i], name, e.Loss[i] && i > 0)
+		r.add(id, e.Ends[i], name, i >= q.prompt)
 	}
 	switch {
 	case r.SupervisedTokens == 0:
 		r.Dropped = "no token of it carries loss"
-	case len(e.IDs) > r.MaxSeq:
-		r.Dropped = fmt.Sprintf("its %d tokens are more than max_seq %d", len(e.IDs), r.MaxSeq)
-	default:
-		r.HeldOut = held(p.id, c.DevFraction)
+	case len(q.ids) > r.MaxSeq:
+		r.Dropped = fmt.Sprintf("its %d tokens are more than max_seq %d", len(q.ids), r.MaxSeq)
 	}
 	return nil
 }
 
-// renderMoE trains the students' tokenizers first, as training does: their ids
+// renderScratch trains the student's tokenizer first, as training does: its ids
 // follow from all paths.
-func renderMoE(r *Rendered, c trainConfig, paths []trainPath) error {
+func renderScratch(r *Rendered, b Base, paths []trainPath) error {
 	p := paths[r.Row]
 	texts := make([]string, len(paths))
 	for i, p := range paths {
 		texts[i] = p.prompt + p.response
 	}
-	var long []string
-	for _, s := range c.Students {
-		tok, err := tokenizer.Train(s.Tokenizer, texts, s.Vocab)
-		if err != nil {
-			return fmt.Errorf("student %s: %w", s.Name, err)
-		}
-		q, ok := encodePath(tok, p.prompt, p.response, c.MaxSeq)
-		if !ok {
-			long = append(long, fmt.Sprintf("%d tokens for %s", len(q.ids), s.Name))
-		}
-		if s.Name != r.Student {
-			continue
-		}
-		r.Text, r.SupervisedTokens = p.prompt+p.response, q.supervised()
-		_, ends := tok.Encode(p.prompt)
-		ends = append([]int{0}, ends...)
-		for _, end := range q.ends {
-			ends = append(ends, len(p.prompt)+end)
-		}
-		ends = append(ends, len(r.Text))
-		names := map[int]string{0: "<bos>", len(q.ids) - 1: "<eos>"}
-		for k, id := range q.ids {
-			r.add(id, ends[k], names[k], k >= q.prompt)
-		}
+	tok, err := tokenizer.Train(b.Tokenizer, texts, b.Vocab)
+	if err != nil {
+		return err
 	}
-	if len(long) > 0 {
-		r.Dropped = fmt.Sprintf("it is longer than max_seq %d: %s", c.MaxSeq, strings.Join(long, ", "))
+	q, ok := encodePath(tok, p.prompt, p.response, r.MaxSeq)
+	if !ok {
+		r.Dropped = fmt.Sprintf("its %d tokens are more than max_seq %d", len(q.ids), r.MaxSeq)
+	}
+	r.Text, r.SupervisedTokens = p.prompt+p.response, q.supervised()
+	_, ends := tok.Encode(p.prompt)
+	ends = append([]int{0}, ends...)
+	for _, end := range q.ends {
+		ends = append(ends, len(p.prompt)+end)
+	}
+	ends = append(ends, len(r.Text))
+	names := map[int]string{0: "<bos>", len(q.ids) - 1: "<eos>"}
+	for k, id := range q.ids {
+		r.add(id, ends[k], names[k], k >= q.prompt)
 	}
 	return nil
 }

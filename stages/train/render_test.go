@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/distillflow/distillflow/flow/stage"
-	"github.com/distillflow/distillflow/internal/lm/device"
 	"github.com/distillflow/distillflow/schema"
 )
 
@@ -147,16 +146,12 @@ func TestRenderSFT(t *testing.T) {
 // What is shown is what the trainer trains on, for every student.
 func TestRenderMoEMatchesTrainer(t *testing.T) {
 	cfg := configOf[trainConfig](t, TrainMoE, map[string]any{})
-	dev, err := device.Open("cpu")
-	if err != nil {
-		t.Fatal(err)
-	}
 	rows := renderRows(t)
 	paths, _, err := readPaths(rows, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	tr, _, err := newTrainer(cfg, 1, dev, paths)
+	tr, _, err := newTrainer(t.Context(), cfg.plan(), 1, openCPU, paths)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,7 +166,7 @@ func TestRenderMoEMatchesTrainer(t *testing.T) {
 			for _, x := range r.Tokens {
 				ids = append(ids, x.ID)
 			}
-			if want := tr.seqs[s][i]; !reflect.DeepEqual(ids, want.ids) || r.PromptTokens != want.prompt {
+			if want := tr.students[s].seqs[i]; !reflect.DeepEqual(ids, want.ids) || r.PromptTokens != want.prompt {
 				t.Errorf("student %s, path %d: %v with %d of the prompt, trained on %v with %d", st.Name, i, ids, r.PromptTokens, want.ids, want.prompt)
 			}
 			if want := p.response + "<eos>"; learned(r) != want {

@@ -18,8 +18,7 @@ type routed struct {
 	chosen []int
 	cost   [][]float64 // c[i][s], nats per byte
 	adv    [][]float64
-	z      [][]float32 // [student] flattened [P·per, Z]; nil without peers
-	align  []*alignment
+	z      [][]float32   // [student] flattened [P·per, Z]; nil without peers
 	states [][][]float32 // [student][path] mean z
 	gamma  [][]float64
 }
@@ -29,10 +28,10 @@ type routed struct {
 // the router's signal and the ensemble need; one step of each student on the paths
 // it was given; one step of the router.
 func (t *trainer) routedStep(n int) (map[string]float64, error) {
-	step := t.cfg.WarmupSteps + n + 1
+	step := t.plan.warmupSteps + n + 1
 	r := &routed{}
 	var epoch int
-	r.paths, epoch = t.routedOrder.at(n)
+	r.paths, epoch = t.mainOrder.at(n)
 	epoch++
 	enc := t.encodings(r.paths)
 	var err error
@@ -83,10 +82,6 @@ func (t *trainer) encodings(paths []int) []float32 {
 	return enc
 }
 
-// rowMultiple rounds row counts of routed batches, so that a student's share of a
-// batch comes in few sizes.
-const rowMultiple = 4
-
 // forwardAll fills in costs and, with peers, projected states.
 func (t *trainer) forwardAll(r *routed) error {
 	peers := t.cfg.Lambda2 > 0
@@ -95,23 +90,19 @@ func (t *trainer) forwardAll(r *routed) error {
 		r.cost[i] = make([]float64, len(t.students))
 	}
 	r.z = make([][]float32, len(t.students))
-	r.align = make([]*alignment, len(t.students))
+	per := 0
+	if peers {
+		per = t.per
+	}
 	var g errgroup.Group
 	for s, st := range t.students {
 		g.Go(func() error {
-			b, err := t.pack(s, r.paths, roundUp(len(r.paths), rowMultiple))
-			if err != nil {
-				return err
-			}
-			if peers {
-				r.align[s] = t.alignment(s, r.paths, b)
-			}
-			nll, z, err := st.Forward(b, r.align[s])
+			nll, z, err := st.forward(r.paths, t.plan.batch, per)
 			if err != nil {
 				return err
 			}
 			for i, p := range r.paths {
-				c := float64(nll[i]) / float64(len(t.paths[p].response))
+				c := nll[i] / float64(len(t.paths[p].response))
 				if math.IsNaN(c) || math.IsInf(c, 0) {
 					return fmt.Errorf("student %s: the loss of %s, style %s, is not finite; a smaller lr may help", st.name, t.paths[p].id, t.paths[p].style)
 				}
@@ -125,19 +116,15 @@ func (t *trainer) forwardAll(r *routed) error {
 		return err
 	}
 	r.states = make([][][]float32, len(t.students))
-	for s := range t.students {
-		r.states[s] = meanState(r.z[s], r.align[s], t.cfg.PeerDim)[:len(r.paths)]
+	for s, st := range t.students {
+		counts := make([]int, len(r.paths))
+		for i, p := range r.paths {
+			counts[i] = len(st.aligned[p])
+		}
+		r.states[s] = meanState(r.z[s], counts, t.per, t.cfg.PeerDim)
 	}
 	r.gamma = ensembleWeights(t.gammaWeights(), r.states)
 	return nil
-}
-
-func (t *trainer) alignment(s int, paths []int, b batchRows) *alignment {
-	rows := make([][]int, len(paths))
-	for i, p := range paths {
-		rows[i] = t.aligned[p][s]
-	}
-	return makeAlignment(rows, b.rows, t.per, b.seq)
 }
 
 // gammaWeights are the ensemble's w_s.
@@ -163,32 +150,31 @@ func (r *routed) target(dst []float32, i, k, per int) {
 	}
 }
 
-// trainStudents gives each student one step on its paths. A student without a
+// trainStudents gives each student one step on its paths, with the loss
+// L_s = sum_i g_is NLL_is / sum_i g_is n_is over the gates g and the numbers n of
+// supervised tokens. A student without a
 // path takes none, and no weight decay either.
 func (t *trainer) trainStudents(r *routed, n int, probe bool) ([]stepResult, error) {
 	results := make([]stepResult, len(t.students))
 	var g errgroup.Group
 	for s, st := range t.students {
 		rows := r.rowsOf(s, t.cfg.Lambda2 > 0 && t.cfg.PeerRows == "all")
-		own := 0
-		for _, i := range rows {
-			if r.chosen[i] == s {
-				own++
-			}
+		in := trainInput{paths: pick(r.paths, rows), own: make([]bool, len(rows)), most: t.plan.batch, probe: probe}
+		none := true
+		for k, i := range rows {
+			in.own[k] = r.chosen[i] == s
+			none = none && !in.own[k]
 		}
-		if len(rows) == 0 || own == 0 && t.cfg.Lambda2 == 0 {
+		if len(rows) == 0 || none && t.cfg.Lambda2 == 0 {
 			continue
 		}
-		g.Go(func() error {
-			b, err := t.pack(s, pick(r.paths, rows), roundUp(len(rows), rowMultiple))
-			if err != nil {
-				return err
-			}
-			in := stepInput{lr: t.lr(s, t.cfg.WarmupSteps+n), weight: r.gateWeight(s, rows, b), probe: probe}
+		g.Go(func() (err error) {
+			step := t.plan.warmupSteps + n
+			in.lr, in.dropout = st.schedule(step, t.plan.warmupSteps, t.totalSteps()), t.dropout(st, step)
 			if t.cfg.Lambda2 > 0 {
-				in.peers = t.peerInput(r, s, rows, b)
+				in.peers = t.peerInput(r, rows)
 			}
-			results[s], err = st.Train(b, in)
+			results[s], err = st.train(in)
 			return err
 		})
 	}
@@ -214,37 +200,14 @@ func pick(paths, rows []int) []int {
 	return out
 }
 
-// gateWeight is stop(g_is) / stop(sum_i g_is n_is) on each supervised position:
-// L_s = sum_i g_is NLL_is / sum_i g_is n_is.
-func (r *routed) gateWeight(s int, rows []int, b batchRows) []float32 {
-	n := 0
-	for k, i := range rows {
-		if r.chosen[i] == s {
-			n += b.tokens[k]
-		}
-	}
-	w := make([]float32, len(b.mask))
-	for k, i := range rows {
-		if r.chosen[i] != s {
-			continue
-		}
-		for j := k * b.seq; j < (k+1)*b.seq; j++ {
-			w[j] = b.mask[j] / float32(n)
-		}
-	}
-	return w
-}
-
-func (t *trainer) peerInput(r *routed, s int, rows []int, b batchRows) *peerInput {
+// peerInput pulls a student that trains on rows toward the ensemble.
+func (t *trainer) peerInput(r *routed, rows []int) *peerInput {
 	d := t.cfg.PeerDim
 	p := &peerInput{
-		align:     t.alignment(s, pick(r.paths, rows), b),
-		lambda:    float32(t.cfg.Lambda2),
-		varWeight: float32(t.cfg.Lambda2 * t.cfg.PeerVar),
-		covWeight: float32(t.cfg.Lambda2 * t.cfg.PeerCov),
-		lr:        t.cfg.PeerLR,
+		per: t.per, dim: d, lr: t.cfg.PeerLR,
+		weights: []float32{float32(t.cfg.Lambda2), float32(t.cfg.Lambda2 * t.cfg.PeerVar), float32(t.cfg.Lambda2 * t.cfg.PeerCov)},
+		target:  make([]float32, len(rows)*t.per*d),
 	}
-	p.target = make([]float32, b.rows*t.per*d)
 	for k, i := range rows {
 		for j := range t.per {
 			at := (k*t.per + j) * d
@@ -256,7 +219,7 @@ func (t *trainer) peerInput(r *routed, s int, rows []int, b batchRows) *peerInpu
 
 // tau falls linearly from its start to its end over the routed steps.
 func (t *trainer) tau(n int) float64 {
-	x := float64(n) / float64(max(1, t.routedSteps()-1))
+	x := float64(n) / float64(max(1, t.mainSteps()-1))
 	return t.cfg.TauStart + (t.cfg.TauEnd-t.cfg.TauStart)*x
 }
 

@@ -2,247 +2,327 @@ package train
 
 import (
 	"fmt"
+	"math"
+	"math/rand/v2"
 
 	. "github.com/gomlx/gomlx/core/graph" //nolint:revive // graph code reads as formulas
-	"github.com/gomlx/gomlx/core/tensors"
 
+	"github.com/distillflow/distillflow/internal/lm/causal"
 	"github.com/distillflow/distillflow/internal/lm/decoder"
 	"github.com/distillflow/distillflow/internal/lm/device"
+	"github.com/distillflow/distillflow/internal/lm/lora"
 	"github.com/distillflow/distillflow/internal/lm/optim"
 	"github.com/distillflow/distillflow/internal/lm/tokenizer"
 	"github.com/distillflow/distillflow/internal/lm/weights"
 )
 
-// Student is what the routed step needs of a language model in training. The one
-// here is trained whole and from scratch; one that trains adapters on a frozen
-// checkpoint, or that lives on another device, implements the same four methods.
+// student is a language model in training: a published one with adapters, or a small
+// decoder from scratch, trained whole or, once it is frozen, by adapters.
 //
-// Router and students exchange numbers, never gradients: each loss stops the
-// gradient at the other's outputs. That is why they can be separate graphs.
-type Student interface {
-	Name() string
-	Tokenizer() tokenizer.Tokenizer
-	// Forward computes, without changing anything, each row's summed loss in nats
-	// and the projected states at its aligned positions.
-	Forward(b batchRows, align *alignment) (nll []float32, z []float32, err error)
-	// Train takes one optimizer step. Rows with weight 0 in b.mask carry no loss.
-	Train(b batchRows, o stepInput) (stepResult, error)
+// Router and students exchange numbers, never gradients: each loss stops the gradient
+// at the other's outputs. That is why they can be separate graphs on separate devices.
+type student struct {
+	name string
+	spec Base
+	plan *plan
+	seed uint64
+	devs []*device.Device
+
+	model  *causal.Model       // published; nil from scratch
+	tok    tokenizer.Tokenizer // from scratch
+	config decoder.Config
+	pad    int32
+
+	seqs     []sequence // [path]
+	aligned  [][]int    // [path] positions that all students share
+	multiple int        // lengths of batches are rounded up to this
+
+	base   weights.Set  // the frozen weights of a student from scratch that has adapters
+	lora   *lora.Config // nil while all weights are trained
+	params weights.Set  // what is trained
+	opt    *optim.AdamW
+	proj   weights.Set // the projection to the common space of hidden states; not part of the model
+	projOp *optim.AdamW
+	tuner  *causal.Tuner
+
+	window struct{ loss, tokens float64 } // since the last metric
+	dev    devState
+	count  struct{ real, padded int64 } // tokens passed through in training
 }
 
-// stepInput is one training step's input besides the rows.
-type stepInput struct {
-	lr     float64
-	weight []float32  // [rows·seq] cross-entropy weight of each position
-	peers  *peerInput // nil: cross-entropy only
+// leastEightBit is the size below which a tensor's moments stay in 32 bits, as in
+// bitsandbytes.
+const leastEightBit = 4096
+
+// begin starts training params, adapters of c or all weights, on bases.
+func (s *student) begin(params weights.Set, c *lora.Config, bases []causal.Base) (err error) {
+	s.params, s.lora = params, c
+	if c == nil {
+		s.opt = optim.NewAdamW(params, decoder.Decays(params))
+		s.opt.Rates = decoder.Rates(s.config, params)
+	} else {
+		decays := make([]bool, len(params))
+		for i := range decays {
+			decays[i] = true
+		}
+		s.opt = optim.NewAdamW(params, decays)
+		s.opt.Beta2 = 0.999
+	}
+	s.opt.Decay, s.opt.Clip = s.plan.decay, s.plan.clip
+	if s.plan.eightBit {
+		s.opt.UseEightBit(params, leastEightBit)
+	}
+	recompute := s.plan.recompute == "on" || s.plan.recompute == "auto" && s.devs[0].IsGPU()
+	o := causal.TunerOptions{Bases: bases, LoRA: c, Recompute: recompute}
+	if s.proj != nil {
+		o.Extra = &causal.Extra{
+			Params: s.proj,
+			States: func(h *Node, params []*Node, at *Node) *Node { return project(h, params[0], at) },
+			Loss: func(z, mask, target *Node) []*Node {
+				peer, vary, covary := peerLosses(z, mask, target)
+				return []*Node{peer, vary, covary}
+			},
+		}
+	}
+	if s.tuner, err = causal.NewTuner(params, o); err != nil {
+		return fmt.Errorf("student %s: %w", s.name, err)
+	}
+	return nil
+}
+
+// willFreeze reports whether the student is trained whole first and by adapters then.
+func (s *student) willFreeze() bool { return s.model == nil && s.spec.LoRA.Rank > 0 }
+
+// freeze ends the training of all weights: from here on they stay as they are, and
+// fresh adapters are trained on them.
+func (s *student) freeze() error {
+	if !s.willFreeze() || s.base != nil {
+		return nil
+	}
+	c, err := s.spec.lora()
+	if err != nil {
+		return err
+	}
+	adapters, err := lora.Init(s.config, *c, streamSeed(s.seed, streamInit+"/lora/"+s.name))
+	if err != nil {
+		return err
+	}
+	s.base = s.params
+	var bases []causal.Base
+	for _, d := range s.devs {
+		bases = append(bases, causal.Plain(d, s.config, s.base.Args(nil)))
+	}
+	return s.begin(adapters, c, bases)
+}
+
+// trainInput is one training step's input.
+type trainInput struct {
+	paths []int
+	own   []bool // which of them carry cross-entropy; nil means all
+	most  int    // paths that a step of this phase has at most
+	lr    float64
+	peers *peerInput // nil: cross-entropy only
 	// probe asks for the gradient norms of both losses apart, at the price of a
 	// second pass.
-	probe bool
+	probe   bool
+	dropout *rand.Rand
 }
 
 // stepResult is what one training step reports.
 type stepResult struct {
-	loss               float64   // weighted cross-entropy
-	nll                []float32 // per row, summed over supervised positions
-	peer, vary, covary float64   // peer terms, unweighted
-	gradNorm           float64   // before clipping
-	ceNorm, peerNorm   float64   // with probe: norms of the two gradients on the trunk
+	loss               float64 // mean cross-entropy of the supervised tokens
+	tokens             int     // supervised
+	peer, vary, covary float64 // peer terms, unweighted
+	gradNorm           float64 // before clipping
+	ceNorm, peerNorm   float64 // with probe: norms of the two gradients on what is trained
 }
 
-// scratchStudent is a decoder whose every weight is trained.
-type scratchStudent struct {
-	name   string
-	dev    *device.Device
-	config decoder.Config
-	tok    tokenizer.Tokenizer
-	zdim   int
-
-	params weights.Set // the decoder
-	proj   weights.Set // the projection to the common space; not part of the model
-	opt    *optim.AdamW
-	projOp *optim.AdamW
-
-	forward, trainCE, trainPeers *Exec
-}
-
-func newScratchStudent(name string, dev *device.Device, c decoder.Config, tok tokenizer.Tokenizer, zdim int, seed uint64) (*scratchStudent, error) {
-	params, err := decoder.Init(c, seed)
-	if err != nil {
-		return nil, fmt.Errorf("student %s: %w", name, err)
+// micro is how many paths pass through the student at a time.
+func (s *student) micro(paths int) int {
+	if s.plan.micro > 0 {
+		return s.plan.micro
 	}
-	s := &scratchStudent{name: name, dev: dev, config: c, tok: tok, zdim: zdim, params: params}
-	s.proj = weights.Set{weights.Normal(seed, 0.2, "peer.proj.weight", zdim, c.Dim)}
-	s.opt = optim.NewAdamW(params, decoder.Decays(params))
-	s.opt.Rates = decoder.Rates(c, params)
-	s.projOp = optim.NewAdamW(s.proj, nil)
-	for _, g := range []struct {
-		e    **Exec
-		name string
-		f    func([]*Node) []*Node
-	}{
-		{&s.forward, "forward", s.forwardGraph},
-		{&s.trainCE, "train", func(in []*Node) []*Node { return s.trainGraph(in, false) }},
-		{&s.trainPeers, "train-peers", func(in []*Node) []*Node { return s.trainGraph(in, true) }},
-	} {
-		if *g.e, err = NewExec(dev.Backend, g.f); err != nil {
-			return nil, fmt.Errorf("student %s: %s graph: %w", name, g.name, err)
+	// Devices share a step's paths.
+	return max(1, (paths+len(s.devs)-1)/len(s.devs))
+}
+
+// batch lays out paths for one pass. Shapes are few, because each is a graph of its
+// own: lengths are rounded up, and so are the numbers of rows, up to most. weight
+// multiplies the loss of each row's supervised tokens. mask is 1 for those tokens.
+func (s *student) batch(paths []int, most int, weight func(row int) float32) (b causal.Batch, mask []float32, err error) {
+	seqs := make([]sequence, len(paths))
+	longest := 1
+	for i, p := range paths {
+		seqs[i] = s.seqs[p]
+		longest = max(longest, len(seqs[i].ids)-1)
+	}
+	step, parts := rowMultiple, 4
+	if s.devs[0].IsXLA() { // compiling costs more than padding
+		step, parts = (most+1)/2, 2
+	}
+	rows := max(len(paths), min(most, roundUp(len(paths), step)))
+	x, err := makeBatch(seqs, rows, roundUp(longest, s.multiple), s.pad)
+	if err != nil {
+		return b, nil, fmt.Errorf("student %s: %w", s.name, err)
+	}
+	b = causal.Batch{Rows: rows, Seq: x.seq, IDs: x.ids, Labels: x.labels, Weight: make([]float32, len(x.mask))}
+	for i, m := range x.mask {
+		if m != 0 {
+			b.Weight[i] = m * weight(i/x.seq)
 		}
-		// Batches come in a few lengths and row counts, each its own graph; the trainer
-		// bounds their number.
-		(*g.e).SetMaxCache(-1)
 	}
-	return s, nil
+	for _, q := range seqs {
+		s.count.real += int64(len(q.ids) - 1)
+	}
+	s.count.padded += int64(len(x.ids))
+	if s.model == nil {
+		return b, x.mask, nil
+	}
+	b.At, b.Labels, b.Weight = decoder.Supervised(x.labels, b.Weight, parts)
+	mask = make([]float32, len(b.At))
+	for i, w := range b.Weight {
+		if w != 0 {
+			mask[i] = 1
+		}
+	}
+	return b, mask, nil
 }
 
-func (s *scratchStudent) Name() string                   { return s.name }
-func (s *scratchStudent) Tokenizer() tokenizer.Tokenizer { return s.tok }
+// rowMultiple rounds the rows of batches, so that a student's share of a batch comes
+// in few sizes.
+const rowMultiple = 4
 
-// model takes the decoder's parameters off the front of a graph's inputs.
-func (s *scratchStudent) model(in []*Node) (*decoder.Model, []*Node) {
-	n := len(s.params)
-	return &decoder.Model{Config: s.config, Params: in[:n]}, in[n:]
-}
+func ones(int) float32 { return 1 }
 
-// forwardGraph: params, proj, ids [R,S], labels [R·S], mask [R·S] and, with peers,
-// positions [R·A, 1] -> summed loss per row [R] and z [R·A, Z].
-func (s *scratchStudent) forwardGraph(in []*Node) []*Node {
-	m, in := s.model(in)
-	proj, ids, labels, mask := in[0], in[1], in[2], in[3]
-	rows := ids.Shape().Dimensions[0]
-	h := m.Hidden(ids)
-	_, nll := m.Loss(m.Logits(h), labels, mask)
-	out := []*Node{ReduceSum(Reshape(Mul(nll, mask), rows, -1), -1)}
-	if len(in) > 4 {
-		out = append(out, project(h, proj, in[4]))
-	}
-	return out
-}
-
-// trainGraph: params, proj, ids, labels, weight, mask and, with peers, positions
-// [R·A, 1], their mask [R·A, 1], the target [R·A, Z] and the three coefficients
-// -> losses, summed loss per row, gradients.
-func (s *scratchStudent) trainGraph(in []*Node, peers bool) []*Node {
-	m, in := s.model(in)
-	proj, ids, labels, weight, mask := in[0], in[1], in[2], in[3], in[4]
-	rows := ids.Shape().Dimensions[0]
-	h := m.Hidden(ids)
-	total, nll := m.Loss(m.Logits(h), labels, weight)
-	out := []*Node{total, ReduceSum(Reshape(Mul(nll, mask), rows, -1), -1)}
-	trained := m.Params
-	if peers {
-		in = in[5:]
-		peer, vary, covary := peerLosses(project(h, proj, in[0]), in[1], in[2])
-		out = append(out, peer, vary, covary)
-		total = Add(total, Add(Mul(peer, in[3]), Add(Mul(vary, in[4]), Mul(covary, in[5]))))
-		trained = append(append([]*Node(nil), m.Params...), proj)
-	}
-	return append(out, Gradient(total, trained...)...)
-}
-
-func (s *scratchStudent) args(b batchRows) []any {
-	args := s.proj.Args(s.params.Args(nil))
-	return append(args,
-		tensors.FromFlatDataAndDimensions(b.ids, b.rows, b.seq),
-		tensors.FromFlatDataAndDimensions(b.labels, b.rows*b.seq))
-}
-
-// Forward implements [Student].
-func (s *scratchStudent) Forward(b batchRows, align *alignment) (nll, z []float32, err error) {
-	args := append(s.args(b), tensors.FromFlatDataAndDimensions(b.mask, b.rows*b.seq))
-	if align != nil {
-		args = append(args, tensors.FromFlatDataAndDimensions(align.positions, len(align.positions), 1))
-	}
-	out, err := s.forward.Call(args...)
-	if err != nil {
-		return nil, nil, fmt.Errorf("student %s: forward: %w", s.name, err)
-	}
-	if nll, err = tensors.CopyFlatData[float32](out[0]); err != nil {
-		return nil, nil, err
-	}
-	if align != nil {
-		z, err = tensors.CopyFlatData[float32](out[1])
-	}
-	return nll, z, err
-}
-
-// Train implements [Student].
-func (s *scratchStudent) Train(b batchRows, o stepInput) (r stepResult, err error) {
-	if o.peers == nil {
-		grads, err := s.gradients(b, o, &r, 1)
+// forward computes, without changing anything, each path's summed loss in nats, and
+// with per > 0 the projected states at its aligned positions, [len(paths)·per, Z].
+func (s *student) forward(paths []int, most, per int) (nll []float64, z []float32, err error) {
+	var batches []causal.Batch
+	var masks [][]float32
+	micro := s.micro(most)
+	for lo := 0; lo < len(paths); lo += micro {
+		part := paths[lo:min(len(paths), lo+micro)]
+		b, mask, err := s.batch(part, micro, ones)
 		if err != nil {
-			return r, err
+			return nil, nil, err
 		}
-		r.gradNorm, err = s.opt.Step(s.params, grads, o.lr)
-		return r, s.wrap(err)
+		if per > 0 {
+			a := s.alignment(part, b, per)
+			b.Extra = &causal.ExtraInput{Positions: a.positions}
+		}
+		batches, masks = append(batches, b), append(masks, mask)
 	}
-	grads, err := s.gradients(b, o, &r, 1)
+	losses, states, err := s.tuner.Losses(batches...)
+	if err != nil {
+		return nil, nil, fmt.Errorf("student %s: %w", s.name, err)
+	}
+	nll = make([]float64, len(paths))
+	for k, b := range batches {
+		first := k * micro
+		n := min(len(paths)-first, micro)
+		for i, v := range losses[k] {
+			at := i
+			if b.At != nil {
+				at = int(b.At[i])
+			}
+			if masks[k][i] != 0 {
+				nll[first+at/b.Seq] += float64(v)
+			}
+		}
+		if per > 0 {
+			z = append(z, states[k][:n*per*s.plan.peerDim()]...)
+		}
+	}
+	return nll, z, nil
+}
+
+func (s *student) alignment(paths []int, b causal.Batch, per int) *alignment {
+	rows := make([][]int, len(paths))
+	for i, p := range paths {
+		rows[i] = s.aligned[p]
+	}
+	return makeAlignment(rows, b.Rows, per, b.Seq)
+}
+
+// batches lays out a training step.
+func (s *student) batches(in trainInput) (out []causal.Batch, tokens int, err error) {
+	own := func(i int) bool { return in.own == nil || in.own[i] }
+	aligned := 0
+	for i, p := range in.paths {
+		if own(i) {
+			tokens += s.seqs[p].supervised()
+		}
+		if in.peers != nil {
+			aligned += min(len(s.aligned[p]), in.peers.per)
+		}
+	}
+	micro := s.micro(in.most)
+	for lo := 0; lo < len(in.paths); lo += micro {
+		part := in.paths[lo:min(len(in.paths), lo+micro)]
+		b, _, err := s.batch(part, micro, func(row int) float32 {
+			if own(lo + row) {
+				return 1 / float32(tokens)
+			}
+			return 0
+		})
+		if err != nil {
+			return nil, 0, err
+		}
+		if in.dropout != nil {
+			b.Seed = in.dropout.Uint32()
+		}
+		if in.peers != nil {
+			b.Extra = in.peers.input(s.alignment(part, b, in.peers.per), lo, aligned)
+		}
+		out = append(out, b)
+	}
+	return out, tokens, nil
+}
+
+// train takes one optimizer step.
+func (s *student) train(in trainInput) (r stepResult, err error) {
+	batches, tokens, err := s.batches(in)
 	if err != nil {
 		return r, err
 	}
+	res, err := s.tuner.Gradients(batches...)
+	if err != nil {
+		return r, fmt.Errorf("student %s: %w", s.name, err)
+	}
+	r.loss, r.tokens = res.Loss, tokens
+	if math.IsNaN(r.loss) || math.IsInf(r.loss, 0) {
+		return r, fmt.Errorf("student %s: the loss is %v, not finite: lower lr (%g) or raise lr_warmup (%d); in bf16, try precision: f32", s.name, r.loss, s.spec.rate(), s.plan.lrWarmup)
+	}
 	n := len(s.params)
-	if o.probe {
-		var unused stepResult
-		ce, err := s.gradients(b, o, &unused, 0)
-		if err != nil {
-			return r, err
-		}
-		peer := make([][]float32, n)
-		for i := range peer {
-			peer[i] = make([]float32, len(grads[i]))
-			for j := range peer[i] {
-				peer[i][j] = grads[i][j] - ce[i][j]
+	if in.peers != nil {
+		for i, to := range []*float64{&r.peer, &r.vary, &r.covary} {
+			if w := float64(in.peers.weights[i]); w > 0 {
+				*to = res.Terms[i] / w
 			}
 		}
-		r.ceNorm, r.peerNorm = optim.Norm(ce[:n]), optim.Norm(peer)
-	}
-	if r.gradNorm, err = s.opt.Step(s.params, grads[:n], o.lr); err != nil {
-		return r, s.wrap(err)
-	}
-	_, err = s.projOp.Step(s.proj, grads[n:], o.peers.lr)
-	return r, s.wrap(err)
-}
-
-func (s *scratchStudent) wrap(err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("student %s: %w", s.name, err)
-}
-
-// gradients runs a training graph; scale multiplies the peer terms.
-func (s *scratchStudent) gradients(b batchRows, o stepInput, r *stepResult, scale float32) ([][]float32, error) {
-	args := append(s.args(b),
-		tensors.FromFlatDataAndDimensions(o.weight, b.rows*b.seq),
-		tensors.FromFlatDataAndDimensions(b.mask, b.rows*b.seq))
-	exec, first := s.trainCE, 2
-	if p := o.peers; p != nil {
-		exec, first = s.trainPeers, 5
-		a := len(p.align.positions)
-		args = append(args,
-			tensors.FromFlatDataAndDimensions(p.align.positions, a, 1),
-			tensors.FromFlatDataAndDimensions(p.align.mask, a, 1),
-			tensors.FromFlatDataAndDimensions(p.target, a, s.zdim),
-			scale*p.lambda, scale*p.varWeight, scale*p.covWeight)
-	}
-	out, err := exec.Call(args...)
-	if err != nil {
-		return nil, fmt.Errorf("student %s: training step: %w", s.name, err)
-	}
-	r.loss = float64(tensors.ToScalar[float32](out[0]))
-	if r.nll, err = tensors.CopyFlatData[float32](out[1]); err != nil {
-		return nil, err
-	}
-	if o.peers != nil {
-		r.peer = float64(tensors.ToScalar[float32](out[2]))
-		r.vary = float64(tensors.ToScalar[float32](out[3]))
-		r.covary = float64(tensors.ToScalar[float32](out[4]))
-	}
-	grads := make([][]float32, 0, len(out)-first)
-	for _, t := range out[first:] {
-		g, err := tensors.CopyFlatData[float32](t)
-		if err != nil {
-			return nil, err
+		if in.probe {
+			for i := range batches {
+				batches[i].Extra = nil
+			}
+			ce, err := s.tuner.Gradients(batches...)
+			if err != nil {
+				return r, fmt.Errorf("student %s: %w", s.name, err)
+			}
+			peer := make([][]float32, n)
+			for i := range peer {
+				peer[i] = make([]float32, len(res.Grads[i]))
+				for j := range peer[i] {
+					peer[i][j] = res.Grads[i][j] - ce.Grads[i][j]
+				}
+			}
+			r.ceNorm, r.peerNorm = optim.Norm(ce.Grads), optim.Norm(peer)
 		}
-		grads = append(grads, g)
 	}
-	return grads, nil
+	if r.gradNorm, err = s.opt.Step(s.params, res.Grads[:n], in.lr); err == nil && in.peers != nil {
+		_, err = s.projOp.Step(s.proj, res.Grads[n:], in.peers.lr)
+	}
+	if err != nil {
+		return r, fmt.Errorf("student %s: %w", s.name, err)
+	}
+	return r, nil
 }

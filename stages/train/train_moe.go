@@ -2,16 +2,12 @@ package train
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"sort"
-	"time"
 
 	"github.com/distillflow/distillflow/flow/stage"
-	"github.com/distillflow/distillflow/internal/lm/checkpoint"
 	"github.com/distillflow/distillflow/internal/lm/device"
 	"github.com/distillflow/distillflow/internal/lm/encoder"
 	"github.com/distillflow/distillflow/internal/lm/hub"
@@ -41,7 +37,7 @@ type trainIn struct {
 }
 
 type trainOut struct {
-	Models    *stage.OutDir                        `port:"models" doc:"A folder per student with config.json, tokenizer.json and model.safetensors; the same students before training below untrained/."`
+	Models    *stage.OutDir                        `port:"models" doc:"A folder per student: config.json, tokenizer.json and model.safetensors of one from scratch; adapters in PEFT's format and a reference to the base of a published one. The same students before training below untrained/."`
 	RouterLog *stage.Writer[schema.RouterDecision] `port:"router_log" doc:"One row for each path and epoch: which student it went to, with what probabilities."`
 	Metrics   *stage.Writer[schema.Metric]         `port:"metrics" doc:"Losses, entropies and gradient norms every log_every steps."`
 }
@@ -49,13 +45,15 @@ type trainOut struct {
 // TrainMoE trains several students on the same reasoning paths, with a router.
 var TrainMoE = stage.Define(stage.Spec{
 	Type:    "train-moe",
-	Version: 1,
+	Version: 2,
 	Class:   stage.Seeded,
 	Doc: `Trains two or more students on reasoning paths that a router shares out between them.
-Students are small decoders trained from scratch on the CPU. A warm-up on plain
-cross-entropy teaches every student every path; then each path goes to one student by a
-straight-through Gumbel gate, the router learns from both students' losses per byte, and
-peer teaching pulls the students' hidden states toward a weighted ensemble. The same seed
+Students are published models with low-rank adapters, or small decoders trained from
+scratch. A warm-up on plain cross-entropy teaches every student every path; then each path
+goes to one student by a straight-through Gumbel gate, the router learns from both
+students' losses per byte, and peer teaching pulls the students' hidden states toward a
+weighted ensemble. A student from scratch that asks for adapters is trained whole in the
+warm-up and frozen then. The same seed
 gives the same bytes on the same numeric platform, which is part of the cache key. A run
 that is interrupted goes on from its last checkpoint.`,
 	Platform: platform,
@@ -71,10 +69,6 @@ func platform() string {
 }
 
 func runTrain(ctx context.Context, env *stage.Env, c trainConfig, in trainIn, out trainOut) error {
-	dev, err := openDevice(env, c.Device)
-	if err != nil {
-		return err
-	}
 	if c.Encoder != "" {
 		dir, err := encoder.Locate(ctx, string(c.Encoder), hub.FromEnv(os.Getenv))
 		if err != nil {
@@ -87,47 +81,18 @@ func runTrain(ctx context.Context, env *stage.Env, c trainConfig, in trainIn, ou
 		return err
 	}
 	if len(paths) == 0 {
-		return errors.New("no path to train on: every row lacks a usable path (answered, not verified wrong, not judged invalid)")
+		return errNoPath
 	}
-	t, drop, err := newTrainer(c, env.Seed, dev, paths)
+	t, err := trainModels(ctx, env, c.plan(), paths, ids, c.StudentPrompt, out.Models.Path)
 	if err != nil {
 		return err
 	}
-	reportDropped(env, drop, c.MaxSeq)
-	for _, s := range t.students {
-		if err := saveStudent(filepath.Join(out.Models.Path, untrainedDir, s.name), s); err != nil {
+	for _, r := range t.routings {
+		if err := out.RouterLog.Write(r); err != nil {
 			return err
 		}
 	}
-	state := filepath.Join(env.WorkDir, stateFile)
-	if env.WorkDir != "" {
-		resumed, err := t.restore(state)
-		if err != nil {
-			return fmt.Errorf("reading the checkpoint: %w", err)
-		}
-		if resumed {
-			env.AddStat("resumed_at_step", float64(t.step))
-		}
-		t.checkpoint = func() error {
-			env.Fault("train-checkpoint")
-			if err := t.save(state); err != nil {
-				return fmt.Errorf("writing the checkpoint: %w", err)
-			}
-			env.Fault("train-checkpointed")
-			return nil
-		}
-	}
-	start, from := time.Now(), t.step
-	t.onStep = func(step, total int, values map[string]float64) {
-		env.Progress(stage.Progress{Done: int64(step), Total: int64(total), Unit: "steps", Values: values})
-	}
-	if err := t.run(ctx); err != nil {
-		return err
-	}
-	if s := time.Since(start).Seconds(); s > 0 && t.step > from {
-		env.AddStat("steps_per_second", float64(t.step-from)/s)
-	}
-	return writeTrained(t, ids, out)
+	return writeAll(out.Metrics, t.metrics)
 }
 
 // readPaths lists the usable paths of at most limit problems (0: all) and the ids
@@ -182,39 +147,4 @@ func reportDropped(env *stage.Env, d *dropped, maxSeq int) {
 	for _, s := range styles {
 		env.Warn("style %s: %d of %d paths are empty or longer than max_seq %d tokens and were dropped", s, d.paths[s], d.paths[s]+d.kept[s], maxSeq)
 	}
-}
-
-func saveStudent(dir string, s *scratchStudent) error {
-	return checkpoint.Save(dir, checkpoint.Model{Config: s.config, Tokenizer: s.tok, Params: s.params})
-}
-
-func writeTrained(t *trainer, ids []string, out trainOut) error {
-	info := modelsInfo{Format: modelsFormat, StudentPrompt: t.cfg.StudentPrompt, TrainIDs: ids}
-	for s, st := range t.students {
-		if bad := st.params.FirstNonFinite(); bad != "" {
-			return fmt.Errorf("student %s: tensor %s is not finite after training", st.name, bad)
-		}
-		if err := saveStudent(filepath.Join(out.Models.Path, st.name), st); err != nil {
-			return err
-		}
-		info.Students = append(info.Students, st.name)
-		for _, q := range t.seqs[s] {
-			info.MaxNew = max(info.MaxNew, q.supervised())
-		}
-	}
-	info.MaxNew += 4
-	if err := checkpoint.WriteJSON(filepath.Join(out.Models.Path, modelsFile), info); err != nil {
-		return err
-	}
-	for _, r := range t.routings {
-		if err := out.RouterLog.Write(r); err != nil {
-			return err
-		}
-	}
-	for _, m := range t.metrics {
-		if err := out.Metrics.Write(m); err != nil {
-			return err
-		}
-	}
-	return nil
 }

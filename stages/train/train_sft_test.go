@@ -271,9 +271,12 @@ func TestSFTConfigErrors(t *testing.T) {
 		`{"model": "m", "batch": 2, "micro_batch": 4}`:   "micro_batch",
 		`{"model": "m", "device": "tpu"}`:                "device",
 		`{"model": "m", "name": "../x"}`:                 "name",
-		`{"model": "m", "lr": 0}`:                        "lr",
+		`{"model": "m", "lr": -1}`:                       "lr",
+		`{"quantize": "nf4"}`:                            "quantize",
+		`{"tokenizer_from": "x"}`:                        "tokenizer_from",
+		`{"pretrain_lr": 0}`:                             "pretrain_lr",
+		`{"d_model": 10, "heads": 2}`:                    "head_dim",
 		`{"model": "m", "schedule": "sine"}`:             "schedule",
-		`{}`:                                             "model",
 	} {
 		var tree map[string]any
 		if err := json.Unmarshal([]byte(cfg), &tree); err != nil {

@@ -4,205 +4,303 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"math"
+	"math/rand/v2"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/distillflow/distillflow/internal/lm/device"
-	"github.com/distillflow/distillflow/internal/lm/optim"
-	"github.com/distillflow/distillflow/internal/lm/tokenizer"
 	"github.com/distillflow/distillflow/schema"
 )
 
-// trainer runs the two phases: a warm-up on plain cross-entropy, in which every
-// student sees every path, then routed training.
+// trainer runs the two phases of both training stages: a warm-up on plain
+// cross-entropy, in which every student sees every path, and the main phase, which is
+// routed or, without a router, plain again.
 //
-// Everything it computes follows from config, paths, seed and the step number.
+// Everything it computes follows from plan, paths, seed and the step number.
 type trainer struct {
-	cfg   trainConfig
+	plan  *plan
+	cfg   trainConfig // of the routed phase
 	seed  uint64
-	paths []trainPath
+	paths []trainPath // those to train on, then those that are held out
+	bases bases
 
-	students []*scratchStudent
-	seqs     [][]sequence // [student][path]
-	lengths  []int        // per path, over all students
-	encoder  string       // which text encoder, with its weights
-	encoded  [][]float32  // [path] encodings, of length 1
-	aligned  [][][]int    // [path][student] aligned positions
-	coverage float64      // mean share of aligned boundaries
-	per      int          // most aligned positions of a path
-	multiple int          // positions of a batch are rounded up to this
-	router   *router
+	students []*student
+	lengths  []int       // of the paths to train on, over all students
+	longest  int         // supervised tokens of the longest completion
+	encoder  string      // which text encoder, with its weights
+	encoded  [][]float32 // [path] encodings, of length 1
+	coverage float64     // mean share of aligned boundaries
+	per      int         // most aligned positions of a path
+	router   *router     // nil without routing
 	signal   signal
 
-	warmupOrder, routedOrder order
+	warmupOrder, mainOrder order
 
 	step     int // steps done, both phases
+	stopped  bool
 	metrics  []schema.Metric
 	routings []schema.RouterDecision
 
 	// observers, all optional
 	onStep     func(step, total int, values map[string]float64)
-	checkpoint func() error // saves the state, every CheckpointEvery steps
+	checkpoint func() error // saves the state
+	now        func() time.Time
+	saved      time.Time
 }
+
+var inf = math.Inf(1)
 
 // dropped counts the paths of a style that were too long for a student.
 type dropped struct{ paths, kept map[string]int }
 
-// newTrainer tokenizes the paths, drops those that are too long for any student,
-// and initialises everything that is trained.
-func newTrainer(cfg trainConfig, seed uint64, dev *device.Device, paths []trainPath) (*trainer, *dropped, error) {
-	if len(paths) == 0 {
-		return nil, nil, errors.New("there is no path to train on")
+// newTrainer opens the students, tokenizes the paths, drops those that are too long
+// for any student, and initialises everything that is trained. open opens devices.
+func newTrainer(ctx context.Context, p *plan, seed uint64, open func(name string) (*device.Device, error), paths []trainPath) (*trainer, *dropped, error) {
+	t := &trainer{plan: p, seed: seed, now: time.Now}
+	if p.route != nil {
+		t.cfg, t.signal = *p.route, newLossSignal()
 	}
-	t := &trainer{cfg: cfg, seed: seed, signal: newLossSignal()}
 	texts := make([]string, len(paths))
 	for i, p := range paths {
 		texts[i] = p.prompt + p.response
 	}
-	var toks []tokenizer.Tokenizer
-	for _, s := range cfg.Students {
-		tok, err := tokenizer.Train(s.Tokenizer, texts, s.Vocab)
-		if err != nil {
-			return nil, nil, fmt.Errorf("student %s: %w", s.Name, err)
-		}
-		toks = append(toks, tok)
+	if err := t.newStudents(ctx, open, texts); err != nil {
+		return nil, nil, err
 	}
-	drop := &dropped{map[string]int{}, map[string]int{}}
-	t.seqs = make([][]sequence, len(toks))
-	var responses []string
-	for _, p := range paths {
-		row := make([]sequence, len(toks))
-		fits, longest := p.response != "", 0
-		for s, tok := range toks {
-			q, ok := encodePath(tok, p.prompt, p.response, cfg.MaxSeq)
-			row[s], fits, longest = q, fits && ok, max(longest, len(q.ids))
-		}
-		if !fits {
-			drop.paths[p.style]++
-			continue
-		}
-		drop.kept[p.style]++
-		t.paths = append(t.paths, p)
-		t.lengths = append(t.lengths, longest)
-		responses = append(responses, p.response)
-		for s := range row {
-			t.seqs[s] = append(t.seqs[s], row[s])
-		}
-		pos, cover := alignPath(row)
-		t.aligned = append(t.aligned, pos)
-		t.coverage += cover
-		t.per = max(t.per, len(pos[0]))
-	}
-	if len(t.paths) == 0 {
-		return nil, drop, fmt.Errorf("every path is longer than max_seq %d tokens", cfg.MaxSeq)
-	}
-	t.coverage /= float64(len(t.paths))
-	t.per = roundUp(max(1, t.per), 8)
-	t.multiple = roundUp(max(1, slices.Max(t.lengths)/16), 4)
-	encDim, err := t.encode(dev, responses)
+	drop, err := t.tokenize(paths)
 	if err != nil {
 		return nil, drop, err
 	}
-	for i, s := range cfg.Students {
-		init := streamSeed(seed, streamInit+"/"+s.Name)
-		st, err := newScratchStudent(s.Name, dev, s.decoderConfig(toks[i].Size(), cfg.MaxSeq), toks[i], cfg.PeerDim, init)
+	for _, s := range t.students {
+		if err := s.initialise(ctx, &t.bases); err != nil {
+			return nil, drop, err
+		}
+	}
+	if p.route != nil {
+		var responses []string
+		for _, p := range t.paths[:len(t.lengths)] {
+			responses = append(responses, p.response)
+		}
+		dev := t.students[0].devs[0]
+		encDim, err := t.encode(dev, responses)
 		if err != nil {
 			return nil, drop, err
 		}
-		st.opt.Decay, st.opt.Clip = cfg.WeightDecay, cfg.ClipNorm
-		t.students = append(t.students, st)
+		t.router, err = newRouter(dev, len(t.students), encDim, t.cfg.RouterDim, t.cfg.PeerDim, streamSeed(seed, streamInit+"/router"))
+		if err != nil {
+			return nil, drop, err
+		}
 	}
-	t.router, err = newRouter(dev, len(toks), encDim, cfg.RouterDim, cfg.PeerDim, streamSeed(seed, streamInit+"/router"))
-	if err != nil {
-		return nil, drop, err
-	}
-	t.warmupOrder = order{seed: seed, stream: streamData + "/warmup", lengths: t.lengths, batch: cfg.WarmupBatch}
-	t.routedOrder = order{seed: seed, stream: streamData + "/routed", lengths: t.lengths, batch: cfg.Batch}
+	t.warmupOrder = order{seed: seed, stream: streamData + "/warmup", lengths: t.lengths, batch: p.warmupBatch}
+	t.mainOrder = order{seed: seed, stream: streamData + "/main", lengths: t.lengths, batch: p.batch}
 	return t, drop, nil
 }
 
-// routedSteps is the length of the second phase.
-func (t *trainer) routedSteps() int {
-	n := t.cfg.Epochs * batchesPerEpoch(len(t.paths), t.cfg.Batch)
-	if t.cfg.MaxSteps > 0 {
-		n = min(n, t.cfg.MaxSteps)
+// tokenize lays out the paths for every student.
+func (t *trainer) tokenize(paths []trainPath) (*dropped, error) {
+	drop := &dropped{map[string]int{}, map[string]int{}}
+	type row struct {
+		path trainPath
+		seqs []sequence
+	}
+	var train, dev []row
+	for _, p := range paths {
+		r := row{p, make([]sequence, len(t.students))}
+		fits := p.response != ""
+		for i, s := range t.students {
+			q, ok, err := s.encode(p, t.plan.maxSeq)
+			if err != nil {
+				return drop, err
+			}
+			r.seqs[i], fits = q, fits && ok
+		}
+		switch {
+		case !fits:
+			drop.paths[p.style]++
+			continue
+		case held(p.id, t.plan.devFraction):
+			dev = append(dev, r)
+		default:
+			train = append(train, r)
+		}
+		drop.kept[p.style]++
+	}
+	if len(train) == 0 && (t.plan.route != nil || t.plan.epochs > 0 || t.plan.warmupSteps > 0) {
+		return drop, fmt.Errorf("no path is left to train on: %d are held out, the others longer than max_seq %d tokens", len(dev), t.plan.maxSeq)
+	}
+	for i, r := range append(train, dev...) {
+		t.paths = append(t.paths, r.path)
+		longest := 0
+		for k, s := range t.students {
+			q := r.seqs[k]
+			s.seqs = append(s.seqs, q)
+			longest, t.longest = max(longest, len(q.ids)), max(t.longest, q.supervised())
+		}
+		if i < len(train) {
+			t.lengths = append(t.lengths, longest)
+		}
+		if t.plan.route == nil {
+			continue
+		}
+		pos, cover := alignPath(r.seqs)
+		for k, s := range t.students {
+			s.aligned = append(s.aligned, pos[k])
+		}
+		t.coverage += cover
+		t.per = max(t.per, len(pos[0]))
+	}
+	t.coverage /= float64(max(1, len(t.paths)))
+	t.per = roundUp(max(1, t.per), 8)
+	return drop, nil
+}
+
+// perEpoch is the number of the main phase's steps in a pass over the paths.
+func (t *trainer) perEpoch() int { return batchesPerEpoch(len(t.lengths), t.plan.batch) }
+
+// mainSteps is the length of the main phase.
+func (t *trainer) mainSteps() int {
+	n := t.plan.epochs * t.perEpoch()
+	if t.plan.maxSteps > 0 {
+		n = min(n, t.plan.maxSteps)
 	}
 	return n
 }
 
-func (t *trainer) totalSteps() int { return t.cfg.WarmupSteps + t.routedSteps() }
+func (t *trainer) totalSteps() int { return t.plan.warmupSteps + t.mainSteps() }
+
+// evalEvery is the number of steps between measurements of the dev loss.
+func (t *trainer) evalEvery() int {
+	if t.plan.evalEvery > 0 {
+		return t.plan.evalEvery
+	}
+	return max(1, t.perEpoch())
+}
 
 // run trains from the current step to the end.
 func (t *trainer) run(ctx context.Context) error {
-	total := t.totalSteps()
-	for t.step < total {
+	total, warmup := t.totalSteps(), t.plan.warmupSteps
+	t.saved = t.now()
+	for t.step < total && !t.stopped {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		if t.step == warmup {
+			if err := t.enterMain(); err != nil {
+				return err
+			}
+		}
 		var values map[string]float64
+		var epoch int
 		var err error
-		if t.step < t.cfg.WarmupSteps {
-			// Students do not meet in the warm-up, so each runs ahead on its own to the
-			// next step at which something is written down.
-			until := min(t.nextStop(), t.cfg.WarmupSteps)
-			values, err = t.warmup(ctx, until)
-			t.step = until
-		} else {
-			values, err = t.routedStep(t.step - t.cfg.WarmupSteps)
+		switch {
+		case t.step < warmup:
+			values, err = t.plain(ctx, &t.warmupOrder, 0, min(t.nextStop(), warmup))
+		case t.plan.route == nil:
+			_, epoch = t.mainOrder.at(t.step - warmup)
+			epoch++
+			values, err = t.plain(ctx, &t.mainOrder, warmup, min(t.nextStop(), total))
+		default:
+			_, epoch = t.mainOrder.at(t.step - warmup)
+			epoch++
+			values, err = t.routedStep(t.step - warmup)
 			t.step++
 		}
 		if err != nil {
 			return err
 		}
-		if t.onStep != nil {
-			t.onStep(t.step, total, values)
-		}
-		if t.checkpoint != nil && t.step%t.cfg.CheckpointEvery == 0 && t.step < total {
-			if err := t.checkpoint(); err != nil {
+		if n := t.step - warmup; n > 0 && (n%t.evalEvery() == 0 || t.step == total) {
+			if err := t.measure(epoch); err != nil {
 				return err
 			}
 		}
+		if t.onStep != nil {
+			t.onStep(t.step, total, values)
+		}
+		if err := t.saveInTime(total); err != nil {
+			return err
+		}
+	}
+	if t.mainSteps() == 0 {
+		return t.enterMain()
 	}
 	return nil
 }
 
-// nextStop is the next step after the current one that logs or saves.
+// enterMain freezes the students that are adapted from here on, and measures what the
+// main phase starts from.
+func (t *trainer) enterMain() error {
+	for _, s := range t.students {
+		if err := s.freeze(); err != nil {
+			return err
+		}
+	}
+	return t.measure(0)
+}
+
+// saveInTime saves a checkpoint when it is time for one.
+func (t *trainer) saveInTime(total int) error {
+	if t.checkpoint == nil || t.step >= total {
+		return nil
+	}
+	age := t.plan.saving.CheckpointMinutes
+	late := age > 0 && t.now().Sub(t.saved).Minutes() >= age
+	if t.step%t.plan.saving.CheckpointEvery != 0 && !late {
+		return nil
+	}
+	t.saved = t.now()
+	return t.checkpoint()
+}
+
+// nextStop is the next step after the current one that logs, saves or measures.
 func (t *trainer) nextStop() int {
-	next := func(every int) int { return (t.step/every + 1) * every }
-	return min(next(t.cfg.LogEvery), next(t.cfg.CheckpointEvery))
+	next := func(from, every int) int { return from + ((t.step-from)/every+1)*every }
+	stop := min(next(0, t.plan.logEvery), next(0, t.plan.saving.CheckpointEvery))
+	if t.step >= t.plan.warmupSteps {
+		stop = min(stop, next(t.plan.warmupSteps, t.evalEvery()))
+	}
+	for _, s := range t.students {
+		if s.model != nil {
+			return t.step + 1 // one step may take minutes: show it, and save by the clock
+		}
+	}
+	return stop
 }
 
-// lr is the learning rate of a student at a step of either phase.
-func (t *trainer) lr(student, step int) float64 {
-	return optim.Cosine(step, t.cfg.LRWarmup, t.totalSteps(), t.cfg.Students[student].LR, t.cfg.LRFloor)
+// dropout is the randomness of a student's dropout at a step.
+func (t *trainer) dropout(s *student, step int) *rand.Rand {
+	return streamRand(t.seed, streamDropout+"/"+s.name, step)
 }
 
-// warmup takes the steps from t.step to until for every student, side by side.
-func (t *trainer) warmup(ctx context.Context, until int) (map[string]float64, error) {
+// plain takes the steps from t.step to until for every student, side by side: they do
+// not meet, so each runs ahead on its own to the next step at which something is
+// written down. o hands out the batches from step first on.
+func (t *trainer) plain(ctx context.Context, o *order, first, until int) (map[string]float64, error) {
 	var batches [][]int
 	epoch := 0
 	for step := t.step; step < until; step++ {
-		b, e := t.warmupOrder.at(step)
+		b, e := o.at(step - first)
 		batches, epoch = append(batches, b), e
 	}
 	last := make([]stepResult, len(t.students))
+	rates := make([]float64, len(t.students))
 	g, ctx := errgroup.WithContext(ctx)
-	for s, st := range t.students {
+	for k, s := range t.students {
 		g.Go(func() error {
-			for i, rows := range batches {
+			for i, paths := range batches {
 				if err := ctx.Err(); err != nil {
 					return err
 				}
-				b, err := t.pack(s, rows, len(rows))
+				step := t.step + i
+				rates[k] = s.schedule(step, t.plan.warmupSteps, t.totalSteps())
+				r, err := s.train(trainInput{paths: paths, most: o.batch, lr: rates[k], dropout: t.dropout(s, step)})
 				if err != nil {
-					return err
+					return fmt.Errorf("step %d: %w", step+1, err)
 				}
-				r, err := st.Train(b, stepInput{lr: t.lr(s, t.step+i), weight: uniformWeight(b)})
-				if err != nil {
-					return fmt.Errorf("step %d: %w; a smaller lr may help", t.step+i+1, err)
-				}
-				last[s] = r
+				last[k] = r
+				s.window.loss += r.loss * float64(r.tokens)
+				s.window.tokens += float64(r.tokens)
 			}
 			return nil
 		})
@@ -210,46 +308,33 @@ func (t *trainer) warmup(ctx context.Context, until int) (map[string]float64, er
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
+	t.step = until
 	values := map[string]float64{}
-	for s, st := range t.students {
-		values["loss/"+st.name] = last[s].loss
-		if until%t.cfg.LogEvery == 0 {
-			t.log(epoch, until, st.name, "warmup_loss", last[s].loss)
-			t.log(epoch, until, st.name, "grad_norm", last[s].gradNorm)
+	name := "warmup_loss"
+	if t.plan.route == nil && first == t.plan.warmupSteps {
+		name = "loss"
+		epoch++
+	}
+	for k, s := range t.students {
+		values["loss/"+s.name] = last[k].loss
+		if until%t.plan.logEvery != 0 {
+			continue
 		}
+		t.log(epoch, until, s.name, name, s.window.loss/s.window.tokens)
+		t.log(epoch, until, s.name, "grad_norm", last[k].gradNorm)
+		t.log(epoch, until, s.name, "lr", rates[k])
+		s.window.loss, s.window.tokens = 0, 0
 	}
 	return values, nil
 }
 
-// pack lays out paths for student s. Positions are rounded up so that there are
-// about sixteen lengths at the most, since each is a graph of its own.
-func (t *trainer) pack(s int, paths []int, rows int) (batchRows, error) {
-	seqs := make([]sequence, len(paths))
-	longest := 1
-	for i, p := range paths {
-		seqs[i] = t.seqs[s][p]
-		longest = max(longest, len(seqs[i].ids)-1)
-	}
-	return makeBatch(seqs, rows, roundUp(longest, t.multiple), t.students[s].tok.Special().Pad)
-}
-
-// uniformWeight gives every supervised token of b the same weight, summing to 1.
-func uniformWeight(b batchRows) []float32 {
-	n := 0
-	for _, k := range b.tokens {
-		n += k
-	}
-	w := make([]float32, len(b.mask))
-	for i, m := range b.mask {
-		w[i] = m / float32(max(1, n))
-	}
-	return w
-}
-
 // log records a metric. Epochs count from 1 in logs; 0 is the warm-up.
 func (t *trainer) log(epoch, step int, student, name string, v float64) {
-	if step <= t.cfg.WarmupSteps {
+	if step <= t.plan.warmupSteps {
 		epoch = 0
 	}
 	t.metrics = append(t.metrics, schema.Metric{Epoch: epoch, Step: step, Student: student, Name: name, Value: v})
 }
+
+// errNoPath is what a training stage says of input without a usable path.
+var errNoPath = errors.New("no path to train on: every row lacks a usable path (answered, not verified wrong, not judged invalid)")

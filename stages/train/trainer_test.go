@@ -18,15 +18,18 @@ import (
 func smallConfig() trainConfig {
 	return trainConfig{
 		Students: []studentConfig{
-			{Name: "a", Arch: "llama", DModel: 8, Layers: 1, Heads: 1, Tokenizer: "word", Vocab: 96, LR: 0.01},
-			{Name: "b", Arch: "gemma", DModel: 8, Layers: 1, Heads: 1, Tokenizer: "bpe", Vocab: 96, LR: 0.01},
+			{Name: "a", Base: Base{Arch: "llama", DModel: 8, Layers: 1, Heads: 1, Tokenizer: "word", Vocab: 96, LR: 0.01, PretrainLR: 0.01, LoRA: smallLoRA}},
+			{Name: "b", Base: Base{Arch: "gemma", DModel: 8, Layers: 1, Heads: 1, Tokenizer: "bpe", Vocab: 96, LR: 0.01, PretrainLR: 0.01, LoRA: smallLoRA}},
 		},
 		StudentPrompt: "plain", MaxSeq: 128, WarmupSteps: 4, WarmupBatch: 3, Epochs: 1, MaxSteps: 5, Batch: 6,
 		LRWarmup: 2, LRFloor: 0.1, ClipNorm: 1, Lambda1: 0.1, Lambda2: 0.1, PeerRows: "routed", PeerVar: 1, PeerCov: 0.04,
 		PeerDim: 4, Gamma: 1, GammaTemp: 0.1, TauStart: 1, TauEnd: 0.5, RouterLR: 0.01, PeerLR: 0.01, RouterDim: 8, EncDim: 16,
-		LogEvery: 2, CheckpointEvery: 3,
+		Schedule: "cosine", LogEvery: 2, Saving: Saving{CheckpointEvery: 3},
 	}
 }
+
+// smallLoRA is what adapters are like where a rank asks for them.
+var smallLoRA = LoRA{Alpha: 8, Dropout: 0.1, Targets: []string{"q_proj", "down_proj"}}
 
 func testPaths(t testing.TB, problems int) []trainPath {
 	t.Helper()
@@ -34,7 +37,7 @@ func testPaths(t testing.TB, problems int) []trainPath {
 	for _, p := range taught(t, problems, false) {
 		for i, q := range p.Paths {
 			if usable(q) {
-				out = append(out, trainPath{id: p.ID, style: q.Style, index: i, prompt: plainPrompt(p.Question), response: q.Response})
+				out = append(out, trainPath{id: p.ID, style: q.Style, index: i, question: p.Question, prompt: plainPrompt(p.Question), response: q.Response})
 			}
 		}
 	}
@@ -43,16 +46,14 @@ func testPaths(t testing.TB, problems int) []trainPath {
 
 func testTrainer(t testing.TB, cfg trainConfig, seed uint64) *trainer {
 	t.Helper()
-	dev, err := device.Open(device.CPU)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tr, _, err := newTrainer(cfg, seed, dev, testPaths(t, 6))
+	tr, _, err := newTrainer(t.Context(), cfg.plan(), seed, openCPU, testPaths(t, 6))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return tr
 }
+
+func openCPU(string) (*device.Device, error) { return device.Open(device.CPU) }
 
 func hashes(t *trainer) []uint64 {
 	var h []uint64
@@ -139,16 +140,19 @@ func TestRoutedRowsEqualDenseMask(t *testing.T) {
 	r := &routed{paths: []int{0, 1, 2, 3, 4, 5}, chosen: []int{0, 1, 0, 0, 1, 0}}
 	s := tr.students[0]
 	grads := func(rows []int) ([][]float32, float64) {
-		b, err := tr.pack(0, pick(r.paths, rows), 6)
+		own := make([]bool, len(rows))
+		for k, i := range rows {
+			own[k] = r.chosen[i] == 0
+		}
+		b, _, err := s.batches(trainInput{paths: pick(r.paths, rows), own: own, most: 6})
 		if err != nil {
 			t.Fatal(err)
 		}
-		var res stepResult
-		g, err := s.gradients(b, stepInput{weight: r.gateWeight(0, rows, b)}, &res, 1)
+		res, err := s.tuner.Gradients(b...)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return g, res.loss
+		return res.Grads, res.Loss
 	}
 	routedG, routedL := grads(r.rowsOf(0, false))
 	denseG, denseL := grads(r.rowsOf(0, true))
@@ -163,11 +167,7 @@ func TestRoutedRowsEqualDenseMask(t *testing.T) {
 		}
 	}
 	// The loss is the mean over the supervised tokens of the student's own paths.
-	b, err := tr.pack(0, r.paths, 8)
-	if err != nil {
-		t.Fatal(err)
-	}
-	nll, _, err := s.Forward(b, nil)
+	nll, _, err := s.forward(r.paths, 8, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,8 +175,8 @@ func TestRoutedRowsEqualDenseMask(t *testing.T) {
 	tokens := 0
 	for i, c := range r.chosen {
 		if c == 0 {
-			sum += float64(nll[i])
-			tokens += b.tokens[i]
+			sum += nll[i]
+			tokens += s.seqs[i].supervised()
 		}
 	}
 	if want := sum / float64(tokens); math.Abs(routedL-want) > 1e-4 {

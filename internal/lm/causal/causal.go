@@ -2,7 +2,7 @@
 // tokenizer and chat template of one folder, with or without adapters.
 //
 // [Open] loads it onto a device once; [Model.Generate] answers conversations and
-// [Tuner] trains adapters on it.
+// [Tuner] trains it, whole or by adapters.
 package causal
 
 import (
@@ -63,6 +63,10 @@ func Plain(dev *device.Device, c decoder.Config, params []any) Base {
 type Options struct {
 	// BF16 keeps weights and computes in bfloat16; otherwise in float32.
 	BF16 bool
+	// Quantize "nf4" keeps the matrices of the layers in 4 bits.
+	Quantize string
+	// Job is what the model is opened for, which tells how much memory it takes.
+	Job pretrained.Job
 	// Tokenizer is the folder of the tokenizer's files where they do not lie beside the
 	// model, as with most GGUF files; "" means beside it.
 	Tokenizer  string
@@ -136,9 +140,15 @@ func (m *Model) WithAdapter(dir string) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
+	return m.Adapted(c, s), nil
+}
+
+// Adapted is the model with adapters; s is shared, not copied. The two models share
+// the frozen weights.
+func (m *Model) Adapted(c lora.Config, s weights.Set) *Model {
 	own := *m
 	own.LoRA, own.Adapters = &c, s
-	return &own, nil
+	return &own
 }
 
 // Prompt encodes a conversation up to where the answer begins.

@@ -16,6 +16,7 @@ import (
 	"github.com/distillflow/distillflow/internal/lm/device"
 	"github.com/distillflow/distillflow/internal/lm/generate"
 	"github.com/distillflow/distillflow/internal/lm/lora"
+	"github.com/distillflow/distillflow/internal/lm/optim"
 	"github.com/distillflow/distillflow/internal/lm/tokenizer/hf"
 )
 
@@ -111,10 +112,11 @@ func TestTuneSaveGenerate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tuner, err := NewTuner(m, TunerOptions{LoRA: c, Seed: 1})
+	tuner, err := tune(m, c)
 	if err != nil {
 		t.Fatal(err)
 	}
+	opt := optim.NewAdamW(tuner.Trained, nil)
 	facts := map[string]string{"1+2=": "3", "2+5=": "7", "4+4=": "8", "9+3=": "12"}
 	var rows []chat.Encoded
 	for _, q := range []string{"1+2=", "2+5=", "4+4=", "9+3="} {
@@ -127,28 +129,29 @@ func TestTuneSaveGenerate(t *testing.T) {
 	b := batchOf(rows...)
 	var first, last float64
 	for step := range 80 {
-		loss, grads, err := tuner.Gradients(b, uint32(step), nil)
+		b.Seed = uint32(step)
+		r, err := tuner.Gradients(b)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := tuner.Step(grads, 0.02); err != nil {
+		if _, err := opt.Step(tuner.Trained, r.Grads, 0.02); err != nil {
 			t.Fatal(err)
 		}
 		if step == 0 {
-			first = loss
+			first = r.Loss
 		}
-		last = loss
+		last = r.Loss
 	}
 	if !(last < 0.1*first) { // the frozen random head allows no less
 		t.Fatalf("loss %v -> %v: nothing was learned", first, last)
 	}
-	nll, err := tuner.Losses(b)
+	nll, _, err := tuner.Losses(b)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var mean float64
-	for _, v := range nll {
-		mean += float64(v) / float64(len(nll))
+	for _, v := range nll[0] {
+		mean += float64(v) / float64(len(nll[0]))
 	}
 	if math.Abs(mean-last) > 0.05*first {
 		t.Errorf("mean loss %v by Losses, %v by the last step", mean, last)
@@ -173,14 +176,14 @@ func TestTuneSaveGenerate(t *testing.T) {
 		return texts
 	}
 	want := []string{"3", "7", "8", "12"}
-	if got := ask(tuner.Model); !slices.Equal(got, want) {
+	if got := ask(m.Adapted(c, tuner.Trained)); !slices.Equal(got, want) {
 		t.Errorf("the tuned model answers %q, want %q", got, want)
 	}
 	if got := ask(m); slices.Equal(got, want) {
 		t.Error("the bare model answers right: the test shows nothing")
 	}
 	adapter := t.TempDir()
-	if err := lora.Save(adapter, dir, c, tuner.Adapters); err != nil {
+	if err := lora.Save(adapter, dir, c, tuner.Trained); err != nil {
 		t.Fatal(err)
 	}
 	fresh, err := Open(context.Background(), open(t), dir, Options{})
@@ -205,33 +208,51 @@ func TestAccumulation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tuner, err := NewTuner(m, TunerOptions{LoRA: c, Seed: 1})
+	tuner, err := tune(m, c)
 	if err != nil {
 		t.Fatal(err)
 	}
 	x, y := example(t, m, "1+2=", "3"), example(t, m, "9+9=", "18")
 	whole := batchOf(x, y)
-	_, want, err := tuner.Gradients(whole, 0, nil)
+	want, err := tuner.Gradients(whole)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var got [][]float32
+	var parts []Batch
 	for _, e := range []chat.Encoded{x, y} {
 		b := batchOf(e)
 		for i := range b.Weight { // normalised by the tokens of the whole
 			b.Weight[i] = whole.Weight[0]
 		}
-		if _, got, err = tuner.Gradients(b, 0, got); err != nil {
+		parts = append(parts, b)
+	}
+	// Two bases stand for two devices: they change nothing but who computes.
+	for _, bases := range [][]Base{{m.Base()}, {m.Base(), m.Base()}} {
+		other, err := NewTuner(tuner.Trained, TunerOptions{Bases: bases, LoRA: &c})
+		if err != nil {
 			t.Fatal(err)
 		}
-	}
-	for i := range want {
-		for j := range want[i] {
-			if math.Abs(float64(got[i][j]-want[i][j])) > 1e-5 {
-				t.Fatalf("%s[%d]: %v accumulated, %v at once", tuner.Adapters[i].Name, j, got[i][j], want[i][j])
+		got, err := other.Gradients(parts...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range want.Grads {
+			for j := range want.Grads[i] {
+				if math.Abs(float64(got.Grads[i][j]-want.Grads[i][j])) > 1e-5 {
+					t.Fatalf("%d devices: %s[%d]: %v accumulated, %v at once", len(bases), tuner.Trained[i].Name, j, got.Grads[i][j], want.Grads[i][j])
+				}
 			}
 		}
 	}
+}
+
+// tune trains fresh adapters on m.
+func tune(m *Model, c lora.Config) (*Tuner, error) {
+	s, err := lora.Init(m.Config, c, 1)
+	if err != nil {
+		return nil, err
+	}
+	return NewTuner(s, TunerOptions{Bases: []Base{m.Base()}, LoRA: &c})
 }
 
 func TestBF16(t *testing.T) {

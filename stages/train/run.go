@@ -1,0 +1,115 @@
+package train
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/distillflow/distillflow/flow/stage"
+	"github.com/distillflow/distillflow/internal/lm/checkpoint"
+	"github.com/distillflow/distillflow/internal/lm/device"
+	"github.com/distillflow/distillflow/internal/lm/lora"
+)
+
+// trainModels is what the training stages share: it trains on paths, going on from a
+// checkpoint where there is one, and writes the models folder.
+func trainModels(ctx context.Context, env *stage.Env, p *plan, paths []trainPath, ids []string, prompt, models string) (*trainer, error) {
+	open := func(name string) (*device.Device, error) { return openDevice(env, name) }
+	t, drop, err := newTrainer(ctx, p, env.Seed, open, paths)
+	if drop != nil {
+		reportDropped(env, drop, p.maxSeq)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range t.students {
+		if err := s.save(filepath.Join(models, untrainedDir, s.name), false); err != nil {
+			return nil, err
+		}
+	}
+	if env.WorkDir != "" {
+		state := filepath.Join(env.WorkDir, stateFile)
+		resumed, err := t.restore(state)
+		if err != nil {
+			return nil, fmt.Errorf("reading the checkpoint: %w", err)
+		}
+		if resumed {
+			env.AddStat("resumed_at_step", float64(t.step))
+		}
+		t.checkpoint = func() error {
+			env.Fault("train-checkpoint")
+			if err := t.save(state); err != nil {
+				return fmt.Errorf("writing the checkpoint: %w", err)
+			}
+			env.Fault("train-checkpointed")
+			return nil
+		}
+	}
+	t.onStep = func(step, total int, values map[string]float64) {
+		env.Progress(stage.Progress{Done: int64(step), Total: int64(total), Unit: "steps", Values: values})
+	}
+	start, from := time.Now(), t.step
+	if err := t.run(ctx); err != nil {
+		return nil, err
+	}
+	if s := time.Since(start).Seconds(); s > 0 && t.step > from {
+		env.AddStat("steps_per_second", float64(t.step-from)/s)
+		var real, padded int64
+		for _, x := range t.students {
+			real, padded = real+x.count.real, padded+x.count.padded
+		}
+		env.AddStat("tokens_per_second", float64(real)/s)
+		env.AddStat("padded_tokens_per_second", float64(padded)/s)
+	}
+	info := modelsInfo{Format: modelsFormat, StudentPrompt: prompt, TrainIDs: ids, MaxNew: t.longest + 4}
+	for _, s := range t.students {
+		if err := s.save(filepath.Join(models, s.name), true); err != nil {
+			return nil, err
+		}
+		info.Students = append(info.Students, s.name)
+	}
+	return t, checkpoint.WriteJSON(filepath.Join(models, modelsFile), info)
+}
+
+// save writes the student's folder, as it is now or, before training, without
+// adapters.
+func (s *student) save(dir string, trained bool) error {
+	kept := s.kept()
+	if bad := kept.FirstNonFinite(); bad != "" {
+		return fmt.Errorf("student %s: tensor %s is not finite after training", s.name, bad)
+	}
+	if s.model != nil {
+		ref := s.spec.ref(s.devs[0])
+		ref.Resolved, ref.MaxSeq = s.model.Resolved, s.plan.maxSeq
+		if ref.Resolved == "" {
+			var err error
+			if ref.Digest, err = filesDigest(s.model.Files); err != nil {
+				return err
+			}
+		}
+		if !trained {
+			kept = nil
+		}
+		return saveAdapted(dir, ref, s.model, s.lora, kept)
+	}
+	m := checkpoint.Model{Config: s.config, Tokenizer: s.tok, Params: kept}
+	if s.base == nil {
+		return checkpoint.Save(dir, m)
+	}
+	m.Params = s.base
+	if err := checkpoint.Save(dir, m); err != nil {
+		return err
+	}
+	return lora.Save(dir, ".", *s.lora, kept)
+}
+
+// writeAll writes rows to an output.
+func writeAll[T stage.Record](w *stage.Writer[T], rows []T) error {
+	for _, r := range rows {
+		if err := w.Write(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}

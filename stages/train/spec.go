@@ -1,0 +1,240 @@
+package train
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/distillflow/distillflow/flow/stage"
+	"github.com/distillflow/distillflow/internal/lm/causal"
+	"github.com/distillflow/distillflow/internal/lm/decoder"
+	"github.com/distillflow/distillflow/internal/lm/device"
+	"github.com/distillflow/distillflow/internal/lm/lora"
+	"github.com/distillflow/distillflow/internal/lm/optim"
+	"github.com/distillflow/distillflow/internal/lm/pretrained"
+	"github.com/distillflow/distillflow/internal/lm/tokenizer"
+	"github.com/distillflow/distillflow/internal/lm/weights"
+)
+
+// plan is what the training stages ask of the one [trainer]: a warm-up in which every
+// student sees every path, and a main phase, which is the same again or routed.
+type plan struct {
+	students []studentConfig
+	maxSeq   int
+	route    *trainConfig // nil: the main phase has no router
+	config   any          // for the fingerprint, without what does not change the result
+
+	warmupSteps, warmupBatch int
+	epochs, maxSteps, batch  int // of the main phase; maxSteps 0 means no limit
+	micro                    int
+
+	shape       string // of the schedule
+	lrWarmup    int
+	lrFloor     float64
+	decay, clip float64
+	eightBit    bool
+	recompute   string
+	devFraction float64
+	evalEvery   int
+	patience    int
+	best        bool
+	logEvery    int
+	saving      Saving
+	device      string
+}
+
+// peerDim is the width of the common space of hidden states.
+func (p *plan) peerDim() int {
+	if p.route == nil {
+		return 0
+	}
+	return p.route.PeerDim
+}
+
+// plan is what train-moe asks for.
+func (c trainConfig) plan() *plan {
+	clean := c
+	clean.Saving, clean.Device, clean.Encoder, clean.Checkpoint = Saving{}, "", "", "" // the encoder counts by its weights, not by where it lies
+	clean.Students = slices.Clone(c.Students)
+	for i := range clean.Students {
+		clean.Students[i].Base = clean.Students[i].portable()
+	}
+	return &plan{
+		students: c.Students, maxSeq: c.MaxSeq, route: &c, config: clean,
+		warmupSteps: c.WarmupSteps, warmupBatch: c.WarmupBatch, epochs: c.Epochs, maxSteps: c.MaxSteps, batch: c.Batch, micro: c.MicroBatch,
+		shape: c.Schedule, lrWarmup: c.LRWarmup, lrFloor: c.LRFloor, decay: c.WeightDecay, clip: c.ClipNorm, eightBit: c.EightBit, recompute: c.Checkpoint,
+		devFraction: c.DevFraction, evalEvery: c.EvalEvery, patience: c.Patience, best: c.Select == "best",
+		logEvery: c.LogEvery, saving: c.Saving, device: c.Device,
+	}
+}
+
+// job is what a published model is opened for.
+func (p *plan) job(b Base) pretrained.Job {
+	c, _ := b.lora() // validated with the config
+	rows := p.micro
+	if rows == 0 {
+		rows = max(p.batch, p.warmupBatch)
+	}
+	return pretrained.Job{LoRA: c, Rows: rows, Seq: p.maxSeq, Recompute: p.recompute == "on"}
+}
+
+// portable is b without what differs between machines.
+func (b Base) portable() Base {
+	b.Device, b.Model, b.TokenizerFrom = "", "", ""
+	return b
+}
+
+// devices opens the devices of the i-th of n students: its own, or its share of the
+// stage's, which the students take in turn.
+func (b Base) devices(stages string, i, n int, open func(name string) (*device.Device, error)) ([]*device.Device, error) {
+	text := b.Device
+	if text == "" {
+		text = stages
+	}
+	list, err := device.ParseList(text)
+	if err != nil {
+		return nil, err
+	}
+	names := []string(list)
+	if b.Device == "" {
+		names = []string{list.For(i)}
+		for k := i + n; k < len(list); k += n {
+			names = append(names, list[k])
+		}
+	}
+	var out []*device.Device
+	for _, name := range names {
+		d, err := open(name)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, d)
+	}
+	return out, nil
+}
+
+// newStudents opens published models and trains the tokenizers of students from
+// scratch. Their weights come later, when the paths are known.
+func (t *trainer) newStudents(ctx context.Context, open func(name string) (*device.Device, error), texts []string) error {
+	for i, c := range t.plan.students {
+		s := &student{name: c.Name, spec: c.Base, plan: t.plan, seed: t.seed}
+		s.dev.best = inf
+		wrap := func(err error) error { return fmt.Errorf("student %s: %w", s.name, err) }
+		var err error
+		if s.devs, err = c.devices(t.plan.device, i, len(t.plan.students), open); err != nil {
+			return wrap(err)
+		}
+		if c.Model != "" {
+			if s.model, err = t.bases.get(ctx, s.devs[0], c.ref(s.devs[0]), t.plan.job(c.Base)); err != nil {
+				return wrap(err)
+			}
+			s.config, s.pad = s.model.Config, s.model.Tokenizer.Special().Pad
+		} else {
+			if s.tok, err = tokenizer.Train(c.Tokenizer, texts, c.Vocab); err != nil {
+				return wrap(err)
+			}
+			s.config, s.pad = c.decoderConfig(s.tok.Size(), t.plan.maxSeq), s.tok.Special().Pad
+		}
+		t.students = append(t.students, s)
+	}
+	return nil
+}
+
+// encode turns a path into the student's tokens. ok is false when it is too long or
+// nothing of it carries loss.
+func (s *student) encode(p trainPath, maxSeq int) (q sequence, ok bool, err error) {
+	if s.model == nil {
+		q, ok = encodePath(s.tok, p.prompt, p.response, maxSeq)
+		return q, ok, nil
+	}
+	if q, _, _, err = encodeChat(s.model, p.question, p.response); err != nil {
+		return q, false, fmt.Errorf("student %s: problem %s: %w", s.name, p.id, err)
+	}
+	return q, len(q.ids) <= min(maxSeq, s.config.MaxSeq) && q.supervised() > 0, nil
+}
+
+// initialise gives the student its first weights.
+func (s *student) initialise(ctx context.Context, bases *bases) error {
+	longest := 1
+	for _, q := range s.seqs {
+		longest = max(longest, len(q.ids))
+	}
+	parts := 16
+	switch {
+	case s.devs[0].IsXLA():
+		parts = 2
+	case s.model != nil:
+		parts = 4
+	}
+	s.multiple = roundUp(max(1, longest/parts), 4)
+	init := streamSeed(s.seed, streamInit+"/"+s.name)
+	if z := s.plan.peerDim(); z > 0 {
+		s.proj = weights.Set{weights.Normal(init, 0.2, "peer.proj.weight", z, s.config.Dim)}
+		s.projOp = optim.NewAdamW(s.proj, nil)
+	}
+	if s.model == nil {
+		params, err := decoder.Init(s.config, init)
+		if err != nil {
+			return fmt.Errorf("student %s: %w", s.name, err)
+		}
+		var on []causal.Base
+		for _, d := range s.devs {
+			on = append(on, causal.Base{Device: d, Config: s.config})
+		}
+		return s.begin(params, nil, on)
+	}
+	c, err := s.spec.lora()
+	if err != nil {
+		return fmt.Errorf("student %s: %w", s.name, err)
+	}
+	adapters, err := lora.Init(s.config, *c, init)
+	if err != nil {
+		return fmt.Errorf("student %s: %w", s.name, err)
+	}
+	on := []causal.Base{s.model.Base()}
+	for _, d := range s.devs[1:] {
+		m, err := bases.get(ctx, d, s.spec.ref(s.devs[0]), s.plan.job(s.spec))
+		if err != nil {
+			return fmt.Errorf("student %s: %w", s.name, err)
+		}
+		on = append(on, m.Base())
+	}
+	return s.begin(adapters, c, on)
+}
+
+// schedule is the learning rate's course over the student's steps of a phase.
+func (s *student) schedule(step, warmup, total int) float64 {
+	p := s.plan
+	sched := optim.Schedule{Shape: p.shape, Warmup: p.lrWarmup, Total: total, Peak: s.spec.rate(), Floor: p.lrFloor}
+	if s.willFreeze() {
+		// Two trainings, each with a course of its own.
+		if step < warmup {
+			sched.Total, sched.Peak = warmup, s.spec.PretrainLR
+		} else {
+			step, sched.Total = step-warmup, total-warmup
+		}
+	}
+	return sched.At(step)
+}
+
+// identity is what distinguishes the student's base from others, for the fingerprint.
+func (s *student) identity() (string, error) {
+	if s.model == nil {
+		return "", nil
+	}
+	b, err := json.Marshal([]any{s.config, s.model.Resolved})
+	return string(b), err
+}
+
+// externals lists the files of a student's published model.
+func (b Base) externals(prefix string) ([]stage.External, error) {
+	if b.Model == "" {
+		return nil, nil
+	}
+	files, err := modelFiles(string(b.Model), string(b.TokenizerFrom))
+	for i := range files {
+		files[i].Name = prefix + files[i].Name
+	}
+	return files, err
+}
