@@ -245,8 +245,11 @@ func rangeText(f Field) string {
 
 func (d *decoder) list(dst reflect.Value, tree any, s *Schema, path []string) {
 	items, ok := tree.([]any)
+	if one, single := tree.(string); single && s.Single {
+		items, ok = []any{one}, true
+	}
 	if !ok {
-		d.fail(path, "must be a list, not %s", describe(tree))
+		d.fail(path, "must be a %s, not %s", kindOfList(s), describe(tree))
 		return
 	}
 	out := reflect.MakeSlice(dst.Type(), len(items), len(items))
@@ -254,6 +257,13 @@ func (d *decoder) list(dst reflect.Value, tree any, s *Schema, path []string) {
 		d.value(out.Index(i), it, s.Elem, append(slices.Clone(path), strconv.Itoa(i)))
 	}
 	dst.Set(out)
+}
+
+func kindOfList(s *Schema) string {
+	if s.Single {
+		return "string or a list"
+	}
+	return "list"
 }
 
 func (d *decoder) mapping(dst reflect.Value, tree any, s *Schema, path []string) {

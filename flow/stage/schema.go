@@ -29,6 +29,7 @@ type Schema struct {
 	Kind   FieldKind
 	Fields []Field // KindStruct
 	Elem   *Schema // KindList and KindMap
+	Single bool    // KindList of strings that may also be written as one string
 	ptr    bool    // the Go field is a pointer: nil means not given
 }
 
@@ -70,6 +71,9 @@ func (s *Schema) Names() []string {
 func (s *Schema) TypeName() string {
 	switch s.Kind {
 	case KindList:
+		if s.Single {
+			return "string or list of string"
+		}
 		return "list of " + s.Elem.TypeName()
 	case KindMap:
 		return "map of " + s.Elem.TypeName()
@@ -77,11 +81,21 @@ func (s *Schema) TypeName() string {
 	return string(s.Kind)
 }
 
-var pathType = reflect.TypeFor[Path]()
+// Names is the type of config fields that take one name or several: a recipe may
+// write a string in place of a list of one.
+type Names []string
+
+var (
+	pathType  = reflect.TypeFor[Path]()
+	namesType = reflect.TypeFor[Names]()
+)
 
 func schemaOf(t reflect.Type) (*Schema, error) {
 	if t == pathType {
 		return &Schema{Kind: KindPath}, nil
+	}
+	if t == namesType {
+		return &Schema{Kind: KindList, Elem: &Schema{Kind: KindString}, Single: true}, nil
 	}
 	switch t.Kind() {
 	case reflect.Pointer:

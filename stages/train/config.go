@@ -6,7 +6,6 @@ import (
 
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/internal/lm/decoder"
-	"github.com/distillflow/distillflow/internal/lm/device"
 	"github.com/distillflow/distillflow/internal/lm/lora"
 )
 
@@ -30,9 +29,9 @@ type Base struct {
 	Tokenizer string `json:"tokenizer" default:"word" choices:"word|bpe" doc:"From scratch: kind of tokenizer, trained from the kept paths."`
 	Vocab     int    `json:"vocab" default:"2048" min:"32" doc:"From scratch: largest vocabulary. Few and simple texts give a smaller one."`
 
-	LR         float64 `json:"lr" default:"0" min:"0" doc:"Peak learning rate; 0 means 0.0002 for adapters and 0.004 for a student from scratch."`
-	PretrainLR float64 `json:"pretrain_lr" default:"0.004" doc:"From scratch with lora: peak learning rate before the student is frozen."`
-	Device     string  `json:"device" default:"" semantic:"false" doc:"Where to train: auto, cpu, xla, cuda, cuda:N, or several GPUs as in [cuda:0, cuda:1], which share each batch. Empty means what the stage says."`
+	LR         float64     `json:"lr" default:"0" min:"0" doc:"Peak learning rate; 0 means 0.0002 for adapters and 0.004 for a student from scratch."`
+	PretrainLR float64     `json:"pretrain_lr" default:"0.004" doc:"From scratch with lora: peak learning rate before the student is frozen."`
+	Device     stage.Names `json:"device" semantic:"false" doc:"Where to train: auto, cpu, xla, cuda, cuda:N, or several GPUs as in [cuda:0, cuda:1], which share each batch. Empty means what the stage says, or auto."`
 }
 
 // LoRA is the adapters of a student, in PEFT's terms.
@@ -77,7 +76,7 @@ func (b Base) validate(maxSeq int, bad func(field, format string, args ...any)) 
 	if _, err := b.lora(); err != nil {
 		bad("lora", "%v", err)
 	}
-	if _, err := device.ParseList(b.Device); err != nil {
+	if _, err := devicesOf(b.Device); err != nil {
 		bad("device", "%v", err)
 	}
 	if b.Model != "" {
@@ -158,7 +157,7 @@ type trainConfig struct {
 
 	LogEvery int `json:"log_every" default:"20" min:"1" doc:"Steps between metrics."`
 	Saving
-	Device string `json:"device" default:"auto" semantic:"false" doc:"Where to train: auto, cpu, xla, cuda, cuda:N, or a list as in [cuda:0, cuda:1], which the students take in turn."`
+	Device stage.Names `json:"device" default:"[\"auto\"]" semantic:"false" doc:"Where to train: auto, cpu, xla, cuda, cuda:N, or a list as in [cuda:0, cuda:1], which the students take in turn."`
 }
 
 // Saving says when a run saves its state. It never changes the result.
@@ -193,7 +192,7 @@ func (c trainConfig) Validate() error {
 		seen[s.Name] = true
 		s.validate(c.MaxSeq, func(field, format string, args ...any) { bad(at(field), format, args...) })
 	}
-	if _, err := device.ParseList(c.Device); err != nil {
+	if _, err := devicesOf(c.Device); err != nil {
 		bad([]string{"device"}, "%v", err)
 	}
 	for _, f := range []struct {

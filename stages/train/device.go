@@ -1,6 +1,8 @@
 package train
 
 import (
+	"strings"
+
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/internal/lm/device"
 )
@@ -19,4 +21,9 @@ func openDevice(env *stage.Env, name string) (*device.Device, error) {
 // device.
 func halfPrecision(precision string, dev *device.Device) bool {
 	return precision == "bf16" || precision == "auto" && dev.IsGPU()
+}
+
+// devicesOf reads a setting of one or several devices.
+func devicesOf(names stage.Names) (device.List, error) {
+	return device.ParseList(strings.Join(names, ", "))
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/signal"
+	ossignal "os/signal"
 	"path"
 	"path/filepath"
 	"slices"
@@ -14,6 +14,7 @@ import (
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/internal/lm/decoder"
 	"github.com/distillflow/distillflow/internal/lm/hub"
+	"github.com/distillflow/distillflow/internal/lm/pretrained"
 )
 
 // hubFiles lists the files of a model on the Hub for the cache key, by their names
@@ -23,7 +24,7 @@ import (
 func hubFiles(name string, small []string) ([]stage.External, error) {
 	// Externals gets no context: a download must end when the user interrupts the
 	// program all the same.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := ossignal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	ref, err := hub.Parse(name, hub.Model)
 	if err != nil {
@@ -48,11 +49,13 @@ func hubFiles(name string, small []string) ([]stage.External, error) {
 	var out []stage.External
 	for i, f := range append(companions, weights...) {
 		heavy := i >= len(companions)
-		// Another program's cache has no list of checksums; there the content is read.
-		if !heavy || f.SHA256 == "" {
-			if _, err := s.Fetch(ctx, f.Path); err != nil {
-				return nil, err
-			}
+		if heavy && f.SHA256 != "" {
+			_, err = s.Present(ctx, f.Path)
+		} else { // another program's cache has no list of checksums: there the content is read
+			_, err = s.Fetch(ctx, f.Path)
+		}
+		if err != nil {
+			return nil, err
 		}
 		rel, err := filepath.Rel(filepath.FromSlash(folder), filepath.FromSlash(f.Path))
 		if err != nil {
@@ -64,9 +67,21 @@ func hubFiles(name string, small []string) ([]stage.External, error) {
 	return append(out, stage.External{Path: s.ListFile(), Aside: true, Remote: stage.Remote{URL: s.Resolved().String(), Cache: s.Cache()}}), nil
 }
 
-// hubCausal is [hubFiles] for a causal language model, in the order of their paths. An
-// architecture that is not known is refused before anything large is loaded.
-func hubCausal(name string) ([]stage.External, error) {
+// causalFiles lists the files of a causal language model for the cache key, in the order
+// of their paths. One of the Hub is not loaded for it; an architecture that is not
+// known is refused all the same.
+func causalFiles(name string) ([]stage.External, error) {
+	if !hub.IsRef(name) {
+		m, err := pretrained.Open(context.Background(), name, pretrained.Options{})
+		if err != nil {
+			return nil, err
+		}
+		var out []stage.External
+		for _, f := range m.Files {
+			out = append(out, stage.External{Name: filepath.Base(f), Path: f})
+		}
+		return out, m.Close()
+	}
 	files, err := hubFiles(name, hub.CausalFiles)
 	if err != nil {
 		return nil, err

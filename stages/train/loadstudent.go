@@ -11,8 +11,6 @@ import (
 	"path/filepath"
 	"sync"
 
-	"github.com/gomlx/gomlx/core/graph"
-
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/internal/lm/causal"
 	"github.com/distillflow/distillflow/internal/lm/chat"
@@ -224,8 +222,11 @@ func loadScratch(dev *device.Device, dir string) (answerer, error) {
 		if err != nil {
 			return answerer{}, err
 		}
-		g.Adapters = s.Args(nil)
-		g.Delta = func(in []*graph.Node) func(int, string, *graph.Node) *graph.Node { return lora.Delta(c, in, nil) }
+		g.Adapt(c, s)
+	}
+	gen, err := generate.New(dev, g)
+	if err != nil {
+		return answerer{}, err
 	}
 	return answerer{
 		maxSeq: m.Config.MaxSeq,
@@ -233,7 +234,7 @@ func loadScratch(dev *device.Device, dir string) (answerer, error) {
 		decode: m.Tokenizer.Decode,
 		generate: func(ctx context.Context, prompts [][]int32, o generate.Options) ([]generate.Output, error) {
 			o.Decode = m.Tokenizer.Decode
-			return generate.Run(ctx, dev, g, prompts, o)
+			return gen.Run(ctx, prompts, o)
 		},
 	}, nil
 }

@@ -82,6 +82,9 @@ func (s *student) save(dir string, trained bool) error {
 	if s.model != nil {
 		ref := s.spec.ref(s.devs[0])
 		ref.Resolved, ref.MaxSeq = s.model.Resolved, s.plan.maxSeq
+		if ref.Resolved != "" {
+			ref.Base = ref.Resolved // what the recipe called it must not show in the result
+		}
 		if ref.Resolved == "" {
 			var err error
 			if ref.Digest, err = filesDigest(s.model.Files); err != nil {

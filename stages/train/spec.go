@@ -41,7 +41,7 @@ type plan struct {
 	best        bool
 	logEvery    int
 	saving      Saving
-	device      string
+	device      stage.Names
 }
 
 // peerDim is the width of the common space of hidden states.
@@ -55,7 +55,7 @@ func (p *plan) peerDim() int {
 // plan is what train-moe asks for.
 func (c trainConfig) plan() *plan {
 	clean := c
-	clean.Saving, clean.Device, clean.Encoder, clean.Checkpoint = Saving{}, "", "", "" // the encoder counts by its weights, not by where it lies
+	clean.Saving, clean.Device, clean.Encoder, clean.Checkpoint = Saving{}, nil, "", "" // the encoder counts by its weights, not by where it lies
 	clean.Students = slices.Clone(c.Students)
 	for i := range clean.Students {
 		clean.Students[i].Base = clean.Students[i].portable()
@@ -81,23 +81,23 @@ func (p *plan) job(b Base) pretrained.Job {
 
 // portable is b without what differs between machines.
 func (b Base) portable() Base {
-	b.Device, b.Model, b.TokenizerFrom = "", "", ""
+	b.Device, b.Model, b.TokenizerFrom = nil, "", ""
 	return b
 }
 
 // devices opens the devices of the i-th of n students: its own, or its share of the
 // stage's, which the students take in turn.
-func (b Base) devices(stages string, i, n int, open func(name string) (*device.Device, error)) ([]*device.Device, error) {
-	text := b.Device
-	if text == "" {
-		text = stages
+func (b Base) devices(stages stage.Names, i, n int, open func(name string) (*device.Device, error)) ([]*device.Device, error) {
+	own := b.Device
+	if len(own) == 0 {
+		own = stages
 	}
-	list, err := device.ParseList(text)
+	list, err := devicesOf(own)
 	if err != nil {
 		return nil, err
 	}
 	names := []string(list)
-	if b.Device == "" {
+	if len(b.Device) == 0 {
 		names = []string{list.For(i)}
 		for k := i + n; k < len(list); k += n {
 			names = append(names, list[k])

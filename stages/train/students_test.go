@@ -126,7 +126,7 @@ func TestMixedStudentsResume(t *testing.T) {
 // once; the peer terms of the parts weigh by their positions.
 func TestMicroBatchesAddUp(t *testing.T) {
 	cfg := mixedConfig(t)
-	cfg.PeerVar, cfg.PeerCov = 0, 0     // these are means of the parts by design
+	cfg.PeerVar, cfg.PeerCov = 0, 0  // these are means of the parts by design
 	cfg.Students[0].LoRA.Dropout = 0 // and this drops by position
 	cfg.Students[1].LoRA.Dropout = 0
 	for _, s := range []int{0, 1} {
@@ -162,15 +162,15 @@ func TestMicroBatchesAddUp(t *testing.T) {
 // A student's devices are its own, or its share of the stage's.
 func TestStudentDevices(t *testing.T) {
 	for _, c := range []struct {
-		own, stages string
+		own, stages stage.Names
 		n           int
 		want        []string
 	}{
-		{"", "auto", 2, []string{"auto", "auto"}},
-		{"", "[cuda:0, cuda:1]", 2, []string{"cuda:0", "cuda:1"}},
-		{"", "cuda:0, cuda:1, cuda:2", 2, []string{"cuda:0 cuda:2", "cuda:1"}},
-		{"", "[cuda:0, cuda:1]", 1, []string{"cuda:0 cuda:1"}},
-		{"[cuda:2, cuda:3]", "cpu", 2, []string{"cuda:2 cuda:3", "cuda:2 cuda:3"}},
+		{nil, nil, 2, []string{"auto", "auto"}},
+		{nil, stage.Names{"[cuda:0, cuda:1]"}, 2, []string{"cuda:0", "cuda:1"}},
+		{nil, stage.Names{"cuda:0", "cuda:1", "cuda:2"}, 2, []string{"cuda:0 cuda:2", "cuda:1"}},
+		{nil, stage.Names{"cuda:0", "cuda:1"}, 1, []string{"cuda:0 cuda:1"}},
+		{stage.Names{"cuda:2", "cuda:3"}, stage.Names{"cpu"}, 2, []string{"cuda:2 cuda:3", "cuda:2 cuda:3"}},
 	} {
 		for i, want := range c.want {
 			var got []string

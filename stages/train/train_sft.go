@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/distillflow/distillflow/flow/stage"
-	"github.com/distillflow/distillflow/internal/lm/device"
 	"github.com/distillflow/distillflow/schema"
 )
 
@@ -66,7 +65,7 @@ func (c sftConfig) plan() *plan {
 		warmupBatch: c.Batch, epochs: c.Epochs, maxSteps: c.MaxSteps, batch: c.Batch, micro: c.MicroBatch,
 		shape: c.Schedule, lrWarmup: c.LRWarmup, lrFloor: c.LRFloor, decay: c.Decay, clip: c.ClipNorm, eightBit: c.EightBit, recompute: c.Checkpoint,
 		devFraction: c.DevFraction, evalEvery: c.EvalEvery, patience: c.Patience, best: c.Select == "best",
-		logEvery: c.LogEvery, saving: c.Saving, device: device.Auto,
+		logEvery: c.LogEvery, saving: c.Saving,
 	}
 	if c.Model == "" && c.LoRA.Rank > 0 {
 		p.warmupSteps = c.PretrainSteps

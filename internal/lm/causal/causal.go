@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/gomlx/compute/dtypes"
 	. "github.com/gomlx/gomlx/core/graph" //nolint:revive // graph code reads as formulas
@@ -41,6 +42,14 @@ type Model struct {
 	LoRA     *lora.Config
 
 	base Base
+	gen  *generator
+}
+
+// generator keeps what generation compiles.
+type generator struct {
+	once sync.Once
+	*generate.Generator
+	err error
 }
 
 // Base is a decoder's frozen parameters on one device, in whatever form.
@@ -51,12 +60,14 @@ type Base struct {
 	// decoder under construction as the nodes of that call.
 	Args []any
 	Bind func(d *decoder.Model, in []*Node)
+
+	plain bool // by Plain
 }
 
 // Plain is the base whose arguments are the parameters themselves, in the order of
 // [decoder.Layout].
 func Plain(dev *device.Device, c decoder.Config, params []any) Base {
-	return Base{Device: dev, Config: c, Args: params, Bind: func(d *decoder.Model, in []*Node) { d.Params = in }}
+	return Base{Device: dev, Config: c, Args: params, Bind: func(d *decoder.Model, in []*Node) { d.Params = in }, plain: true}
 }
 
 // Options say how to open a model.
@@ -81,7 +92,7 @@ func Open(ctx context.Context, dev *device.Device, ref string, o Options) (m *Mo
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
-	m = &Model{Ref: ref, Resolved: p.Resolved, Dir: p.Dir, Files: p.Files, Config: p.Config}
+	m = &Model{Ref: ref, Resolved: p.Resolved, Dir: p.Dir, Files: p.Files, Config: p.Config, gen: &generator{}}
 	dir := o.Tokenizer
 	if dir == "" {
 		if dir = p.Dir; p.Tokenizer == "" {
@@ -147,7 +158,7 @@ func (m *Model) WithAdapter(dir string) (*Model, error) {
 // the frozen weights.
 func (m *Model) Adapted(c lora.Config, s weights.Set) *Model {
 	own := *m
-	own.LoRA, own.Adapters = &c, s
+	own.LoRA, own.Adapters, own.gen = &c, s, &generator{}
 	return &own
 }
 
@@ -174,16 +185,30 @@ func (m *Model) Prompt(messages []chat.Message) ([]int32, error) {
 	return ids, nil
 }
 
-// Generate continues token prompts. Options.Decode is set to the model's own.
+// Generate continues token prompts. Options.Decode is set to the model's own. What a call
+// compiles serves the next ones.
 func (m *Model) Generate(ctx context.Context, prompts [][]int32, o generate.Options) ([]generate.Output, error) {
-	g := generate.Model{Config: m.Config, Params: m.base.Args, Bind: m.base.Bind, Pad: m.Tokenizer.Special().Pad, Ends: m.Ends}
-	if m.LoRA != nil {
-		c := *m.LoRA
-		g.Adapters = m.Adapters.Args(nil)
-		g.Delta = func(in []*Node) func(int, string, *Node) *Node { return lora.Delta(c, in, nil) }
+	g, err := m.Generator()
+	if err != nil {
+		return nil, err
 	}
 	o.Decode = m.Tokenizer.Decode
-	return generate.Run(ctx, m.base.Device, g, prompts, o)
+	return g.Run(ctx, prompts, o)
+}
+
+// Generator is what [Model.Generate] runs, the same at each call.
+func (m *Model) Generator() (*generate.Generator, error) {
+	m.gen.once.Do(func() {
+		g := generate.Model{Config: m.Config, Params: m.base.Args, Bind: m.base.Bind, Pad: m.Tokenizer.Special().Pad, Ends: m.Ends}
+		if m.base.plain {
+			g.Bind = nil
+		}
+		if m.LoRA != nil {
+			g.Adapt(*m.LoRA, m.Adapters)
+		}
+		m.gen.Generator, m.gen.err = generate.New(m.base.Device, g)
+	})
+	return m.gen.Generator, m.gen.err
 }
 
 // Device is where the model lies.

@@ -214,6 +214,25 @@ func (t *Tuner) args(dev int, b Batch) []any {
 	return append(args, tensors.FromFlatDataAndDimensions(b.IDs, b.Rows, b.Seq))
 }
 
+// call runs a graph. Arguments from index frozen on belong to this call alone: their
+// memory on the device is given back at once, not when the garbage collector comes
+// by, which knows nothing of that memory.
+func call(e *Exec, args []any, frozen int) ([]*tensors.Tensor, error) {
+	out, err := e.Call(args...)
+	for _, a := range args[frozen:] {
+		if t, ok := a.(*tensors.Tensor); ok {
+			finalize([]*tensors.Tensor{t})
+		}
+	}
+	return out, err
+}
+
+func finalize(ts []*tensors.Tensor) {
+	for _, t := range ts {
+		_ = t.FinalizeAll() // freed in any case
+	}
+}
+
 func flat[T int32 | float32](v []T) *tensors.Tensor {
 	return tensors.FromFlatDataAndDimensions(v, len(v))
 }
@@ -281,10 +300,11 @@ func (t *Tuner) gradients(dev int, b Batch) (r Result, err error) {
 	if b.At != nil {
 		args = append(args, flat(b.At))
 	}
-	out, err := exec.Call(args...)
+	out, err := call(exec, args, len(t.frozen(t.o.Bases[dev])))
 	if err != nil {
 		return r, err
 	}
+	defer finalize(out)
 	r.Loss = float64(tensors.ToScalar[float32](out[0]))
 	for _, x := range out[1 : 1+terms] {
 		r.Terms = append(r.Terms, float64(tensors.ToScalar[float32](x)))
@@ -328,10 +348,11 @@ func (t *Tuner) losses(dev int, b Batch) (nll, z []float32, err error) {
 	if b.At != nil {
 		args = append(args, flat(b.At))
 	}
-	out, err := exec.Call(args...)
+	out, err := call(exec, args, len(t.frozen(t.o.Bases[dev])))
 	if err != nil {
 		return nil, nil, err
 	}
+	defer finalize(out)
 	if nll, err = tensors.CopyFlatData[float32](out[0]); err == nil && len(out) > 1 {
 		z, err = tensors.CopyFlatData[float32](out[1])
 	}

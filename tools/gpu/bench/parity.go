@@ -13,6 +13,7 @@ import (
 	. "github.com/gomlx/gomlx/core/graph" //nolint:revive // graph code reads as formulas
 	"github.com/gomlx/gomlx/core/tensors"
 
+	"github.com/distillflow/distillflow/internal/lm/causal"
 	"github.com/distillflow/distillflow/internal/lm/decoder"
 	"github.com/distillflow/distillflow/internal/lm/device"
 	"github.com/distillflow/distillflow/internal/lm/lora"
@@ -175,16 +176,15 @@ func trainingOf(ctx context.Context, dev *device.Device, base, adapter string) (
 	}
 	ids := integers(text)
 	labels, w := nextTokens(ids, mask, dims[1])
-	e, err := stepGraph(dev, c, l, len(params), len(s), false)
+	tuner, err := causal.NewTuner(s, causal.TunerOptions{Bases: []causal.Base{causal.Plain(dev, c, params)}, LoRA: &l})
 	if err != nil {
 		return 0, err
 	}
-	defer e.Finalize()
 	opt := optim.NewAdamW(s, slices.Repeat([]bool{true}, len(s)))
 	opt.Clip = 1
-	batch := []any{tensors.FromFlatDataAndDimensions(ids, dims...), tensors.FromFlatDataAndDimensions(labels, len(ids)), tensors.FromFlatDataAndDimensions(w, len(ids))}
+	batch := causal.Batch{Rows: dims[0], Seq: dims[1], IDs: ids, Labels: labels, Weight: w}
 	for _, loss := range want {
-		got, err := step1(e, opt, params, s, batch, 1e-2) // the rate of tools/oracle/lora
+		got, err := step1(tuner, opt, batch, 1e-2) // the rate of tools/oracle/lora
 		if err != nil {
 			return 0, err
 		}

@@ -13,8 +13,8 @@ import (
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph" //nolint:revive // graph code reads as formulas
-	"github.com/gomlx/gomlx/core/tensors"
 
+	"github.com/distillflow/distillflow/internal/lm/causal"
 	"github.com/distillflow/distillflow/internal/lm/decoder"
 	"github.com/distillflow/distillflow/internal/lm/device"
 	"github.com/distillflow/distillflow/internal/lm/lora"
@@ -93,13 +93,15 @@ func train(ctx context.Context, name string, j job, r *result) error {
 	if err != nil {
 		return err
 	}
-	e, err := stepGraph(dev, j.Config, l, len(params), len(adapters), true)
+	tuner, err := causal.NewTuner(adapters, causal.TunerOptions{
+		Bases: []causal.Base{causal.Plain(dev, j.Config, params)}, LoRA: &l, Recompute: true,
+	})
 	if err != nil {
 		return err
 	}
 	opt := optim.NewAdamW(adapters, slices.Repeat([]bool{true}, len(adapters)))
 	labels, w := nextTokens(j.IDs, nil, j.Seq)
-	batch := []any{tensors.FromFlatDataAndDimensions(j.IDs, j.Rows, j.Seq), tensors.FromFlatDataAndDimensions(labels, len(labels)), tensors.FromFlatDataAndDimensions(w, len(w))}
+	batch := causal.Batch{Rows: j.Rows, Seq: j.Seq, IDs: j.IDs, Labels: labels, Weight: w}
 	peak := watchMemory(ctx, dev)
 	defer peak.stop()
 	var took []float64
@@ -108,7 +110,7 @@ func train(ctx context.Context, name string, j job, r *result) error {
 			return err
 		}
 		start := time.Now()
-		loss, err := step1(e, opt, params, adapters, batch, j.LR)
+		loss, err := step1(tuner, opt, batch, j.LR)
 		if err != nil {
 			return fmt.Errorf("step %d: %w", step, err)
 		}
@@ -130,36 +132,14 @@ func train(ctx context.Context, name string, j job, r *result) error {
 	return nil
 }
 
-// stepGraph computes loss and the gradients of the adapters from base parameters,
-// adapters, ids, labels and weights.
-func stepGraph(dev *device.Device, c decoder.Config, l lora.Config, nb, na int, recompute bool) (*Exec, error) {
-	return NewExec(dev.Backend, func(in []*Node) []*Node {
-		adapters, rest := in[nb:nb+na], in[nb+na:]
-		m := &decoder.Model{Config: c, Params: in[:nb], Recompute: recompute, Delta: lora.Delta(l, adapters, nil)}
-		total, _ := m.Loss(m.Logits(m.Hidden(rest[0])), rest[1], rest[2])
-		return append([]*Node{total}, Gradient(total, adapters...)...)
-	})
-}
-
-func step1(e *Exec, opt *optim.AdamW, params []any, adapters weights.Set, batch []any, lr float64) (float64, error) {
-	out, err := e.Call(append(adapters.Args(slices.Clone(params)), batch...)...)
+// step1 is one optimizer step, by the code that the program trains with.
+func step1(t *causal.Tuner, opt *optim.AdamW, b causal.Batch, lr float64) (float64, error) {
+	r, err := t.Gradients(b)
 	if err != nil {
 		return 0, err
 	}
-	var grads [][]float32
-	for _, g := range out[1:] {
-		v, err := tensors.CopyFlatData[float32](g)
-		if err != nil {
-			return 0, err
-		}
-		grads = append(grads, v)
-	}
-	loss := float64(tensors.ToScalar[float32](out[0]))
-	for _, t := range out {
-		t.MustFinalizeAll()
-	}
-	_, err = opt.Step(adapters, grads, lr)
-	return loss, err
+	_, err = opt.Step(t.Trained, r.Grads, lr)
+	return r.Loss, err
 }
 
 // nextTokens gives every position the token after it as its label and an equal

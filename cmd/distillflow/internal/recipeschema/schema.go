@@ -162,6 +162,9 @@ func valueSchema(s *stage.Schema, f stage.Field) (object, error) {
 		if err != nil {
 			return nil, err
 		}
+		if s.Single {
+			return object{"anyOf": []any{e, object{"type": "array", "items": e}}}, nil
+		}
 		if s.Kind == stage.KindList {
 			return object{"type": "array", "items": e}, nil
 		}
