@@ -75,7 +75,10 @@ func (c trainConfig) Externals() ([]stage.External, error) {
 	}
 	const field = "encoder"
 	if hub.IsRef(string(c.Encoder)) {
-		files, err := hubFiles(string(c.Encoder), encoder.SmallFiles)
+		files, err := hubFiles(string(c.Encoder), encoder.SmallFiles, func(config []byte) error {
+			_, err := encoder.ParseHF(config)
+			return err
+		})
 		if err != nil {
 			return nil, stage.Invalid(field, "%v", err)
 		}

@@ -289,7 +289,7 @@ func TestMixedStudentsAsStage(t *testing.T) {
 	if digestOf(t, base) != before {
 		t.Error("training changed the base")
 	}
-	for _, f := range []string{"big/adapter_model.safetensors", "big/student.json", "small/model.safetensors", "untrained/big/student.json"} {
+	for _, f := range []string{"big/adapter_model.safetensors", "big/student.json", "small/model.safetensors", "untrained/big/student.json", "../train-moe.tensorboard/events.out.tfevents.0.distillflow", "../train-moe.tensorboard/big/events.out.tfevents.0.distillflow"} {
 		if _, err := os.Stat(filepath.Join(out["models"], f)); err != nil {
 			t.Error(err)
 		}

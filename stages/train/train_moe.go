@@ -40,6 +40,7 @@ type trainOut struct {
 	Models    *stage.OutDir                        `port:"models" doc:"A folder per student: config.json, tokenizer.json and model.safetensors of one from scratch; adapters in PEFT's format and a reference to the base of a published one. The same students before training below untrained/."`
 	RouterLog *stage.Writer[schema.RouterDecision] `port:"router_log" doc:"One row for each path and epoch: which student it went to, with what probabilities."`
 	Metrics   *stage.Writer[schema.Metric]         `port:"metrics" doc:"Losses, entropies and gradient norms every log_every steps."`
+	Board     *stage.OutDir                        `port:"tensorboard" doc:"The metrics as event files for tensorboard --logdir: a run per student, time counted in steps."`
 }
 
 // TrainMoE trains several students on the same reasoning paths, with a router.
@@ -91,6 +92,9 @@ func runTrain(ctx context.Context, env *stage.Env, c trainConfig, in trainIn, ou
 		if err := out.RouterLog.Write(r); err != nil {
 			return err
 		}
+	}
+	if err := writeTensorBoard(out.Board.Path, t.metrics); err != nil {
+		return err
 	}
 	return writeAll(out.Metrics, t.metrics)
 }

@@ -82,6 +82,7 @@ func (c sftConfig) Revisions() ([]stage.Revision, error) { return hubRevisions(s
 type sftOut struct {
 	Models  *stage.OutDir                `port:"models" doc:"A folder for the student: adapters in PEFT's format, which PEFT and vLLM load onto the base model; or config.json, tokenizer.json and model.safetensors of one from scratch. The same student before training below untrained/."`
 	Metrics *stage.Writer[schema.Metric] `port:"metrics" doc:"Loss per token, gradient norm, learning rate and dev loss."`
+	Board   *stage.OutDir                `port:"tensorboard" doc:"The metrics as event files for tensorboard --logdir: a run per student, time counted in steps."`
 }
 
 // TrainSFT trains one student on reasoning paths.
@@ -109,6 +110,9 @@ func runSFT(ctx context.Context, env *stage.Env, c sftConfig, in trainIn, out sf
 	}
 	t, err := trainModels(ctx, env, c.plan(), paths, ids, c.StudentPrompt, out.Models.Path)
 	if err != nil {
+		return err
+	}
+	if err := writeTensorBoard(out.Board.Path, t.metrics); err != nil {
 		return err
 	}
 	return writeAll(out.Metrics, t.metrics)
