@@ -8,7 +8,9 @@ import (
 	"strings"
 
 	"github.com/distillflow/distillflow/flow/graph"
+	"github.com/distillflow/distillflow/flow/lock"
 	"github.com/distillflow/distillflow/flow/recipe"
+	"github.com/distillflow/distillflow/flow/stage"
 )
 
 // RunData is what a run's record keeps of how the recipe was read, so that it can
@@ -18,10 +20,31 @@ type RunData struct {
 	Profile string            `json:"profile,omitempty"`
 	Params  map[string]any    `json:"params,omitempty"` // given by --set and params files; paths are absolute
 	Env     map[string]string `json:"env,omitempty"`    // variables that the recipe lists under env:, as far as they were set
+	Pins    map[string]string `json:"pins,omitempty"`   // what names that others can change stood for; see [lock.Pins]
 }
 
-func runData(g *graph.Graph, seed uint64) (json.RawMessage, error) {
-	d := RunData{Seed: seed, Profile: g.Recipe.Profile, Params: map[string]any{}, Env: map[string]string{}}
+// pins are those of a run that is about to start. What cannot be told yet is left out.
+func pins(g *graph.Graph, locked *lock.Recipe) map[string]string {
+	var all []stage.Revision
+	for _, n := range g.Nodes {
+		if n.Skip {
+			continue
+		}
+		if revs, err := n.Config.Revisions(); err == nil {
+			all = append(all, revs...)
+		}
+	}
+	out := lock.Pins(all)
+	if locked != nil { // the configs name it exactly already
+		for name, exact := range locked.Pins() {
+			out[name] = exact
+		}
+	}
+	return out
+}
+
+func runData(g *graph.Graph, seed uint64, locked *lock.Recipe) (json.RawMessage, error) {
+	d := RunData{Seed: seed, Profile: g.Recipe.Profile, Params: map[string]any{}, Env: map[string]string{}, Pins: pins(g, locked)}
 	for _, p := range g.Recipe.Params {
 		if p.Origin != recipe.FromSet && p.Origin != recipe.FromFile {
 			continue

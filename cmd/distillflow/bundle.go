@@ -13,6 +13,7 @@ import (
 
 	"github.com/distillflow/distillflow/flow"
 	"github.com/distillflow/distillflow/flow/bundle"
+	"github.com/distillflow/distillflow/flow/lock"
 	"github.com/distillflow/distillflow/flow/store"
 	"github.com/distillflow/distillflow/internal/llm/providers"
 )
@@ -40,7 +41,7 @@ func (a app) bundleCreateCmd() *cobra.Command {
 	var f storeFlags
 	var artifacts string
 	var stages []string
-	var inputs, noInputs bool
+	var inputs, noInputs, models bool
 	c := &cobra.Command{
 		Use:   "create RUN FILE.tar.zst [RECIPE]",
 		Short: "Pack a run",
@@ -53,6 +54,10 @@ that another machine may not make again to the bit, which are training and exec;
 without them a replay on other hardware may deviate. final: also those that no
 other stage reads. all: every one, so that a replay has nothing to run. --stage
 adds those of one stage.
+
+Data sets of the Hugging Face Hub go in as files do. Of its models the small files
+go in, and for the weights their names, commits and checksums: a replay needs them
+only for a stage that it has to run, and says so. --models packs the weights too.
 
 Answers are packed as the provider sent them, and input files as they are: look
 with 'distillflow bundle show' before you hand a bundle on. API keys are in
@@ -82,7 +87,7 @@ in the bundle.`,
 				return err
 			}
 			defer done()
-			o := bundle.Options{Artifacts: bundle.Artifacts(artifacts), Stages: stages, Inputs: inputs && !noInputs}
+			o := bundle.Options{Artifacts: bundle.Artifacts(artifacts), Stages: stages, Inputs: inputs && !noInputs, Models: models}
 			var m *bundle.Manifest
 			size, err := writeWhole(pos[1], func(w *os.File) (err error) {
 				m, err = bundle.Create(c.Context(), w, src, o)
@@ -90,6 +95,9 @@ in the bundle.`,
 			})
 			if err != nil {
 				return err
+			}
+			if n, size := leftOut(m); n > 0 {
+				fmt.Fprintf(a.err, "distillflow: left out: %s of models (%s), which `bundle show` names; --models packs them\n", plural(n, "file"), sizeText(size))
 			}
 			for _, s := range m.Stages {
 				if s.Note != "" {
@@ -106,6 +114,7 @@ in the bundle.`,
 	c.Flags().StringArrayVar(&stages, "stage", nil, "pack the result of this `stage` too (repeatable)")
 	c.Flags().BoolVar(&inputs, "inputs", true, "pack the files that the stages read")
 	c.Flags().BoolVar(&noInputs, "no-inputs", false, "leave these files out: whoever replays the bundle has to have them")
+	c.Flags().BoolVar(&models, "models", false, "pack the weights of models from the Hugging Face Hub too")
 	return c
 }
 
@@ -122,6 +131,13 @@ func (a app) bundleSource(st *store.Store, run store.RunInfo) (src bundle.Source
 	defer os.RemoveAll(tmp)
 	o, data, err := bundle.RecipeOptions(run, tmp)
 	if err != nil {
+		return src, nil, err
+	}
+	// Names of the Hub mean what they meant in the run, and not what has come since.
+	if reg, err = lock.Pinned(reg, data.Pins); err != nil {
+		return src, nil, err
+	}
+	if err := os.Setenv("HF_HUB_OFFLINE", "1"); err != nil {
 		return src, nil, err
 	}
 	e := &flow.Engine{Registry: reg, Getenv: a.getenv}
@@ -176,7 +192,22 @@ func inputFiles(m *bundle.Manifest, packed bool) int {
 			n += len(in.Files)
 		}
 	}
+	for _, f := range m.Remote {
+		if f.Packed == packed && !f.Aside {
+			n++
+		}
+	}
 	return n
+}
+
+// leftOut counts the files of models that a bundle only names.
+func leftOut(m *bundle.Manifest) (n int, size int64) {
+	for _, f := range m.Remote {
+		if f.Heavy && !f.Packed {
+			n, size = n+1, size+f.Bytes
+		}
+	}
+	return n, size
 }
 
 func packedResults(m *bundle.Manifest) int {

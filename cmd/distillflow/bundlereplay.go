@@ -17,13 +17,14 @@ import (
 	"github.com/distillflow/distillflow/flow/bundle"
 	"github.com/distillflow/distillflow/flow/lock"
 	"github.com/distillflow/distillflow/flow/stage"
+	"github.com/distillflow/distillflow/internal/lm/hub"
 	"github.com/distillflow/distillflow/stages/data"
 )
 
 func (a app) bundleReplayCmd() *cobra.Command {
 	var dir, storeDir string
 	var inputs []string
-	var allowExec bool
+	var allowExec, fetch bool
 	var jobs int
 	var limits limitFlags
 	c := &cobra.Command{
@@ -38,6 +39,10 @@ the run:
   packed    its result was taken from the bundle and not made again
   deviates  it gave other bytes; why is told as far as it can be
   missing   it failed, or would have read what deviates
+
+Data sets of the Hugging Face Hub come from the bundle. A model whose weights it
+leaves out is taken from this machine's cache of the Hub (HF_HOME) if the checksum
+is right, and asked for with --fetch only; stages whose results are packed need none.
 
 Nothing is written outside the folder; save: is left alone. Stages that run a
 command (exec) run only with --allow-exec unless their results are packed: a
@@ -61,7 +66,12 @@ is wrong, 4 a result deviates, 130 interrupted.`,
 			if err != nil {
 				return err
 			}
-			o := bundle.ReplayOptions{Registry: reg, StoreDir: storeDir, Inputs: inputs, Getenv: a.cutOff}
+			o := bundle.ReplayOptions{Registry: reg, StoreDir: storeDir, Inputs: inputs, Getenv: a.cutOff,
+				Caches: []string{hub.FromEnv(a.getenv).CacheDir}, Fetch: fetch}
+			if err := hubOf(dir, fetch); err != nil {
+				return err
+			}
+			defer a.showDownloads()()
 			if !allowExec {
 				o.Refuse = func(t stage.Task) error {
 					if t.Type != data.Exec.Type {
@@ -82,10 +92,25 @@ is wrong, 4 a result deviates, 130 interrupted.`,
 	c.Flags().StringVar(&dir, "dir", "", "unpack into this `folder`, empty or new (default: the bundle's name with .replay, here)")
 	c.Flags().StringVar(&storeDir, "store", "", "the store's `folder` (default: one of its own in --dir, so that everything is made anew)")
 	c.Flags().StringArrayVar(&inputs, "inputs", nil, "look in this `folder` for input files that the bundle leaves out (repeatable)")
+	c.Flags().BoolVar(&fetch, "fetch", false, "load what the bundle leaves out from the Hugging Face Hub, at the commits of the run")
 	c.Flags().BoolVar(&allowExec, "allow-exec", false, "let stages run the commands of the bundle")
 	c.Flags().IntVarP(&jobs, "jobs", "j", runtime.GOMAXPROCS(0), "how many stages run at a time")
 	limits.add(c)
 	return c
+}
+
+// hubOf lets everything in this process that reads the Hub's cache read that of an
+// unpacked bundle.
+func hubOf(dir string, fetch bool) error {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	err = os.Setenv("HF_HUB_CACHE", bundle.CacheDir(dir))
+	if !fetch {
+		err = errors.Join(err, os.Setenv("HF_HUB_OFFLINE", "1"))
+	}
+	return err
 }
 
 func (a app) unpack(c *cobra.Command, file, dir string) (*bundle.Manifest, error) {
@@ -189,6 +214,15 @@ func (a app) showBundle(m *bundle.Manifest, files bool) error {
 			what = "left out"
 		}
 		row("input "+in.Dir, "%s, %s", plural(len(in.Files), "file"), what)
+	}
+	for _, f := range m.Remote {
+		what := "packed"
+		if !f.Packed {
+			what = "left out, " + string(f.Digest)
+		}
+		if !f.Aside {
+			row("from "+f.URL, "%s, %s", sizeText(f.Bytes), what)
+		}
 	}
 	for _, s := range m.Stages {
 		what := s.Type + fmt.Sprintf(" version %d", s.Version)

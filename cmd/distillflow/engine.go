@@ -9,6 +9,7 @@ import (
 
 	"github.com/distillflow/distillflow/flow"
 	"github.com/distillflow/distillflow/flow/graph"
+	"github.com/distillflow/distillflow/flow/lock"
 	"github.com/distillflow/distillflow/flow/recipe"
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/schema"
@@ -39,6 +40,7 @@ type recipeFlags struct {
 	seed    string
 	jobs    int
 	force   []string
+	locked  bool // set by commands that follow the lock
 }
 
 func (f *recipeFlags) add(c *cobra.Command) {
@@ -61,6 +63,15 @@ func (a app) load(f *recipeFlags, path string) (*flow.Engine, *graph.Graph, flow
 	if f.store == "" {
 		f.store = a.getenv("DISTILLFLOW_STORE")
 	}
+	var lockErr error
+	if f.locked {
+		if o.Locked, lockErr = a.readLock(path); lockErr == nil {
+			if reg, err = lock.Pinned(reg, o.Locked.Pins()); err != nil {
+				return nil, nil, o, err
+			}
+		}
+	}
+	defer a.showDownloads()()
 	e := &flow.Engine{
 		Registry: reg, StoreDir: f.store, Getenv: a.getenv, Fault: a.fault,
 		Layouts: map[string]flow.Layout{schema.Problem{}.RecordType(): problemLayout},
@@ -77,6 +88,9 @@ func (a app) load(f *recipeFlags, path string) (*flow.Engine, *graph.Graph, flow
 	}
 	if g == nil {
 		return nil, nil, o, shownError{usageError{diags.Err()}}
+	}
+	if lockErr != nil { // told after what is wrong with the recipe itself
+		return nil, nil, o, lockErr
 	}
 	o.Jobs = f.jobs
 	if f.seed != "" {

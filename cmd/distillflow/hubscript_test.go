@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -49,7 +50,11 @@ func cmdHub(ts *testscript.TestScript, neg bool, args []string) {
 				if err != nil {
 					return err
 				}
-				r.Files[filepath.ToSlash(rel)], err = os.ReadFile(p)
+				name := filepath.ToSlash(rel)
+				if slices.Contains([]string{".safetensors", ".gguf", ".parquet"}, filepath.Ext(p)) {
+					r.Large = append(r.Large, name)
+				}
+				r.Files[name], err = os.ReadFile(p)
 				return err
 			}))
 			r.Gated = strings.HasSuffix(r.Name, "-gated")

@@ -60,7 +60,7 @@ var starts = map[string]func(field string) map[string]any{
 		switch field {
 		case "samples":
 			return map[string]any{"temperature": 0.5}
-		case "adapter", "tokenizer":
+		case "adapter", "tokenizer", "quantize":
 			return map[string]any{"model": "m"}
 		}
 		return map[string]any{}

@@ -30,7 +30,9 @@ run goes on from there.
 --lock writes distillflow.lock beside the recipe after the run: for every stage
 the digests of its inputs and results, its implementation version, its settings
 and the seed. It belongs under version control. With --locked a run refuses to
-deviate from it, says what differs, and ends with status 4.
+deviate from it, says what differs, and ends with status 4. Models and data sets of
+the Hugging Face Hub are read at the commits that the lock holds, and a run says
+where the Hub has moved on since.
 
 --refresh runs stages that ask a model even if they are cached, and buys every
 answer anew though the memo of paid answers holds one. A run that is interrupted
@@ -48,6 +50,7 @@ a budget, 4 the run deviates from the lock, 130 interrupted.`,
 			if writeLock && locked {
 				return usageError{errors.New("--lock writes the lock and --locked follows it: give one of them")}
 			}
+			f.locked = locked
 			compute := planMemory()
 			e, g, o, err := a.load(&f, pos[0])
 			if err != nil {
@@ -60,9 +63,7 @@ a budget, 4 the run deviates from the lock, 130 interrupted.`,
 				return err
 			}
 			if locked {
-				if o.Locked, err = a.readLock(g.Recipe.File); err != nil {
-					return err
-				}
+				a.sayMoved(c.Context(), o.Locked.Pins())
 			}
 			if isolate {
 				self, err := os.Executable()
@@ -74,6 +75,9 @@ a budget, 4 the run deviates from the lock, 130 interrupted.`,
 			v := view.For(a.err, a.terminal() && !quiet, false)
 			if jsonEvents {
 				v = view.For(a.out, false, true)
+			}
+			if !a.terminal() || quiet { // the live view owns the terminal
+				defer a.showDownloads()()
 			}
 			saved := &places{saved: map[string]string{}}
 			o.Sink = event.Tee(compute, v.Event, saved.event)

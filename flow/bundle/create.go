@@ -41,7 +41,7 @@ func Choices() []string {
 // Source is the run to pack, and what is needed to look into it.
 type Source struct {
 	Run      store.RunInfo
-	Graph    *graph.Graph // of the run's recipe, read as the run read it: see [RecipeOptions]
+	Graph    *graph.Graph // of the run's recipe, read as the run read it: see [RecipeOptions] and [lock.Pinned]
 	Seed     uint64
 	Store    *store.Store
 	Memo     stage.Memo // holds the paid answers
@@ -57,6 +57,7 @@ type Options struct {
 	Artifacts Artifacts
 	Stages    []string // further stages whose results are packed
 	Inputs    bool     // the files outside the store that stages read
+	Models    bool     // also the heavy ones of them that can be fetched again, such as models
 }
 
 // RecipeOptions says how to read a run's recipe as the run did: params that were
@@ -122,8 +123,8 @@ func Create(ctx context.Context, w io.Writer, src Source, o Options) (*Manifest,
 			return nil, fmt.Errorf("run %s: its record cannot be read: %w", src.Run.ID, err)
 		}
 	}
-	c.m.Profile, c.m.Env = c.data.Profile, c.data.Env
-	for _, step := range []func(context.Context) error{c.results, c.recipe, c.answers, c.artifacts} {
+	c.m.Profile, c.m.Env, c.m.Pins = c.data.Profile, c.data.Env, c.data.Pins
+	for _, step := range []func(context.Context) error{c.results, c.recipe, c.remote, c.answers, c.artifacts} {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}

@@ -9,6 +9,8 @@
 //	actions/KEY.json      the entry of a result that is packed: its outputs and preimage
 //	answers.bin           the teacher's answers that the run used
 //	blobs/HEX             the content of packed results, by SHA-256
+//	cache/...             files that stages read from elsewhere, such as a data set of
+//	                      the Hugging Face Hub, laid out as in the cache they came from
 //	distillflow.lock      the lock of the run
 //	params.json           params that --set or a params file gave
 //	recipe/...            the recipe, what it extends and includes, and the files

@@ -107,6 +107,9 @@ func outsideFiles(nodes []*graph.Node) (map[string][]string, error) {
 			return nil, err
 		}
 		for _, e := range ext {
+			if e.Remote.Cache != "" {
+				continue // packed by another name
+			}
 			abs, err := filepath.Abs(e.Path)
 			if err != nil {
 				return nil, fmt.Errorf("stage %s: %w", n.Name, err)

@@ -41,6 +41,11 @@ func TestParseManifest(t *testing.T) {
 		{"input folder", manifest(`,"inputs":[{"dir":"../x"}]`, "distillflow.lock", "recipe/r.yaml"), `the input folder "../x" does not lie in the bundle`},
 		{"input file", manifest(`,"inputs":[{"dir":"recipe","files":[{"path":"../../x"}]}]`, "distillflow.lock", "recipe/r.yaml"), "leads out of"},
 		{"input without its file", manifest(`,"inputs":[{"dir":"recipe","packed":true,"files":[{"path":"x","digest":"`+digest+`"}]}]`, "distillflow.lock", "recipe/r.yaml"), "tells two things"},
+		{"remote file", manifest(`,"remote":[{"path":"cache/x","url":"hub://x","digest":"`+digest+`"}]`, "distillflow.lock", "recipe/r.yaml"), ""},
+		{"remote file outside", manifest(`,"remote":[{"path":"cache/../x","digest":"`+digest+`"}]`, "distillflow.lock", "recipe/r.yaml"), "leads out of"},
+		{"remote file elsewhere", manifest(`,"remote":[{"path":"recipe/x","digest":"`+digest+`"}]`, "distillflow.lock", "recipe/r.yaml"), "no proper place"},
+		{"remote file without digest", manifest(`,"remote":[{"path":"cache/x"}]`, "distillflow.lock", "recipe/r.yaml"), "no proper place"},
+		{"remote file that is not there", manifest(`,"remote":[{"path":"cache/x","packed":true,"digest":"`+digest+`"}]`, "distillflow.lock", "recipe/r.yaml"), "tells two things"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := parseManifest([]byte(c.text))

@@ -21,6 +21,7 @@ const (
 	paramsName   = "params.json"
 	answersName  = "answers.bin"
 	recipeDir    = "recipe"
+	cacheDir     = "cache"
 	blobsDir     = "blobs"
 	actionsDir   = "actions"
 )
@@ -40,9 +41,13 @@ type Manifest struct {
 	Profile string            `json:"profile,omitempty"`
 	Env     map[string]string `json:"env,omitempty"` // variables that the recipe's expressions may read
 
-	Stages  []Stage `json:"stages"` // those that took part, in an order in which they can run
-	Inputs  []Input `json:"inputs,omitempty"`
-	Answers int     `json:"answers"` // teacher's answers in answers.bin
+	// Pins are the exact names of what the run read from elsewhere, by the recipe's.
+	Pins map[string]string `json:"pins,omitempty"`
+
+	Stages  []Stage      `json:"stages"` // those that took part, in an order in which they can run
+	Inputs  []Input      `json:"inputs,omitempty"`
+	Remote  []RemoteFile `json:"remote,omitempty"` // sorted by path
+	Answers int          `json:"answers"`          // teacher's answers in answers.bin
 
 	Entries []Entry `json:"entries"` // sorted by path
 }
@@ -73,6 +78,18 @@ type File struct {
 	Path   string       `json:"path"` // below the input's folder, with slashes
 	Bytes  int64        `json:"bytes"`
 	Digest store.Digest `json:"digest"`
+}
+
+// RemoteFile is a file that a stage reads from a cache of what lies elsewhere, such
+// as the Hugging Face Hub. It is in the bundle, or whoever replays it has to fetch it.
+type RemoteFile struct {
+	Path   string       `json:"path"` // in the bundle: cache/ and its path below the cache's folder
+	URL    string       `json:"url"`  // exact name there, with its commit
+	Bytes  int64        `json:"bytes"`
+	Digest store.Digest `json:"digest"`
+	Heavy  bool         `json:"heavy,omitempty"` // such as a model's weights
+	Aside  bool         `json:"aside,omitempty"` // serves to find the others only
+	Packed bool         `json:"packed,omitempty"`
 }
 
 // Entry is one file of the archive.
@@ -153,7 +170,30 @@ func parseManifest(b []byte) (*Manifest, error) {
 			return nil, fmt.Errorf("it does not hold the result of stage %s that its manifest names", s.Name)
 		}
 	}
-	return &m, m.checkInputs()
+	if err := m.checkInputs(); err != nil {
+		return nil, err
+	}
+	return &m, m.checkRemote()
+}
+
+func (m *Manifest) checkRemote() error {
+	held := map[string]Entry{}
+	for _, e := range m.Entries {
+		held[e.Path] = e
+	}
+	for _, f := range m.Remote {
+		if err := checkPath(f.Path); err != nil {
+			return err
+		}
+		e := held[f.Path]
+		switch {
+		case !strings.HasPrefix(f.Path, cacheDir+"/") || f.Bytes < 0 || !f.Digest.Valid():
+			return fmt.Errorf("its manifest gives the remote file %q no proper place, size or digest", f.Path)
+		case f.Packed && (e.Digest != f.Digest || e.Bytes != f.Bytes):
+			return fmt.Errorf("its manifest tells two things about the remote file %s", f.Path)
+		}
+	}
+	return nil
 }
 
 func (m *Manifest) checkInputs() error {
@@ -189,7 +229,7 @@ func checkPath(p string) error {
 	}
 	dir, rest, ok := strings.Cut(p, "/")
 	switch dir {
-	case recipeDir, blobsDir, actionsDir:
+	case recipeDir, cacheDir, blobsDir, actionsDir:
 		if ok && rest != "" {
 			return nil
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -27,6 +28,10 @@ type ReplayOptions struct {
 	Registry *stage.Registry
 	StoreDir string   // "" means a store of its own in the bundle's folder
 	Inputs   []string // folders in which files that the bundle leaves out are looked for
+	// Caches are folders laid out as [CacheDir], in which files from elsewhere that the
+	// bundle leaves out are looked for. Fetch says that Getenv lets stages fetch them.
+	Caches []string
+	Fetch  bool
 	// Getenv is the environment of the stages. It must keep them from calling
 	// anybody: answers come from the bundle alone.
 	Getenv func(string) string
@@ -62,6 +67,9 @@ func Replay(ctx context.Context, dir string, m *Manifest, o ReplayOptions) ([]Co
 	}
 	moved, err := r.moved()
 	if err != nil {
+		return nil, err
+	}
+	if err := r.borrow(); err != nil {
 		return nil, err
 	}
 	reg, err := elsewhere(o.Registry, m, moved)
@@ -115,6 +123,9 @@ type replay struct {
 	opts  ReplayOptions
 	lock  *lock.Recipe
 	graph *graph.Graph
+	// absent are the files from elsewhere that are neither in the bundle nor here, by
+	// URL.
+	absent map[string]RemoteFile
 
 	mu       sync.Mutex
 	deviates map[string]bool // stages that gave other bytes than the lock has
@@ -188,8 +199,13 @@ func (r *replay) moved() (func(string) string, error) {
 			moves = append(moves, move{filepath.FromSlash(in.Absolute), to})
 		}
 	}
+	pins := r.lock.Pins()
+	maps.Copy(pins, r.m.Pins)
 	return func(p string) string {
 		if strings.Contains(p, "://") {
+			if exact, ok := pins[p]; ok {
+				return exact
+			}
 			return p
 		}
 		abs, err := filepath.Abs(p)
@@ -254,6 +270,11 @@ func (r *replay) readsOnly(n *graph.Node, dir string) error {
 		if err != nil {
 			return fmt.Errorf("stage %s: %w", n.Name, err)
 		}
+		if e.Remote.Cache != "" {
+			if err := r.listed(e); err != nil {
+				return fmt.Errorf("stage %s: %w", n.Name, err)
+			}
+		}
 		if inside(dir, abs) || slices.ContainsFunc(r.opts.Inputs, func(d string) bool {
 			d, err := filepath.Abs(d)
 			return err == nil && inside(d, abs)
@@ -311,6 +332,9 @@ func (g guard) Run(ctx context.Context, t stage.Task, h exec.Hooks) (stage.Resul
 			}
 		}
 		g.r.mu.Unlock()
+		if err := g.r.fetched(n); err != nil {
+			return stage.Result{}, err
+		}
 	}
 	if g.r.opts.Refuse != nil {
 		if err := g.r.opts.Refuse(t); err != nil {

@@ -94,7 +94,7 @@ func takeBack(root *os.Root, dir string, made bool) error {
 		return os.RemoveAll(dir)
 	}
 	var errs []error
-	for _, name := range []string{recipeDir, blobsDir, actionsDir, paramsName, answersName, lock.FileName} {
+	for _, name := range []string{recipeDir, cacheDir, blobsDir, actionsDir, paramsName, answersName, lock.FileName} {
 		errs = append(errs, root.RemoveAll(name))
 	}
 	return errors.Join(errs...)

@@ -14,7 +14,7 @@ import (
 // outsideFile is the state of one file outside the store.
 type outsideFile struct {
 	stage.External
-	info  os.FileInfo
+	info  os.FileInfo // nil for one that is still to be fetched
 	state store.FileState
 }
 
@@ -32,13 +32,19 @@ func outside(n *graph.Node) ([]outsideFile, error) {
 	if err != nil || len(ext) == 0 {
 		return nil, err
 	}
-	files := make([]outsideFile, len(ext))
-	for i, e := range ext {
-		info, err := os.Stat(e.Path)
-		if err != nil {
-			return nil, fmt.Errorf("reading an input: %w", err)
+	files := make([]outsideFile, 0, len(ext))
+	for _, e := range ext {
+		if e.Aside {
+			continue
 		}
-		files[i] = outsideFile{e, info, store.StateOf(info)}
+		f := outsideFile{External: e}
+		if !e.Absent() {
+			if f.info, err = os.Stat(e.Path); err != nil {
+				return nil, fmt.Errorf("reading an input: %w", err)
+			}
+			f.state = store.StateOf(f.info)
+		}
+		files = append(files, f)
 	}
 	return files, nil
 }
@@ -60,7 +66,8 @@ func (s *scheduler) checkOutside(ctx context.Context, n *graph.Node, key string,
 		switch {
 		case i >= len(before) || before[i].External != f.External:
 			return &changedError{"the list of files to read changed at " + f.Path}
-		case !os.SameFile(before[i].info, f.info) || before[i].state != f.state:
+		case before[i].info == nil: // fetched by the stage; its content is compared below
+		case f.info == nil || !os.SameFile(before[i].info, f.info) || before[i].state != f.state:
 			return &changedError{f.Path + " changed"}
 		}
 	}

@@ -115,7 +115,8 @@ func differences(n *graph.Node, locked *Stage, cur *plan.Preimage, otherSeed boo
 }
 
 // revised tells which names stand for something else than when the lock was
-// written.
+// written. A config that names what a name stood for, as [Pinned] makes it,
+// has not changed.
 func revised(n *graph.Node, locked []stage.Revision) ([]Deviation, error) {
 	if len(locked) == 0 {
 		return nil, nil
@@ -127,7 +128,14 @@ func revised(n *graph.Node, locked []stage.Revision) ([]Deviation, error) {
 	var out []Deviation
 	for _, was := range locked {
 		i := slices.IndexFunc(now, func(r stage.Revision) bool { return r.Name == was.Name })
+		exact := false
+		if i < 0 {
+			if exact, err = namesExactly(n, was.Resolved); err != nil {
+				return nil, err
+			}
+		}
 		switch {
+		case exact:
 		case i < 0:
 			out = append(out, Deviation{n.Name, fmt.Sprintf("%s is used no longer", was.Name)})
 		case now[i].Resolved != was.Resolved:

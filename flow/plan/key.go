@@ -119,15 +119,32 @@ func hashExternals(ctx context.Context, ext []stage.External, h Hasher) ([]Exter
 	var out []ExternalDigest
 	names := make(map[string]bool, len(ext))
 	for _, e := range ext {
+		if e.Aside {
+			continue
+		}
 		if names[e.Name] { // which is which could not be told from the key
 			return nil, fmt.Errorf("two of the files to read go by the name %q", e.Name)
 		}
 		names[e.Name] = true
-		d, _, err := h.HashFile(ctx, e.Path)
+		d, err := hashExternal(ctx, e, h)
 		if err != nil {
 			return nil, fmt.Errorf("reading an input: %w", err)
 		}
 		out = append(out, ExternalDigest{Name: e.Name, Digest: d})
 	}
 	return out, nil
+}
+
+// hashExternal gives the digest of a file: of one that is there by its content, and
+// of one that is still to be fetched by what is known of it.
+func hashExternal(ctx context.Context, e stage.External, h Hasher) (store.Digest, error) {
+	if e.Absent() {
+		d, err := store.ParseDigest("sha256:" + e.Remote.SHA256)
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", e.Remote.URL, err)
+		}
+		return d, nil
+	}
+	d, _, err := h.HashFile(ctx, e.Path)
+	return d, err
 }

@@ -24,7 +24,7 @@ func TestNames(t *testing.T) {
 		{"cuda:0", Names{"cuda:0"}, ""},
 		{[]any{"cuda:0", "cuda:1"}, Names{"cuda:0", "cuda:1"}, ""},
 		{true, nil, "must be a string or a list, not true"},
-		{[]any{"a", 1}, nil, "must be a string, not 1"},
+		{[]any{"a", 1}, nil, "must be a string, not the number 1"},
 	} {
 		var got cfg
 		d := decoder{}

@@ -4,8 +4,11 @@ package stage
 // others can change under that name: a model on a hub, a teacher behind an
 // address. The lock keeps what the name stood for.
 type Revision struct {
-	Name     string `json:"name"`     // as the recipe names it, such as hf://owner/model or openai/gpt-4o-mini; unique within a stage
-	Resolved string `json:"resolved"` // what that was: hf://owner/model@COMMIT, or the provider's endpoint
+	Name string `json:"name"` // as the recipe names it, such as hf://owner/model or openai/gpt-4o-mini; unique within a stage
+	// Resolved is what that was: the provider's endpoint, or a name that may stand in
+	// the place of Name in a [Path] and means the same for ever, such as
+	// hf://owner/model@COMMIT.
+	Resolved string `json:"resolved"`
 }
 
 // Revisions is implemented by configs whose stage uses such things. It must not

@@ -143,8 +143,25 @@ func (c *Config) Semantic() (map[string]json.RawMessage, error) {
 
 // External is a file outside the store that a stage reads.
 type External struct {
-	Name string // stable name relative to the configured root; "" for a single named file
-	Path string // where it lies now
+	Name   string // stable name relative to the configured root; "" for a single named file
+	Path   string // where it lies now
+	Remote Remote // of a file that comes from elsewhere; zero for one that was always here
+	// Aside marks a file that serves to find the others. Its content does not count,
+	// and it need not be there.
+	Aside bool
+}
+
+// Remote tells of a file that comes from elsewhere and is kept in a cache that other
+// programs may share.
+type Remote struct {
+	URL   string // exact name there, such as hf://owner/model@COMMIT/model.safetensors
+	Cache string // the cache's folder, in which Path lies
+	// SHA256 is the content's, in hex, where that is known without the content. Then
+	// the file need not be there until the stage runs and fetches it; whoever fetches
+	// it checks it.
+	SHA256 string
+	Bytes  int64 // size, where SHA256 is known
+	Heavy  bool  // too large to hand on with a run, such as the weights of a model
 }
 
 // Externals is implemented by configs whose stage reads files outside the

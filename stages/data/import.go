@@ -43,9 +43,10 @@ func (c importConfig) Externals() ([]stage.External, error) {
 	}
 	ext := make([]stage.External, len(files))
 	for i, f := range files {
-		ext[i] = stage.External{Name: f.name, Path: f.path}
+		ext[i] = stage.External{Name: f.name, Path: f.path, Remote: f.remote}
 	}
-	return ext, nil
+	aside, err := hubAside(string(c.Root))
+	return append(ext, aside...), err
 }
 
 type importIn struct{}

@@ -40,13 +40,14 @@ func (c scanConfig) Externals() ([]stage.External, error) {
 	}
 	ext := make([]stage.External, 0, len(files))
 	for _, f := range files {
-		ext = append(ext, stage.External{Name: f.name, Path: f.path})
+		ext = append(ext, stage.External{Name: f.name, Path: f.path, Remote: f.remote})
 	}
-	if c.Task != "table_mwp" {
-		return ext, nil
+	aside, err := hubAside(string(c.Root))
+	if err != nil || c.Task != "table_mwp" {
+		return append(ext, aside...), err
 	}
 	tables, err := tableFiles(files)
-	return append(ext, tables...), err
+	return append(append(ext, tables...), aside...), err
 }
 
 type scanIn struct{}

@@ -23,6 +23,8 @@ import (
 type file struct {
 	name string // relative to the root, with slashes; "" when the root is the file
 	path string
+	// remote tells where a file of the Hub comes from.
+	remote stage.Remote
 }
 
 // ownSuffixes are the names under which results are saved beside data.

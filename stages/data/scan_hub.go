@@ -5,7 +5,6 @@ import (
 	"os"
 	"os/signal"
 	"strings"
-	"sync"
 	"syscall"
 
 	"github.com/distillflow/distillflow/flow/stage"
@@ -39,11 +38,6 @@ func validRoot(root string) error {
 	return nil
 }
 
-// hubAsked remembers which references this process has asked the Hub for. What a
-// branch stands for is asked once: planning, running and the check afterwards must
-// see the same commit, or notice that another process has moved it in the cache.
-var hubAsked sync.Map
-
 // hubOpen resolves a reference as HF_ENDPOINT, HF_HOME and the rest say. cached
 // forbids to ask what was resolved before.
 func hubOpen(ctx context.Context, root string, cached bool) (*hub.Snapshot, error) {
@@ -51,23 +45,14 @@ func hubOpen(ctx context.Context, root string, cached bool) (*hub.Snapshot, erro
 	if err != nil {
 		return nil, err
 	}
-	o := hub.FromEnv(os.Getenv)
-	c, err := hub.New(o)
+	c, err := hub.New(hub.FromEnv(os.Getenv))
 	if err != nil {
 		return nil, err
 	}
-	key := [3]string{o.Endpoint, o.CacheDir, ref.String()}
-	_, asked := hubAsked.Load(key)
-	if cached || asked {
-		if s, err := c.Cached(ref); err == nil || cached {
-			return s, err
-		}
+	if cached {
+		return c.Cached(ref)
 	}
-	s, err := c.Resolve(ctx, ref)
-	if err == nil {
-		hubAsked.Store(key, true)
-	}
-	return s, err
+	return c.ResolveOnce(ctx, ref)
 }
 
 // listExternal is [listFiles] for Externals, which gets no context: a download that
@@ -102,10 +87,35 @@ func hubFiles(ctx context.Context, root string) ([]file, error) {
 		return nil, stage.Invalid("root", "%v", err)
 	}
 	files := make([]file, len(list))
-	for i := range list {
-		files[i] = file{name: names[i], path: paths[i]}
+	for i, f := range list {
+		files[i] = file{name: f.Path, path: paths[i], remote: stage.Remote{URL: s.URL(f.Path), Cache: s.Cache(), SHA256: f.SHA256, Bytes: f.Size}}
 	}
 	return files, nil
+}
+
+// hubAside lists what says which files of a data set are read: the books of the cache
+// and the card. Without them a copy of the cache would not tell.
+func hubAside(root string) ([]stage.External, error) {
+	ref, ok := hubRoot(root)
+	if !ok {
+		return nil, nil
+	}
+	s, err := hubOpen(context.Background(), ref, true)
+	if err != nil {
+		return nil, stage.Invalid("root", "%v", err)
+	}
+	asides, err := s.Bookkeeping()
+	if err != nil {
+		return nil, stage.Invalid("root", "%v", err)
+	}
+	var out []stage.External
+	for _, at := range asides {
+		out = append(out, stage.External{Path: at, Aside: true, Remote: stage.Remote{URL: s.Resolved().String(), Cache: s.Cache()}})
+	}
+	if _, ok := s.Find(hub.CardName); ok {
+		out = append(out, stage.External{Path: s.Place(hub.CardName), Aside: true, Remote: stage.Remote{URL: s.URL(hub.CardName), Cache: s.Cache()}})
+	}
+	return out, nil
 }
 
 // hubRevisions is the commit that a root on the Hub stood for when it was last
@@ -122,7 +132,7 @@ func hubRevisions(root string) ([]stage.Revision, error) {
 	if s.Ref.Revision == s.Commit {
 		return nil, nil // exact in itself
 	}
-	return []stage.Revision{{Name: ref, Resolved: s.Resolved().String()}}, nil
+	return []stage.Revision{{Name: ref, Resolved: s.Exact().String()}}, nil
 }
 
 // Revisions implements [stage.Revisions].

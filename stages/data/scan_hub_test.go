@@ -68,7 +68,7 @@ func TestScanHub(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(ext) != 2 || ext[0].Name != "main/train-00000-of-00002.parquet" || !strings.HasPrefix(ext[0].Path, os.Getenv("HF_HOME")) {
+	if len(ext) != 5 || ext[1].Aside || !ext[2].Aside || !ext[3].Aside || ext[0].Remote.SHA256 == "" || ext[0].Name != "main/train-00000-of-00002.parquet" || !strings.HasPrefix(ext[0].Path, os.Getenv("HF_HOME")) {
 		t.Errorf("externals %v", ext)
 	}
 	est, err := c.Estimate(t.Context(), stage.Question{})
@@ -83,7 +83,7 @@ func TestScanHub(t *testing.T) {
 		t.Errorf("the last row is %+v", p)
 	}
 	revs, err := c.Revisions()
-	if err != nil || len(revs) != 1 || revs[0] != (stage.Revision{Name: "hf://openai/gsm8k#train", Resolved: "hf://datasets/openai/gsm8k@" + repo.Commit()}) {
+	if err != nil || len(revs) != 1 || revs[0] != (stage.Revision{Name: "hf://openai/gsm8k#train", Resolved: "hf://datasets/openai/gsm8k@" + repo.Commit() + "#train"}) {
 		t.Errorf("revisions %v, %v", revs, err)
 	}
 	asks := 0

@@ -7,7 +7,8 @@ func (c batchConfig) Externals() ([]stage.External, error) {
 	files, err := c.LocalFiles()
 	var out []stage.External
 	for _, f := range files {
-		out = append(out, stage.External{Name: f.Name, Path: f.Path})
+		out = append(out, stage.External{Name: f.Name, Path: f.Path, Aside: f.Hub.Aside,
+			Remote: stage.Remote{URL: f.Hub.URL, Cache: f.Hub.Cache, SHA256: f.Hub.SHA256, Bytes: f.Hub.Size, Heavy: f.Hub.Weights}})
 	}
 	return out, err
 }

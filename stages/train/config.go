@@ -132,7 +132,7 @@ type trainConfig struct {
 	WeightDecay float64 `json:"weight_decay" default:"0.01" min:"0" doc:"AdamW weight decay on matrices."`
 	ClipNorm    float64 `json:"clip_norm" default:"1" min:"0" doc:"Largest gradient norm of a student; 0 is off."`
 	EightBit    bool    `json:"optimizer_8bit" default:"false" doc:"Keep the optimizer's moments in eight bits."`
-	Checkpoint  string  `json:"gradient_checkpointing" default:"auto" choices:"auto|on|off" semantic:"false" doc:"Compute activations again in the backward pass instead of keeping them; auto does on a GPU."`
+	Checkpoint  string  `json:"gradient_checkpointing" default:"auto" choices:"auto|on|off" semantic:"false" doc:"Compute activations again in the backward pass instead of keeping them; auto does on a GPU and with quantize."`
 
 	DevFraction float64 `json:"dev_fraction" default:"0" min:"0" max:"0.5" doc:"Share of the problems, by hash of their ids, that is not trained on and measures each student's loss."`
 	EvalEvery   int     `json:"eval_every" default:"0" min:"0" doc:"Steps between measurements of the dev loss; 0 means once an epoch."`

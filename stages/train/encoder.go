@@ -19,11 +19,11 @@ import (
 
 // encode gives every path its encoding, once for the whole training, and returns
 // their width. The encoder itself is let go of afterwards.
-func (t *trainer) encode(dev *device.Device, responses []string) (dim int, err error) {
+func (t *trainer) encode(ctx context.Context, dev *device.Device, responses []string) (dim int, err error) {
 	var enc encoder.Encoder
 	if t.cfg.Encoder != "" {
 		var dir string
-		if dir, err = encoder.Locate(context.Background(), string(t.cfg.Encoder), hub.Options{}); err == nil {
+		if dir, err = encoder.Locate(ctx, string(t.cfg.Encoder), t.bases.hub); err == nil {
 			enc, err = encoder.Load(dir, dev)
 		}
 	} else {

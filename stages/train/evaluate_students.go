@@ -44,7 +44,7 @@ type evalOut struct {
 // EvaluateStudents measures students on held-out problems.
 var EvaluateStudents = stage.Define(stage.Spec{
 	Type:    "evaluate-students",
-	Version: 1,
+	Version: 2,
 	Class:   stage.Pure,
 	Doc: `Measures trained students on held-out problems.
 Each student reads the plain question and writes greedily until its end token; only new
@@ -95,6 +95,7 @@ func runEvaluate(ctx context.Context, env *stage.Env, c evalConfig, in evalIn, o
 		c.MaxNew = info.MaxNew
 	}
 	e := evaluation{env: env, dev: dev, cfg: c, models: in.Models.Path}
+	e.bases.hub.Progress = fetching(env)
 	var jobs []job
 	for _, name := range info.Students {
 		jobs = append(jobs, job{name: name, kind: kindTrained, dir: name, problems: test})

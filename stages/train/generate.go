@@ -23,6 +23,7 @@ type generateConfig struct {
 	Tokenizer stage.Path `json:"tokenizer" default:"" semantic:"false" doc:"Folder of the tokenizer's files where they do not lie beside model, as with most GGUF files."`
 	Name      string     `json:"name" default:"model" doc:"Name of model in the styles of paths."`
 	Precision string     `json:"precision" default:"auto" choices:"auto|f32|bf16" doc:"Type of the weights of model and of the computation; auto is bf16 on a GPU and f32 elsewhere. Students keep that of their training."`
+	Quantize  string     `json:"quantize" default:"none" choices:"none|nf4" doc:"nf4 keeps the matrices of model's layers in 4 bits. Students keep what they were trained with."`
 
 	Students  []string `json:"students" default:"[]" doc:"Names of the students in models that are asked; empty means all."`
 	Untrained bool     `json:"untrained" default:"false" doc:"Ask the students as they were before training."`
@@ -52,7 +53,7 @@ func (c generateConfig) Validate() error {
 	for _, f := range []struct {
 		field string
 		set   bool
-	}{{"adapter", c.Adapter != ""}, {"tokenizer", c.Tokenizer != ""}} {
+	}{{"adapter", c.Adapter != ""}, {"tokenizer", c.Tokenizer != ""}, {"quantize", c.Quantize == quantizeNF4}} {
 		if f.set && c.Model == "" {
 			errs = append(errs, stage.Invalid(f.field, "belongs to model, which is not given"))
 		}
@@ -81,6 +82,11 @@ func (c generateConfig) Externals() ([]stage.External, error) {
 	return out, nil
 }
 
+// Revisions implements [stage.Revisions].
+func (c generateConfig) Revisions() ([]stage.Revision, error) {
+	return hubRevisions(string(c.Model))
+}
+
 // Estimate implements [stage.Estimator]: every problem stays a row.
 func (c generateConfig) Estimate(_ context.Context, q stage.Question) (stage.Estimate, error) {
 	rows := q.Rows("problems")
@@ -102,7 +108,7 @@ type generateOut struct {
 // Generate lets students answer problems as a teacher would.
 var Generate = stage.Define(stage.Spec{
 	Type:    "generate",
-	Version: 1,
+	Version: 2,
 	Class:   stage.Seeded,
 	Doc: `Lets trained students, or a published model, answer problems.
 Each answer becomes a path of style student:NAME, so that extract, verify and accuracy read
@@ -126,7 +132,7 @@ func runGenerate(ctx context.Context, env *stage.Env, c generateConfig, in gener
 	if err != nil {
 		return err
 	}
-	students, err := c.students(dev, in.Models)
+	students, err := c.students(env, dev, in.Models)
 	if err != nil {
 		return err
 	}
@@ -163,16 +169,20 @@ func runGenerate(ctx context.Context, env *stage.Env, c generateConfig, in gener
 }
 
 // students lists who is asked, in the order of the models folder.
-func (c generateConfig) students(dev *device.Device, models stage.Dir) ([]asked, error) {
+func (c generateConfig) students(env *stage.Env, dev *device.Device, models stage.Dir) ([]asked, error) {
 	var shared bases
+	shared.hub.Progress = fetching(env)
 	if c.Model != "" {
 		if models.Given() {
 			return nil, errors.New("both model and the port models are given: leave one out")
 		}
 		bf16 := halfPrecision(c.Precision, dev)
 		ref := studentRef{Base: string(c.Model), Tokenizer: string(c.Tokenizer), Precision: precisionName(bf16)}
+		if c.Quantize == quantizeNF4 {
+			ref.Quantize = quantizeNF4
+		}
 		return []asked{{name: c.Name, maxNew: maxNewModel, open: func(ctx context.Context) (answerer, error) {
-			m, err := shared.get(ctx, dev, ref, pretrained.Job{Rows: c.Batch, Seq: 2 * maxNewModel})
+			m, err := shared.get(ctx, dev, ref, pretrained.Job{Rows: c.Batch, Seq: max(c.MaxNew, maxNewModel) + usualPrompt, Prompt: usualPrompt})
 			if err == nil && c.Adapter != "" {
 				m, err = m.WithAdapter(string(c.Adapter))
 			}

@@ -61,11 +61,35 @@ func TestGenerateIsIndependent(t *testing.T) {
 	}
 }
 
+// Quantised, a model draws other answers than plain, the same at each run.
+func TestGenerateQuantized(t *testing.T) {
+	var problems []schema.Problem
+	for _, q := range []string{"1+1?", "What is 2+3, and why?", "7?", "10 - 4?"} {
+		problems = append(problems, schema.Problem{ID: q, Task: "gsm8k", Question: q})
+	}
+	text := func(cfg string) (s string) {
+		for _, p := range generated(t, cfg, problems) {
+			for _, x := range p.Paths {
+				s += x.Response + "|"
+			}
+		}
+		return s
+	}
+	plain, one, two := text(`"samples": 2`), text(`"samples": 2, "quantize": "nf4"`), text(`"samples": 2, "quantize": "nf4"`)
+	if one != two {
+		t.Errorf("%q, then %q", one, two)
+	}
+	if one == plain {
+		t.Error("quantising changed nothing: was it done?")
+	}
+}
+
 func TestGenerateConfigErrors(t *testing.T) {
 	for want, cfg := range map[string]string{
 		"samples: 2 answers":  `{"samples": 2}`,
 		"adapter: belongs":    `{"adapter": "."}`,
 		"tokenizer: belongs":  `{"tokenizer": "."}`,
+		"quantize: belongs":   `{"quantize": "nf4"}`,
 		"model: stands":       `{"model": "m", "students": ["a"]}`,
 		`name: "a/b" cannot`:  `{"name": "a/b"}`,
 		`device: device "x"`:  `{"device": "x"}`,

@@ -2,10 +2,8 @@ package train
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -17,6 +15,7 @@ import (
 	"github.com/distillflow/distillflow/internal/lm/checkpoint"
 	"github.com/distillflow/distillflow/internal/lm/device"
 	"github.com/distillflow/distillflow/internal/lm/generate"
+	"github.com/distillflow/distillflow/internal/lm/hub"
 	"github.com/distillflow/distillflow/internal/lm/lora"
 	"github.com/distillflow/distillflow/internal/lm/pretrained"
 	"github.com/distillflow/distillflow/internal/lm/weights"
@@ -79,17 +78,9 @@ func saveAdapted(dir string, ref studentRef, m *causal.Model, c *lora.Config, s 
 
 // modelFiles lists the files of a model and of its tokenizer for the cache key.
 func modelFiles(model, tokenizer string) ([]stage.External, error) {
-	m, err := pretrained.Open(context.Background(), model, pretrained.Options{})
+	out, err := causalFiles(model)
 	if err != nil {
 		return nil, stage.FieldError{Path: []string{"model"}, Msg: err.Error()}
-	}
-	files := m.Files
-	if err := m.Close(); err != nil {
-		return nil, err
-	}
-	var out []stage.External
-	for _, f := range files {
-		out = append(out, stage.External{Name: filepath.Base(f), Path: f})
 	}
 	if tokenizer == "" {
 		return out, nil
@@ -103,24 +94,6 @@ func modelFiles(model, tokenizer string) ([]stage.External, error) {
 	return out, nil
 }
 
-// filesDigest is a SHA-256 over the names and contents of files, in hex.
-func filesDigest(paths []string) (string, error) {
-	all := sha256.New()
-	for _, path := range paths {
-		f, err := os.Open(path)
-		if err != nil {
-			return "", err
-		}
-		h := sha256.New()
-		_, err = io.Copy(h, f)
-		if err = errors.Join(err, f.Close()); err != nil {
-			return "", fmt.Errorf("%s: %w", path, err)
-		}
-		fmt.Fprintf(all, "%q %x\n", filepath.Base(path), h.Sum(nil))
-	}
-	return fmt.Sprintf("%x", all.Sum(nil)), nil
-}
-
 // answerer is a trained model that answers questions, whatever it is made of.
 type answerer struct {
 	maxSeq   int
@@ -131,6 +104,7 @@ type answerer struct {
 
 // bases shares the frozen models of several students. Its zero value is ready.
 type bases struct {
+	hub  hub.Options
 	mu   sync.Mutex
 	open map[placedRef]*causal.Model
 }
@@ -154,12 +128,12 @@ func (b *bases) get(ctx context.Context, dev *device.Device, ref studentRef, job
 	if name == "" {
 		name = ref.Base
 	}
-	m, err := causal.Open(ctx, dev, name, causal.Options{BF16: ref.Precision == precisionName(true), Quantize: ref.Quantize, Tokenizer: ref.Tokenizer, Job: job})
+	m, err := causal.Open(ctx, dev, name, causal.Options{BF16: ref.Precision == precisionName(true), Quantize: ref.Quantize, Tokenizer: ref.Tokenizer, Job: job, Pretrained: pretrained.Options{Hub: b.hub}})
 	if err != nil {
 		return nil, err
 	}
 	if ref.Digest != "" {
-		now, err := filesDigest(m.Files)
+		now, err := pretrained.Digest(m.Files)
 		if err != nil {
 			return nil, err
 		}
@@ -173,6 +147,10 @@ func (b *bases) get(ctx context.Context, dev *device.Device, ref studentRef, job
 	b.open[key] = m
 	return m, nil
 }
+
+// usualPrompt is how long prompts are taken to be before they are known, in tokens,
+// to estimate memory.
+const usualPrompt = 256
 
 // loadStudent opens a folder that train-moe or train-sft wrote, to answer in batches
 // of rows.
@@ -188,7 +166,7 @@ func loadStudent(ctx context.Context, dev *device.Device, dir string, rows int, 
 	if ref.Format != studentFormat {
 		return answerer{}, fmt.Errorf("%s: format %d, this version reads %d: train again", filepath.Join(dir, studentFile), ref.Format, studentFormat)
 	}
-	m, err := shared.get(ctx, dev, ref, pretrained.Job{Rows: rows, Seq: ref.MaxSeq})
+	m, err := shared.get(ctx, dev, ref, pretrained.Job{Rows: rows, Seq: ref.MaxSeq, Prompt: usualPrompt})
 	if err != nil {
 		return answerer{}, err
 	}

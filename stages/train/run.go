@@ -9,13 +9,16 @@ import (
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/internal/lm/checkpoint"
 	"github.com/distillflow/distillflow/internal/lm/device"
+	"github.com/distillflow/distillflow/internal/lm/hub"
 	"github.com/distillflow/distillflow/internal/lm/lora"
+	"github.com/distillflow/distillflow/internal/lm/pretrained"
 )
 
 // trainModels is what the training stages share: it trains on paths, going on from a
 // checkpoint where there is one, and writes the models folder.
 func trainModels(ctx context.Context, env *stage.Env, p *plan, paths []trainPath, ids []string, prompt, models string) (*trainer, error) {
 	open := func(name string) (*device.Device, error) { return openDevice(env, name) }
+	p.fetching = fetching(env)
 	t, drop, err := newTrainer(ctx, p, env.Seed, open, paths)
 	if drop != nil {
 		reportDropped(env, drop, p.maxSeq)
@@ -72,6 +75,13 @@ func trainModels(ctx context.Context, env *stage.Env, p *plan, paths []trainPath
 	return t, checkpoint.WriteJSON(filepath.Join(models, modelsFile), info)
 }
 
+// fetching shows the files that come from the Hub as the stage's progress.
+func fetching(env *stage.Env) func(hub.Progress) {
+	return func(p hub.Progress) {
+		env.Progress(stage.Progress{Done: p.Done, Total: p.Total, Unit: "bytes"})
+	}
+}
+
 // save writes the student's folder, as it is now or, before training, without
 // adapters.
 func (s *student) save(dir string, trained bool) error {
@@ -87,7 +97,7 @@ func (s *student) save(dir string, trained bool) error {
 		}
 		if ref.Resolved == "" {
 			var err error
-			if ref.Digest, err = filesDigest(s.model.Files); err != nil {
+			if ref.Digest, err = pretrained.Digest(s.model.Files); err != nil {
 				return err
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/distillflow/distillflow/internal/lm/causal"
 	"github.com/distillflow/distillflow/internal/lm/decoder"
 	"github.com/distillflow/distillflow/internal/lm/device"
+	"github.com/distillflow/distillflow/internal/lm/hub"
 	"github.com/distillflow/distillflow/internal/lm/lora"
 	"github.com/distillflow/distillflow/internal/lm/optim"
 	"github.com/distillflow/distillflow/internal/lm/pretrained"
@@ -42,6 +43,7 @@ type plan struct {
 	logEvery    int
 	saving      Saving
 	device      stage.Names
+	fetching    func(hub.Progress) // hears of downloads; may be nil
 }
 
 // peerDim is the width of the common space of hidden states.
@@ -70,13 +72,19 @@ func (c trainConfig) plan() *plan {
 }
 
 // job is what a published model is opened for.
-func (p *plan) job(b Base) pretrained.Job {
+func (p *plan) job(b Base, dev *device.Device) pretrained.Job {
 	c, _ := b.lora() // validated with the config
 	rows := p.micro
 	if rows == 0 {
 		rows = max(p.batch, p.warmupBatch)
 	}
-	return pretrained.Job{LoRA: c, Rows: rows, Seq: p.maxSeq, Recompute: p.recompute == "on"}
+	return pretrained.Job{LoRA: c, Rows: rows, Seq: p.maxSeq, Recompute: p.recomputes(b, dev)}
+}
+
+// recomputes reports whether a student's activations are computed again on a device.
+// Of a 4-bit base the backward pass would otherwise keep every layer's weights.
+func (p *plan) recomputes(b Base, dev *device.Device) bool {
+	return p.recompute == "on" || p.recompute == "auto" && (dev.IsGPU() || b.Quantize == quantizeNF4)
 }
 
 // portable is b without what differs between machines.
@@ -126,7 +134,7 @@ func (t *trainer) newStudents(ctx context.Context, open func(name string) (*devi
 			return wrap(err)
 		}
 		if c.Model != "" {
-			if s.model, err = t.bases.get(ctx, s.devs[0], c.ref(s.devs[0]), t.plan.job(c.Base)); err != nil {
+			if s.model, err = t.bases.get(ctx, s.devs[0], c.ref(s.devs[0]), t.plan.job(c.Base, s.devs[0])); err != nil {
 				return wrap(err)
 			}
 			s.config, s.pad = s.model.Config, s.model.Tokenizer.Special().Pad
@@ -155,7 +163,7 @@ func (s *student) encode(p trainPath, maxSeq int) (q sequence, ok bool, err erro
 }
 
 // initialise gives the student its first weights.
-func (s *student) initialise(ctx context.Context, bases *bases) error {
+func (s *student) initialise(ctx context.Context) error {
 	longest := 1
 	for _, q := range s.seqs {
 		longest = max(longest, len(q.ids))
@@ -194,7 +202,7 @@ func (s *student) initialise(ctx context.Context, bases *bases) error {
 	}
 	on := []causal.Base{s.model.Base()}
 	for _, d := range s.devs[1:] {
-		m, err := bases.get(ctx, d, s.spec.ref(s.devs[0]), s.plan.job(s.spec))
+		m, err := s.model.On(ctx, d)
 		if err != nil {
 			return fmt.Errorf("student %s: %w", s.name, err)
 		}

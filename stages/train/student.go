@@ -72,8 +72,7 @@ func (s *student) begin(params weights.Set, c *lora.Config, bases []causal.Base)
 	if s.plan.eightBit {
 		s.opt.UseEightBit(params, leastEightBit)
 	}
-	recompute := s.plan.recompute == "on" || s.plan.recompute == "auto" && s.devs[0].IsGPU()
-	o := causal.TunerOptions{Bases: bases, LoRA: c, Recompute: recompute}
+	o := causal.TunerOptions{Bases: bases, LoRA: c, Recompute: s.plan.recomputes(s.spec, s.devs[0])}
 	if s.proj != nil {
 		o.Extra = &causal.Extra{
 			Params: s.proj,

@@ -2,15 +2,11 @@ package train
 
 import (
 	"context"
-	"fmt"
-	"os"
 	"slices"
 	"sort"
 
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/internal/lm/device"
-	"github.com/distillflow/distillflow/internal/lm/encoder"
-	"github.com/distillflow/distillflow/internal/lm/hub"
 	"github.com/distillflow/distillflow/schema"
 )
 
@@ -70,13 +66,6 @@ func platform() string {
 }
 
 func runTrain(ctx context.Context, env *stage.Env, c trainConfig, in trainIn, out trainOut) error {
-	if c.Encoder != "" {
-		dir, err := encoder.Locate(ctx, string(c.Encoder), hub.FromEnv(os.Getenv))
-		if err != nil {
-			return fmt.Errorf("encoder: %w", err)
-		}
-		c.Encoder = stage.Path(dir)
-	}
 	paths, ids, err := readPaths(in.Paths, c.TrainRows)
 	if err != nil {
 		return err

@@ -30,7 +30,7 @@ type sftConfig struct {
 	Decay         float64 `json:"weight_decay" default:"0.01" min:"0" doc:"AdamW weight decay."`
 	ClipNorm      float64 `json:"clip_norm" default:"1" min:"0" doc:"Largest gradient norm; 0 is off."`
 	EightBit      bool    `json:"optimizer_8bit" default:"false" doc:"Keep the optimizer's moments in eight bits."`
-	Checkpoint    string  `json:"gradient_checkpointing" default:"auto" choices:"auto|on|off" semantic:"false" doc:"Compute activations again in the backward pass instead of keeping them; auto does on a GPU."`
+	Checkpoint    string  `json:"gradient_checkpointing" default:"auto" choices:"auto|on|off" semantic:"false" doc:"Compute activations again in the backward pass instead of keeping them; auto does on a GPU and with quantize."`
 
 	EvalEvery int    `json:"eval_every" default:"0" min:"0" doc:"Steps between measurements of the dev loss; 0 means once an epoch."`
 	Patience  int    `json:"patience" default:"0" min:"0" doc:"Stop after this many measurements without a better dev loss; 0 never stops early."`

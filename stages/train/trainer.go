@@ -59,6 +59,7 @@ type dropped struct{ paths, kept map[string]int }
 // for any student, and initialises everything that is trained. open opens devices.
 func newTrainer(ctx context.Context, p *plan, seed uint64, open func(name string) (*device.Device, error), paths []trainPath) (*trainer, *dropped, error) {
 	t := &trainer{plan: p, seed: seed, now: time.Now}
+	t.bases.hub.Progress = p.fetching
 	if p.route != nil {
 		t.cfg, t.signal = *p.route, newLossSignal()
 	}
@@ -74,7 +75,7 @@ func newTrainer(ctx context.Context, p *plan, seed uint64, open func(name string
 		return nil, drop, err
 	}
 	for _, s := range t.students {
-		if err := s.initialise(ctx, &t.bases); err != nil {
+		if err := s.initialise(ctx); err != nil {
 			return nil, drop, err
 		}
 	}
@@ -84,7 +85,7 @@ func newTrainer(ctx context.Context, p *plan, seed uint64, open func(name string
 			responses = append(responses, p.response)
 		}
 		dev := t.students[0].devs[0]
-		encDim, err := t.encode(dev, responses)
+		encDim, err := t.encode(ctx, dev, responses)
 		if err != nil {
 			return nil, drop, err
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/distillflow/distillflow/internal/llm"
@@ -158,11 +159,11 @@ func seedOf(req llm.Request) uint64 {
 	return h.Sum64()
 }
 
-// answer fills in the answers of jobs that sample alike.
-func answer(ctx context.Context, m *causal.Model, jobs []*job) {
+// answer fills in the answers of jobs that sample alike, and of those that join them.
+func answer(ctx context.Context, m *causal.Model, jobs []*job, b *batch) {
 	first := jobs[0]
 	o := generate.Options{
-		MaxNew: first.maxNew, Batch: len(jobs), Stop: first.stops,
+		MaxNew: first.maxNew, Batch: maxRows, Stop: first.stops,
 		Temperature: first.temperature, TopP: first.topP, TopK: first.topK,
 	}
 	prompts := make([][]int32, len(jobs))
@@ -170,10 +171,23 @@ func answer(ctx context.Context, m *causal.Model, jobs []*job) {
 	for i, j := range jobs {
 		prompts[i], o.Seeds[i] = j.ids, j.seed
 	}
-	out, err := m.Generate(ctx, prompts, o)
-	for i, j := range jobs {
-		if j.err = err; err == nil {
-			j.out = out[i]
+	all, ended := slices.Clone(jobs), make([]bool, len(jobs))
+	o.More = func(room int) []generate.Prompt {
+		var out []generate.Prompt
+		for _, j := range b.more(room) {
+			all, ended = append(all, j), append(ended, false)
+			out = append(out, generate.Prompt{IDs: j.ids, Seed: j.seed})
+		}
+		return out
+	}
+	o.Each = func(row int, out generate.Output) {
+		all[row].out, ended[row] = out, true
+		b.done(all[row])
+	}
+	_, err := m.Generate(ctx, prompts, o)
+	for i, j := range all {
+		if !ended[i] {
+			j.err = err
 		}
 	}
 }

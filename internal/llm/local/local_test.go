@@ -297,7 +297,7 @@ func TestQueue(t *testing.T) {
 	var mu sync.Mutex
 	var sizes []int
 	block, started := make(chan struct{}), make(chan struct{}, 8)
-	q := newQueue(1, func(ctx context.Context, jobs []*job) {
+	q := newQueue(1, func(ctx context.Context, jobs []*job, _ *batch) {
 		mu.Lock()
 		sizes = append(sizes, len(jobs))
 		mu.Unlock()

@@ -64,12 +64,15 @@ func (m *Models) get(ctx context.Context, k modelKey, r Ref) (*model, error) {
 			return nil, err
 		}
 	}
-	// XLA spreads one batch over all cores; the pure-Go backend runs each on one.
+	gen, err := c.Generator()
+	if err != nil {
+		return nil, err
+	}
 	workers := 1
-	if !dev.IsXLA() {
+	if !gen.Parallel() {
 		workers = runtime.GOMAXPROCS(0)
 	}
-	e.queue = newQueue(workers, func(ctx context.Context, jobs []*job) { answer(ctx, c, jobs) })
+	e.queue = newQueue(workers, func(ctx context.Context, jobs []*job, b *batch) { answer(ctx, c, jobs, b) })
 	e.Model = c
 	return e, nil
 }

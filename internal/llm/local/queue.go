@@ -36,20 +36,25 @@ type job struct {
 	err  error
 
 	// Guarded by the queue's lock.
-	gone  bool // nobody waits any more
-	batch *batch
+	gone  bool   // nobody waits any more
+	batch *batch // that it belongs to until it is answered
 }
 
-// batch is a set of jobs that are being answered.
+// batch is a set of jobs that are being answered. Its fields are guarded by the queue's
+// lock.
 type batch struct {
-	waiting int
+	q       *queue
+	jobs    []*job // all it ever had; those answered belong to no batch any more
+	waiting int    // jobs that somebody waits for
+	gone    int    // jobs that nobody waits for any more
+	over    bool   // cancelled
 	cancel  context.CancelFunc
 }
 
 // queue puts jobs together. Its goroutines live only while there are jobs.
 type queue struct {
 	workers int
-	run     func(ctx context.Context, jobs []*job) // sets out or err of each
+	run     runFunc
 
 	mu         sync.Mutex
 	jobs       []*job
@@ -57,7 +62,11 @@ type queue struct {
 	collecting int // of these, those about to take a batch
 }
 
-func newQueue(workers int, run func(context.Context, []*job)) *queue {
+// runFunc sets out or err of each job. It may take more jobs from the batch while it works,
+// and hand over those that are done before the others.
+type runFunc func(ctx context.Context, jobs []*job, b *batch)
+
+func newQueue(workers int, run runFunc) *queue {
 	return &queue{workers: workers, run: run}
 }
 
@@ -82,9 +91,9 @@ func (q *queue) do(ctx context.Context, j *job) (generate.Output, error) {
 	defer q.mu.Unlock()
 	j.gone = true
 	if b := j.batch; b != nil {
-		if b.waiting--; b.waiting == 0 {
-			b.cancel()
-		}
+		b.waiting--
+		b.gone++
+		b.check()
 	}
 	return generate.Output{}, context.Cause(ctx)
 }
@@ -94,17 +103,18 @@ func (q *queue) work() {
 	for {
 		time.Sleep(collect)
 		ctx, cancel := context.WithCancel(context.Background()) // of no single request
-		jobs := q.take(cancel)
-		if jobs == nil {
+		b := q.take(cancel)
+		if b == nil {
 			cancel()
 			return
 		}
-		q.run(ctx, jobs)
+		q.run(ctx, b.jobs, b)
 		cancel()
 		q.mu.Lock()
-		for _, j := range jobs {
-			j.batch = nil
-			close(j.done)
+		for _, j := range b.jobs {
+			if j.batch != nil {
+				b.end(j)
+			}
 		}
 		q.collecting++
 		q.mu.Unlock()
@@ -113,7 +123,7 @@ func (q *queue) work() {
 
 // take gives the oldest job with those that sample alike: this worker's share of them,
 // where several collect. Nil ends the worker.
-func (q *queue) take(cancel context.CancelFunc) []*job {
+func (q *queue) take(cancel context.CancelFunc) *batch {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	share := q.collecting
@@ -135,9 +145,59 @@ func (q *queue) take(cancel context.CancelFunc) []*job {
 	}
 	n := min((len(alike)+share-1)/share, maxRows)
 	q.jobs = append(alike[n:len(alike):len(alike)], rest...)
-	b := &batch{waiting: n, cancel: cancel}
-	for _, j := range alike[:n] {
+	b := &batch{q: q, jobs: alike[:n:n], waiting: n, cancel: cancel}
+	for _, j := range b.jobs {
 		j.batch = b
 	}
-	return alike[:n]
+	return b
+}
+
+// check ends a batch whose jobs nobody waits for. The queue is locked.
+func (b *batch) check() {
+	if b.waiting == 0 && b.gone > 0 {
+		b.over = true
+		b.cancel()
+	}
+}
+
+// end answers a job. The queue is locked.
+func (b *batch) end(j *job) {
+	j.batch = nil
+	close(j.done)
+	if j.gone {
+		b.gone--
+	} else {
+		b.waiting--
+	}
+	b.check()
+}
+
+// done hands over a job whose out or err is set.
+func (b *batch) done(j *job) {
+	b.q.mu.Lock()
+	defer b.q.mu.Unlock()
+	b.end(j)
+}
+
+// more gives up to n waiting jobs that sample as those of the batch, in their order. It
+// stops at one that samples otherwise, which would else wait for ever.
+func (b *batch) more(n int) []*job {
+	q := b.q
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var out []*job
+	for len(q.jobs) > 0 && len(out) < n {
+		j := q.jobs[0]
+		if !j.gone {
+			if b.over || j.sampling != b.jobs[0].sampling {
+				break
+			}
+			j.batch = b
+			b.waiting++
+			out = append(out, j)
+		}
+		q.jobs = q.jobs[1:]
+	}
+	b.jobs = append(b.jobs, out...)
+	return out
 }

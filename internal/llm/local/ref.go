@@ -10,11 +10,13 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/distillflow/distillflow/internal/lm/chat"
+	"github.com/distillflow/distillflow/internal/lm/decoder"
 	"github.com/distillflow/distillflow/internal/lm/hub"
 	"github.com/distillflow/distillflow/internal/lm/lora"
 	"github.com/distillflow/distillflow/internal/lm/pretrained"
@@ -62,24 +64,21 @@ func ParseRef(s string) (Ref, error) {
 	return r, nil
 }
 
+// HubFile tells of a file of a model of the Hub.
+type HubFile = hub.ModelFile
+
 // File is one file that answers depend on.
 type File struct {
 	Name string // the same wherever the model lies
 	Path string
+	Hub  HubFile // of a model of the Hub; zero for other files
 }
 
 // Files lists what the answers of a model depend on, in a fixed order, and the revision of
-// a model of the Hub, "" for others. Files of the Hub that are missing are fetched.
+// a model of the Hub, "" for others. Small files of the Hub that are missing are
+// fetched; its weights may be missing from the disk, see [hub.Client.Model].
 func (r Ref) Files(ctx context.Context) (files []File, resolved string, err error) {
-	m, err := pretrained.Open(ctx, r.Model, pretrained.Options{})
-	if err != nil {
-		return nil, "", err
-	}
-	for _, f := range m.Files {
-		files = append(files, File{"model/" + filepath.Base(f), f})
-	}
-	resolved = m.Resolved
-	if err := m.Close(); err != nil {
+	if files, resolved, err = r.modelFiles(ctx); err != nil {
 		return nil, "", err
 	}
 	more := func(kind, dir string, names []string, need bool) error {
@@ -89,7 +88,7 @@ func (r Ref) Files(ctx context.Context) (files []File, resolved string, err erro
 		for _, n := range names {
 			path := filepath.Join(dir, n)
 			if _, err := os.Stat(path); err == nil {
-				files = append(files, File{kind + "/" + n, path})
+				files = append(files, File{Name: kind + "/" + n, Path: path})
 			} else if need {
 				return fmt.Errorf("%s: %w", kind, err)
 			}
@@ -100,6 +99,33 @@ func (r Ref) Files(ctx context.Context) (files []File, resolved string, err erro
 		return nil, "", err
 	}
 	return files, resolved, more("adapter", r.Adapter, []string{lora.ConfigFile, lora.WeightsFile}, true)
+}
+
+// modelFiles lists the model's own files, in the order of their paths.
+func (r Ref) modelFiles(ctx context.Context) (files []File, resolved string, err error) {
+	if !hub.IsRef(r.Model) {
+		m, err := pretrained.Open(ctx, r.Model, pretrained.Options{})
+		if err != nil {
+			return nil, "", err
+		}
+		for _, f := range m.Files {
+			files = append(files, File{Name: "model/" + filepath.Base(f), Path: f})
+		}
+		return files, "", m.Close()
+	}
+	c, err := hub.New(hub.Options{})
+	if err != nil {
+		return nil, "", err
+	}
+	list, resolved, err := c.Model(ctx, r.Model, hub.CausalFiles, func(config []byte) error {
+		_, err := decoder.ParseHF(config)
+		return err
+	})
+	for _, f := range list {
+		files = append(files, File{Name: "model/" + f.Name, Path: f.At, Hub: f})
+	}
+	slices.SortFunc(files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
+	return files, resolved, err
 }
 
 // digests remembers the digests of files that did not change.

@@ -3,6 +3,7 @@ package providers
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/distillflow/distillflow/internal/llm"
 	"github.com/distillflow/distillflow/internal/llm/local"
@@ -87,7 +88,10 @@ func (o Options) checkLocals(fail func(field, format string, args ...any)) {
 
 // LocalFile is a file that the answers of a local model depend on. Name is unique among
 // those of a stage and the same wherever the model lies.
-type LocalFile struct{ Name, Path string }
+type LocalFile struct {
+	Name, Path string
+	Hub        local.HubFile // of a model of the Hub; zero for other files
+}
 
 // LocalFiles lists the files of all local models that may be asked, which count as inputs
 // of the stage. The error is a [FieldError].
@@ -114,7 +118,35 @@ func (o Options) LocalFiles() ([]LocalFile, error) {
 			return nil, FieldError{Field: field, Msg: err.Error()}
 		}
 		for _, x := range files {
-			out = append(out, LocalFile{prefix + "/" + x.Name, x.Path})
+			out = append(out, LocalFile{prefix + "/" + x.Name, x.Path, x.Hub})
+		}
+	}
+	return out, nil
+}
+
+// LocalRevisions gives, for each local model of the Hub that may be asked, the exact name
+// of what it stands for.
+func (o Options) LocalRevisions() ([]Teacher, error) {
+	var out []Teacher
+	for _, f := range o.links() {
+		if !isLocal(f.Model) {
+			continue
+		}
+		_, name, err := llm.ParseModel(f.Model)
+		if err != nil {
+			return nil, err
+		}
+		ref, err := local.ParseRef(name)
+		if err != nil {
+			return nil, err
+		}
+		_, resolved, err := ref.Files(context.Background())
+		if err != nil {
+			return nil, err
+		}
+		t := Teacher{Model: f.Model, Endpoint: local.Name + "/" + resolved}
+		if resolved != "" && resolved != ref.Model && !slices.Contains(out, t) {
+			out = append(out, t)
 		}
 	}
 	return out, nil

@@ -9,10 +9,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"sync"
 
-	"github.com/gomlx/compute/dtypes"
 	. "github.com/gomlx/gomlx/core/graph" //nolint:revive // graph code reads as formulas
 
 	"github.com/distillflow/distillflow/internal/lm/chat"
@@ -41,8 +41,9 @@ type Model struct {
 	Adapters weights.Set
 	LoRA     *lora.Config
 
-	base Base
-	gen  *generator
+	base   Base
+	opened Options // by Open
+	gen    *generator
 }
 
 // generator keeps what generation compiles.
@@ -74,9 +75,11 @@ func Plain(dev *device.Device, c decoder.Config, params []any) Base {
 type Options struct {
 	// BF16 keeps weights and computes in bfloat16; otherwise in float32.
 	BF16 bool
-	// Quantize "nf4" keeps the matrices of the layers in 4 bits.
+	// Quantize keeps the matrices of the layers in fewer bits: "" or [NF4].
 	Quantize string
-	// Job is what the model is opened for, which tells how much memory it takes.
+	// Job is what the model is opened for. It tells how much memory that takes, and a
+	// model that needs more than is free is refused before its weights are read. Types
+	// of weights and what a Tuner chooses are filled in. The zero Job is the weights alone.
 	Job pretrained.Job
 	// Tokenizer is the folder of the tokenizer's files where they do not lie beside the
 	// model, as with most GGUF files; "" means beside it.
@@ -92,7 +95,7 @@ func Open(ctx context.Context, dev *device.Device, ref string, o Options) (m *Mo
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
-	m = &Model{Ref: ref, Resolved: p.Resolved, Dir: p.Dir, Files: p.Files, Config: p.Config, gen: &generator{}}
+	m = &Model{Ref: ref, Resolved: p.Resolved, Dir: p.Dir, Files: p.Files, Config: p.Config, opened: o, gen: &generator{}}
 	dir := o.Tokenizer
 	if dir == "" {
 		if dir = p.Dir; p.Tokenizer == "" {
@@ -111,19 +114,12 @@ func Open(ctx context.Context, dev *device.Device, ref string, o Options) (m *Mo
 	if m.Ends, err = m.ends(p.EOS); err != nil {
 		return nil, err
 	}
-	dtype := dtypes.Float32
-	if o.BF16 {
-		dtype = dtypes.BFloat16
-	}
-	params, err := p.LoadParams(dev, dtype)
-	if err != nil {
+	if err := fits(ctx, dev, ref, p.Config, o, pretrained.HostFree); err != nil {
 		return nil, err
 	}
-	args := make([]any, len(params))
-	for i, t := range params {
-		args[i] = t
+	if m.base, err = load(dev, p, o); err != nil {
+		return nil, err
 	}
-	m.base = Plain(dev, p.Config, args)
 	return m, nil
 }
 
@@ -209,6 +205,36 @@ func (m *Model) Generator() (*generate.Generator, error) {
 		m.gen.Generator, m.gen.err = generate.New(m.base.Device, g)
 	})
 	return m.gen.Generator, m.gen.err
+}
+
+// On is the model on another device, with the same adapters, for replicas that share
+// out batches. Its files are read again; a list of files or a configuration that
+// changed since is an error. On the device where the model lies it is the model itself.
+func (m *Model) On(ctx context.Context, dev *device.Device) (r *Model, err error) {
+	if dev == m.base.Device {
+		return m, nil
+	}
+	ref := m.Resolved
+	if ref == "" {
+		ref = m.Ref
+	}
+	p, err := pretrained.Open(ctx, ref, m.opened.Pretrained)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, p.Close()) }()
+	if !slices.Equal(p.Files, m.Files) || !reflect.DeepEqual(p.Config, m.Config) {
+		return nil, fmt.Errorf("model %s: its files are not those that %s was loaded from: start again", m.Ref, m.base.Device.Name())
+	}
+	if err := fits(ctx, dev, m.Ref, p.Config, m.opened, pretrained.HostFree); err != nil {
+		return nil, err
+	}
+	own := *m
+	own.gen = &generator{}
+	if own.base, err = load(dev, p, m.opened); err != nil {
+		return nil, err
+	}
+	return &own, nil
 }
 
 // Device is where the model lies.

@@ -31,9 +31,10 @@ type Batch struct {
 	Seed  uint32 // chooses what dropout drops
 }
 
-// lossRows is how many positions' logits exist at a time: with a vocabulary of 256
-// thousand they take a quarter of a gigabyte in float32.
-const lossRows = 256
+// lossRows is how many positions' logits exist at a time: 128 MiB of them in float32,
+// for softmax and gradient make several copies, and 64 positions at the least, for the
+// output matrix is read for each part.
+func lossRows(vocab int) int { return min(1024, max(64, 1<<25/vocab)) }
 
 // Extra is a second loss on the last hidden states, with parameters of its own that
 // are trained with the model's.
@@ -162,7 +163,7 @@ func (t *Tuner) trainGraph(b Base, in []*Node, extra bool) []*Node {
 	if s := supervised(h, at); t.o.LoRA == nil {
 		total, _ = d.Loss(d.Logits(s), labels, w)
 	} else {
-		total, _ = d.ChunkedLoss(s, labels, w, lossRows)
+		total, _ = d.ChunkedLoss(s, labels, w, lossRows(b.Config.Vocab))
 	}
 	out := []*Node{total}
 	nb := len(t.frozen(b))
@@ -191,7 +192,7 @@ func (t *Tuner) evalGraph(b Base, in []*Node, extra bool) []*Node {
 		_, nll := d.Loss(d.Logits(s), rest[0], Zeros(h.Graph(), shapes.Make(dtypes.Float32, rest[0].Shape().Dimensions...)))
 		out = append(out, nll)
 	} else {
-		out = append(out, d.ChunkedNLL(s, rest[0], lossRows))
+		out = append(out, d.ChunkedNLL(s, rest[0], lossRows(b.Config.Vocab)))
 	}
 	if extra {
 		out = append(out, t.o.Extra.States(h, head, rest[1]))

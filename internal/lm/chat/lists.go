@@ -49,6 +49,9 @@ func stringMethods() *exec.MethodSet[string] {
 			continue
 		}
 		set[name] = func(self string, v *exec.Value, args *exec.VarArgs) (any, error) {
+			if err := widths(name, args); err != nil {
+				return nil, err
+			}
 			out, err := method(self, v, args)
 			if parts := reflect.ValueOf(out); err == nil && parts.Kind() == reflect.Slice {
 				l := make(list, parts.Len())

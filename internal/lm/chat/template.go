@@ -74,6 +74,9 @@ func Parse(source string, t Tokens) (*Template, error) {
 		}
 		return "{%" + m[1] + " endif " + m[3] + "%}"
 	})
+	if err := checkSource(text); err != nil {
+		return nil, fmt.Errorf("chat template: %w", err)
+	}
 	program, err := compile(rewriteConditionals(text))
 	if err != nil {
 		return nil, fmt.Errorf("chat template: %w", err)
@@ -88,7 +91,8 @@ func Parse(source string, t Tokens) (*Template, error) {
 const timeLimit = 10 * time.Second
 
 // within runs f, turns a panic of the library into an error, and gives up on it
-// after the limit. What f was doing then goes on unobserved.
+// after the limit. What f was doing then goes on unobserved until it sets a variable
+// or calls a macro.
 func within[T any](f func() (T, error)) (T, error) {
 	type result struct {
 		v   T
@@ -157,11 +161,21 @@ func environment() *exec.Environment {
 	// The names are known to exist.
 	_ = filters.Replace("tojson", toJSON)
 	_ = filters.Replace("list", toList)
+	for _, name := range []string{"center", "indent", "truncate", "wordwrap"} {
+		if filter, ok := filters.Get(name); ok {
+			_ = filters.Replace(name, func(e *exec.Evaluator, in *exec.Value, p *exec.VarArgs) *exec.Value {
+				if err := widths(name, p); err != nil {
+					return exec.AsValue(err)
+				}
+				return filter(e, in, p)
+			})
+		}
+	}
 	methods := builtins.Methods
 	methods.Str = stringMethods()
 	return &exec.Environment{
 		Context: globals, Filters: filters, Tests: builtins.Tests,
-		ControlStructures: builtins.ControlStructures, Methods: methods,
+		ControlStructures: controlStructures(), Methods: methods,
 	}
 }
 
@@ -233,14 +247,18 @@ func spaced(s string) string {
 	return b.String()
 }
 
-// bounded refuses to grow past a limit.
-type bounded struct{ bytes.Buffer }
+// bounded refuses to grow past a limit. The library may overlook the error of a write,
+// so that the state keeps it.
+type bounded struct {
+	b strings.Builder // no embedding: its WriteString would be a way around
+	s *state
+}
 
 func (b *bounded) Write(p []byte) (int, error) {
-	if b.Len()+len(p) > maxOutput {
-		return 0, fmt.Errorf("the template writes more than %d bytes", maxOutput)
+	if b.b.Len()+len(p) > maxOutput {
+		return 0, b.s.fail("the template writes more than %d bytes", maxOutput)
 	}
-	return b.Buffer.Write(p)
+	return b.b.Write(p)
 }
 
 var _ io.Writer = (*bounded)(nil)
@@ -265,16 +283,24 @@ func (t *Template) run(messages []Message, prompt bool) (string, error) {
 	for i, m := range messages {
 		turns[i] = map[string]any{"role": m.Role, "content": m.Content}
 	}
-	data := map[string]any{"messages": turns, "add_generation_prompt": prompt}
+	limit := maxText
+	for _, m := range messages {
+		limit += 4 * len(m.Content)
+	}
+	st := &state{text: limit, until: time.Now().Add(timeLimit)}
+	data := map[string]any{"messages": turns, "add_generation_prompt": prompt, stateName: st}
 	for name, v := range map[string]string{
 		"bos_token": t.Tokens.BOS, "eos_token": t.Tokens.EOS, "pad_token": t.Tokens.Pad, "unk_token": t.Tokens.Unk,
 	} {
 		data[name] = v
 	}
 	out, err := within(func() (string, error) {
-		var b bounded
+		b := bounded{s: st}
 		err := t.program.Execute(&b, exec.NewContext(data))
-		return b.String(), err
+		if st.err != nil {
+			err = st.err
+		}
+		return b.b.String(), err
 	})
 	if err != nil {
 		return "", fmt.Errorf("chat template: %w", err)

@@ -14,6 +14,7 @@ package decoder
 
 import (
 	"fmt"
+	"math"
 	"slices"
 )
 
@@ -82,8 +83,35 @@ func (c Config) WithDefaults() Config {
 	return c
 }
 
+// Bounds on sizes, far above those of any model, so that products of two stay in range
+// and a broken file cannot ask for all memory by its number of layers.
+const (
+	maxSize   = 1 << 28
+	maxLayers = 1 << 12
+)
+
+// bounded refuses sizes that no model has.
+func (c Config) bounded() error {
+	for _, f := range []struct {
+		name  string
+		v, at int
+	}{
+		{"vocab_size", c.Vocab, maxSize}, {"hidden_size", c.Dim, maxSize}, {"intermediate_size", c.FFN, maxSize},
+		{"num_hidden_layers", c.Layers, maxLayers}, {"max_position_embeddings", c.MaxSeq, math.MaxInt32},
+		{"num_attention_heads", c.Heads, 1 << 14}, {"num_key_value_heads", c.KVHeads, 1 << 14}, {"head_dim", c.HeadDim, 1 << 14},
+	} {
+		if f.v > f.at {
+			return fmt.Errorf("%s %d: at most %d are possible", f.name, f.v, f.at)
+		}
+	}
+	return nil
+}
+
 // Validate says what is wrong with the configuration.
 func (c Config) Validate() error {
+	if err := c.bounded(); err != nil {
+		return err
+	}
 	switch {
 	case !slices.Contains(Archs, c.Arch):
 		return fmt.Errorf("model_type %q: not one of %v", c.Arch, Archs)

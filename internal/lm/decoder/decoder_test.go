@@ -185,57 +185,6 @@ func TestPaddingToTheRightChangesNothing(t *testing.T) {
 	}
 }
 
-// Stepping with a cache must give what the whole sequence gives at once.
-func TestStepMatchesWholeSequence(t *testing.T) {
-	for name, c := range variants {
-		t.Run(name, func(t *testing.T) {
-			p, err := Init(c, 11)
-			if err != nil {
-				t.Fatal(err)
-			}
-			const rows, seq, limit = 2, 6, 8
-			ids, labels, w := randomBatch(c, rows, seq)
-			_, _, want := lossAndGrads(t, c, p, false, ids, labels, w, rows, seq)
-			step, err := NewExec(open(t).Backend, func(in []*Node) []*Node {
-				m := &Model{Config: c, Params: in[:len(p)]}
-				in = in[len(p):]
-				h, cache := m.Step(in[0], in[1], in[2:])
-				return append([]*Node{m.Logits(h)}, cache...)
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			var cache []*tensors.Tensor
-			for range 2 * c.Layers {
-				cache = append(cache, tensors.FromFlatDataAndDimensions(make([]float32, rows*c.KVHeads*limit*c.HeadDim), rows*c.KVHeads, limit, c.HeadDim))
-			}
-			for s := range seq {
-				args := p.Args(nil)
-				args = append(args,
-					tensors.FromValue([]int32{ids[s], ids[seq+s]}),
-					tensors.FromValue([]int32{int32(s), int32(s)}))
-				for _, x := range cache {
-					args = append(args, x)
-				}
-				out, err := step.Call(args...)
-				if err != nil {
-					t.Fatal(err)
-				}
-				cache = out[1:]
-				got := tensors.MustCopyFlatData[float32](out[0])
-				for r := range rows {
-					for v := range c.Vocab {
-						a, b := got[r*c.Vocab+v], want[(r*seq+s)*c.Vocab+v]
-						if math.Abs(float64(a-b)) > 1e-4 {
-							t.Fatalf("position %d row %d logit %d: %v by step, %v at once", s, r, v, a, b)
-						}
-					}
-				}
-			}
-		})
-	}
-}
-
 func TestConfigValidate(t *testing.T) {
 	good := variants["llama"]
 	for name, change := range map[string]func(*Config){

@@ -162,6 +162,9 @@ func ParseHF(data []byte) (Config, error) {
 	}
 	gemma := c.Arch == Gemma || c.Arch == Gemma2 || c.Arch == Gemma3
 	c.Tied = or(h.Tied, gemma)
+	if err := c.bounded(); err != nil {
+		return c, err // before there is something for every layer
+	}
 	f, err := h.features(c, gemma)
 	if err != nil {
 		return c, err

@@ -26,13 +26,15 @@ const (
 	poolingFile   = "1_Pooling/config.json" // where sentence-transformers writes it
 )
 
-var smallFiles = []string{configFile, tokenizerFile, modulesFile, limitFile, tokenConfig, poolingFile}
+// SmallFiles are the files of a sentence encoder's folder beside its weights. Only the
+// first two must be there.
+var SmallFiles = []string{configFile, tokenizerFile, modulesFile, limitFile, tokenConfig, poolingFile}
 
 // Files lists the files of a folder that [Load] reads, relative to it with
 // slashes: what a cache key must cover.
 func Files(dir string) ([]string, error) {
 	var out []string
-	for _, name := range smallFiles {
+	for _, name := range SmallFiles {
 		_, err := os.Stat(filepath.Join(dir, filepath.FromSlash(name)))
 		switch {
 		case err == nil:
@@ -76,31 +78,17 @@ func Locate(ctx context.Context, ref string, o hub.Options) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	s, err := c.Resolve(ctx, r)
+	s, err := c.ResolveOnce(ctx, r)
+	if err != nil {
+		return "", err
+	}
+	small, weights, err := s.ModelFiles(ctx, SmallFiles)
 	if err != nil {
 		return "", err
 	}
 	var names []string
-	for _, name := range smallFiles {
-		if f, ok := s.Find(path.Join(r.Path, name)); ok {
-			names = append(names, f.Path)
-		}
-	}
-	single, index := path.Join(r.Path, safetensors.SingleFile), path.Join(r.Path, safetensors.IndexFile)
-	if _, ok := s.Find(index); ok {
-		at, err := s.Fetch(ctx, index)
-		if err != nil {
-			return "", err
-		}
-		shards, err := safetensors.Shards(at[0])
-		if err != nil {
-			return "", err
-		}
-		for _, n := range shards {
-			names = append(names, path.Join(r.Path, n))
-		}
-	} else {
-		names = append(names, single)
+	for _, f := range append(small, weights...) {
+		names = append(names, f.Path)
 	}
 	if _, err := s.Fetch(ctx, names...); err != nil {
 		return "", err

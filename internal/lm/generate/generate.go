@@ -1,21 +1,25 @@
 // Package generate writes text with a decoder: greedy or sampled, in batches, with
 // a cache of keys and values.
 //
-// Shapes are few, because each new shape compiles a graph: prompts are padded to
-// one of about eight lengths, and batches to their full size. Rows are padded on
-// the right, and each row writes at its own position, so padding is never seen.
+// On the pure-Go device it runs [decoder.Host]: no graph, nothing padded, and a row that
+// ends gives its place to the next prompt. Elsewhere, and for parameters that only a graph
+// can read, it runs two graphs, one for prompts and one for a step. Their shapes are few,
+// because each new one is compiled: rows, prompts and caches are padded to sizes on one
+// ladder, and a [Generator] keeps what it compiled. Rows are padded on the right, and
+// each row writes at its own position, so padding is never seen.
 package generate
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	. "github.com/gomlx/gomlx/core/graph" //nolint:revive // graph code reads as formulas
 
 	"github.com/distillflow/distillflow/internal/lm/decoder"
 	"github.com/distillflow/distillflow/internal/lm/device"
+	"github.com/distillflow/distillflow/internal/lm/lora"
+	"github.com/distillflow/distillflow/internal/lm/weights"
 )
 
 // Model is what generation needs of a language model.
@@ -26,13 +30,23 @@ type Model struct {
 	// are the parameters in the order of [decoder.Layout].
 	Params []any
 	Bind   func(d *decoder.Model, in []*Node)
-	// Adapters are further arguments, and Delta makes of their nodes what
-	// [decoder.Model] adds to its projections; nil without adapters.
-	Adapters []any
+	// Adapters gives further arguments at each call, and Delta makes of their nodes what
+	// [decoder.Model] adds to its projections; nil without adapters. LowRank is the same
+	// where no graph is used; when it is nil, adapters need graphs.
+	Adapters func() []any
 	Delta    func(adapters []*Node) func(layer int, target string, x *Node) *Node
+	LowRank  func(layer int, target string) *decoder.LowRank
 
 	Pad  int32   // fills rows
 	Ends []int32 // tokens that end a text
+}
+
+// Adapt gives the model LoRA adapters. Calls use them as they are by then: s may be
+// trained between calls.
+func (m *Model) Adapt(c lora.Config, s weights.Set) {
+	m.Adapters = func() []any { return s.Args(nil) }
+	m.Delta = func(in []*Node) func(int, string, *Node) *Node { return lora.Delta(c, in, nil) }
+	m.LowRank = func(layer int, target string) *decoder.LowRank { return c.LowRank(s, layer, target) }
 }
 
 // Options bound a call.
@@ -56,8 +70,21 @@ type Options struct {
 	Stop   []string
 	Decode func(ids []int32) string
 
+	// More, when set, is asked before each step for prompts that take the places that are
+	// free, at most room of them. Their rows follow those of the list. Generators that use
+	// graphs do not ask.
+	More func(room int) []Prompt
+	// Each, when set, gets each row when it ends.
+	Each func(row int, o Output)
+
 	// Progress, when set, is called after each batch with the rows done so far.
 	Progress func(done, total int)
+}
+
+// Prompt is a text to continue and the seed of its draws.
+type Prompt struct {
+	IDs  []int32
+	Seed uint64
 }
 
 func (o Options) check() error {
@@ -84,72 +111,80 @@ type Output struct {
 	Stopped string
 }
 
-// Run continues each prompt until an end token, a stop string or MaxNew tokens.
-// Prompts must not be empty, and prompt and continuation must fit into the model's
-// positions.
-func Run(ctx context.Context, dev *device.Device, m Model, prompts [][]int32, o Options) ([]Output, error) {
-	if o.Batch <= 0 {
-		o.Batch = 64
-	}
-	if err := o.check(); err != nil {
-		return nil, fmt.Errorf("generate: %w", err)
-	}
+// check says what is wrong with the prompts of a call.
+func (o Options) checkPrompts(m Model, prompts [][]int32) error {
 	longest := 0
 	for i, p := range prompts {
 		if len(p) == 0 {
-			return nil, fmt.Errorf("generate: prompt %d is empty", i)
+			return fmt.Errorf("prompt %d is empty", i)
 		}
 		longest = max(longest, len(p))
 	}
-	if len(prompts) == 0 {
-		return nil, nil
-	}
 	if o.Seeds != nil && len(o.Seeds) != len(prompts) {
-		return nil, fmt.Errorf("generate: %d seeds for %d prompts", len(o.Seeds), len(prompts))
+		return fmt.Errorf("%d seeds for %d prompts", len(o.Seeds), len(prompts))
 	}
 	if longest+o.MaxNew > m.Config.MaxSeq {
-		return nil, fmt.Errorf("generate: a prompt of %d tokens and %d new ones exceed the model's %d positions", longest, o.MaxNew, m.Config.MaxSeq)
+		return fmt.Errorf("a prompt of %d tokens and %d new ones exceed the model's %d positions", longest, o.MaxNew, m.Config.MaxSeq)
 	}
-	rows := min(o.Batch, len(prompts))
-	// Prompts of like length share a batch, so that a long one does not stretch the
-	// cache of all. With few lengths there are few graphs.
-	step := max(8, roundUp(longest/8, 8))
-	order := make([]int, len(prompts))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortStableFunc(order, func(a, b int) int { return len(prompts[a]) - len(prompts[b]) })
-	out := make([]Output, len(prompts))
-	var r *runner
-	done := 0
-	for chunk := range slices.Chunk(order, rows) {
-		batch := make([][]int32, len(chunk))
-		for k, i := range chunk {
-			batch[k] = prompts[i]
-		}
-		// The last of a sorted batch is its longest.
-		if seq := roundUp(len(batch[len(batch)-1]), step); r == nil || r.seq != seq {
-			if r != nil {
-				r.finalize()
-			}
-			var err error
-			if r, err = newRunner(dev, m, rows, seq, seq+o.MaxNew, o); err != nil {
-				return nil, fmt.Errorf("generate: %w", err)
-			}
-		}
-		part, err := r.run(ctx, batch, chunk)
-		if err != nil {
-			return nil, fmt.Errorf("generate: %w", err)
-		}
-		for k, i := range chunk {
-			out[i] = part[k]
-		}
-		if done += len(chunk); o.Progress != nil {
-			o.Progress(done, len(prompts))
-		}
-	}
-	r.finalize()
-	return out, nil
+	return nil
 }
 
-func roundUp(n, m int) int { return (n + m - 1) / m * m }
+// Run continues each prompt until an end token, a stop string or MaxNew tokens.
+// Prompts must not be empty, and prompt and continuation must fit into the model's
+// positions. Who calls more than once keeps a [Generator].
+func Run(ctx context.Context, dev *device.Device, m Model, prompts [][]int32, o Options) ([]Output, error) {
+	g, err := New(dev, m)
+	if err != nil {
+		return nil, err
+	}
+	defer g.Close()
+	return g.Run(ctx, prompts, o)
+}
+
+// Generator continues prompts with one model, call after call: what a call compiled serves
+// the next ones. It is safe for concurrent use while nothing changes the parameters.
+type Generator struct {
+	dev   *device.Device
+	m     Model
+	host  *decoder.Host // or nil, and then graphs
+	cache cache
+}
+
+// New makes the generator of a model on a device. Where parameters lie in the memory of the
+// host as they are, it computes there without graphs.
+func New(dev *device.Device, m Model) (*Generator, error) {
+	g := &Generator{dev: dev, m: m}
+	var err error
+	if g.host, err = hostOf(dev, m); err != nil {
+		return nil, fmt.Errorf("generate: %w", err)
+	}
+	return g, nil
+}
+
+// Close frees what calls compiled. No call may be under way; a later one compiles again.
+func (g *Generator) Close() { g.cache.clear() }
+
+// Parallel reports whether one call uses all processors, so that calls side by side gain
+// nothing.
+func (g *Generator) Parallel() bool { return g.host != nil || g.dev.IsXLA() }
+
+// Run is the function [Run] with the generator's model.
+func (g *Generator) Run(ctx context.Context, prompts [][]int32, o Options) (out []Output, err error) {
+	if o.Batch <= 0 {
+		o.Batch = 64
+	}
+	if err = o.check(); err == nil {
+		err = o.checkPrompts(g.m, prompts)
+	}
+	switch {
+	case err != nil || len(prompts) == 0:
+	case g.host != nil:
+		out, err = g.runHost(ctx, prompts, o)
+	default:
+		out, err = g.runGraphs(ctx, prompts, o)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("generate: %w", err)
+	}
+	return out, nil
+}

@@ -2,12 +2,11 @@ package generate
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"testing"
-	"time"
 
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
@@ -19,13 +18,41 @@ import (
 
 var special = tokenizer.Special{Pad: 0, BOS: 1, EOS: 2}
 
-func model(t testing.TB, arch decoder.Arch, seed uint64) (*device.Device, Model) {
+// openDevice opens the device that DISTILLFLOW_DEVICE names, the pure-Go one without it.
+func openDevice(t testing.TB) *device.Device {
 	t.Helper()
-	dev, err := device.Open(device.Auto)
+	name := os.Getenv("DISTILLFLOW_DEVICE")
+	if name == "" {
+		name = device.CPU
+	}
+	dev, err := device.Open(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := decoder.Config{Arch: arch, Vocab: 11, Dim: 8, Layers: 2, Heads: 2, KVHeads: 1, MaxSeq: 32, Tied: arch == decoder.Gemma, InitStd: 0.6}.WithDefaults()
+	return dev
+}
+
+// generators are all ways of generating with a model on a device.
+func generators(t testing.TB, dev *device.Device, m Model) map[string]*Generator {
+	t.Helper()
+	out := map[string]*Generator{}
+	g, err := New(dev, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if g.host != nil {
+		out["host"] = g
+	}
+	graphs := &Generator{dev: dev, m: m}
+	t.Cleanup(graphs.Close)
+	out["graphs"] = graphs
+	return out
+}
+
+func model(t testing.TB, arch decoder.Arch, seed uint64) (*device.Device, Model) {
+	t.Helper()
+	dev := openDevice(t)
+	c := decoder.Config{Arch: arch, Vocab: 11, Dim: 8, Layers: 2, Heads: 2, KVHeads: 1, MaxSeq: 48, Tied: arch == decoder.Gemma, InitStd: 0.6}.WithDefaults()
 	p, err := decoder.Init(c, seed)
 	if err != nil {
 		t.Fatal(err)
@@ -84,14 +111,24 @@ func TestGreedyMatchesWholeSequences(t *testing.T) {
 				}
 				prompts = append(prompts, p)
 			}
-			got, err := Run(context.Background(), dev, m, prompts, Options{MaxNew: 8, Batch: 2})
-			if err != nil {
-				t.Fatal(err)
+			var got []Output
+			var at string
+			gens := generators(t, dev, m)
+			for kind, g := range gens {
+				out, err := g.Run(context.Background(), prompts, Options{MaxNew: 20, Batch: 2})
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, at = append(got, out...), at+" "+kind
 			}
+			wants := make([]Output, len(prompts))
 			for i, p := range prompts {
-				want := slow(t, dev, m, p, 8)
+				wants[i] = slow(t, dev, m, p, 20)
+			}
+			for i := range got {
+				want := wants[i%len(prompts)]
 				if !slices.Equal(got[i].IDs, want.IDs) || got[i].Ended != want.Ended {
-					t.Fatalf("%s seed %d prompt %d: %v, want %v", arch, seed, i, got[i], want)
+					t.Fatalf("%s seed %d prompt %d by%s: %v, want %v", arch, seed, i, at, got[i], want)
 				}
 				for j := range want.LogProbs {
 					if math.Abs(got[i].LogProbs[j]-want.LogProbs[j]) > 1e-4 {
@@ -120,7 +157,7 @@ func TestErrors(t *testing.T) {
 	if _, err := Run(ctx, dev, m, [][]int32{{1}}, Options{}); err == nil {
 		t.Error("no new tokens accepted")
 	}
-	if _, err := Run(ctx, dev, m, [][]int32{make([]int32, 30)}, Options{MaxNew: 4}); err == nil {
+	if _, err := Run(ctx, dev, m, [][]int32{make([]int32, 46)}, Options{MaxNew: 4}); err == nil {
 		t.Error("too long accepted")
 	}
 	done, cancel := context.WithCancel(ctx)
@@ -131,35 +168,5 @@ func TestErrors(t *testing.T) {
 	}
 	if out, err := Run(ctx, dev, m, nil, Options{MaxNew: 4}); err != nil || out != nil {
 		t.Errorf("no prompts: %v, %v", out, err)
-	}
-}
-
-func BenchmarkGreedy(b *testing.B) {
-	dev, err := device.Open(device.CPU)
-	if err != nil {
-		b.Fatal(err)
-	}
-	c := decoder.Config{Arch: decoder.Llama, Vocab: 128, Dim: 64, Layers: 2, Heads: 2, MaxSeq: 64}.WithDefaults()
-	p, err := decoder.Init(c, 1)
-	if err != nil {
-		b.Fatal(err)
-	}
-	m := Model{Config: c, Params: p.Args(nil)}
-	prompts := make([][]int32, 64)
-	for i := range prompts {
-		prompts[i] = []int32{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}
-	}
-	for _, batch := range []int{16, 64} {
-		b.Run(fmt.Sprintf("B%d", batch), func(b *testing.B) {
-			start := time.Now()
-			n := 0
-			for b.Loop() {
-				if _, err := Run(context.Background(), dev, m, prompts, Options{MaxNew: 32, Batch: batch}); err != nil {
-					b.Fatal(err)
-				}
-				n++
-			}
-			b.ReportMetric(float64(n*64*32)/time.Since(start).Seconds(), "tok/s")
-		})
 	}
 }

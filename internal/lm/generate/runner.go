@@ -4,7 +4,7 @@ import (
 	"context"
 	"slices"
 
-	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph" //nolint:revive // graph code reads as formulas
 	"github.com/gomlx/gomlx/core/tensors"
 
@@ -12,21 +12,25 @@ import (
 	"github.com/distillflow/distillflow/internal/lm/device"
 )
 
-// runner holds the two compiled graphs of one shape.
+// runner holds the compiled graphs of one shape.
 type runner struct {
-	dev           *device.Device
-	m             Model
-	o             Options
-	rows, seq     int
-	args          []any
-	prefill, step *Exec
+	dev                  *device.Device
+	m                    Model
+	shape                shape
+	older                int // slots of decoder.Cache.Older, 0 for none
+	prefill, step, flush *Exec
 }
 
-// newRunner builds graphs for rows of up to seq prompt tokens and limit in all.
-func newRunner(dev *device.Device, m Model, rows, seq, limit int, o Options) (*runner, error) {
-	r := &runner{dev: dev, m: m, o: o, rows: rows, seq: seq, args: slices.Concat(m.Params, m.Adapters)}
+// newRunner builds the graphs of a shape.
+func newRunner(dev *device.Device, m Model, s shape) (*runner, error) {
+	r := &runner{dev: dev, m: m, shape: s}
+	if s.fresh > decoder.Block {
+		r.older = s.fresh - decoder.Block
+	}
+	adapters := len(r.args()) - len(m.Params)
 	model := func(in []*Node) (*decoder.Model, []*Node) {
-		n, all := len(m.Params), len(r.args)
+		n := len(m.Params)
+		all := n + adapters
 		d := &decoder.Model{Config: m.Config, Params: in[:n]}
 		if m.Bind != nil {
 			m.Bind(d, in[:n])
@@ -36,54 +40,93 @@ func newRunner(dev *device.Device, m Model, rows, seq, limit int, o Options) (*r
 		}
 		return d, in[all:]
 	}
+	c := m.Config
+	n := 2 * c.Layers
 	var err error
-	// prefill: ids [R, S], last [R, 1] -> choice, caches.
+	// prefill: ids [R, S], last [R, 1] -> choice, then Prompt, Recent and Older of all layers.
 	r.prefill, err = NewExec(dev.Backend, func(in []*Node) []*Node {
 		d, in := model(in)
 		h, cache := d.Prefill(in[0])
-		out := r.choose(d.Logits(Gather(h, in[1])))
+		out := r.choose(d, Gather(h, in[1]))
 		for _, c := range cache {
 			dims := c.Shape().Dimensions
-			c = Reshape(c, dims[0]*dims[1], dims[2], dims[3])
-			if limit > seq {
-				c = GrowRight(c, 1, limit-seq, 0)
+			out = append(out, Reshape(c, dims[0]*dims[1], dims[2], dims[3]))
+		}
+		empty := func(slots int) {
+			for range n {
+				out = append(out, Zeros(h.Graph(), shapes.Make(cache[0].DType(), s.rows*c.KVHeads, slots, c.HeadDim)))
 			}
-			out = append(out, c)
+		}
+		empty(decoder.Block)
+		if r.older > 0 {
+			empty(r.older)
 		}
 		return out
 	})
 	if err != nil {
 		return nil, err
 	}
-	// step: token [R], pos [R], caches -> the same of the next position.
+	// step: token [R], tokens of the prompts [R], new positions so far, Prompt, Recent,
+	// Older -> choice, Recent.
 	r.step, err = NewExec(dev.Backend, func(in []*Node) []*Node {
 		d, in := model(in)
-		h, cache := d.Step(in[0], in[1], in[2:])
-		return append(r.choose(d.Logits(h)), cache...)
+		caches := make([]decoder.Cache, c.Layers)
+		rest := in[3:]
+		for l := range caches {
+			pair := func(part int) [2]*Node { return [2]*Node{rest[part*n+2*l], rest[part*n+2*l+1]} }
+			caches[l].Prompt, caches[l].Recent = pair(0), pair(1)
+			if r.older > 0 {
+				caches[l].Older = pair(2)
+			}
+		}
+		h, recent := d.Step(in[0], decoder.Place{Prompt: in[1], New: in[2]}, caches)
+		return append(r.choose(d, h), recent...)
+	})
+	if err != nil || r.older == 0 {
+		return r, err
+	}
+	// flush: block, Recent, Older -> Older.
+	r.flush, err = NewExec(dev.Backend, func(in []*Node) []*Node {
+		out := make([]*Node, n)
+		for i := range out {
+			out[i] = decoder.Flush(in[1+n+i], in[1+i], in[0])
+		}
+		return out
 	})
 	return r, err
 }
 
-func (r *runner) finalize() {
-	r.prefill.Finalize()
-	r.step.Finalize()
+// args are the parameters and adapters of a call.
+func (r *runner) args() []any {
+	if r.m.Adapters == nil {
+		return slices.Clone(r.m.Params)
+	}
+	return slices.Concat(r.m.Params, r.m.Adapters())
 }
 
-// choose is what the host needs of logits [R, V] to pick tokens: the best token and
-// its log-probability [R] each, or, to draw, all log-probabilities [R, V].
-func (r *runner) choose(logits *Node) []*Node {
-	lse := decoder.LogSumExp(logits)
-	if r.o.Temperature > 0 {
-		return []*Node{Sub(logits, lse)}
+func (r *runner) finalize() {
+	for _, e := range []*Exec{r.prefill, r.step, r.flush} {
+		if e != nil {
+			e.Finalize()
+		}
 	}
-	top := ReduceMax(logits, -1)
-	return []*Node{ArgMax(logits, -1, dtypes.Int32), Sub(top, Reshape(lse, -1))}
+}
+
+// choose is what the host needs of hidden states [R, D] to pick tokens: the best token and
+// its log-probability [R] each, or, to draw, all log-probabilities [R, V].
+func (r *runner) choose(d *decoder.Model, hidden *Node) []*Node {
+	if r.shape.draw {
+		logits := d.Logits(hidden)
+		return []*Node{Sub(logits, decoder.LogSumExp(logits))}
+	}
+	top, at, lse := d.TopLogits(hidden)
+	return []*Node{at, Sub(top, lse)}
 }
 
 // picked reads what choose computed, as one token and log-probability per row, and
 // returns the caches that follow.
 func (r *runner) picked(res []*tensors.Tensor, draws []*sampler) (tokens []int32, logp []float32, cache []*tensors.Tensor, err error) {
-	if r.o.Temperature <= 0 {
+	if !r.shape.draw {
 		if tokens, err = tensors.CopyFlatData[int32](res[0]); err != nil {
 			return nil, nil, nil, err
 		}
@@ -94,8 +137,8 @@ func (r *runner) picked(res []*tensors.Tensor, draws []*sampler) (tokens []int32
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	v := len(all) / r.rows
-	for i := range r.rows {
+	v := len(all) / r.shape.rows
+	for i := range r.shape.rows {
 		row := all[i*v : (i+1)*v]
 		t := int32(0)
 		if i < len(draws) {
@@ -107,74 +150,82 @@ func (r *runner) picked(res []*tensors.Tensor, draws []*sampler) (tokens []int32
 }
 
 // run continues one batch; places are the prompts' places in the whole list.
-func (r *runner) run(ctx context.Context, prompts [][]int32, places []int) ([]Output, error) {
-	ids := make([]int32, r.rows*r.seq)
-	last := make([]int32, r.rows)
-	pos := make([]int32, r.rows)
+func (r *runner) run(ctx context.Context, prompts [][]int32, places []int, o Options) ([]Output, error) {
+	rows, seq := r.shape.rows, r.shape.seq
+	ids := make([]int32, rows*seq)
+	last := make([]int32, rows)
+	lengths := make([]int32, rows)
 	for i := range ids {
 		ids[i] = r.m.Pad
 	}
-	for i := range r.rows {
+	for i := range rows {
 		p := prompts[min(i, len(prompts)-1)] // spare rows repeat the last prompt
-		copy(ids[i*r.seq:], p)
-		last[i] = int32(i*r.seq + len(p) - 1)
-		pos[i] = int32(len(p))
+		copy(ids[i*seq:], p)
+		last[i] = int32(i*seq + len(p) - 1)
+		lengths[i] = int32(len(p))
 	}
 	draws := make([]*sampler, len(prompts))
 	for i := range draws {
-		draws[i] = newSampler(r.o, places[i])
+		draws[i] = newSampler(o, places[i])
 	}
-	res, err := r.prefill.Call(append(slices.Clone(r.args),
-		tensors.FromFlatDataAndDimensions(ids, r.rows, r.seq),
-		tensors.FromFlatDataAndDimensions(last, r.rows, 1))...)
+	args := r.args()
+	res, err := r.prefill.Call(append(slices.Clone(args),
+		tensors.FromFlatDataAndDimensions(ids, rows, seq),
+		tensors.FromFlatDataAndDimensions(last, rows, 1))...)
 	if err != nil {
 		return nil, err
 	}
+	prompt := tensors.FromFlatDataAndDimensions(lengths, rows)
+	n := 2 * r.m.Config.Layers
+	var fixed, older []*tensors.Tensor // Prompt and Older
 	out := make([]Output, len(prompts))
 	done := make([]bool, len(prompts))
-	for n := 0; ; n++ {
-		tokens, logp, cache, err := r.picked(res, draws)
+	for open, fresh := len(prompts), 0; ; fresh++ {
+		tokens, logp, recent, err := r.picked(res, draws)
 		if err != nil {
 			return nil, err
 		}
-		open := 0
-		for i := range out {
-			if done[i] {
-				continue
-			}
-			out[i].LogProbs = append(out[i].LogProbs, float64(logp[i]))
-			if slices.Contains(r.m.Ends, tokens[i]) {
-				done[i], out[i].Ended = true, true
-				continue
-			}
-			out[i].IDs = append(out[i].IDs, tokens[i])
-			if out[i].Stopped = r.o.stopped(out[i].IDs); out[i].Stopped != "" {
-				done[i] = true
-				continue
-			}
-			open++
+		if fresh == 0 {
+			fixed, recent, older = recent[:n], recent[n:2*n], recent[2*n:]
 		}
-		if open == 0 || n+1 >= r.o.MaxNew {
+		for i := range out {
+			if !done[i] && out[i].take(tokens[i], float64(logp[i]), r.m.Ends, o) {
+				done[i] = true
+				open--
+			}
+		}
+		if open == 0 {
 			return out, nil
 		}
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		args := append(slices.Clone(r.args),
-			tensors.FromFlatDataAndDimensions(tokens, r.rows),
-			tensors.FromFlatDataAndDimensions(pos, r.rows))
-		for _, c := range cache {
-			donated, err := DonateTensorBuffer(c, r.dev.Backend, 0)
-			if err != nil {
+		if fresh > 0 && fresh%decoder.Block == 0 {
+			call := anys(nil, []*tensors.Tensor{tensors.FromScalar(int32(fresh/decoder.Block - 1))}, recent)
+			for _, t := range older {
+				donated, err := DonateTensorBuffer(t, r.dev.Backend, 0)
+				if err != nil {
+					return nil, err
+				}
+				call = append(call, donated)
+			}
+			if older, err = r.flush.Call(call...); err != nil {
 				return nil, err
 			}
-			args = append(args, donated)
 		}
-		if res, err = r.step.Call(args...); err != nil {
+		call := append(slices.Clone(args), tensors.FromFlatDataAndDimensions(tokens, rows), prompt, tensors.FromScalar(int32(fresh)))
+		if res, err = r.step.Call(anys(call, fixed, recent, older)...); err != nil {
 			return nil, err
 		}
-		for i := range pos {
-			pos[i]++
+	}
+}
+
+// anys appends tensors to the arguments of a call.
+func anys(args []any, lists ...[]*tensors.Tensor) []any {
+	for _, l := range lists {
+		for _, t := range l {
+			args = append(args, t)
 		}
 	}
+	return args
 }

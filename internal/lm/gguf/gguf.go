@@ -9,6 +9,7 @@
 package gguf
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -323,7 +324,28 @@ func Parse(data []byte) (*File, error) {
 			return nil, fmt.Errorf("tensor %q: %w", t.Name, err)
 		}
 	}
+	if err := f.apart(offsets); err != nil {
+		return nil, err
+	}
 	return f, nil
+}
+
+// apart refuses tensors that share bytes.
+func (f *File) apart(offsets []uint64) error {
+	order := make([]int, len(offsets))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int {
+		return cmp.Or(cmp.Compare(offsets[a], offsets[b]), cmp.Compare(len(f.tensors[a].Data), len(f.tensors[b].Data)))
+	})
+	for k := 1; k < len(order); k++ {
+		a, b := order[k-1], order[k]
+		if offsets[b] < offsets[a]+uint64(len(f.tensors[a].Data)) {
+			return fmt.Errorf("tensor %q: its bytes overlap those of %q", f.tensors[b].Name, f.tensors[a].Name)
+		}
+	}
+	return nil
 }
 
 // place finds a tensor's bytes.

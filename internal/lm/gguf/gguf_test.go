@@ -173,6 +173,15 @@ func one(name string, typ uint32, offset uint64, body int, dims ...uint64) []byt
 	return b.Bytes()
 }
 
+// two is a file with two tensors of 64 bytes.
+func two(a, b uint64) []byte {
+	h := header(2, 0)
+	h.put("a", uint32(1), uint64(16), uint32(0), a)
+	h.put("b", uint32(1), uint64(16), uint32(0), b)
+	h.Write(make([]byte, (32-h.Len()%32)%32+128))
+	return h.Bytes()
+}
+
 var damaged = map[string]struct {
 	data []byte
 	want string
@@ -197,6 +206,7 @@ var damaged = map[string]struct {
 	"half a block":       {one("t", 2, 0, 64, 33), "blocks of 32"},
 	"cut short":          {one("t", 0, 0, 64, 17), `tensor "t": 68 bytes`},
 	"offset outside":     {one("t", 0, 1<<40, 64, 1), "lie outside"},
+	"overlap":            {two(0, 0), `tensor "b": its bytes overlap those of "a"`},
 	"odd offset":         {one("t", 0, 4, 64, 1), "lie outside"},
 }
 
@@ -207,8 +217,10 @@ func TestDamaged(t *testing.T) {
 			t.Errorf("%s: error %v, want %s", title, err, c.want)
 		}
 	}
-	if _, err := Parse(one("t", 0, 0, 64, 16)); err != nil {
-		t.Errorf("a good one: %v", err)
+	for _, good := range [][]byte{one("t", 0, 0, 64, 16), two(0, 64), two(64, 0)} {
+		if _, err := Parse(good); err != nil {
+			t.Errorf("a good one: %v", err)
+		}
 	}
 	name := filepath.Join(t.TempDir(), "x.gguf")
 	if err := os.WriteFile(name, []byte("GGUF"), 0o600); err != nil {
@@ -273,6 +285,7 @@ func FuzzParse(f *testing.F) {
 			}
 			decode(t, x)
 		}
+		_, _, _ = file.Tokenizer() // must not panic
 		if c, err := file.Config(); err == nil {
 			_, _ = decoder.ParseHF(c) // must not panic
 		}

@@ -36,8 +36,13 @@ type Client struct {
 	stall    time.Duration
 }
 
-// New makes a client. It uses no network.
+// New makes a client. It uses no network. Options that say nothing of where the Hub
+// and its cache are get that from the environment, as [FromEnv] reads it.
 func New(o Options) (*Client, error) {
+	if o.Endpoint == "" && o.Token == "" && o.CacheDir == "" && !o.Offline {
+		env := FromEnv(os.Getenv)
+		o.Endpoint, o.Token, o.CacheDir, o.Offline = env.Endpoint, env.Token, env.CacheDir, env.Offline
+	}
 	c := &Client{
 		endpoint: strings.TrimRight(o.Endpoint, "/"), token: o.Token, cache: o.CacheDir,
 		offline: o.Offline, progress: o.Progress, wait: o.Wait, stall: o.Stall,
@@ -57,6 +62,9 @@ func New(o Options) (*Client, error) {
 	}
 	if c.stall == 0 {
 		c.stall = time.Minute
+	}
+	if c.progress == nil {
+		c.progress = observed
 	}
 	own := http.Client{Transport: &http.Transport{
 		Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 4,

@@ -19,7 +19,9 @@ const (
 	jsonlExt   = ".jsonl"
 )
 
-const cardName = "README.md"
+// CardName is the file of a repository that describes it, and may say which files of
+// a data set belong to which split.
+const CardName = "README.md"
 
 // DataFiles lists the data files that a reference to a data set means, sorted by
 // name. What it means is decided as the datasets library does, in this order:
@@ -112,10 +114,10 @@ func (c cardConfig) splits() []cardFiles {
 
 // fromCard gives nil when the card says nothing of files.
 func (s *Snapshot) fromCard(ctx context.Context) ([]File, error) {
-	if _, ok := s.Find(cardName); !ok {
+	if _, ok := s.Find(CardName); !ok {
 		return nil, nil
 	}
-	paths, err := s.Fetch(ctx, cardName)
+	paths, err := s.Fetch(ctx, CardName)
 	if err != nil {
 		return nil, err
 	}

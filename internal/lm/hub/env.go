@@ -12,7 +12,8 @@ import (
 // DefaultEndpoint is the address of the Hub itself.
 const DefaultEndpoint = "https://huggingface.co"
 
-// Options says where the Hub is and where its files are kept.
+// Options says where the Hub is and where its files are kept. The zero value means
+// what the environment says; see [New].
 type Options struct {
 	Endpoint string // "" means https://huggingface.co
 	Token    string // access token; "" means none
@@ -22,7 +23,8 @@ type Options struct {
 	// HTTP makes the requests; nil means a client of our own. Its redirect policy is
 	// replaced, so that the token is sent to the endpoint only.
 	HTTP *http.Client
-	// Progress hears of bytes that arrive, from the calling goroutine; may be nil.
+	// Progress hears of bytes that arrive, from the calling goroutine; nil means the
+	// function given to [Observe], if any.
 	Progress func(Progress)
 	// Wait sleeps before an attempt is repeated; nil means a real wait. Tests set it.
 	Wait func(time.Duration)

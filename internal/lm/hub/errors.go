@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"syscall"
 )
 
 // What a request may fail of, for errors.Is.
@@ -69,15 +70,45 @@ func (c *Client) failed(r Ref, what string, resp *http.Response) error {
 		f.kind = ErrAccess
 		text = fmt.Sprintf("access is forbidden: see whether %s needs terms to be accepted, and whether the token in HF_TOKEN may read it", page)
 	case resp.StatusCode == http.StatusTooManyRequests:
-		text = "too many requests: wait some minutes; with HF_TOKEN set the limits are higher"
+		text = "too many requests: wait some minutes and run again; with HF_TOKEN set the limits are higher"
 	default:
 		text = fmt.Sprintf("the Hub answered %s for %s", resp.Status, what)
+		if resp.StatusCode >= 500 {
+			text += fmt.Sprintf("; that is a fault of the Hub's: try again later, or see whether %s answers", c.endpoint)
+		}
 	}
 	if m := oneLine(resp.Header.Get("X-Error-Message")); m != "" {
 		text += fmt.Sprintf(" (the Hub says: %s)", m)
 	}
 	f.text = name + ": " + text
 	return f
+}
+
+// interrupted adds to the error of a download what to do now. missing is how many
+// bytes are still to come.
+func (c *Client) interrupted(err error, missing int64) error {
+	var f *failure
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return fmt.Errorf("%w: %d MB more are needed in %s: make room, or set HF_HOME to a folder on another disk; what arrived is kept, and the next run goes on from there", err, missing/1e6+1, c.cache)
+	case errors.As(err, &f), errors.Is(err, ErrChecksum):
+		return err // says it already
+	case errors.Is(err, ErrOffline):
+		return fmt.Errorf("%w; what arrived is kept: run again once the network is there, and it goes on from there", err)
+	}
+	return err
+}
+
+// unreachable adds to the error of a question to the Hub what to do about it.
+func (c *Client) unreachable(r Ref, err error) error {
+	var f *failure
+	switch {
+	case errors.As(err, &f):
+		return err // names the repository and says what to do
+	case errors.Is(err, ErrOffline):
+		return fmt.Errorf("%s: %w; check the network, HTTPS_PROXY and HF_ENDPOINT (%s), or copy the repository into the cache %s", r.repo(), err, c.endpoint, c.cache)
+	}
+	return fmt.Errorf("%s: %w", r.repo(), err)
 }
 
 // oneLine keeps what a server says to one printable line of bounded length.

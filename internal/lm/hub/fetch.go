@@ -40,6 +40,25 @@ func (s *Snapshot) Fetch(ctx context.Context, names ...string) ([]string, error)
 	return paths, nil
 }
 
+// Present reports whether a file is on the disk, without asking the Hub. Content that
+// the cache has from another commit gets its name in this one.
+func (s *Snapshot) Present(ctx context.Context, name string) (bool, error) {
+	f, ok := s.Find(name)
+	if !ok {
+		return false, nil
+	}
+	blob := filepath.Join(s.client.cache, s.Ref.folder(), "blobs", f.checksum())
+	for _, p := range []string{s.Place(name), blob} {
+		info, err := os.Stat(p)
+		if err != nil || info.Size() != f.Size {
+			continue
+		}
+		_, err = s.fetch(ctx, f)
+		return err == nil, err
+	}
+	return false, nil
+}
+
 func (s *Snapshot) fetch(ctx context.Context, f File) (string, error) {
 	at := filepath.Join(s.Dir(), filepath.FromSlash(f.Path))
 	if info, err := os.Stat(at); err == nil && info.Mode().IsRegular() && info.Size() == f.Size {
@@ -124,7 +143,7 @@ func (s *Snapshot) load(ctx context.Context, f File, blob string) error {
 	part := blob + ".incomplete"
 	out, err := os.OpenFile(part, os.O_RDWR|os.O_CREATE, 0o666)
 	if err != nil {
-		return fmt.Errorf("the cache of the Hub: %w", err)
+		return fmt.Errorf("the cache of the Hub: %w; set HF_HOME to a folder that can be written", err)
 	}
 	d := &download{file: f, out: out, sum: f.hasher()}
 	if d.have, err = io.Copy(d.sum, out); err == nil {
@@ -134,7 +153,7 @@ func (s *Snapshot) load(ctx context.Context, f File, blob string) error {
 		err = out.Sync()
 	}
 	if err = errors.Join(err, out.Close()); err != nil {
-		return fmt.Errorf("%s/%s: %w", s.Resolved(), f.Path, err)
+		return fmt.Errorf("%s/%s: %w", s.Resolved(), f.Path, s.client.interrupted(err, f.Size-d.have))
 	}
 	return os.Rename(part, blob)
 }
@@ -163,7 +182,7 @@ func (d *download) fail(format string, args ...any) error {
 func (s *Snapshot) attempt(ctx context.Context, d *download) error {
 	f := d.file
 	if d.have > f.Size {
-		return d.fail("%d bytes lie there of %d", d.have, f.Size)
+		return d.fail("%d bytes lie there of %d; they are thrown away, try again", d.have, f.Size)
 	}
 	if d.have < f.Size {
 		if err := s.receive(ctx, d); err != nil {

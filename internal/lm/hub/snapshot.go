@@ -52,6 +52,42 @@ func (s *Snapshot) Dir() string {
 // Resolved is the repository at its commit, without path and split.
 func (s *Snapshot) Resolved() Ref { return s.Ref.repo().At(s.Commit) }
 
+// Exact is the reference as asked for, at the commit: it may stand wherever the
+// first one did, and means the same for ever.
+func (s *Snapshot) Exact() Ref { return s.Ref.At(s.Commit) }
+
+// Place is where a file of the repository lies in the cache once it was fetched.
+func (s *Snapshot) Place(name string) string {
+	return filepath.Join(s.Dir(), filepath.FromSlash(name))
+}
+
+// Cache is the folder in which all repositories are kept.
+func (s *Snapshot) Cache() string { return s.client.cache }
+
+// ListFile is the file that keeps the list of the commit's files. With it, and
+// without the Hub, it is known which files there are and what their checksums are.
+// It is not there where another program filled the cache.
+func (s *Snapshot) ListFile() string { return s.client.treeFile(s.Ref, s.Commit) }
+
+// Bookkeeping lists the files of the cache that say what there is: the list of the
+// commit's files and, unless the reference names the commit, the one that says which it
+// is. With them and the files themselves a copy of the cache answers like the whole.
+func (s *Snapshot) Bookkeeping() ([]string, error) {
+	files := []string{s.ListFile()}
+	if commitID.MatchString(s.Ref.revision()) {
+		return files, nil
+	}
+	ref, err := s.client.refFile(s.Ref)
+	return append(files, ref), err
+}
+
+// URL names a file of the repository at its commit, as [Parse] reads it.
+func (s *Snapshot) URL(name string) string {
+	r := s.Resolved()
+	r.Path = name
+	return r.String()
+}
+
 // Find returns the file called name.
 func (s *Snapshot) Find(name string) (File, bool) {
 	i, ok := slices.BinarySearchFunc(s.Files, name, func(f File, n string) int { return strings.Compare(f.Path, n) })
@@ -86,23 +122,36 @@ func (c *Client) Resolve(ctx context.Context, r Ref) (*Snapshot, error) {
 	return s, c.remember(s)
 }
 
-func (c *Client) ask(ctx context.Context, r Ref) (*Snapshot, error) {
+// Latest asks the Hub which commit a revision stands for now. Nothing is kept: what
+// [Client.Cached] gives stays as it is.
+func (c *Client) Latest(ctx context.Context, r Ref) (commit string, err error) {
+	if c.offline {
+		return "", fmt.Errorf("%s: %w: HF_HUB_OFFLINE is set", r.repo(), ErrOffline)
+	}
 	var info struct {
 		SHA string `json:"sha"`
 	}
 	at := url.PathEscape(r.revision())
 	if _, err := c.get(ctx, r, c.endpoint+r.api()+"/revision/"+at, &info); err != nil {
-		return nil, wrapRef(r, err)
+		return "", c.unreachable(r, err)
 	}
 	if !commitID.MatchString(info.SHA) {
-		return nil, fmt.Errorf("%s: the Hub gave %q where a commit belongs (is HF_ENDPOINT right?)", r.repo(), oneLine(info.SHA))
+		return "", fmt.Errorf("%s: the Hub gave %q where a commit belongs (is HF_ENDPOINT right?)", r.repo(), oneLine(info.SHA))
 	}
-	s := &Snapshot{Ref: r, Commit: info.SHA, client: c, complete: true}
-	if cached, err := c.listed(r, info.SHA); err == nil {
+	return info.SHA, nil
+}
+
+func (c *Client) ask(ctx context.Context, r Ref) (*Snapshot, error) {
+	commit, err := c.Latest(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	s := &Snapshot{Ref: r, Commit: commit, client: c, complete: true}
+	if cached, err := c.listed(r, commit); err == nil {
 		s.Files = cached
 		return s, nil
 	}
-	next := c.endpoint + r.api() + "/tree/" + info.SHA + "?recursive=true"
+	next := c.endpoint + r.api() + "/tree/" + commit + "?recursive=true"
 	for pages := 0; next != ""; pages++ {
 		var list []struct {
 			Type string `json:"type"`
@@ -116,7 +165,7 @@ func (c *Client) ask(ctx context.Context, r Ref) (*Snapshot, error) {
 		}
 		var err error
 		if next, err = c.get(ctx, r, next, &list); err != nil {
-			return nil, wrapRef(r, err)
+			return nil, c.unreachable(r, err)
 		}
 		for _, e := range list {
 			if e.Type != "file" {
@@ -136,14 +185,6 @@ func (c *Client) ask(ctx context.Context, r Ref) (*Snapshot, error) {
 		return nil, fmt.Errorf("%s: %w", r.repo(), err)
 	}
 	return s, nil
-}
-
-func wrapRef(r Ref, err error) error {
-	var f *failure
-	if errors.As(err, &f) {
-		return err // names it already
-	}
-	return fmt.Errorf("%s: %w", r.repo(), err)
 }
 
 // checkFiles sorts a list and refuses names and checksums that could lead out of

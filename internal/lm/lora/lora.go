@@ -89,10 +89,9 @@ func nameB(layer int, target string) string {
 	return prefix + module(layer, target) + ".lora_B.weight"
 }
 
-// Init draws fresh adapters for a decoder: for each layer and target, A from
-// U(-1/sqrt(in), 1/sqrt(in)) and B zero, as PEFT does, so that the model starts as
-// its base. c must be resolved.
-func Init(d decoder.Config, c Config, seed uint64) (weights.Set, error) {
+// layout lists the tensors of c's adapters for a decoder, without data: for each layer
+// and target A [r, in] and B [out, r].
+func layout(d decoder.Config, c Config) (weights.Set, error) {
 	var s weights.Set
 	for l := range d.Layers {
 		for _, t := range c.Targets {
@@ -101,21 +100,45 @@ func Init(d decoder.Config, c Config, seed uint64) (weights.Set, error) {
 				return nil, fmt.Errorf("lora: the model has no projection %q", t)
 			}
 			s = append(s,
-				weights.Uniform(seed, 1/math.Sqrt(float64(in)), nameA(l, t), c.Rank, in),
-				weights.Const(0, nameB(l, t), out, c.Rank))
+				weights.Tensor{Name: nameA(l, t), Dims: []int{c.Rank, in}},
+				weights.Tensor{Name: nameB(l, t), Dims: []int{out, c.Rank}})
 		}
+	}
+	return s, nil
+}
+
+// Init draws fresh adapters for a decoder: for each layer and target, A from
+// U(-1/sqrt(in), 1/sqrt(in)) and B zero, as PEFT does, so that the model starts as
+// its base. c must be resolved.
+func Init(d decoder.Config, c Config, seed uint64) (weights.Set, error) {
+	s, err := layout(d, c)
+	if err != nil {
+		return nil, err
+	}
+	for k := 0; k < len(s); k += 2 {
+		a, b := s[k], s[k+1]
+		s[k] = weights.Uniform(seed, 1/math.Sqrt(float64(a.Dims[1])), a.Name, a.Dims...)
+		s[k+1] = weights.Const(0, b.Name, b.Dims...)
 	}
 	return s, nil
 }
 
 // Check says whether s holds the adapters of c for a decoder, in the order of [Init].
 func Check(d decoder.Config, c Config, s weights.Set) error {
-	want, err := Init(d, c, 0)
+	want, err := layout(d, c)
 	if err != nil {
 		return err
 	}
-	if err := want.SameShapes(s); err != nil {
-		return fmt.Errorf("lora: the adapter does not fit the model: %w", err)
+	if len(s) != len(want) {
+		return fmt.Errorf("lora: the adapter does not fit the model: %d tensors, want %d", len(s), len(want))
+	}
+	for i, w := range want {
+		if s[i].Name != w.Name {
+			return fmt.Errorf("lora: the adapter does not fit the model: tensor %d is %q, want %q", i, s[i].Name, w.Name)
+		}
+		if !slices.Equal(s[i].Dims, w.Dims) || len(s[i].Data) != weights.Size(w.Dims) {
+			return fmt.Errorf("lora: the adapter does not fit the model: tensor %q has shape %v and %d numbers, want %v", w.Name, s[i].Dims, len(s[i].Data), w.Dims)
+		}
 	}
 	return nil
 }

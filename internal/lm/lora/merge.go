@@ -3,25 +3,125 @@ package lora
 import (
 	"fmt"
 	"math"
+	"runtime"
 	"slices"
+	"sync"
 
 	"github.com/distillflow/distillflow/internal/lm/decoder"
 	"github.com/distillflow/distillflow/internal/lm/weights"
 )
 
-// Drift says how far merging moved one projection.
+// Drift says how far merging moved one projection, and what of the move survived the
+// rounding to the type that the sum W + s·B·A is stored in.
 type Drift struct {
 	Module string
 	// Relative is |s·B·A| / |W| by Frobenius norms.
 	Relative float64
-	// Rounding is the part of s·B·A that rounding the sum to the base's type loses,
-	// by norm; 0 where the base is float32.
+	// Rounding is the norm of what rounding changed, relative to |s·B·A|; 0 where the
+	// sum is stored as float32.
 	Rounding float64
+	// Kept is the part of s·B·A that the stored weights moved along it: 1 where nothing
+	// is lost, 0 where every change was too small for the type.
+	Kept float64
+
+	was, moved, lost, along float64 // sums of squares, and the move's product with s·B·A
+}
+
+// finish computes the ratios.
+func (d Drift) finish() Drift {
+	d.Relative, d.Rounding, d.Kept = 0, 0, 1
+	if d.was > 0 {
+		d.Relative = math.Sqrt(d.moved / d.was)
+	}
+	if d.moved > 0 {
+		d.Rounding, d.Kept = math.Sqrt(d.lost/d.moved), d.along/d.moved
+	}
+	return d
+}
+
+// Total is the drift of all projections together, as if they were one.
+func Total(all []Drift) Drift {
+	sum := Drift{Module: "all"}
+	for _, d := range all {
+		sum.was, sum.moved = sum.was+d.was, sum.moved+d.moved
+		sum.lost, sum.along = sum.lost+d.lost, sum.along+d.along
+	}
+	return sum.finish()
+}
+
+// Pair is the adapter of one projection.
+type Pair struct {
+	Module string         // model.layers.3.self_attn.q_proj
+	A, B   weights.Tensor // [r, in] and [out, r]
+}
+
+// Pairs finds the adapters in s, which [Check] approves, by the Hugging Face name of
+// the weight that they change.
+func (c Config) Pairs(s weights.Set) map[string]Pair {
+	out := make(map[string]Pair, len(s)/2)
+	for k := 0; k+1 < len(s); k += 2 {
+		m := module(k/2/len(c.Targets), c.Targets[k/2%len(c.Targets)])
+		out[m+".weight"] = Pair{m, s[k], s[k+1]}
+	}
+	return out
+}
+
+// AddTo adds an adapter to the weights w [out, in] of its projection, in place. round,
+// when not nil, is what storing a weight does to it. The result does not depend on
+// how many processors work on it.
+func (c Config) AddTo(w []float32, p Pair, round func(float32) float32) (Drift, error) {
+	out, in := p.B.Dims[0], p.A.Dims[1]
+	if len(w) != out*in {
+		return Drift{}, fmt.Errorf("lora: merge: %s has %d weights, the adapter is for %d x %d", p.Module, len(w), out, in)
+	}
+	scale := c.Scale()
+	sums := make([]Drift, out)
+	each := func(from, to int) {
+		row := make([]float64, in)
+		for o := from; o < to; o++ {
+			clear(row)
+			for r := range c.Rank {
+				f := scale * float64(p.B.Data[o*c.Rank+r])
+				for i, v := range p.A.Data[r*in : (r+1)*in] {
+					row[i] += f * float64(v)
+				}
+			}
+			sums[o] = addRow(w[o*in:(o+1)*in], row, round)
+		}
+	}
+	var wg sync.WaitGroup
+	workers := min(runtime.GOMAXPROCS(0), out)
+	for k := range workers {
+		wg.Go(func() { each(k*out/workers, (k+1)*out/workers) })
+	}
+	wg.Wait()
+	d := Total(sums) // by row, so that the order of the additions is always the same
+	d.Module = p.Module
+	return d, nil
+}
+
+// addRow adds one row of s·B·A and sums up what it did.
+func addRow(w []float32, delta []float64, round func(float32) float32) (d Drift) {
+	for i, step := range delta {
+		old := float64(w[i])
+		sum := float32(old + step)
+		if round != nil {
+			sum = round(sum)
+			off := float64(sum) - old
+			d.lost += (off - step) * (off - step)
+			d.along += off * step
+		} else {
+			d.along += step * step
+		}
+		w[i] = sum
+		d.was, d.moved = d.was+old*old, d.moved+step*step
+	}
+	return d
 }
 
 // Merge adds adapters into the weights of their base, in place, and reports what
-// each projection's weights moved by. base is as [decoder.Pack] orders it; round,
-// when not nil, is what storing a weight does to it.
+// each projection's weights moved by, by name. base is as [decoder.Pack] orders it;
+// round, when not nil, is what storing a weight does to it.
 func Merge(d decoder.Config, base weights.Set, c Config, s weights.Set, round func(float32) float32) ([]Drift, error) {
 	if err := Check(d, c, s); err != nil {
 		return nil, err
@@ -30,44 +130,16 @@ func Merge(d decoder.Config, base weights.Set, c Config, s weights.Set, round fu
 	if err != nil {
 		return nil, fmt.Errorf("lora: merge: %w", err)
 	}
-	at := make(map[string][]float32, len(flat))
-	for _, t := range flat {
-		at[t.Name] = t.Data
-	}
+	pairs := c.Pairs(s)
 	var report []Drift
-	scale := c.Scale()
-	for k := 0; k < len(s); k += 2 {
-		layer, target := k/2/len(c.Targets), c.Targets[k/2%len(c.Targets)]
-		a, b := s[k], s[k+1]
-		w := at[module(layer, target)+".weight"]
-		out, in := b.Dims[0], a.Dims[1]
-		if len(w) != out*in {
-			return nil, fmt.Errorf("lora: merge: %s has %d weights, the adapter %d", module(layer, target), len(w), out*in)
+	for _, t := range flat {
+		p, ok := pairs[t.Name]
+		if !ok {
+			continue
 		}
-		var was, moved, lost float64
-		row := make([]float64, in)
-		for o := range out {
-			clear(row)
-			for r := range c.Rank {
-				f := scale * float64(b.Data[o*c.Rank+r])
-				for i, v := range a.Data[r*in : (r+1)*in] {
-					row[i] += f * float64(v)
-				}
-			}
-			for i, delta := range row {
-				old := float64(w[o*in+i])
-				sum := float32(old + delta)
-				if round != nil {
-					sum = round(sum)
-				}
-				w[o*in+i] = sum
-				was, moved = was+old*old, moved+delta*delta
-				lost += math.Pow(float64(sum)-old-delta, 2)
-			}
-		}
-		drift := Drift{Module: module(layer, target), Relative: math.Sqrt(moved / was)}
-		if moved > 0 && round != nil {
-			drift.Rounding = math.Sqrt(lost / moved)
+		drift, err := c.AddTo(t.Data, p, round)
+		if err != nil {
+			return nil, err
 		}
 		report = append(report, drift)
 	}

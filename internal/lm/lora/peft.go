@@ -130,20 +130,37 @@ func Save(dir, base string, c Config, s weights.Set) error {
 // trained biases) are errors, and so are tensors of another model. base is the name
 // of the model it was trained on.
 func Load(dir string, d decoder.Config) (c Config, s weights.Set, base string, err error) {
-	path := filepath.Join(dir, ConfigFile)
-	data, err := os.ReadFile(path)
+	p, err := readConfig(dir)
 	if err != nil {
 		return c, nil, "", err
 	}
-	var p peftConfig
-	if err := json.Unmarshal(data, &p); err != nil {
-		return c, nil, "", fmt.Errorf("%s: %w", path, err)
-	}
 	if c, err = p.config(); err != nil {
-		return c, nil, p.Base, fmt.Errorf("%s: %w", path, err)
+		return c, nil, p.Base, fmt.Errorf("%s: %w", filepath.Join(dir, ConfigFile), err)
 	}
 	s, err = loadWeights(filepath.Join(dir, WeightsFile), d, c)
 	return c, s, p.Base, err
+}
+
+// Base reads which model an adapter folder says it was trained on: a Hub name or a
+// path, and the revision, or "".
+func Base(dir string) (name, revision string, err error) {
+	p, err := readConfig(dir)
+	if p.Revision != nil {
+		revision = *p.Revision
+	}
+	return p.Base, revision, err
+}
+
+func readConfig(dir string) (p peftConfig, err error) {
+	path := filepath.Join(dir, ConfigFile)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return p, err
+	}
+	if err := json.Unmarshal(data, &p); err != nil {
+		return p, fmt.Errorf("%s: %w", path, err)
+	}
+	return p, nil
 }
 
 func (p peftConfig) config() (Config, error) {
@@ -180,7 +197,7 @@ func loadWeights(path string, d decoder.Config, c Config) (set weights.Set, err 
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	want, err := Init(d, c, 0)
+	want, err := layout(d, c) // and no memory for it yet: the rank may be anything
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}

@@ -75,6 +75,21 @@ func (b *Base) Bytes(dtype dtypes.DType) (n int64) {
 	return n
 }
 
+// Forget lets go of the parameters on the host, once [Base.Args] has given them to a
+// device. What [Base.Bind] needs, their shapes, stays.
+func (b *Base) Forget() {
+	for i := range b.params {
+		p := &b.params[i]
+		p.plain.Data = nil
+		if p.packed == nil {
+			continue
+		}
+		for _, t := range p.packed.Parts {
+			t.forget()
+		}
+	}
+}
+
 // Args appends the parameters as arguments of a graph call, the plain ones as dtype
 // (float32 or bfloat16). [Base.Bind] takes their nodes.
 func (b *Base) Args(args []any, dtype dtypes.DType) []any {

@@ -65,7 +65,7 @@ func (p *Packed) weights(codes, scales, stats, after *Node, dtype dtypes.DType) 
 	even := true
 	block, stat := 0, 0
 	for _, t := range p.Parts {
-		n, m := len(t.Scales), len(t.Tops)
+		n, m := t.scales(), t.tops()
 		tops := ExpandAxes(Slice(stats, AxisRange(stat, stat+m)), -1)
 		tops = Reshape(BroadcastToDims(tops, m, blockwise.Size), m*blockwise.Size)
 		offset := Slice(stats, AxisRange(stat+m, stat+m+1))
@@ -97,10 +97,10 @@ func ragged(parts []*Tensor, level *Node, scale []*Node) *Node {
 	var out []*Node
 	at := 0 // in bytes
 	for i, t := range parts {
-		n, b := t.Len(), len(t.Codes)
+		n, b := t.Len(), t.codes()
 		v := Reshape(Slice(level, AxisRange(at, at+b), AxisRange()), 2*b)
-		s := BroadcastToDims(ExpandAxes(scale[i], -1), len(t.Scales), Block)
-		s = Slice(Reshape(s, len(t.Scales)*Block), AxisRange(0, n))
+		s := BroadcastToDims(ExpandAxes(scale[i], -1), t.scales(), Block)
+		s = Slice(Reshape(s, t.scales()*Block), AxisRange(0, n))
 		out = append(out, Mul(Slice(v, AxisRange(0, n)), s))
 		at += b
 	}

@@ -59,10 +59,22 @@ type Tensor struct {
 // Len is the number of weights.
 func (t *Tensor) Len() int { return weights.Size(t.Dims) }
 
+// Bits is what a weight takes with its share of the scales: 4 for the code, 8 for 64
+// and 32 for 64·256 weights.
+const Bits = 4 + 8.0/Block + 32.0/(Block*blockwise.Size)
+
 // Bytes is the memory that the tensor takes.
 func (t *Tensor) Bytes() int64 {
-	return int64(len(t.Codes) + len(t.Scales) + 4*len(t.Tops) + 4)
+	return int64(t.codes() + t.scales() + 4*t.tops() + 4)
 }
+
+// The lengths of the parts, which are known without them.
+func (t *Tensor) codes() int  { return (t.Len() + 1) / 2 }
+func (t *Tensor) scales() int { return blocksOf(t.Len()) }
+func (t *Tensor) tops() int   { return blockwise.Blocks(t.scales()) }
+
+// forget lets go of the numbers and keeps the shape.
+func (t *Tensor) forget() { t.Codes, t.Scales, t.Tops = nil, nil, nil }
 
 // blocksOf is how many blocks n weights make.
 func blocksOf(n int) int { return (n + Block - 1) / Block }

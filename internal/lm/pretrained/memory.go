@@ -23,11 +23,26 @@ type Job struct {
 	WeightBits float64
 	LoRA       *lora.Config // adapters that train, resolved; nil means none
 	Full       bool         // every weight trains
-	Rows, Seq  int          // of a batch
+	Rows, Seq  int          // of a batch; for generation with the new tokens
+	Prompt     int          // for generation: tokens that are read at once; 0 means Seq
 	Recompute  bool         // activations of a layer are computed again for its gradient
 	// LossTokens is how many tokens' logits exist at a time; 0 means all of a batch.
 	LossTokens int
+	// Unfused says that the backend computes one operation after the other, as the pure
+	// Go one does: every intermediate result of the loss is an array.
+	Unfused bool
 }
+
+// What an unfused backend holds at its peak, by measurement: activations relative to
+// what a fused one must, and arrays of the size of the logits.
+const (
+	unfusedActivations = 2
+	unfusedLogits      = 7
+)
+
+// unpacked is how many arrays of a quantised base's matrices live at the peak of a
+// training step that does not recompute, by measurement.
+const unpacked = 5
 
 // Need is an estimate of memory in bytes, by what takes it.
 type Need struct {
@@ -47,16 +62,18 @@ func (j Job) trains() bool { return j.LoRA != nil || j.Full }
 // gradients and two moments in float32, the input of every layer, the inside of one
 // layer (of all without Recompute) and the logits with their gradient; for
 // generation the keys and values of all positions. Buffers of the compiler come on
-// top, by experience a tenth.
+// top, by experience a tenth. What an unfused backend takes beyond that is measured;
+// docs/decisions/0012-memory-estimate.md has the figures.
 func Needs(c decoder.Config, j Job) Need {
 	var n Need
 	width := int64(j.DType.Size())
-	var count int64
+	var count, packed int64
 	for _, p := range decoder.Layout(c) {
 		size := int64(weights.Size(p.Dims))
 		count += size
 		if j.WeightBits > 0 && len(p.Dims) == 2 && strings.Contains(p.Name, ".layers.") {
 			n.Weights += int64(float64(size) * j.WeightBits / 8)
+			packed += size
 		} else {
 			n.Weights += size * width
 		}
@@ -74,19 +91,22 @@ func Needs(c decoder.Config, j Job) Need {
 		adapters *= int64(c.Layers)
 		n.Adapters, n.Optimizer = 4*adapters, n.Optimizer+12*adapters
 	}
-	tokens := int64(j.Rows) * int64(j.Seq)
+	if j.Prompt < 1 || j.Prompt > j.Seq || j.trains() {
+		j.Prompt = j.Seq
+	}
+	tokens := int64(j.Rows) * int64(j.Prompt)
 	d, h, g, f := int64(c.Dim), int64(c.Heads*c.HeadDim), int64(c.KVHeads*c.HeadDim), int64(c.FFN)
 	// Inside of a layer: two norms, queries twice (before and after the rotation), keys
 	// and values, attention's output, gate, up and their product; the scores in float32.
 	inside := tokens * (2*d + 3*h + 4*g + 3*f + 2*d) * width
-	scores := int64(j.Rows) * int64(c.Heads) * int64(j.Seq) * int64(j.Seq) * 4
+	scores := int64(j.Rows) * int64(c.Heads) * int64(j.Prompt) * int64(j.Prompt) * 4
 	lossTokens := tokens
 	if j.LossTokens > 0 {
 		lossTokens = min(lossTokens, int64(j.LossTokens))
 	}
 	if !j.trains() {
 		n.Activations = inside + scores
-		n.Cache = int64(c.Layers) * tokens * 2 * g * width
+		n.Cache = int64(c.Layers) * int64(j.Rows) * int64(j.Seq) * 2 * g * width
 		n.Logits = int64(j.Rows) * int64(c.Vocab) * 4
 		return n
 	}
@@ -97,6 +117,15 @@ func Needs(c decoder.Config, j Job) Need {
 		n.Activations = layers*(inside+scores) + inside + scores
 	}
 	n.Logits = 2 * lossTokens * int64(c.Vocab) * 4
+	if j.Unfused {
+		n.Activations *= unfusedActivations
+		// With the logits live their exponentials, the columns compared with labels, and
+		// the gradient before and after weighing; and the output matrix, transposed.
+		n.Logits = unfusedLogits*lossTokens*int64(c.Vocab)*4 + int64(c.Vocab)*d*4
+	}
+	if !j.Recompute {
+		n.Activations += unpacked * packed * width
+	}
 	return n
 }
 

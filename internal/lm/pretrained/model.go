@@ -89,7 +89,7 @@ func fetch(ctx context.Context, ref string, o hub.Options) (dir, file, resolved 
 	if err != nil {
 		return "", "", "", err
 	}
-	s, err := c.Resolve(ctx, r)
+	s, err := c.ResolveOnce(ctx, r)
 	if err != nil {
 		return "", "", "", err
 	}

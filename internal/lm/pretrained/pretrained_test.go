@@ -420,7 +420,7 @@ func TestHub(t *testing.T) {
 	}
 	t.Run("no safetensors", func(t *testing.T) {
 		s.With(func(*hubtest.Server) { delete(repo.Files, safetensors.SingleFile) })
-		o.Hub.Offline = false
+		o.Hub.Offline, o.Hub.CacheDir = false, t.TempDir() // a process asks once where a reference stands
 		if _, err := Open(t.Context(), "hf://acme/tiny", o); err == nil || !strings.Contains(err.Error(), "refs/pr/1") {
 			t.Error(err)
 		}
@@ -431,6 +431,7 @@ func TestHub(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.With(func(*hubtest.Server) { repo.Files["q.gguf"] = b })
+		o.Hub.CacheDir = t.TempDir()
 		if _, err := Open(t.Context(), "hf://acme/tiny", o); err == nil || !strings.Contains(err.Error(), "hf://acme/tiny/q.gguf") {
 			t.Error(err)
 		}
@@ -474,14 +475,18 @@ func TestNeeds(t *testing.T) {
 	grows("all weights", func(j *Job) { j.Full = true })
 	small := job
 	small.WeightBits = 4.127
+	packed := Needs(c, small).Activations
+	small.Recompute = false
+	if more := Needs(c, small).Activations - packed; more < 2*6_476_005_376 {
+		t.Errorf("without checkpointing %d bytes more: less than its matrices in bfloat16", more)
+	}
 	if w := Needs(c, small).Weights; w > n.Weights/3 {
 		t.Errorf("quantised weights take %d", w)
 	}
-	if err := n.Fits("hf://acme/tiny", "cuda:0", 80<<30, job); err != nil {
-		t.Error(err)
-	}
-	if err := n.Fits("hf://acme/tiny", "cuda:0", 0, job); err != nil {
-		t.Error(err)
+	for _, free := range []int64{80 << 30, 0} {
+		if err := n.Fits("hf://acme/tiny", "cuda:0", free, job); err != nil {
+			t.Error(err)
+		}
 	}
 	err = n.Fits("hf://acme/tiny", "cuda:0", 11<<30, job)
 	for _, w := range []string{"hf://acme/tiny needs about", "on cuda:0, 11.0 GiB free", "quantise the base"} {

@@ -88,8 +88,7 @@ func OpenCheckpoint(dir string) (*Checkpoint, error) {
 			}
 			return nil, err
 		}
-		c.add(f)
-		return c, nil
+		return c, c.add(f)
 	}
 	if err != nil {
 		return nil, err
@@ -104,7 +103,9 @@ func OpenCheckpoint(dir string) (*Checkpoint, error) {
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("shard of %s: %w", index, err), c.Close())
 		}
-		c.add(f)
+		if err := c.add(f); err != nil {
+			return nil, errors.Join(fmt.Errorf("shards of %s: %w", index, err), c.Close())
+		}
 		slices.Sort(shards[name])
 		for _, tensor := range shards[name] {
 			if _, err := f.Tensor(tensor); err != nil {
@@ -151,11 +152,16 @@ func Shards(index string) ([]string, error) {
 	return names, err
 }
 
-func (c *Checkpoint) add(f *File) {
+// add takes the tensors of a file in. One that another file has too is an error.
+func (c *Checkpoint) add(f *File) error {
 	c.files = append(c.files, f)
 	for _, t := range f.tensors {
+		if other, twice := c.where[t.Name]; twice {
+			return fmt.Errorf("tensor %q is in %s and in %s", t.Name, other.Path, f.Path)
+		}
 		c.where[t.Name] = f
 	}
+	return nil
 }
 
 // Tensor returns the tensor called name.

@@ -7,8 +7,10 @@
 package safetensors
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -51,10 +53,13 @@ func (t Tensor) Len() int {
 	return n
 }
 
+// Bytes is the size of the tensor's data by its dtype and shape.
+func (t Tensor) Bytes() int { return t.Len() * widths[t.DType] }
+
 type entry struct {
-	DType   DType  `json:"dtype"`
-	Shape   []int  `json:"shape"`
-	Offsets [2]int `json:"data_offsets"`
+	DType   DType `json:"dtype"`
+	Shape   []int `json:"shape"`
+	Offsets []int `json:"data_offsets"`
 }
 
 const (
@@ -67,6 +72,9 @@ func (e entry) check(size int) error {
 	n, ok := widths[e.DType]
 	if !ok {
 		return fmt.Errorf("dtype %q is unknown", e.DType)
+	}
+	if len(e.Offsets) != 2 {
+		return fmt.Errorf("data_offsets %v: must be where the bytes begin and end", e.Offsets)
 	}
 	for _, d := range e.Shape {
 		if d < 0 || d > 0 && n > size/d {
@@ -84,6 +92,35 @@ func (e entry) check(size int) error {
 	return nil
 }
 
+// header is the file's JSON object. A name that occurs twice is an error: which of the
+// two a reader takes differs.
+type header map[string]json.RawMessage
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (h *header) UnmarshalJSON(b []byte) error {
+	d := json.NewDecoder(bytes.NewReader(b))
+	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+		return errors.Join(errors.New("must be an object of tensors"), err)
+	}
+	*h = header{}
+	for d.More() {
+		t, err := d.Token()
+		if err != nil {
+			return err
+		}
+		name, _ := t.(string) // the grammar allows nothing else
+		if _, twice := (*h)[name]; twice {
+			return fmt.Errorf("tensor %q occurs twice", name)
+		}
+		var v json.RawMessage
+		if err := d.Decode(&v); err != nil {
+			return err
+		}
+		(*h)[name] = v
+	}
+	return nil
+}
+
 // Parse reads the tensors of a whole file, in the order of their bytes, and its
 // metadata. Every byte range must lie inside the file, have the size of its shape
 // and overlap no other. Errors name the tensor. Nothing is copied.
@@ -95,7 +132,7 @@ func Parse(data []byte) ([]Tensor, map[string]string, error) {
 	if n > maxHeader || n > uint64(len(data)-8) {
 		return nil, nil, fmt.Errorf("header of %d bytes in a file of %d: the file is cut short or no safetensors file", n, len(data))
 	}
-	var raw map[string]json.RawMessage
+	var raw header
 	if err := json.Unmarshal(data[8:8+n], &raw); err != nil {
 		return nil, nil, fmt.Errorf("header: %w", err)
 	}
@@ -121,7 +158,7 @@ func Parse(data []byte) ([]Tensor, map[string]string, error) {
 			return nil, nil, fmt.Errorf("tensor %q: %w", name, err)
 		}
 		from, to := e.Offsets[0], e.Offsets[1]
-		all = append(all, placed{Tensor{name, e.DType, e.Shape, body[from:to:to]}, e.Offsets})
+		all = append(all, placed{Tensor{name, e.DType, e.Shape, body[from:to:to]}, [2]int{from, to}})
 	}
 	slices.SortFunc(all, func(a, b placed) int {
 		if a.at != b.at {

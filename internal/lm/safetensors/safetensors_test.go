@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -111,6 +112,83 @@ func TestBF16Rounds(t *testing.T) {
 	}
 }
 
+// Rounding to half precision goes to the nearest number, ties to the even one, and
+// back to what every number came from.
+func TestHalfRounds(t *testing.T) {
+	for h := range 1 << 16 {
+		v := FromHalf(uint16(h))
+		got := ToHalf(v)
+		if v != v {
+			if w := FromHalf(got); w == w {
+				t.Fatalf("a NaN became %v", w)
+			}
+			continue
+		}
+		if int(got) != h {
+			t.Fatalf("%#04x -> %v -> %#04x", h, v, got)
+		}
+		exp := h >> 10 & 0x1f
+		if exp == 31 || h&0x7fff == 0x7bff {
+			continue
+		}
+		next := FromHalf(uint16(h + 1))
+		tie := (v + next) / 2
+		even := uint16(h + h&1)
+		for x, want := range map[float32]uint16{
+			tie: even, math.Nextafter32(tie, v): uint16(h), math.Nextafter32(tie, next): uint16(h + 1),
+		} {
+			if got := ToHalf(x); got != want {
+				t.Fatalf("%v rounds to %#04x, want %#04x", x, got, want)
+			}
+		}
+	}
+	for x, want := range map[float32]float64{65519.99: 65504, 65520: math.Inf(1), -1e30: math.Inf(-1)} {
+		if got := FromHalf(ToHalf(x)); float64(got) != want {
+			t.Errorf("%v became %v, want %v", x, got, want)
+		}
+	}
+}
+
+func TestStream(t *testing.T) {
+	all := sample(t)
+	want := encode(t, all)
+	var head []Tensor
+	for _, x := range all {
+		head = append(head, Tensor{Name: x.Name, DType: x.DType, Shape: x.Shape})
+	}
+	at := func(name string) []byte {
+		for _, x := range all {
+			if x.Name == name {
+				return x.Data
+			}
+		}
+		return nil
+	}
+	var got bytes.Buffer
+	err := WriteStream(&got, head, map[string]string{"format": "pt"}, func(x Tensor, w io.Writer) error {
+		for _, b := range at(x.Name) { // in pieces
+			if _, err := w.Write([]byte{b}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil || !bytes.Equal(got.Bytes(), want) {
+		t.Errorf("the bytes differ, %v", err)
+	}
+	path := filepath.Join(t.TempDir(), "x")
+	err = WriteFileStream(path, head, nil, func(x Tensor, w io.Writer) error {
+		_, err := w.Write(at(x.Name)[1:])
+		return err
+	})
+	if err == nil || !strings.Contains(err.Error(), `tensor "a": 15 bytes written`) || !strings.Contains(err.Error(), path) {
+		t.Errorf("a body that is too short: %v", err)
+	}
+	if left, _ := filepath.Glob(path + "*"); left != nil {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
 func TestBadFiles(t *testing.T) {
 	good := encode(t, sample(t))
 	header := func(json string) []byte {
@@ -132,6 +210,17 @@ func TestBadFiles(t *testing.T) {
 		"negative":        {header(`{"x":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}}`), "shape"},
 		"outside":         {header(`{"x":{"dtype":"F32","shape":[1],"data_offsets":[20,24]}}`), "outside"},
 		"overlap":         {header(`{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"y":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}`), "overlap"},
+		"name twice":      {header(`{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"x":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}`), `tensor "x" occurs twice`},
+		"metadata twice":  {header(`{"__metadata__":{},"__metadata__":{}}`), "occurs twice"},
+		"three offsets":   {header(`{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4,8]}}`), `tensor "x": data_offsets [0 4 8]`},
+		"no offsets":      {header(`{"x":{"dtype":"F32","shape":[0]}}`), `tensor "x": data_offsets []`},
+		"offsets turned":  {header(`{"x":{"dtype":"F32","shape":[1],"data_offsets":[4,0]}}`), "outside"},
+		"offset overflow": {header(`{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,99999999999999999999]}}`), `tensor "x"`},
+		"half an axis":    {header(`{"x":{"dtype":"F32","shape":[1.5],"data_offsets":[0,4]}}`), `tensor "x"`},
+		"zero and huge":   {header(`{"x":{"dtype":"F32","shape":[9223372036854775807,2,0],"data_offsets":[0,0]}}`), "larger"},
+		"a list":          {header(`[]`), "object of tensors"},
+		"deep JSON":       {header(`{"x":` + strings.Repeat("[", 100000) + strings.Repeat("]", 100000) + `}`), "header"},
+		"entry no object": {header(`{"x":7}`), `tensor "x"`},
 		"metadata a list": {header(`{"__metadata__":[1]}`), "__metadata__"},
 	} {
 		if _, _, err := Parse(c.data); err == nil || !strings.Contains(err.Error(), c.want) {
@@ -159,6 +248,10 @@ func TestShards(t *testing.T) {
 	index(`{"weight_map":{"a":"one.safetensors","b":"two.safetensors"}}`)
 	if _, err := OpenCheckpoint(dir); err == nil || !strings.Contains(err.Error(), "two.safetensors") {
 		t.Errorf("a missing shard: %v", err)
+	}
+	write("two.safetensors", all...)
+	if _, err := OpenCheckpoint(dir); err == nil || !strings.Contains(err.Error(), `tensor "a" is in`) || !strings.Contains(err.Error(), "one.safetensors") || !strings.Contains(err.Error(), "two.safetensors") {
+		t.Errorf("a tensor in two shards: %v", err)
 	}
 	write("two.safetensors", all[1])
 	c, err := OpenCheckpoint(dir)

@@ -14,6 +14,21 @@ import (
 
 // Write writes tensors in the order given. The same input gives the same bytes.
 func Write(w io.Writer, tensors []Tensor, metadata map[string]string) error {
+	for _, t := range tensors {
+		if want := t.Len() * widths[t.DType]; len(t.Data) != want {
+			return fmt.Errorf("tensor %q: %d bytes, shape %v of %s needs %d", t.Name, len(t.Data), t.Shape, t.DType, want)
+		}
+	}
+	return WriteStream(w, tensors, metadata, func(t Tensor, w io.Writer) error {
+		_, err := w.Write(t.Data)
+		return err
+	})
+}
+
+// WriteStream is [Write] for tensors that do not lie in memory together: body is
+// called for one after the other, in the order given, and writes its bytes. Their
+// Data is not looked at. A body of another length than the tensor's is an error.
+func WriteStream(w io.Writer, tensors []Tensor, metadata map[string]string, body func(t Tensor, w io.Writer) error) error {
 	var head bytes.Buffer
 	head.WriteByte('{')
 	at := 0
@@ -23,14 +38,14 @@ func Write(w io.Writer, tensors []Tensor, metadata map[string]string) error {
 			return fmt.Errorf("tensor %q: name used twice", t.Name)
 		}
 		seen[t.Name] = true
-		if want := t.Len() * widths[t.DType]; widths[t.DType] == 0 || len(t.Data) != want {
-			return fmt.Errorf("tensor %q: %d bytes, shape %v of %s needs %d", t.Name, len(t.Data), t.Shape, t.DType, want)
+		if widths[t.DType] == 0 {
+			return fmt.Errorf("tensor %q: dtype %q is unknown", t.Name, t.DType)
 		}
 		name, err := json.Marshal(t.Name)
 		if err != nil {
 			return fmt.Errorf("tensor %q: %w", t.Name, err)
 		}
-		e := entry{t.DType, t.Shape, [2]int{at, at + len(t.Data)}}
+		e := entry{t.DType, t.Shape, []int{at, at + t.Bytes()}}
 		if e.Shape == nil {
 			e.Shape = []int{}
 		}
@@ -44,7 +59,7 @@ func Write(w io.Writer, tensors []Tensor, metadata map[string]string) error {
 		head.Write(name)
 		head.WriteByte(':')
 		head.Write(item)
-		at += len(t.Data)
+		at += t.Bytes()
 	}
 	if len(metadata) > 0 {
 		meta, err := json.Marshal(metadata)
@@ -66,16 +81,41 @@ func Write(w io.Writer, tensors []Tensor, metadata map[string]string) error {
 		return err
 	}
 	for _, t := range tensors {
-		if _, err := w.Write(t.Data); err != nil {
+		c := counter{w: w}
+		if err := body(t, &c); err != nil {
 			return err
+		}
+		if c.n != t.Bytes() {
+			return fmt.Errorf("tensor %q: %d bytes written, shape %v of %s needs %d", t.Name, c.n, t.Shape, t.DType, t.Bytes())
 		}
 	}
 	return nil
 }
 
+// counter counts what goes through.
+type counter struct {
+	w io.Writer
+	n int
+}
+
+func (c *counter) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	c.n += n
+	return n, err
+}
+
 // WriteFile writes a file as a whole: first beside it, then by rename, so that a
 // reader never sees half of it.
-func WriteFile(path string, tensors []Tensor, metadata map[string]string) (err error) {
+func WriteFile(path string, tensors []Tensor, metadata map[string]string) error {
+	return writeWhole(path, func(w io.Writer) error { return Write(w, tensors, metadata) })
+}
+
+// WriteFileStream is [WriteStream] into a file, as [WriteFile] writes it.
+func WriteFileStream(path string, tensors []Tensor, metadata map[string]string, body func(t Tensor, w io.Writer) error) error {
+	return writeWhole(path, func(w io.Writer) error { return WriteStream(w, tensors, metadata, body) })
+}
+
+func writeWhole(path string, write func(io.Writer) error) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.tmp")
 	if err != nil {
 		return err
@@ -86,7 +126,7 @@ func WriteFile(path string, tensors []Tensor, metadata map[string]string) (err e
 		}
 	}()
 	w := bufio.NewWriterSize(f, 1<<20)
-	if err := Write(w, tensors, metadata); err != nil {
+	if err := write(w); err != nil {
 		return errors.Join(err, f.Close())
 	}
 	if err := errors.Join(w.Flush(), f.Chmod(0o644), f.Close()); err != nil {

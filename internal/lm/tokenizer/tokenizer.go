@@ -123,6 +123,9 @@ func Parse(data []byte) (Tokenizer, error) {
 			if err := errors.Join(err1, err2); err != nil {
 				return nil, err
 			}
+			if a == "" || b == "" {
+				return nil, fmt.Errorf("merge %d joins an empty text", i)
+			}
 			if !seen[a+b] {
 				return nil, fmt.Errorf("merge %d makes %q, which is no token", i, m[0]+m[1])
 			}

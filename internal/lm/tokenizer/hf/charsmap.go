@@ -89,11 +89,14 @@ const maxGrapheme = 5
 
 func (c *charsmap) normalize(p *piece) error {
 	var changes []change
-	modified := false
+	modified, size := false, len(p.text)
 	replace := func(old, with string) {
 		modified = true
 		n := utf8.RuneCountInString(old)
 		diff := utf8.RuneCountInString(with) - n
+		if size += len(with) - len(old); grows(len(p.text), size) != nil {
+			return // told below
+		}
 		for _, r := range with {
 			changes = append(changes, change{r, 0})
 		}
@@ -110,6 +113,9 @@ func (c *charsmap) normalize(p *piece) error {
 	}
 	it := graphemes.FromString(p.text)
 	for it.Next() {
+		if err := grows(len(p.text), size); err != nil {
+			return err
+		}
 		g := it.Value()
 		if len(g) <= maxGrapheme {
 			if with, ok := c.lookup(g); ok {
@@ -125,6 +131,9 @@ func (c *charsmap) normalize(p *piece) error {
 			}
 			changes = append(changes, change{r, 0})
 		}
+	}
+	if err := grows(len(p.text), size); err != nil {
+		return err
 	}
 	if modified {
 		p.apply(changes, 0)

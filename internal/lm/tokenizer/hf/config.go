@@ -302,6 +302,9 @@ func parseTruncation(raw json.RawMessage) (*Truncation, error) {
 	if err := json.Unmarshal(raw, &c); err != nil {
 		return nil, fmt.Errorf("truncation: %w", err)
 	}
+	if max(c.MaxLength, c.Stride) > maxText {
+		return nil, fmt.Errorf("truncation: max_length %d or stride %d is more than the longest text, %d", c.MaxLength, c.Stride, maxText)
+	}
 	strategy, ok := map[string]string{
 		"": "longest_first", "LongestFirst": "longest_first", "OnlyFirst": "only_first", "OnlySecond": "only_second",
 	}[c.Strategy]
@@ -330,6 +333,9 @@ func parsePadding(raw json.RawMessage) (*Padding, error) {
 		if err := json.Unmarshal(c.Strategy, &fixed); err != nil {
 			return nil, fmt.Errorf("padding: strategy: %w", err)
 		}
+	}
+	if max(fixed.Fixed, c.Multiple) > maxID {
+		return nil, fmt.Errorf("padding: to %d tokens or a multiple of %d: at most %d are possible", fixed.Fixed, c.Multiple, maxID)
 	}
 	return &Padding{Length: max(0, fixed.Fixed), MultipleOf: max(0, c.Multiple), Left: c.Direction == "Left", ID: c.ID, TypeID: c.TypeID}, nil
 }

@@ -36,9 +36,17 @@ func (f decodeFunc) decode(tokens []string) ([]string, error) {
 
 func (n *replacer) decode(tokens []string) ([]string, error) {
 	out := make([]string, len(tokens))
+	from, all := 0, 0
+	for _, t := range tokens {
+		from += len(t)
+	}
 	for i, t := range tokens {
 		matches, err := n.matches(t)
 		if err != nil {
+			return nil, err
+		}
+		all += replaced(matches, len(n.content))
+		if err := grows(from, all); err != nil {
 			return nil, err
 		}
 		var b strings.Builder

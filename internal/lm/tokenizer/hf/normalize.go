@@ -51,16 +51,35 @@ func (n *replacer) matches(text string) ([]match, error) {
 	return patternMatches(nil, n.pattern, text)
 }
 
+// replaced is the size of a text after every hit of matches became one of size bytes.
+func replaced(matches []match, size int) int {
+	n := 0
+	for _, m := range matches {
+		if m.hit {
+			n += size
+		} else {
+			n += m.end - m.start
+		}
+	}
+	return n
+}
+
 func (n *replacer) normalize(p *piece) error {
 	if n.pattern == nil && !strings.Contains(p.text, n.literal) {
 		return nil
 	}
 	if n.pattern == nil && len(n.literal) == 1 && n.literal[0] < utf8.RuneSelf {
+		if err := grows(len(p.text), len(p.text)+strings.Count(p.text, n.literal)*(len(n.content)-1)); err != nil {
+			return err
+		}
 		n.replaceByte(p, n.literal[0])
 		return nil
 	}
 	matches, err := n.matches(p.text)
 	if err != nil {
+		return err
+	}
+	if err := grows(len(p.text), replaced(matches, len(n.content))); err != nil {
 		return err
 	}
 	p.replace(matches, n.content)

@@ -16,6 +16,9 @@ func parsePostProcessor(n node) (postProcessor, error) {
 		if err != nil {
 			return nil, err
 		}
+		if templates(parts) > maxTemplates {
+			return nil, n.errorf("more than %d templates in a row", maxTemplates)
+		}
 		return postProcessors(parts), nil
 	case "ByteLevel":
 		c := struct {
@@ -30,6 +33,23 @@ func parsePostProcessor(n node) (postProcessor, error) {
 		return parseTemplate(n)
 	}
 	return nil, n.unknown(kind)
+}
+
+// maxTemplates is how many templates may lay out what others did: each may repeat it.
+const maxTemplates = 4
+
+// templates counts the templates in processors, at any depth.
+func templates(parts []postProcessor) int {
+	n := 0
+	for _, p := range parts {
+		switch p := p.(type) {
+		case *template:
+			n++
+		case postProcessors:
+			n += templates(p)
+		}
+	}
+	return n
 }
 
 // parseAround reads BertProcessing and RobertaProcessing, whose special tokens are
@@ -48,12 +68,18 @@ func parseAround(n node, roberta bool) (postProcessor, error) {
 	if len(c.Sep) != 2 || len(c.Cls) != 2 || json.Unmarshal(c.Sep[1], &sep) != nil || json.Unmarshal(c.Cls[1], &cls) != nil {
 		return nil, n.errorf("sep and cls must be a token and its id")
 	}
+	if min(sep, cls) < 0 || max(sep, cls) >= maxID {
+		return nil, n.errorf("sep and cls have ids %d and %d: ids lie between 0 and %d", sep, cls, maxID-1)
+	}
 	t := around(cls, sep, roberta)
 	if roberta && c.TrimOffsets {
 		t.trim = &trimmer{true, c.AddPrefixSpace}
 	}
 	return t, nil
 }
+
+// maxTexts is how often a template may hold the texts; real ones do once.
+const maxTexts = 4
 
 func parseTemplate(n node) (postProcessor, error) {
 	type itemJSON struct {
@@ -78,7 +104,13 @@ func parseTemplate(n node) (postProcessor, error) {
 	}
 	read := func(field string, items []itemJSON) ([]templateItem, error) {
 		var out []templateItem
+		texts := 0
 		for i, it := range items {
+			if it.Sequence != nil {
+				if texts++; texts > maxTexts {
+					return nil, n.errorf("%s repeats the text more than %d times", field, maxTexts)
+				}
+			}
 			switch {
 			case it.SpecialToken != nil:
 				s, ok := c.Special[it.SpecialToken.ID]
@@ -93,6 +125,13 @@ func parseTemplate(n node) (postProcessor, error) {
 			}
 		}
 		return out, nil
+	}
+	for name, s := range c.Special {
+		for _, id := range s.IDs {
+			if id < 0 || id >= maxID {
+				return nil, n.errorf("special_tokens: %q has id %d: ids lie between 0 and %d", name, id, maxID-1)
+			}
+		}
 	}
 	t := &template{}
 	var err error

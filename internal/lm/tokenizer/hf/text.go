@@ -1,6 +1,7 @@
 package hf
 
 import (
+	"fmt"
 	"strings"
 	"unicode/utf8"
 )
@@ -11,6 +12,19 @@ type span struct{ start, end int32 }
 
 // maxText is the longest text in bytes that can be encoded in one call.
 const maxText = 1 << 28
+
+// maxGrown is the size in bytes up to which a replacement may make as much of a text
+// as it likes. A longer one may grow to four times its length at a step, which is
+// more than any real file asks for, so that a broken one cannot ask for all memory.
+const maxGrown = 1 << 24
+
+// grows checks the size of a text that takes the place of another.
+func grows(from, to int) error {
+	if to > maxText || to > maxGrown && to/4 > from {
+		return fmt.Errorf("a text of %d bytes becomes one of %d: the file repeats itself without end", from, to)
+	}
+	return nil
+}
 
 // piece is a stretch of text on its way to tokens, with the source range of each
 // of its bytes.

@@ -1,0 +1,95 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"testing"
+
+	"github.com/distillflow/distillflow/internal/lm/generate"
+)
+
+// Jobs join a batch at work when they sample alike, each is handed over when it is done, and
+// one that samples otherwise is not overtaken.
+func TestJoin(t *testing.T) {
+	ready := make(chan *batch)
+	finish := make(chan struct{})
+	q := newQueue(1, func(ctx context.Context, jobs []*job, b *batch) {
+		ready <- b
+		select {
+		case <-finish:
+		case <-ctx.Done():
+		}
+	})
+	type answer struct {
+		job *job
+		err error
+	}
+	answers := make(chan answer, 8)
+	ask := func(ctx context.Context, j *job) {
+		go func() {
+			_, err := q.do(ctx, j)
+			answers <- answer{j, err}
+		}()
+		for { // until it is in the queue, or in a batch
+			q.mu.Lock()
+			in := j.batch != nil
+			for _, w := range q.jobs {
+				in = in || w == j
+			}
+			q.mu.Unlock()
+			if in {
+				return
+			}
+			runtime.Gosched()
+		}
+	}
+	first, alike, other, late := &job{}, &job{}, &job{sampling: sampling{topK: 3}}, &job{}
+	ask(t.Context(), first)
+	b := <-ready
+	if got := b.more(5); len(got) != 0 {
+		t.Fatalf("%d jobs out of nothing", len(got))
+	}
+	ask(t.Context(), alike)
+	ask(t.Context(), other)
+	ask(t.Context(), late)
+	if got := b.more(5); len(got) != 1 || got[0] != alike {
+		t.Fatalf("%d jobs joined, want the one before another kind", len(got))
+	}
+	alike.out = generate.Output{IDs: []int32{7}}
+	b.done(alike)
+	if a := <-answers; a.job != alike || a.err != nil {
+		t.Fatalf("%v, %v: want the job that was done", a.job, a.err)
+	}
+	finish <- struct{}{}
+	if a := <-answers; a.job != first || a.err != nil {
+		t.Fatalf("%v, %v: want the first", a.job, a.err)
+	}
+	b = <-ready // the other kind
+	if got := b.more(5); len(got) != 0 {
+		t.Fatalf("%d jobs joined another kind", len(got))
+	}
+	finish <- struct{}{}
+	<-answers
+
+	// Once the only live job of a batch is done and the rest is given up, it ends.
+	b = <-ready
+	why := errors.New("enough")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	given := &job{}
+	ask(ctx, given)
+	if got := b.more(1); len(got) != 1 {
+		t.Fatal("nothing joined")
+	}
+	cancel(why)
+	if a := <-answers; a.job != given || !errors.Is(a.err, why) {
+		t.Fatalf("%v, %v: want the job that was given up", a.job, a.err)
+	}
+	b.done(late)
+	if a := <-answers; a.job != late || a.err != nil {
+		t.Fatalf("%v, %v: want the last", a.job, a.err)
+	}
+	if got := b.more(1); got != nil {
+		t.Fatal("a job joined a batch that is over")
+	}
+}

@@ -1,0 +1,70 @@
+package chat
+
+import (
+	"strings"
+	"testing"
+)
+
+// Templates that never end, write without end, or lie in themselves are errors.
+func TestTemplateLoops(t *testing.T) {
+	for title, c := range map[string]struct{ source, want string }{
+		"a macro that calls itself":       {`{% macro f(x) %}{{ f(x) }}{% endmacro %}{{ f(1) }}`, "macros call one another"},
+		"two that call each other":        {`{% macro f() %}{{ g() }}{% endmacro %}{% macro g() %}{{ f() }}{% endmacro %}{{ f() }}`, "macros call one another"},
+		"a macro that calls its caller":   {`{% macro f() %}{% call f() %}{{ caller() }}{% endcall %}{% endmacro %}{{ f() }}`, "macros call one another"},
+		"a loop that calls itself":        {`{% for x in [1] recursive %}{{ loop([1]) }}{% endfor %}`, "line 1: recursive loops"},
+		"a template that includes itself": {`{% include "/chat_template" %}`, "include"},
+		"one that extends itself":         {`{% extends "/chat_template" %}`, "extends"},
+		"one that imports itself":         {`{% import "/chat_template" as x %}`, "import"},
+		"parentheses":                     {"\n{{ " + strings.Repeat("(", 400000) + `1` + strings.Repeat(")", 400000) + ` }}`, "line 2: brackets lie more than 100 deep"},
+		"lists":                           {`{{ ` + strings.Repeat("[", 400000) + strings.Repeat("]", 400000) + ` }}`, "brackets lie more than 100 deep"},
+		"negations":                       {`{{ ` + strings.Repeat("not ", 200000) + `1 }}`, "expected"},
+		"signs":                           {`{{ ` + strings.Repeat("-", 900000) + `1 }}`, "expected"},
+		"conditions":                      {strings.Repeat(`{% if 1 %}`, 40000) + strings.Repeat(`{% endif %}`, 40000), "blocks lie more than 100 deep"},
+		"a text times a number":           {`{{ "aaaaaaaaaa" * 1000000000 }}`, "line 1: a product"},
+		"a text times a variable":         {`{% set n = 99999 %}{{ "aaaaaaaaaa" * n }}`, "line 1: a product"},
+		"a product of products":           {`{{ "a" * 99 * 99 * 99 * 99 * 99 * 99 }}`, "line 1: a product"},
+		"texts that double":               {`{% set x = "a" %}` + strings.Repeat(`{% set x = x ~ x %}`, 60) + `{{ x }}`, "a variable of"},
+		"texts that double in an object":  {`{% set n = namespace(x="a") %}{% for i in range(60) %}{% set n.x = n.x + n.x %}{% endfor %}`, "a variable of"},
+		"an object in itself":             {`{% set ns = namespace() %}{% set ns.x = ns %}{{ ns | tojson }}`, "a variable of"},
+		"lists that double":               {`{% set x = [1] %}{% for i in range(60) %}{% set ns = namespace(x=x) %}{% endfor %}` + strings.Repeat(`{% set x = [x, x] %}`, 60) + `{{ x }}`, "a variable of"},
+		"objects that double":             {`{% set ns = namespace(x=1) %}{% for i in range(60) %}{% set ns.x = {"a": ns.x, "b": ns.x} %}{% endfor %}{{ ns.x }}`, "a variable of"},
+		"many texts in one":               {`{{ ` + strings.Repeat("bos_token ~ ", 1000) + `"" }}`, "1000 values are joined"},
+		"centred":                         {`{{ "a" | center(1000000000) }}`, "center(1000000000)"},
+		"indented":                        {`{{ "a\nb" | indent(1000000000) }}`, "indent(1000000000)"},
+		"filled up":                       {`{{ "a".ljust(1000000000) }}`, "ljust(1000000000)"},
+		"a long output":                   {`{% for i in range(1000) %}{% for j in range(100) %}{{ "` + strings.Repeat("x", 1000) + `" }}{% endfor %}{% endfor %}`, "writes more than 67108864 bytes"},
+		"a long loop":                     {`{% for i in range(1000000000) %}x{% endfor %}`, "range is longer"},
+	} {
+		t.Run(title, func(t *testing.T) {
+			tmpl, err := Parse(c.source, Tokens{})
+			if err == nil {
+				_, err = tmpl.Render([]Message{{User, "x"}}, true)
+			}
+			if err == nil || !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), "chat template: ") {
+				t.Errorf("error %.300v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+// What real templates do stays possible.
+func TestBoundsLeaveRealTemplatesAlone(t *testing.T) {
+	long := strings.Repeat("x", 3<<20)
+	for source, want := range map[string]string{
+		`{{ "=" * 10 }}`: "==========",
+		`{% macro f(*args, **kw) %}{{ args | length }}{% endmacro %}{{ f(1, 2) }}`: "2",
+		`{% macro f(x) %}{{ x }}{% endmacro %}{{ f(2 * 3) }}`:                      "6",
+		`{% set x = messages[0].content + "!" %}{{ x | length }}`:                  "3145729",
+		`a :( b :( {# (((( #} {{ "((((" }}`:                                        "a :( b :(  ((((",
+		`{% set a %}b{% endset %}{{ a }}`:                                          "b",
+	} {
+		tmpl, err := Parse(source, Tokens{})
+		if err != nil {
+			t.Errorf("%s: %v", source, err)
+			continue
+		}
+		if got, err := tmpl.Render([]Message{{User, long}}, false); err != nil || got != want {
+			t.Errorf("%s: %.50q, %v; want %q", source, got, err, want)
+		}
+	}
+}
