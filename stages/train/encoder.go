@@ -66,7 +66,12 @@ func (c trainConfig) Externals() ([]stage.External, error) {
 	for i, s := range c.Students {
 		files, err := s.externals(s.Name + "/")
 		if err != nil {
-			return nil, stage.FieldError{Path: []string{"students", strconv.Itoa(i), "model"}, Msg: err.Error()}
+			var errs []error
+			for _, e := range stage.FieldErrors(err) {
+				e.Path = append([]string{"students", strconv.Itoa(i)}, e.Path...)
+				errs = append(errs, e)
+			}
+			return nil, errors.Join(errs...)
 		}
 		out = append(out, files...)
 	}

@@ -314,3 +314,18 @@ func TestMixedStudentsAsStage(t *testing.T) {
 		t.Errorf("files %v, %v", ext, err)
 	}
 }
+
+// A student's model that is not there is named by its place in the recipe.
+func TestMissingModelIsNamed(t *testing.T) {
+	c, errs := TrainMoE.Decode(map[string]any{"students": []any{
+		map[string]any{"name": "a"}, map[string]any{"name": "b", "model": filepath.Join(t.TempDir(), "gone")},
+	}})
+	if len(errs) > 0 {
+		t.Fatal(errs)
+	}
+	_, err := c.Externals()
+	bad := stage.FieldErrors(err)
+	if len(bad) != 1 || strings.Join(bad[0].Path, ".") != "students.1.model" || !strings.Contains(bad[0].Msg, "no such folder") {
+		t.Errorf("%+v", bad)
+	}
+}

@@ -53,6 +53,7 @@ func TestParseRef(t *testing.T) {
 		"hf://o/n@main":                    {Model: "hf://o/n@main"},
 		"m.gguf?tokenizer=t&adapter=%2Fa":  {Model: "m.gguf", Tokenizer: "t", Adapter: "/a"},
 		"m?precision=bf16":                 {Model: "m", Precision: "bf16"},
+		"m?quantize=nf4":                   {Model: "m", Quantize: "nf4"},
 		"./rel/with/slashes?adapter=../ad": {Model: "./rel/with/slashes", Adapter: "../ad"},
 	} {
 		if got, err := ParseRef(in); err != nil || got != want {
@@ -61,7 +62,7 @@ func TestParseRef(t *testing.T) {
 	}
 	for in, want := range map[string]string{
 		"": "names no model", "?adapter=x": "names no model", "m?adaptor=x": `"adaptor"`, "m?adapter=": "needs one value",
-		"m?adapter=a&adapter=b": "needs one value", "m?precision=f16": "want f32 or bf16", "m?%zz": "question mark", "hf://": "hf://",
+		"m?adapter=a&adapter=b": "needs one value", "m?precision=f16": "want f32 or bf16", "m?%zz": "question mark", "m?quantize=int8": "want nf4", "hf://": "hf://",
 	} {
 		if _, err := ParseRef(in); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", in, err, want)
@@ -106,6 +107,7 @@ func TestIdentity(t *testing.T) {
 		seen[got] = what
 	}
 	differs("precision", id(dir+"?precision=bf16"))
+	differs("quantize", id(dir+"?quantize=nf4"))
 	localtest.Put(t, moved, "tokenizer_config.json", `{"bos_token":"<s>","eos_token":"</s>","pad_token":"<pad>","chat_template":"{{ messages[0].content }}"}`)
 	differs("template", id(moved))
 	adapter := adapterOf(t, dir, 1)

@@ -55,7 +55,7 @@ func (m *Models) get(ctx context.Context, k modelKey, r Ref) (*model, error) {
 		return nil, err
 	}
 	bf16 := r.Precision == "bf16" || r.Precision == "" && dev.IsGPU()
-	c, err := causal.Open(ctx, dev, r.Model, causal.Options{BF16: bf16, Tokenizer: r.Tokenizer})
+	c, err := causal.Open(ctx, dev, r.Model, causal.Options{BF16: bf16, Quantize: r.Quantize, Tokenizer: r.Tokenizer})
 	if err != nil {
 		return nil, err
 	}

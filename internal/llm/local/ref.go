@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/distillflow/distillflow/internal/lm/causal"
 	"github.com/distillflow/distillflow/internal/lm/chat"
 	"github.com/distillflow/distillflow/internal/lm/decoder"
 	"github.com/distillflow/distillflow/internal/lm/hub"
@@ -28,9 +29,10 @@ type Ref struct {
 	Adapter   string // folder of adapters as PEFT writes it; "": none
 	Tokenizer string // folder of the tokenizer's files where they do not lie beside the model
 	Precision string // f32 or bf16; "": bf16 on a GPU, else f32
+	Quantize  string // nf4: the layers' matrices in 4 bits; "": as Precision says
 }
 
-// ParseRef reads what stands after "local/": MODEL?adapter=DIR&tokenizer=DIR&precision=bf16,
+// ParseRef reads what stands after "local/": MODEL?adapter=DIR&tokenizer=DIR&precision=bf16&quantize=nf4,
 // each part after the question mark optional. Nothing is opened.
 func ParseRef(s string) (Ref, error) {
 	model, query, _ := strings.Cut(s, "?")
@@ -42,12 +44,12 @@ func ParseRef(s string) (Ref, error) {
 	if err != nil {
 		return r, fmt.Errorf("after the question mark: %w", err)
 	}
-	known := map[string]*string{"adapter": &r.Adapter, "tokenizer": &r.Tokenizer, "precision": &r.Precision}
+	known := map[string]*string{"adapter": &r.Adapter, "tokenizer": &r.Tokenizer, "precision": &r.Precision, "quantize": &r.Quantize}
 	for name, v := range values {
 		to, ok := known[name]
 		switch {
 		case !ok:
-			return r, fmt.Errorf("unknown setting %q: there are adapter, tokenizer and precision", name)
+			return r, fmt.Errorf("unknown setting %q: there are adapter, tokenizer, precision and quantize", name)
 		case len(v) != 1 || v[0] == "":
 			return r, fmt.Errorf("the setting %s needs one value", name)
 		}
@@ -55,6 +57,9 @@ func ParseRef(s string) (Ref, error) {
 	}
 	if r.Precision != "" && r.Precision != "f32" && r.Precision != "bf16" {
 		return r, fmt.Errorf("precision %q: want f32 or bf16", r.Precision)
+	}
+	if r.Quantize != "" && r.Quantize != causal.NF4 {
+		return r, fmt.Errorf("quantize %q: want %s", r.Quantize, causal.NF4)
 	}
 	if hub.IsRef(model) {
 		if _, err := hub.Parse(model, hub.Model); err != nil {
@@ -222,6 +227,9 @@ func (m *Models) Identity(ctx context.Context, r Ref) (string, error) {
 	}
 	if r.Precision != "" {
 		id += " precision=" + r.Precision
+	}
+	if r.Quantize != "" {
+		id += " quantize=" + r.Quantize
 	}
 	return id, nil
 }

@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/distillflow/distillflow/internal/lm/chat"
 	"github.com/distillflow/distillflow/internal/lm/decoder"
 	"github.com/distillflow/distillflow/internal/lm/gguf"
 	"github.com/distillflow/distillflow/internal/lm/hub"
@@ -28,12 +27,6 @@ const (
 
 // tokenizerFiles are the forms of a tokenizer that can be read, the better first.
 var tokenizerFiles = []string{"tokenizer.json", "tokenizer.model"}
-
-// smallFiles are fetched with every model where they are there.
-var smallFiles = []string{
-	ConfigFile, GenerationFile, "tokenizer.json", "tokenizer.model",
-	chat.ConfigFile, chat.TemplateFile, "special_tokens_map.json", "added_tokens.json",
-}
 
 // Model is an open model. Its weights are mapped, not loaded.
 type Model struct {
@@ -93,69 +86,28 @@ func fetch(ctx context.Context, ref string, o hub.Options) (dir, file, resolved 
 	if err != nil {
 		return "", "", "", err
 	}
+	companions, weights, err := s.ModelFiles(ctx, hub.CausalFiles)
+	if err != nil {
+		return "", "", "", err
+	}
+	var names []string
+	for _, f := range append(companions, weights...) {
+		names = append(names, f.Path)
+	}
+	paths, err := s.Fetch(ctx, names...)
+	if err != nil {
+		return "", "", "", err
+	}
 	at := s.Resolved()
 	at.Path = r.Path
-	isFile := strings.EqualFold(path.Ext(r.Path), ggufExt)
 	folder := r.Path
-	if isFile {
+	if strings.EqualFold(path.Ext(r.Path), ggufExt) {
+		file = paths[len(paths)-1]
 		if folder = path.Dir(r.Path); folder == "." {
 			folder = ""
 		}
 	}
-	var names []string
-	for _, n := range smallFiles {
-		if f, ok := s.Find(path.Join(folder, n)); ok {
-			names = append(names, f.Path)
-		}
-	}
-	weights := []string{r.Path}
-	if !isFile {
-		if weights, err = weightFiles(ctx, s, folder); err != nil {
-			return "", "", "", err
-		}
-	}
-	paths, err := s.Fetch(ctx, append(names, weights...)...)
-	if err != nil {
-		return "", "", "", err
-	}
-	if isFile {
-		file = paths[len(paths)-1]
-	}
 	return filepath.Join(s.Dir(), filepath.FromSlash(folder)), file, at.String(), nil
-}
-
-// weightFiles lists the safetensors files of a model on the Hub.
-func weightFiles(ctx context.Context, s *hub.Snapshot, folder string) ([]string, error) {
-	single, index := path.Join(folder, safetensors.SingleFile), path.Join(folder, safetensors.IndexFile)
-	if _, ok := s.Find(index); ok {
-		paths, err := s.Fetch(ctx, index)
-		if err != nil {
-			return nil, err
-		}
-		shards, err := safetensors.Shards(paths[0])
-		if err != nil {
-			return nil, err
-		}
-		names := []string{index}
-		for _, n := range shards {
-			names = append(names, path.Join(folder, n))
-		}
-		return names, nil
-	}
-	if _, ok := s.Find(single); ok {
-		return []string{single}, nil
-	}
-	var gg []string
-	for _, f := range s.Files {
-		if strings.EqualFold(path.Ext(f.Path), ggufExt) {
-			gg = append(gg, f.Path)
-		}
-	}
-	if len(gg) > 0 {
-		return nil, fmt.Errorf("%s holds GGUF files: name one of them as in hf://%s/%s; there are %s", s.Ref, s.Ref.Repo, gg[0], strings.Join(gg, ", "))
-	}
-	return nil, fmt.Errorf("%s: there is neither %s nor %s: only checkpoints in safetensors or GGUF are read; many repositories have such a conversion at the revision refs/pr/1",
-		s.Ref, single, index)
 }
 
 // Open opens a model. Everything that can be seen without reading its weights is
@@ -230,7 +182,7 @@ func (m *Model) openGGUF(file string) error {
 
 // companions finds the small files beside the weights.
 func (m *Model) companions() error {
-	for _, n := range smallFiles {
+	for _, n := range hub.CausalFiles {
 		p := filepath.Join(m.Dir, n)
 		if _, err := os.Stat(p); err == nil {
 			m.Files = append(m.Files, p)
