@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"runtime"
 	"slices"
 
 	"github.com/distillflow/distillflow/flow/stage"
@@ -201,6 +202,9 @@ func (s *student) initialise(ctx context.Context) error {
 		return fmt.Errorf("student %s: %w", s.name, err)
 	}
 	on := []causal.Base{s.model.Base()}
+	if s.onCores() {
+		on = slices.Repeat(on, min(coreParts, runtime.GOMAXPROCS(0)))
+	}
 	for _, d := range s.devs[1:] {
 		m, err := s.model.On(ctx, d)
 		if err != nil {

@@ -141,8 +141,23 @@ func (s *student) micro(paths int) int {
 	if s.plan.micro > 0 {
 		return s.plan.micro
 	}
-	// Devices share a step's paths.
-	return max(1, (paths+len(s.devs)-1)/len(s.devs))
+	// Devices share a step's paths, and on the pure-Go backend, whose graphs run on one
+	// core each, the cores do. The number of parts does not follow the cores, so that
+	// their number does not show in the result.
+	parts := len(s.devs)
+	if s.onCores() {
+		parts = coreParts
+	}
+	return max(1, (paths+parts-1)/parts)
+}
+
+// coreParts is how many parts a step has on the pure-Go backend.
+const coreParts = 4
+
+// onCores reports whether the student's passes are shared out between cores: one that
+// is large enough for it, on one device that does not do so by itself.
+func (s *student) onCores() bool {
+	return s.model != nil && len(s.devs) == 1 && !s.devs[0].IsXLA()
 }
 
 // batch lays out paths for one pass. Shapes are few, because each is a graph of its

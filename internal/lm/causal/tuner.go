@@ -16,6 +16,9 @@ import (
 	"github.com/distillflow/distillflow/internal/lm/weights"
 )
 
+// queryBlocks is how many parts attention is cut into where a mask saves no work.
+const queryBlocks = 4
+
 // Batch is one graph call's worth of sequences, padded on the right.
 type Batch struct {
 	Rows, Seq int
@@ -58,7 +61,8 @@ type ExtraInput struct {
 // weights. It computes losses and gradients; steps are an optimizer's.
 //
 // With several bases, each the same weights on a device of its own, batches are
-// shared out between the devices (data parallelism).
+// shared out between the devices (data parallelism). A base may stand there several
+// times, for devices whose graphs run on one core each.
 type Tuner struct {
 	// Trained are the adapters or, without LoRA, the decoder's weights. They live on
 	// the host in float32 and may change between calls.
@@ -126,6 +130,9 @@ func (t *Tuner) frozen(b Base) []any {
 func (t *Tuner) hidden(b Base, in []*Node, seed *Node, training bool) (d *decoder.Model, h *Node, head, rest []*Node) {
 	nb, nt := len(t.frozen(b)), len(t.Trained)
 	d = &decoder.Model{Config: b.Config, Recompute: training && t.o.Recompute}
+	if !b.Device.IsXLA() && t.o.LoRA != nil {
+		d.QueryBlocks = queryBlocks
+	}
 	if t.o.LoRA == nil {
 		d.Params = in[:nt]
 	} else {

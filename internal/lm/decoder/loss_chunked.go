@@ -74,25 +74,45 @@ func (m *Model) chunks(hidden, labels, w *Node, rows int, gradient bool) (nll, g
 // chunk is one chunk's nll [n] and, when w is not nil, the gradient of sum w·nll with
 // respect to h [n, D]: w·(softmax - onehot)·head, where a soft cap's slope is
 // 1 - (logit/cap)².
+//
+// The one-hot part needs no [n, V]: the label's logit is h·head[label], and its share
+// of the gradient w·head[label]. What scales rows is applied behind the product with
+// the head. In bfloat16 that would not do, because softmax and one-hot cancel for
+// tokens that are predicted well: there they are subtracted first.
 func (m *Model) chunk(h, labels, w *Node) (nll, grad *Node) {
 	head := StopGradient(m.Head())
 	limit := m.Config.Features().LogitCap
 	x := softCap(toF32(linear(h, head)), limit)
-	d := x.Shape().Dimensions
+	n, vocab := x.Shape().Dimensions[0], x.Shape().Dimensions[1]
 	top := ExpandAxes(ReduceMax(x, -1), -1)
 	e := Exp(Sub(x, top))
 	sum := ExpandAxes(ReduceSum(e, -1), -1)
-	col := Iota(x.Graph(), shapes.Make(dtypes.Int32, d[0], d[1]), 1)
-	isLabel := Equal(col, BroadcastToDims(Reshape(labels, d[0], 1), d[0], d[1]))
+	slope := func(x *Node) *Node { return OneMinus(Square(MulScalar(x, 1/limit))) }
+
+	if h.DType() == dtypes.Float32 {
+		row := Gather(head, Reshape(labels, n, 1)) // [n, D]
+		at := softCap(ExpandAxes(ReduceSum(Mul(h, row), -1), -1), limit)
+		nll = Reshape(Sub(Add(Log(sum), top), at), n)
+		if w == nil {
+			return nll, nil
+		}
+		if limit != 0 {
+			e, row = Mul(e, slope(x)), Mul(row, slope(at))
+		}
+		mean := Mul(DotGeneral(e, []int{1}, nil, head, []int{0}, nil), Reciprocal(sum))
+		return nll, Mul(Sub(mean, row), Reshape(w, n, 1))
+	}
+	col := Iota(x.Graph(), shapes.Make(dtypes.Int32, n, vocab), 1)
+	isLabel := Equal(col, BroadcastToDims(Reshape(labels, n, 1), n, vocab))
 	at := ExpandAxes(ReduceSum(Where(isLabel, x, ZerosLike(x)), -1), -1)
-	nll = Reshape(Sub(Add(Log(sum), top), at), d[0])
+	nll = Reshape(Sub(Add(Log(sum), top), at), n)
 	if w == nil {
 		return nll, nil
 	}
 	p := Mul(e, Reciprocal(sum))
-	p = Mul(Where(isLabel, AddScalar(p, -1), p), Reshape(w, d[0], 1))
+	p = Mul(Where(isLabel, AddScalar(p, -1), p), Reshape(w, n, 1))
 	if limit != 0 {
-		p = Mul(p, OneMinus(Square(MulScalar(x, 1/limit))))
+		p = Mul(p, slope(x))
 	}
 	return nll, DotGeneral(ConvertDType(p, h.DType()), []int{1}, nil, head, []int{0}, nil)
 }

@@ -12,8 +12,8 @@ tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 load() { cut -d' ' -f1 /proc/loadavg; }
 
-go test -c -o "$tmp/plain" ./internal/lm/lora
-GOEXPERIMENT=simd go test -c -o "$tmp/simd" ./internal/lm/lora || echo "no GOEXPERIMENT=simd in this toolchain"
+go test -c -o "$tmp/plain" ./internal/lm/causal
+GOEXPERIMENT=simd go test -c -o "$tmp/simd" ./internal/lm/causal || echo "no GOEXPERIMENT=simd in this toolchain"
 
 torch() { "${PYTHON:-python}" tools/oracle/bench/lora_step.py 3 2>/dev/null | sed 's/.*"tokens_per_second": \([0-9.]*\).*/\1/'; }
 steps() { # name device binary: runs it beside torch, in turn

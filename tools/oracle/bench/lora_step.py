@@ -4,7 +4,7 @@
     python tools/oracle/bench/lora_step.py [steps]
 
 Prints tokens per second as one JSON line. The shape, batch and optimizer are those of
-BenchmarkLoRAStep in internal/lm/lora; tools/oracle/bench/lora_ratio.sh runs both and
+BenchmarkLoRAStep in internal/lm/causal; tools/oracle/bench/lora_ratio.sh runs both and
 prints the ratio. Needs torch, transformers and peft.
 """
 

@@ -1,14 +1,14 @@
-package lora
+package causal
 
 import (
 	"os"
+	"runtime"
+	"slices"
 	"testing"
-
-	. "github.com/gomlx/gomlx/core/graph"
-	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/distillflow/distillflow/internal/lm/decoder"
 	"github.com/distillflow/distillflow/internal/lm/device"
+	"github.com/distillflow/distillflow/internal/lm/lora"
 	"github.com/distillflow/distillflow/internal/lm/optim"
 )
 
@@ -30,21 +30,11 @@ func BenchmarkLoRAStep(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	c, err := Config{Rank: 8, Alpha: 32, Targets: []string{"q_proj", "v_proj"}}.Resolve()
+	c, err := lora.Config{Rank: 8, Alpha: 32, Targets: []string{"q_proj", "v_proj"}}.Resolve()
 	if err != nil {
 		b.Fatal(err)
 	}
-	adapters, err := Init(d, c, 2)
-	if err != nil {
-		b.Fatal(err)
-	}
-	nb, na := len(base), len(adapters)
-	e, err := NewExec(dev.Backend, func(in []*Node) []*Node {
-		m := &decoder.Model{Config: d, Params: in[:nb], Delta: Delta(c, in[nb:nb+na], nil)}
-		a, rest := in[nb:nb+na], in[nb+na:]
-		total, _ := m.ChunkedLoss(m.Hidden(rest[0]), rest[1], rest[2], 512)
-		return append([]*Node{total}, Gradient(total, a...)...)
-	})
+	adapters, err := lora.Init(d, c, 2)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -54,20 +44,28 @@ func BenchmarkLoRAStep(b *testing.B) {
 		ids[i] = int32(i * 7919 % d.Vocab)
 		labels[i], w[i] = int32((i+1)*7919%d.Vocab), 1/float32(n)
 	}
-	frozen := base.Args(nil)
-	batch := []any{tensors.FromFlatDataAndDimensions(ids, rows, seq), tensors.FromFlatDataAndDimensions(labels, n), tensors.FromFlatDataAndDimensions(w, n)}
+	bases := []Base{Plain(dev, d, base.Args(nil))}
+	parts := 1
+	if !dev.IsXLA() {
+		parts = 4 // as the training stages do
+		bases = slices.Repeat(bases, min(parts, runtime.GOMAXPROCS(0)))
+	}
+	var batches []Batch
+	for k := range parts {
+		lo, hi := n/parts*k, n/parts*(k+1)
+		batches = append(batches, Batch{Rows: rows / parts, Seq: seq, IDs: ids[lo:hi], Labels: labels[lo:hi], Weight: w[lo:hi]})
+	}
+	t, err := NewTuner(adapters, TunerOptions{Bases: bases, LoRA: &c})
+	if err != nil {
+		b.Fatal(err)
+	}
 	opt := optim.NewAdamW(adapters, nil)
 	step := func() {
-		args := adapters.Args(append([]any(nil), frozen...))
-		out, err := e.Call(append(args, batch...)...)
+		r, err := t.Gradients(batches...)
 		if err != nil {
 			b.Fatal(err)
 		}
-		var grads [][]float32
-		for _, g := range out[1:] {
-			grads = append(grads, tensors.MustCopyFlatData[float32](g))
-		}
-		if _, err := opt.Step(adapters, grads, 2e-4); err != nil {
+		if _, err := opt.Step(adapters, r.Grads, 2e-4); err != nil {
 			b.Fatal(err)
 		}
 	}
