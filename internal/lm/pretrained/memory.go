@@ -42,7 +42,7 @@ const (
 
 // unpacked is how many arrays of a quantised base's matrices live at the peak of a
 // training step that does not recompute, by measurement.
-const unpacked = 5
+const unpacked = 4
 
 // Need is an estimate of memory in bytes, by what takes it.
 type Need struct {
