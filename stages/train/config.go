@@ -122,21 +122,13 @@ type trainConfig struct {
 
 	WarmupSteps int     `json:"warmup_steps" default:"600" min:"0" doc:"Steps of plain cross-entropy on all paths before routing: routing splits the paths, and students that cannot yet write tell the router nothing. A student from scratch that has lora is frozen at its end. Published models need few or none."`
 	WarmupBatch int     `json:"warmup_batch" default:"8" min:"1" doc:"Paths per student and step of the warm-up."`
-	MicroBatch  int     `json:"micro_batch" default:"0" min:"0" doc:"Paths per pass through a student; their gradients are added up, normalised by the step's tokens. 0 means all of a step."`
 	Epochs      int     `json:"epochs" default:"2" min:"0" doc:"Routed passes over the paths."`
 	MaxSteps    int     `json:"max_steps" default:"0" min:"0" doc:"Stop routing after this many steps; 0 means after the epochs."`
 	Batch       int     `json:"batch" default:"16" min:"2" doc:"Paths per routed step."`
-	Schedule    string  `json:"schedule" default:"cosine" choices:"cosine|linear|constant" doc:"How the learning rate falls after its warm-up."`
 	LRWarmup    int     `json:"lr_warmup" default:"20" min:"0" doc:"Steps over which the learning rate rises."`
 	LRFloor     float64 `json:"lr_floor" default:"0.05" min:"0" max:"1" doc:"Final learning rate as a share of the peak."`
-	WeightDecay float64 `json:"weight_decay" default:"0.01" min:"0" doc:"AdamW weight decay on matrices."`
-	ClipNorm    float64 `json:"clip_norm" default:"1" min:"0" doc:"Largest gradient norm of a student; 0 is off."`
-	EightBit    bool    `json:"optimizer_8bit" default:"false" doc:"Keep the optimizer's moments in eight bits."`
-	Checkpoint  string  `json:"gradient_checkpointing" default:"auto" choices:"auto|on|off" semantic:"false" doc:"Compute activations again in the backward pass instead of keeping them; auto does on a GPU and with quantize."`
 
 	DevFraction float64 `json:"dev_fraction" default:"0" min:"0" max:"0.5" doc:"Share of the problems, by hash of their ids, that is not trained on and measures each student's loss."`
-	EvalEvery   int     `json:"eval_every" default:"0" min:"0" doc:"Steps between measurements of the dev loss; 0 means once an epoch."`
-	Patience    int     `json:"patience" default:"0" min:"0" doc:"Stop routing after this many measurements without a better dev loss of any student; 0 never stops early."`
 	Select      string  `json:"select" default:"last" choices:"best|last" doc:"Which weights of a student to keep: the last, or those of its best dev loss while routing."`
 
 	Lambda1   float64    `json:"lambda1" default:"0.3" min:"0" doc:"Weight of the balance term."`
@@ -155,9 +147,22 @@ type trainConfig struct {
 	EncDim    int        `json:"encoder_dim" default:"64" min:"2" doc:"Width of the hashed text encoder; a pretrained one has its own."`
 	Encoder   stage.Path `json:"encoder" semantic:"false" doc:"Pretrained sentence encoder that the router reads paths with: a folder or hf://owner/name of a BERT, MiniLM or RoBERTa model in safetensors. Without one, hashed words. Its content is part of the cache key."`
 
+	Optimization
 	LogEvery int `json:"log_every" default:"20" min:"1" doc:"Steps between metrics."`
 	Saving
 	Device stage.Names `json:"device" default:"[\"auto\"]" semantic:"false" doc:"Where to train: auto, cpu, xla, cuda, cuda:N, or a list as in [cuda:0, cuda:1], which the students take in turn."`
+}
+
+// Optimization is how steps are taken and when training stops.
+type Optimization struct {
+	MicroBatch  int     `json:"micro_batch" default:"0" min:"0" doc:"Paths per pass through a student; their gradients are added up, normalised by the step's tokens. 0 means all of a step, shared out between the devices."`
+	Schedule    string  `json:"schedule" default:"cosine" choices:"cosine|linear|constant" doc:"How the learning rate falls after its warm-up."`
+	WeightDecay float64 `json:"weight_decay" default:"0.01" min:"0" doc:"AdamW weight decay on matrices."`
+	ClipNorm    float64 `json:"clip_norm" default:"1" min:"0" doc:"Largest gradient norm of a student; 0 is off."`
+	EightBit    bool    `json:"optimizer_8bit" default:"false" doc:"Keep the optimizer's moments in eight bits."`
+	Checkpoint  string  `json:"gradient_checkpointing" default:"auto" choices:"auto|on|off" semantic:"false" doc:"Compute activations again in the backward pass instead of keeping them; auto does on a GPU and with quantize."`
+	EvalEvery   int     `json:"eval_every" default:"0" min:"0" doc:"Steps between measurements of the dev loss; 0 means once an epoch."`
+	Patience    int     `json:"patience" default:"0" min:"0" doc:"Stop after this many measurements without a better dev loss of any student; 0 never stops early."`
 }
 
 // Saving says when a run saves its state. It never changes the result.

@@ -62,9 +62,9 @@ func (t *trainer) measure(epoch int) error {
 				s.dev.set = s.params.Clone()
 			}
 		}
-		tired = tired && s.dev.since >= t.plan.patience
+		tired = tired && s.dev.since >= t.plan.Patience
 	}
-	t.stopped = t.plan.patience > 0 && tired
+	t.stopped = t.plan.Patience > 0 && tired
 	return nil
 }
 

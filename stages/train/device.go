@@ -27,3 +27,11 @@ func halfPrecision(precision string, dev *device.Device) bool {
 func devicesOf(names stage.Names) (device.List, error) {
 	return device.ParseList(strings.Join(names, ", "))
 }
+
+// precisionName is a precision as models folders name it.
+func precisionName(bf16 bool) string {
+	if bf16 {
+		return "bf16"
+	}
+	return "f32"
+}

@@ -20,6 +20,15 @@ type trainPath struct {
 	response string // what it learns to write
 }
 
+// textsOf are the texts that tokenizers of students from scratch are trained on.
+func textsOf(paths []trainPath) []string {
+	texts := make([]string, len(paths))
+	for i, p := range paths {
+		texts[i] = p.prompt + p.response
+	}
+	return texts
+}
+
 // sequence is a path in one student's tokens: what it reads, the completion, and what
 // ends it.
 type sequence struct {

@@ -236,11 +236,7 @@ func renderChat(ctx context.Context, r *Rendered, b Base, p trainPath) (err erro
 // follow from all paths.
 func renderScratch(r *Rendered, b Base, paths []trainPath) error {
 	p := paths[r.Row]
-	texts := make([]string, len(paths))
-	for i, p := range paths {
-		texts[i] = p.prompt + p.response
-	}
-	tok, err := tokenizer.Train(b.Tokenizer, texts, b.Vocab)
+	tok, err := tokenizer.Train(b.Tokenizer, textsOf(paths), b.Vocab)
 	if err != nil {
 		return err
 	}

@@ -29,20 +29,14 @@ type plan struct {
 
 	warmupSteps, warmupBatch int
 	epochs, maxSteps, batch  int // of the main phase; maxSteps 0 means no limit
-	micro                    int
 
-	shape       string // of the schedule
+	Optimization
+	Saving
 	lrWarmup    int
 	lrFloor     float64
-	decay, clip float64
-	eightBit    bool
-	recompute   string
 	devFraction float64
-	evalEvery   int
-	patience    int
-	best        bool
+	best        bool // keep the weights of the best dev loss
 	logEvery    int
-	saving      Saving
 	device      stage.Names
 	fetching    func(hub.Progress) // hears of downloads; may be nil
 }
@@ -65,17 +59,16 @@ func (c trainConfig) plan() *plan {
 	}
 	return &plan{
 		students: c.Students, maxSeq: c.MaxSeq, route: &c, config: clean,
-		warmupSteps: c.WarmupSteps, warmupBatch: c.WarmupBatch, epochs: c.Epochs, maxSteps: c.MaxSteps, batch: c.Batch, micro: c.MicroBatch,
-		shape: c.Schedule, lrWarmup: c.LRWarmup, lrFloor: c.LRFloor, decay: c.WeightDecay, clip: c.ClipNorm, eightBit: c.EightBit, recompute: c.Checkpoint,
-		devFraction: c.DevFraction, evalEvery: c.EvalEvery, patience: c.Patience, best: c.Select == "best",
-		logEvery: c.LogEvery, saving: c.Saving, device: c.Device,
+		warmupSteps: c.WarmupSteps, warmupBatch: c.WarmupBatch, epochs: c.Epochs, maxSteps: c.MaxSteps, batch: c.Batch,
+		Optimization: c.Optimization, Saving: c.Saving, lrWarmup: c.LRWarmup, lrFloor: c.LRFloor,
+		devFraction: c.DevFraction, best: c.Select == "best", logEvery: c.LogEvery, device: c.Device,
 	}
 }
 
 // job is what a published model is opened for.
 func (p *plan) job(b Base, dev *device.Device) pretrained.Job {
 	c, _ := b.lora() // validated with the config
-	rows := p.micro
+	rows := p.MicroBatch
 	if rows == 0 {
 		rows = max(p.batch, p.warmupBatch)
 	}
@@ -85,7 +78,7 @@ func (p *plan) job(b Base, dev *device.Device) pretrained.Job {
 // recomputes reports whether a student's activations are computed again on a device.
 // Of a 4-bit base the backward pass would otherwise keep every layer's weights.
 func (p *plan) recomputes(b Base, dev *device.Device) bool {
-	return p.recompute == "on" || p.recompute == "auto" && (dev.IsGPU() || b.Quantize == quantizeNF4)
+	return p.Checkpoint == "on" || p.Checkpoint == "auto" && (dev.IsGPU() || b.Quantize == quantizeNF4)
 }
 
 // portable is b without what differs between machines.
@@ -218,7 +211,7 @@ func (s *student) initialise(ctx context.Context) error {
 // schedule is the learning rate's course over the student's steps of a phase.
 func (s *student) schedule(step, warmup, total int) float64 {
 	p := s.plan
-	sched := optim.Schedule{Shape: p.shape, Warmup: p.lrWarmup, Total: total, Peak: s.spec.rate(), Floor: p.lrFloor}
+	sched := optim.Schedule{Shape: p.Schedule, Warmup: p.lrWarmup, Total: total, Peak: s.spec.rate(), Floor: p.lrFloor}
 	if s.willFreeze() {
 		// Two trainings, each with a course of its own.
 		if step < warmup {

@@ -68,8 +68,8 @@ func (s *student) begin(params weights.Set, c *lora.Config, bases []causal.Base)
 		s.opt = optim.NewAdamW(params, decays)
 		s.opt.Beta2 = 0.999
 	}
-	s.opt.Decay, s.opt.Clip = s.plan.decay, s.plan.clip
-	if s.plan.eightBit {
+	s.opt.Decay, s.opt.Clip = s.plan.WeightDecay, s.plan.ClipNorm
+	if s.plan.EightBit {
 		s.opt.UseEightBit(params, leastEightBit)
 	}
 	o := causal.TunerOptions{Bases: bases, LoRA: c, Recompute: s.plan.recomputes(s.spec, s.devs[0])}
@@ -138,8 +138,8 @@ type stepResult struct {
 
 // micro is how many paths pass through the student at a time.
 func (s *student) micro(paths int) int {
-	if s.plan.micro > 0 {
-		return s.plan.micro
+	if s.plan.MicroBatch > 0 {
+		return s.plan.MicroBatch
 	}
 	// Devices share a step's paths, and on the pure-Go backend, whose graphs run on one
 	// core each, the cores do. The number of parts does not follow the cores, so that

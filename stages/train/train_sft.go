@@ -23,19 +23,12 @@ type sftConfig struct {
 	Epochs        int     `json:"epochs" default:"1" min:"0" doc:"Passes over the paths; 0 leaves a published model untrained."`
 	MaxSteps      int     `json:"max_steps" default:"0" min:"0" doc:"Stop after this many steps; 0 means after the epochs."`
 	Batch         int     `json:"batch" default:"8" min:"1" doc:"Paths per optimizer step."`
-	MicroBatch    int     `json:"micro_batch" default:"0" min:"0" doc:"Paths per pass through the model; their gradients are added up, normalised by the step's tokens. 0 means batch, shared out between the devices."`
-	Schedule      string  `json:"schedule" default:"cosine" choices:"cosine|linear|constant" doc:"How the learning rate falls after its warm-up."`
 	LRWarmup      int     `json:"lr_warmup" default:"10" min:"0" doc:"Steps over which the learning rate rises."`
 	LRFloor       float64 `json:"lr_floor" default:"0" min:"0" max:"1" doc:"Final learning rate as a share of the peak."`
-	Decay         float64 `json:"weight_decay" default:"0.01" min:"0" doc:"AdamW weight decay."`
-	ClipNorm      float64 `json:"clip_norm" default:"1" min:"0" doc:"Largest gradient norm; 0 is off."`
-	EightBit      bool    `json:"optimizer_8bit" default:"false" doc:"Keep the optimizer's moments in eight bits."`
-	Checkpoint    string  `json:"gradient_checkpointing" default:"auto" choices:"auto|on|off" semantic:"false" doc:"Compute activations again in the backward pass instead of keeping them; auto does on a GPU and with quantize."`
 
-	EvalEvery int    `json:"eval_every" default:"0" min:"0" doc:"Steps between measurements of the dev loss; 0 means once an epoch."`
-	Patience  int    `json:"patience" default:"0" min:"0" doc:"Stop after this many measurements without a better dev loss; 0 never stops early."`
-	Select    string `json:"select" default:"best" choices:"best|last" doc:"Which weights to keep: those of the best dev loss, or the last."`
+	Select string `json:"select" default:"best" choices:"best|last" doc:"Which weights to keep: those of the best dev loss, or the last."`
 
+	Optimization
 	LogEvery int `json:"log_every" default:"1" min:"1" doc:"Steps between metrics."`
 	Saving
 }
@@ -62,10 +55,8 @@ func (c sftConfig) plan() *plan {
 	clean.Saving, clean.Checkpoint, clean.Base = Saving{}, "", clean.portable()
 	p := &plan{
 		students: []studentConfig{{Name: c.Name, Base: c.Base}}, maxSeq: c.MaxSeq, config: clean,
-		warmupBatch: c.Batch, epochs: c.Epochs, maxSteps: c.MaxSteps, batch: c.Batch, micro: c.MicroBatch,
-		shape: c.Schedule, lrWarmup: c.LRWarmup, lrFloor: c.LRFloor, decay: c.Decay, clip: c.ClipNorm, eightBit: c.EightBit, recompute: c.Checkpoint,
-		devFraction: c.DevFraction, evalEvery: c.EvalEvery, patience: c.Patience, best: c.Select == "best",
-		logEvery: c.LogEvery, saving: c.Saving,
+		warmupBatch: c.Batch, epochs: c.Epochs, maxSteps: c.MaxSteps, batch: c.Batch, lrWarmup: c.LRWarmup, lrFloor: c.LRFloor,
+		Optimization: c.Optimization, Saving: c.Saving, devFraction: c.DevFraction, best: c.Select == "best", logEvery: c.LogEvery,
 	}
 	if c.Model == "" && c.LoRA.Rank > 0 {
 		p.warmupSteps = c.PretrainSteps
@@ -116,11 +107,4 @@ func runSFT(ctx context.Context, env *stage.Env, c sftConfig, in trainIn, out sf
 		return err
 	}
 	return writeAll(out.Metrics, t.metrics)
-}
-
-func precisionName(bf16 bool) string {
-	if bf16 {
-		return "bf16"
-	}
-	return "f32"
 }

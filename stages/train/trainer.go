@@ -63,11 +63,7 @@ func newTrainer(ctx context.Context, p *plan, seed uint64, open func(name string
 	if p.route != nil {
 		t.cfg, t.signal = *p.route, newLossSignal()
 	}
-	texts := make([]string, len(paths))
-	for i, p := range paths {
-		texts[i] = p.prompt + p.response
-	}
-	if err := t.newStudents(ctx, open, texts); err != nil {
+	if err := t.newStudents(ctx, open, textsOf(paths)); err != nil {
 		return nil, nil, err
 	}
 	drop, err := t.tokenize(paths)
@@ -173,8 +169,8 @@ func (t *trainer) totalSteps() int { return t.plan.warmupSteps + t.mainSteps() }
 
 // evalEvery is the number of steps between measurements of the dev loss.
 func (t *trainer) evalEvery() int {
-	if t.plan.evalEvery > 0 {
-		return t.plan.evalEvery
+	if t.plan.EvalEvery > 0 {
+		return t.plan.EvalEvery
 	}
 	return max(1, t.perEpoch())
 }
@@ -245,9 +241,9 @@ func (t *trainer) saveInTime(total int) error {
 	if t.checkpoint == nil || t.step >= total {
 		return nil
 	}
-	age := t.plan.saving.CheckpointMinutes
+	age := t.plan.CheckpointMinutes
 	late := age > 0 && t.now().Sub(t.saved).Minutes() >= age
-	if t.step%t.plan.saving.CheckpointEvery != 0 && !late {
+	if t.step%t.plan.CheckpointEvery != 0 && !late {
 		return nil
 	}
 	t.saved = t.now()
@@ -257,7 +253,7 @@ func (t *trainer) saveInTime(total int) error {
 // nextStop is the next step after the current one that logs, saves or measures.
 func (t *trainer) nextStop() int {
 	next := func(from, every int) int { return from + ((t.step-from)/every+1)*every }
-	stop := min(next(0, t.plan.logEvery), next(0, t.plan.saving.CheckpointEvery))
+	stop := min(next(0, t.plan.logEvery), next(0, t.plan.CheckpointEvery))
 	if t.step >= t.plan.warmupSteps {
 		stop = min(stop, next(t.plan.warmupSteps, t.evalEvery()))
 	}

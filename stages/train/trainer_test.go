@@ -22,9 +22,9 @@ func smallConfig() trainConfig {
 			{Name: "b", Base: Base{Arch: "gemma", DModel: 8, Layers: 1, Heads: 1, Tokenizer: "bpe", Vocab: 96, LR: 0.01, PretrainLR: 0.01, LoRA: smallLoRA}},
 		},
 		StudentPrompt: "plain", MaxSeq: 128, WarmupSteps: 4, WarmupBatch: 3, Epochs: 1, MaxSteps: 5, Batch: 6,
-		LRWarmup: 2, LRFloor: 0.1, ClipNorm: 1, Lambda1: 0.1, Lambda2: 0.1, PeerRows: "routed", PeerVar: 1, PeerCov: 0.04,
+		LRWarmup: 2, LRFloor: 0.1, Lambda1: 0.1, Lambda2: 0.1, PeerRows: "routed", PeerVar: 1, PeerCov: 0.04,
 		PeerDim: 4, Gamma: 1, GammaTemp: 0.1, TauStart: 1, TauEnd: 0.5, RouterLR: 0.01, PeerLR: 0.01, RouterDim: 8, EncDim: 16,
-		Schedule: "cosine", LogEvery: 2, Saving: Saving{CheckpointEvery: 3},
+		Optimization: Optimization{Schedule: "cosine", ClipNorm: 1}, LogEvery: 2, Saving: Saving{CheckpointEvery: 3},
 	}
 }
 

@@ -17,8 +17,7 @@ type model interface {
 	// id that is none of the model's.
 	tokenID(text string) (int32, bool)
 	idToken(id int32) (string, bool)
-	// size is the number of the model's ids, top one more than the highest.
-	size() int
+	// top is one more than the highest of the model's ids.
 	top() int
 }
 
@@ -63,8 +62,7 @@ func (v *vocab) idToken(id int32) (string, bool) {
 	return v.tokens[id], true
 }
 
-func (v *vocab) size() int { return len(v.ids) }
-func (v *vocab) top() int  { return len(v.tokens) }
+func (v *vocab) top() int { return len(v.tokens) }
 
 // byteTokens finds the 256 tokens <0x00> to <0xFF>; a missing one is -1.
 func (v *vocab) byteTokens() *[256]int32 {

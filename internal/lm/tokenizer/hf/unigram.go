@@ -51,8 +51,6 @@ func newUnigram(tokens []string, scores []float64, text func(i int) bool, unk in
 	return u, nil
 }
 
-func (u *unigram) size() int { return len(u.tokens) }
-
 // pathNode is the best way to reach a byte of a word.
 type pathNode struct {
 	score float64

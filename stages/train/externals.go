@@ -1,0 +1,151 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	ossignal "os/signal"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/distillflow/distillflow/flow/stage"
+	"github.com/distillflow/distillflow/internal/lm/decoder"
+	"github.com/distillflow/distillflow/internal/lm/encoder"
+	"github.com/distillflow/distillflow/internal/lm/hub"
+	"github.com/distillflow/distillflow/internal/lm/pretrained"
+)
+
+// hubFiles lists the files of a model on the Hub for the cache key, by their names
+// below the model's folder. The weights are not loaded for it: the stage does that when
+// it runs.
+func hubFiles(name string, small []string, check func(config []byte) error) ([]stage.External, error) {
+	// Externals gets no context: a download must end when the user interrupts the
+	// program all the same.
+	ctx, stop := ossignal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	c, err := hub.New(hub.Options{})
+	if err != nil {
+		return nil, err
+	}
+	files, _, err := c.Model(ctx, name, small, check)
+	var out []stage.External
+	for _, f := range files {
+		out = append(out, stage.External{Name: f.Name, Path: f.At, Aside: f.Aside,
+			Remote: stage.Remote{URL: f.URL, Cache: f.Cache, SHA256: f.SHA256, Bytes: f.Size, Heavy: f.Weights}})
+	}
+	return out, err
+}
+
+// causalFiles lists the files of a causal language model for the cache key, in the order
+// of their paths. One of the Hub is not loaded for it; an architecture that is not
+// known is refused all the same.
+func causalFiles(name string) ([]stage.External, error) {
+	if hub.IsRef(name) {
+		out, err := hubFiles(name, hub.CausalFiles, func(config []byte) error {
+			_, err := decoder.ParseHF(config)
+			return err
+		})
+		slices.SortFunc(out, func(a, b stage.External) int { return strings.Compare(a.Path, b.Path) })
+		return out, err
+	}
+	m, err := pretrained.Open(context.Background(), name, pretrained.Options{})
+	if err != nil {
+		return nil, err
+	}
+	var out []stage.External
+	for _, f := range m.Files {
+		out = append(out, stage.External{Name: filepath.Base(f), Path: f})
+	}
+	return out, m.Close()
+}
+
+// Externals implements [stage.Externals]: the files of the pretrained encoder and of
+// the students' published models, whose content is part of the key wherever they lie.
+// What is missing of a reference to the Hub is fetched, for the key needs it.
+func (c trainConfig) Externals() ([]stage.External, error) {
+	var out []stage.External
+	for i, s := range c.Students {
+		files, err := s.externals(s.Name + "/")
+		if err != nil {
+			var errs []error
+			for _, e := range stage.FieldErrors(err) {
+				e.Path = append([]string{"students", strconv.Itoa(i)}, e.Path...)
+				errs = append(errs, e)
+			}
+			return nil, errors.Join(errs...)
+		}
+		out = append(out, files...)
+	}
+	if c.Encoder == "" {
+		return out, nil
+	}
+	const field = "encoder"
+	if hub.IsRef(string(c.Encoder)) {
+		files, err := hubFiles(string(c.Encoder), encoder.SmallFiles, func(config []byte) error {
+			_, err := encoder.ParseHF(config)
+			return err
+		})
+		if err != nil {
+			return nil, stage.Invalid(field, "%v", err)
+		}
+		for _, f := range files {
+			if !f.Aside {
+				f.Name = field + "/" + f.Name
+			}
+			out = append(out, f)
+		}
+		return out, nil
+	}
+	dir, err := encoder.Locate(context.Background(), string(c.Encoder), hub.Options{})
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, stage.Invalid(field, "%s does not exist", c.Encoder)
+	} else if err != nil {
+		return nil, stage.Invalid(field, "%v", err)
+	}
+	names, err := encoder.Files(dir)
+	if err != nil {
+		return nil, stage.Invalid(field, "%v", err)
+	}
+	for _, name := range names {
+		out = append(out, stage.External{Name: field + "/" + name, Path: filepath.Join(dir, filepath.FromSlash(name))})
+	}
+	return out, nil
+}
+
+// Revisions implements [stage.Revisions].
+func (c trainConfig) Revisions() ([]stage.Revision, error) {
+	names := []string{string(c.Encoder)}
+	for _, s := range c.Students {
+		names = append(names, string(s.Model))
+	}
+	return hubRevisions(names...)
+}
+
+// hubRevisions are the commits that references to the Hub stand for in the cache.
+// Other names are left out.
+func hubRevisions(names ...string) ([]stage.Revision, error) {
+	var out []stage.Revision
+	for _, name := range names {
+		if !hub.IsRef(name) || slices.ContainsFunc(out, func(r stage.Revision) bool { return r.Name == name }) {
+			continue
+		}
+		ref, err := hub.Parse(name, hub.Model)
+		if err != nil {
+			return nil, err
+		}
+		client, err := hub.New(hub.FromEnv(os.Getenv))
+		if err != nil {
+			return nil, err
+		}
+		s, err := client.Cached(ref)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, stage.Revision{Name: name, Resolved: s.Exact().String()})
+	}
+	return out, nil
+}
