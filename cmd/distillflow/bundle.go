@@ -15,6 +15,7 @@ import (
 	"github.com/distillflow/distillflow/flow/bundle"
 	"github.com/distillflow/distillflow/flow/lock"
 	"github.com/distillflow/distillflow/flow/store"
+	"github.com/distillflow/distillflow/internal/base/text"
 	"github.com/distillflow/distillflow/internal/llm/providers"
 )
 
@@ -97,15 +98,15 @@ in the bundle.`,
 				return err
 			}
 			if n, size := leftOut(m); n > 0 {
-				fmt.Fprintf(a.err, "distillflow: left out: %s of models (%s), which `bundle show` names; --models packs them\n", plural(n, "file"), sizeText(size))
+				fmt.Fprintf(a.err, "distillflow: left out: %s of models (%s), which `bundle show` names; --models packs them\n", text.Plural(n, "file"), text.Size(size))
 			}
 			for _, s := range m.Stages {
 				if s.Note != "" {
 					fmt.Fprintf(a.err, "distillflow: the result of stage %s is packed: %s\n", s.Name, s.Note)
 				}
 			}
-			fmt.Fprintf(a.out, "wrote %s (%s): %s, %s of a teacher, %s, %s packed\n", pos[1], sizeText(size), plural(len(m.Stages), "stage"),
-				plural(m.Answers, "answer"), plural(inputFiles(m, true), "input file"), plural(packedResults(m), "result"))
+			fmt.Fprintf(a.out, "wrote %s (%s): %s, %s of a teacher, %s, %s packed\n", pos[1], text.Size(size), text.Plural(len(m.Stages), "stage"),
+				text.Plural(m.Answers, "answer"), text.Plural(inputFiles(m, true), "input file"), text.Plural(packedResults(m), "result"))
 			return nil
 		},
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/distillflow/distillflow/flow/bundle"
 	"github.com/distillflow/distillflow/flow/lock"
 	"github.com/distillflow/distillflow/flow/stage"
+	"github.com/distillflow/distillflow/internal/base/text"
 	"github.com/distillflow/distillflow/internal/lm/hub"
 	"github.com/distillflow/distillflow/stages/data"
 )
@@ -147,7 +148,7 @@ func (a app) verdicts(m *bundle.Manifest, list []bundle.Compared, err error) err
 		return err
 	}
 	if len(list) > 0 {
-		fmt.Fprintf(a.out, "\n%s: %d equal, %d packed, %d deviate, %d missing\n", plural(len(list), "stage"),
+		fmt.Fprintf(a.out, "\n%s: %d equal, %d packed, %d deviate, %d missing\n", text.Plural(len(list), "stage"),
 			count[bundle.Equal], count[bundle.Packed], count[bundle.Deviates], count[bundle.Missing])
 	}
 	var dev *lock.DeviationError
@@ -207,13 +208,13 @@ func (a app) showBundle(m *bundle.Manifest, files bool) error {
 	}
 	row("seed", "%d", m.Seed)
 	row("answers", "%d", m.Answers)
-	row("unpacked", "%s, %s", plural(len(m.Entries), "file"), sizeText(m.Total()))
+	row("unpacked", "%s, %s", text.Plural(len(m.Entries), "file"), text.Size(m.Total()))
 	for _, in := range m.Inputs {
 		what := "packed"
 		if !in.Packed {
 			what = "left out"
 		}
-		row("input "+in.Dir, "%s, %s", plural(len(in.Files), "file"), what)
+		row("input "+in.Dir, "%s, %s", text.Plural(len(in.Files), "file"), what)
 	}
 	for _, f := range m.Remote {
 		what := "packed"
@@ -221,13 +222,13 @@ func (a app) showBundle(m *bundle.Manifest, files bool) error {
 			what = "left out, " + string(f.Digest)
 		}
 		if !f.Aside {
-			row("from "+f.URL, "%s, %s", sizeText(f.Bytes), what)
+			row("from "+f.URL, "%s, %s", text.Size(f.Bytes), what)
 		}
 	}
 	for _, s := range m.Stages {
 		what := s.Type + fmt.Sprintf(" version %d", s.Version)
 		if s.Answers > 0 {
-			what += ", " + plural(s.Answers, "answer")
+			what += ", " + text.Plural(s.Answers, "answer")
 		}
 		if s.Packed {
 			what += ", result packed"
@@ -239,7 +240,7 @@ func (a app) showBundle(m *bundle.Manifest, files bool) error {
 	}
 	if files {
 		for _, e := range m.Entries {
-			row("file "+e.Path, "%s, %s", sizeText(e.Bytes), e.Digest)
+			row("file "+e.Path, "%s, %s", text.Size(e.Bytes), e.Digest)
 		}
 	}
 	return tw.Flush()

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/distillflow/distillflow/flow/store"
+	"github.com/distillflow/distillflow/internal/base/text"
 )
 
 func (a app) cacheCmd() *cobra.Command {
@@ -55,7 +56,7 @@ func (a app) cacheStatsCmd(f *storeFlags) *cobra.Command {
 			if s.Conflicts > 0 {
 				fmt.Fprintf(tw, "conflicts\t%d\tother results of the same keys\n", s.Conflicts)
 			}
-			fmt.Fprintf(tw, "blobs\t%d\t%s\n", s.Blobs, sizeText(s.BlobBytes))
+			fmt.Fprintf(tw, "blobs\t%d\t%s\n", s.Blobs, text.Size(s.BlobBytes))
 			fmt.Fprintf(tw, "folders\t%d\n", s.Trees)
 			fmt.Fprintf(tw, "runs\t%d\n", s.Runs)
 			fmt.Fprintf(tw, "unfinished\t%d\n", s.Work)
@@ -88,8 +89,8 @@ Exit status: 0 all is sound, 1 something is damaged.`,
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(a.out, "read %s (%s), %d damaged\n", plural(rep.Blobs, "blob"), sizeText(rep.Bytes), len(rep.Damaged))
-			fmt.Fprintf(a.out, "%s sound, %d incomplete, %d damaged\n", plural(rep.Actions, "result"), rep.Incomplete, len(rep.Broken))
+			fmt.Fprintf(a.out, "read %s (%s), %d damaged\n", text.Plural(rep.Blobs, "blob"), text.Size(rep.Bytes), len(rep.Damaged))
+			fmt.Fprintf(a.out, "%s sound, %d incomplete, %d damaged\n", text.Plural(rep.Actions, "result"), rep.Incomplete, len(rep.Broken))
 			for _, d := range rep.Damaged {
 				fmt.Fprintf(a.out, "  damaged blob    %s\n", d)
 			}
@@ -157,10 +158,10 @@ The store must not be in use meanwhile. The teacher's answers are not touched.`,
 			if err != nil && rep == (store.GCReport{}) {
 				return err
 			}
-			fmt.Fprintf(a.out, "%s %s, %s, %s (%s), %s, %s\n", verb, plural(rep.Runs, "run"), plural(rep.Actions, "result"),
-				plural(rep.Blobs, "blob"), sizeText(rep.Bytes), plural(rep.Trees, "folder"), plural(rep.Work, "unfinished work folder"))
+			fmt.Fprintf(a.out, "%s %s, %s, %s (%s), %s, %s\n", verb, text.Plural(rep.Runs, "run"), text.Plural(rep.Actions, "result"),
+				text.Plural(rep.Blobs, "blob"), text.Size(rep.Bytes), text.Plural(rep.Trees, "folder"), text.Plural(rep.Work, "unfinished work folder"))
 			fmt.Fprintf(a.out, "%s %s, %s (%s)\n", map[bool]string{true: "would keep", false: "kept"}[dry],
-				plural(rep.KeptActions, "result"), plural(rep.KeptBlobs, "blob"), sizeText(rep.KeptBytes))
+				text.Plural(rep.KeptActions, "result"), text.Plural(rep.KeptBlobs, "blob"), text.Size(rep.KeptBytes))
 			return err
 		},
 	}

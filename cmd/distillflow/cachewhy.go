@@ -15,6 +15,7 @@ import (
 
 	"github.com/distillflow/distillflow/flow/plan"
 	"github.com/distillflow/distillflow/flow/store"
+	"github.com/distillflow/distillflow/internal/base/text"
 )
 
 func (a app) cacheWhyCmd(f *storeFlags) *cobra.Command {
@@ -172,7 +173,7 @@ func (k *keyStory) writeText(w io.Writer) error {
 		row("made", "%s in %.1f s, by stage %s", k.action.Meta.Started.UTC().Format(time.RFC3339), k.action.Meta.Seconds, k.action.Stage)
 	}
 	if k.others > 0 {
-		row("conflicts", "%s kept beside it", plural(k.others, "other result"))
+		row("conflicts", "%s kept beside it", text.Plural(k.others, "other result"))
 	}
 	if err := k.preimageRows(row); err != nil {
 		return err
@@ -180,11 +181,11 @@ func (k *keyStory) writeText(w io.Writer) error {
 	if k.action != nil {
 		for _, port := range slices.Sorted(maps.Keys(k.action.Outputs)) {
 			o := k.action.Outputs[port]
-			what := plural(int(o.Rows), "row")
+			what := text.Plural(int(o.Rows), "row")
 			if o.Kind == store.KindDir {
 				what = "folder"
 			}
-			row("output "+port, "%s, %s, %s", o.Digest, what, sizeText(o.Bytes))
+			row("output "+port, "%s, %s, %s", o.Digest, what, text.Size(o.Bytes))
 		}
 	}
 	for _, u := range k.uses {

@@ -9,6 +9,8 @@ import (
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
+
+	"github.com/distillflow/distillflow/internal/base/text"
 )
 
 // finding is one line of doctor.
@@ -91,22 +93,12 @@ func (a app) showFindings(all []finding, asJSON bool) error {
 		if x.Area != area {
 			head, area = x.Area, x.Area
 		}
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\n", head, x.Name, x.State, oneLine(x.Detail))
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\n", head, x.Name, x.State, text.OneLine(x.Detail))
 		if x.Fix != "" {
-			fmt.Fprintf(tw, "\t\t\t-> %s\n", oneLine(x.Fix))
+			fmt.Fprintf(tw, "\t\t\t-> %s\n", text.OneLine(x.Fix))
 		}
 	}
 	return tw.Flush()
-}
-
-// oneLine keeps what came from elsewhere from breaking the table or the terminal.
-func oneLine(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return ' '
-		}
-		return r
-	}, s)
 }
 
 // probeResult is what the process that tried one device tells doctor.

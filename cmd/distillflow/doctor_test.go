@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/distillflow/distillflow/internal/base/text"
 	"github.com/distillflow/distillflow/internal/lm/device"
 )
 
@@ -62,7 +63,7 @@ func TestProbeErrorIsOneShortLine(t *testing.T) {
 	if strings.Contains(got, "\n") || len(got) > 400 || !strings.Contains(got, "xxx") {
 		t.Errorf("%q", got)
 	}
-	if got := oneLine("a\x1b[31m\nb"); strings.ContainsAny(got, "\x1b\n") {
+	if got := text.OneLine("a\x1b[31m\nb"); strings.ContainsAny(got, "\x1b\n") {
 		t.Errorf("%q", got)
 	}
 }

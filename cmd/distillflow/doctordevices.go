@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/distillflow/distillflow/internal/base/text"
 	"github.com/distillflow/distillflow/internal/lm/device"
 	"github.com/distillflow/distillflow/internal/lm/pretrained"
 )
@@ -30,7 +31,7 @@ func (a app) doctorDevices(ctx context.Context) []finding {
 	driver, gpus := doctorDriver(ctx)
 	out = append(out, driver)
 	for _, g := range gpus {
-		out = append(out, finding{area, "gpu " + g.Index, stateOK, fmt.Sprintf("%s, %s, %s free", g.Name, sizeText(g.Total), sizeText(g.Free)), ""})
+		out = append(out, finding{area, "gpu " + g.Index, stateOK, fmt.Sprintf("%s, %s, %s free", g.Name, text.Size(g.Total), text.Size(g.Free)), ""})
 	}
 	if list, set := os.LookupEnv(device.VisibleVar); set {
 		f := finding{area, device.VisibleVar, stateOK, fmt.Sprintf("%q", list), ""}
@@ -56,13 +57,13 @@ func (a app) doctorDevices(ctx context.Context) []finding {
 func doctorDriver(ctx context.Context) (finding, []device.GPU) {
 	const area, name = "devices", "NVIDIA driver"
 	gpus, err := device.GPUs(ctx)
-	text, loaded := device.Driver()
+	version, loaded := device.Driver()
 	switch {
 	case err == nil && len(gpus) > 0:
-		return finding{area, name, stateOK, gpus[0].Driver + ", " + plural(len(gpus), "GPU"), ""}, gpus
+		return finding{area, name, stateOK, gpus[0].Driver + ", " + text.Plural(len(gpus), "GPU"), ""}, gpus
 	case loaded:
 		// nvidia-smi may be absent from a container that has the driver.
-		return finding{area, name, stateOK, text + "; nvidia-smi names no GPUs", ""}, nil
+		return finding{area, name, stateOK, version + "; nvidia-smi names no GPUs", ""}, nil
 	}
 	return finding{area, name, stateMissing, "no driver is loaded, so there is no GPU to use", "with an NVIDIA GPU, install its driver from your distribution; a container needs --gpus all"}, nil
 }
@@ -92,7 +93,7 @@ func (a app) tryDevice(ctx context.Context, name string) finding {
 	}
 	detail := fmt.Sprintf("%s, %.1f GFLOP/s (matrices of %d x %d)", r.Platform, r.FLOPS/1e9, probeSize, probeSize)
 	if r.Free > 0 {
-		detail += ", " + sizeText(r.Free) + " free"
+		detail += ", " + text.Size(r.Free) + " free"
 	}
 	return finding{"devices", r.Name, stateOK, detail, ""}
 }

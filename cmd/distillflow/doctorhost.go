@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/cpu"
 
+	"github.com/distillflow/distillflow/internal/base/text"
 	"github.com/distillflow/distillflow/internal/lm/device"
 	"github.com/distillflow/distillflow/internal/lm/hub"
 	"github.com/distillflow/distillflow/internal/lm/pretrained"
@@ -42,15 +43,15 @@ func doctorBuild() []finding {
 
 func (a app) doctorHost() []finding {
 	const area = "host"
-	out := []finding{{area, "cpu", stateOK, strings.TrimRight(plural(runtime.NumCPU(), "core")+", "+cpuFeatures(), ", "), ""}}
+	out := []finding{{area, "cpu", stateOK, strings.TrimRight(text.Plural(runtime.NumCPU(), "core")+", "+cpuFeatures(), ", "), ""}}
 	mem := finding{area, "memory", stateOK, "", ""}
 	switch free := pretrained.HostFree(); {
 	case free <= 0:
 		mem.Detail, mem.State = "not told by this system", stateSkipped
 	case free < 1<<30:
-		mem.Detail, mem.State, mem.Fix = sizeText(free)+" free", stateWarning, "end other programs: a small student needs about 1 GiB"
+		mem.Detail, mem.State, mem.Fix = text.Size(free)+" free", stateWarning, "end other programs: a small student needs about 1 GiB"
 	default:
-		mem.Detail = sizeText(free) + " free"
+		mem.Detail = text.Size(free) + " free"
 	}
 	return append(out, mem, doctorDisk(area, "disk", "."))
 }
@@ -62,9 +63,9 @@ func doctorDisk(area, name, dir string) finding {
 	case err != nil:
 		return finding{area, name, stateSkipped, err.Error(), ""}
 	case free < 1<<30:
-		return finding{area, name, stateWarning, sizeText(free) + " free", "make room, or put the store elsewhere with --store"}
+		return finding{area, name, stateWarning, text.Size(free) + " free", "make room, or put the store elsewhere with --store"}
 	}
-	return finding{area, name, stateOK, sizeText(free) + " free here", ""}
+	return finding{area, name, stateOK, text.Size(free) + " free here", ""}
 }
 
 // cpuFeatures lists the vector instructions that the kernels use.
@@ -103,9 +104,9 @@ func (a app) doctorHub(ctx context.Context, network bool) []finding {
 	case err != nil:
 		cache.State, cache.Detail, cache.Fix = stateWarning, o.CacheDir+": "+pathCause(err).Error(), "make it readable, or set HF_HOME"
 	case !whole:
-		cache.Detail += ", more than " + sizeText(bytes)
+		cache.Detail += ", more than " + text.Size(bytes)
 	default:
-		cache.Detail += ", " + sizeText(bytes)
+		cache.Detail += ", " + text.Size(bytes)
 	}
 	access := finding{area, "access", stateSkipped, shownURL(endpoint) + "; --network tries it", ""}
 	switch {
@@ -223,6 +224,6 @@ func (a app) doctorStore(f *storeFlags) finding {
 		out.State, out.Detail, out.Fix = stateBroken, out.Detail+": "+err.Error(), "distillflow cache verify"
 		return out
 	}
-	out.Detail += ", " + plural(len(runs), "run")
+	out.Detail += ", " + text.Plural(len(runs), "run")
 	return out
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/distillflow/distillflow/cmd/distillflow/internal/recipefmt"
+	"github.com/distillflow/distillflow/internal/base/text"
 )
 
 func (a app) fmtCmd() *cobra.Command {
@@ -45,7 +46,7 @@ Exit status: 0 done, 1 --check found a file to change, 2 a file is no YAML.`,
 			case failed != nil:
 				return usageError{failed}
 			case check && changed > 0:
-				return fmt.Errorf("%s to format; 'distillflow fmt -w' does it", plural(changed, "file"))
+				return fmt.Errorf("%s to format; 'distillflow fmt -w' does it", text.Plural(changed, "file"))
 			}
 			return nil
 		},

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/distillflow/distillflow/internal/base/text"
 	"github.com/distillflow/distillflow/internal/lm/hub"
 )
 
@@ -41,9 +42,9 @@ func (a app) showDownloads() (end func()) {
 		case begun && p.Done < p.Total && time.Since(last) < downloadEvery:
 			return
 		case !begun:
-			fmt.Fprintf(a.err, "fetching %s: %s\n", name, sizeText(p.Total))
+			fmt.Fprintf(a.err, "fetching %s: %s\n", name, text.Size(p.Total))
 		case p.Done < p.Total:
-			fmt.Fprintf(a.err, "fetching %s: %s of %s\n", name, sizeText(p.Done), sizeText(p.Total))
+			fmt.Fprintf(a.err, "fetching %s: %s of %s\n", name, text.Size(p.Done), text.Size(p.Total))
 		default:
 			fmt.Fprintf(a.err, "fetched %s\n", name)
 		}

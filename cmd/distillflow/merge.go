@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/distillflow/distillflow/internal/base/text"
 	"github.com/distillflow/distillflow/internal/lm/lora"
 	"github.com/distillflow/distillflow/internal/lm/merge"
 	"github.com/distillflow/distillflow/internal/lm/pretrained"
@@ -240,10 +241,10 @@ func (r mergeReport) text(w io.Writer) error {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s and its adapters in one model: %s, %s as %s in %s\n",
-		r.Out, r.Base, plural(r.Tensors, "tensor"), sizeText(r.Bytes), r.typeName(), plural(weights, "file"))
+		r.Out, r.Base, text.Plural(r.Tensors, "tensor"), text.Size(r.Bytes), r.typeName(), text.Plural(weights, "file"))
 	t := lora.Total(r.Drift)
 	fmt.Fprintf(&b, "%s moved by %s of the weights; rounding changes %s of that, %s of it is kept\n",
-		plural(len(r.Drift), "projection"), percent(t.Relative), percent(t.Rounding), percent(t.Kept))
+		text.Plural(len(r.Drift), "projection"), percent(t.Relative), percent(t.Rounding), percent(t.Kept))
 	for _, d := range worst(r.Drift, 5) {
 		fmt.Fprintf(&b, "  %-40s moved %8s, rounding %8s, kept %8s\n", d.Module, percent(d.Relative), percent(d.Rounding), percent(d.Kept))
 	}

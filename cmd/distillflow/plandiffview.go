@@ -8,6 +8,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/distillflow/distillflow/flow/plan"
+	"github.com/distillflow/distillflow/internal/base/text"
 )
 
 // diffJSON writes `plan --diff --format json`. Fields are only ever added.
@@ -61,7 +62,7 @@ func diffText(w io.Writer, old, cur *side, stages []stageDiff) error {
 			parts = append(parts, fmt.Sprintf("%d %s", counts[c], c))
 		}
 	}
-	_, err := fmt.Fprintf(w, "\n%s: %s\n", plural(len(stages), "stage"), strings.Join(parts, ", "))
+	_, err := fmt.Fprintf(w, "\n%s: %s\n", text.Plural(len(stages), "stage"), strings.Join(parts, ", "))
 	return err
 }
 

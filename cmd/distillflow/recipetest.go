@@ -17,6 +17,7 @@ import (
 	"github.com/distillflow/distillflow/cmd/distillflow/internal/expect"
 	"github.com/distillflow/distillflow/flow/diag"
 	"github.com/distillflow/distillflow/flow/stage"
+	"github.com/distillflow/distillflow/internal/base/text"
 )
 
 func (a app) testCmd() *cobra.Command {
@@ -207,7 +208,7 @@ func (a app) runTests(ctx context.Context, suites []*suite, record bool, v *test
 		}
 	}
 	if failed > 0 {
-		return shownError{fmt.Errorf("%s failed", plural(failed, "case"))}
+		return shownError{fmt.Errorf("%s failed", text.Plural(failed, "case"))}
 	}
 	return nil
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/distillflow/distillflow/internal/base/text"
 )
 
 // testView prints the results of cases, as they come or as one JSON document.
@@ -80,7 +82,7 @@ func (v *testView) show(s *suite, c *boundCase, r *caseResult) error {
 		fmt.Fprintf(&b, "      %s: note: no request took this answer\n", at)
 	}
 	if r.recorded > 0 {
-		fmt.Fprintf(&b, "      recorded %s in %s\n", plural(r.recorded, "answer"), relative(r.into))
+		fmt.Fprintf(&b, "      recorded %s in %s\n", text.Plural(r.recorded, "answer"), relative(r.into))
 	}
 	v.out.Cases = append(v.out.Cases, caseJSON{})
 	_, err := io.WriteString(v.w, b.String())
@@ -117,6 +119,6 @@ func (v *testView) close() error {
 		e.SetEscapeHTML(false)
 		return e.Encode(v.out)
 	}
-	_, err := fmt.Fprintf(v.w, "\n%s: %d ok, %d failed\n", plural(total, "case"), total-v.failed, v.failed)
+	_, err := fmt.Fprintf(v.w, "\n%s: %d ok, %d failed\n", text.Plural(total, "case"), total-v.failed, v.failed)
 	return err
 }

@@ -10,12 +10,12 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/distillflow/distillflow/flow/diag"
 	"github.com/distillflow/distillflow/flow/graph"
 	"github.com/distillflow/distillflow/flow/plan"
 	"github.com/distillflow/distillflow/flow/recipe"
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/flow/store"
+	"github.com/distillflow/distillflow/internal/base/suggest"
 	"github.com/distillflow/distillflow/schema"
 	"github.com/distillflow/distillflow/stages/train"
 )
@@ -150,7 +150,7 @@ func trainingStage(g *graph.Graph, name string) (*graph.Node, error) {
 	n := g.Node(name)
 	switch {
 	case n == nil:
-		if s := diag.Suggest(name, all); s != "" {
+		if s := suggest.Near(name, all); s != "" {
 			return nil, usageError{fmt.Errorf("the recipe has no stage %q; did you mean %q?", name, s)}
 		}
 		return nil, usageError{fmt.Errorf("the recipe has no stage %q; %s", name, possible)}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/distillflow/distillflow/internal/base/text"
 	"github.com/distillflow/distillflow/stages/train"
 )
 
@@ -41,7 +42,7 @@ func renderText(out io.Writer, r *train.Rendered) error {
 	if err := tw.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "\n%s: %d of the prompt, %d with loss; max_seq %d\n", plural(len(r.Tokens), "token"), r.PromptTokens, r.SupervisedTokens, r.MaxSeq)
+	fmt.Fprintf(w, "\n%s: %d of the prompt, %d with loss; max_seq %d\n", text.Plural(len(r.Tokens), "token"), r.PromptTokens, r.SupervisedTokens, r.MaxSeq)
 	switch {
 	case r.Dropped != "":
 		fmt.Fprintf(w, "dropped: %s\n", r.Dropped)

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/distillflow/distillflow/flow/store"
+	"github.com/distillflow/distillflow/internal/base/text"
 )
 
 func (a app) runsCmd() *cobra.Command {
@@ -34,7 +35,7 @@ killed is still shown as running.`,
 			}
 			tw := tabwriter.NewWriter(a.out, 0, 8, 2, ' ', 0)
 			for _, r := range runs {
-				fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\n", r.ID, cell(r.Status), runSeconds(r), plural(len(r.Actions), "result"), r.Recipe)
+				fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\n", r.ID, cell(r.Status), runSeconds(r), text.Plural(len(r.Actions), "result"), r.Recipe)
 			}
 			return tw.Flush()
 		},

@@ -14,9 +14,9 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/distillflow/distillflow/flow"
-	"github.com/distillflow/distillflow/flow/diag"
 	"github.com/distillflow/distillflow/flow/plan"
 	"github.com/distillflow/distillflow/flow/stage"
+	"github.com/distillflow/distillflow/internal/base/suggest"
 )
 
 func (a app) stageCmd() *cobra.Command {
@@ -185,7 +185,7 @@ func (f filter) config(with []string) ([]byte, error) {
 		var all []error
 		for _, e := range errs {
 			msg := error(e)
-			if s := diag.Suggest(e.Got, e.Candidates); e.Got != "" && s != "" {
+			if s := suggest.Near(e.Got, e.Candidates); e.Got != "" && s != "" {
 				msg = fmt.Errorf("%w; did you mean %q?", e, s)
 			}
 			all = append(all, msg)

@@ -8,8 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/distillflow/distillflow/flow/diag"
 	"github.com/distillflow/distillflow/flow/stage"
+	"github.com/distillflow/distillflow/internal/base/suggest"
 )
 
 func (a app) stagesCmd() *cobra.Command {
@@ -40,7 +40,7 @@ func lookup(reg *stage.Registry, name string) (*stage.Type, error) {
 		return t, nil
 	}
 	msg := fmt.Sprintf("there is no stage type %q", name)
-	if s := diag.Suggest(name, reg.Names()); s != "" {
+	if s := suggest.Near(name, reg.Names()); s != "" {
 		msg += fmt.Sprintf("; did you mean %q?", s)
 	}
 	return nil, usageError{fmt.Errorf("%s\n'distillflow stages' lists them", msg)}

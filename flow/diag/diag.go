@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/distillflow/distillflow/internal/base/suggest"
 )
 
 // Severity says how grave a diagnostic is.
@@ -72,7 +74,7 @@ func (d Diagnostic) Over(n int) Diagnostic { d.Span = d.Span.Start.Span(n); retu
 // WithSuggestion returns d with a "did you mean", chosen from candidates for
 // the misspelt name; without a near candidate d is returned unchanged.
 func (d Diagnostic) WithSuggestion(name string, candidates []string) Diagnostic {
-	if s := Suggest(name, candidates); s != "" {
+	if s := suggest.Near(name, candidates); s != "" {
 		d.Suggestion = s
 	}
 	return d

@@ -116,30 +116,6 @@ func TestJSON(t *testing.T) {
 	}
 }
 
-func TestSuggest(t *testing.T) {
-	types := []string{"scan", "wrap-cot", "batch-llm", "extract", "verify-math", "verify-choice", "judge", "train-moe", "posrate"}
-	for _, c := range []struct{ name, want string }{
-		{"verify-mth", "verify-math"},
-		{"verfiy_math", "verify-math"},
-		{"Scan", "scan"},
-		{"sacn", "scan"},
-		{"jugde", "judge"},
-		{"math", "verify-math"},
-		{"train", "train-moe"},
-		{"xyzzy", ""},
-		{"", ""},
-		{"n", ""},
-		{strings.Repeat("scan", 100), ""},
-	} {
-		if got := Suggest(c.name, types); got != c.want {
-			t.Errorf("Suggest(%q) = %q, want %q", c.name, got, c.want)
-		}
-	}
-	if got := Suggest("x", []string{"y"}); got != "" {
-		t.Errorf("one letter suggests %q", got)
-	}
-}
-
 func FuzzRender(f *testing.F) {
 	f.Add("a: b\n\tc: 日本", 2, 3, 5)
 	f.Add(strings.Repeat("日", 200), 1, 150, 9)

@@ -147,6 +147,8 @@ func TestViolations(t *testing.T) {
 
 		{"through a type", pkg{path: "flow/exec", imports: []string{"flow/graph", "flow/stage", "flow/recipe"}}, ""},
 		{"own sub-package", pkg{path: "stages/train", imports: []string{"stages/train/loop"}}, ""},
+		{"ground floor for all", pkg{path: "flow/event", imports: []string{"internal/base/text"}}, ""},
+		{"the ground knows no one", pkg{path: "internal/base/text", imports: []string{"schema"}}, "must not import schema"},
 		{"libraries", pkg{path: "stages/train", imports: []string{"internal/lm/decoder", "schema", "flow/stage"}}, ""},
 		{"harness in a test", pkg{path: "stages/data", testImports: []string{"flow/stagetest"}}, ""},
 		{"own package in a test", pkg{path: "internal/llm", testImports: []string{"internal/llm"}}, ""},
@@ -161,9 +163,6 @@ func TestViolations(t *testing.T) {
 		}
 	}
 }
-
-// maxLines is the hard limit; about 400 is the aim, because one idea fits there.
-const maxLines = 500
 
 func TestHouseRules(t *testing.T) {
 	_, files := load(t)
@@ -183,9 +182,6 @@ func houseViolations(pkgPath, name string, src []byte) []string {
 	var out []string
 	report := func(pos token.Pos, format string, args ...any) {
 		out = append(out, fmt.Sprintf("%s: %s", fset.Position(pos), fmt.Sprintf(format, args...)))
-	}
-	if n := strings.Count(string(src), "\n"); n > maxLines {
-		report(f.Pos(), "%d lines; split the file, the limit is %d", n, maxLines)
 	}
 	if strings.HasSuffix(name, "_test.go") || covers("cmd/...", pkgPath) || covers("tools/...", pkgPath) {
 		return out
@@ -235,7 +231,6 @@ func TestHouseViolations(t *testing.T) {
 		{"fatal", "schema", "x.go", "package x\nimport \"log\"\nfunc f() { log.Fatalf(\"\") }", "only main ends"},
 		{"flags", "internal/x", "x.go", "package x\nimport _ \"flag\"", "only cmd reads flags"},
 		{"context", "flow/x", "x.go", "package x\nimport \"context\"\ntype t struct { ctx context.Context }", "never stored"},
-		{"long", "cmd/x", "x.go", "package x\n" + strings.Repeat("//\n", maxLines), "split the file"},
 		{"command", "cmd/x", "x.go", "package x\nimport \"os\"\nfunc f() { os.Exit(1) }", ""},
 		{"test", "flow/x", "x_test.go", "package x\nimport \"os\"\nfunc f() { os.Exit(1) }", ""},
 	} {

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/distillflow/distillflow/internal/base/text"
 )
 
 // calls prints the figures of a stage that asks a model, what costs money first: calls with
@@ -14,7 +16,7 @@ import (
 func calls(m map[string]float64) string {
 	var parts []string
 	add := func(format string, a ...any) { parts = append(parts, fmt.Sprintf(format, a...)) }
-	text := number(m["calls"]) + " calls"
+	msg := number(m["calls"]) + " calls"
 	var now []string
 	if n := m["in_flight"]; n > 0 {
 		now = append(now, number(n)+" in flight")
@@ -23,9 +25,9 @@ func calls(m map[string]float64) string {
 		now = append(now, rate(r))
 	}
 	if len(now) > 0 {
-		text += " (" + strings.Join(now, ", ") + ")"
+		msg += " (" + strings.Join(now, ", ") + ")"
 	}
-	parts = append(parts, text)
+	parts = append(parts, msg)
 	if n := m["batches"]; n > 0 {
 		add("%s batches", number(n))
 	}
@@ -47,7 +49,7 @@ func calls(m map[string]float64) string {
 	var kinds []string
 	for _, name := range slices.Sorted(maps.Keys(m)) {
 		if kind, ok := strings.CutPrefix(name, "errors_"); ok && m[name] > 0 {
-			kinds = append(kinds, oneLine(kind)+" "+number(m[name]))
+			kinds = append(kinds, text.OneLine(kind)+" "+number(m[name]))
 		}
 	}
 	if len(kinds) > 0 {

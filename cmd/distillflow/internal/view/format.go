@@ -7,26 +7,10 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/distillflow/distillflow/flow/event"
+	"github.com/distillflow/distillflow/internal/base/text"
 )
-
-// oneLine makes text safe for one line of a terminal: escape sequences and line
-// breaks in a message must not move the cursor.
-func oneLine(s string) string {
-	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }), " ")
-}
-
-// firstLine is the first line of a text that has something on it.
-func firstLine(s string) string {
-	for line := range strings.Lines(s) {
-		if t := oneLine(line); t != "" {
-			return t
-		}
-	}
-	return ""
-}
 
 // duration prints seconds with one decimal below ten, whole ones above, then
 // minutes and hours.
@@ -89,7 +73,7 @@ func values(m map[string]float64) string {
 		if v := m[name]; v >= 1e4 && v < 1e15 {
 			x = strconv.FormatFloat(v, 'f', 0, 64)
 		}
-		parts = append(parts, oneLine(name)+" "+x)
+		parts = append(parts, text.OneLine(name)+" "+x)
 	}
 	return strings.Join(parts, ", ")
 }
@@ -110,7 +94,7 @@ func outputs(m map[string]event.Output) string {
 	var parts []string
 	for _, port := range slices.Sorted(maps.Keys(m)) {
 		if n := m[port].Rows; n > 0 {
-			parts = append(parts, fmt.Sprintf("%s %d", oneLine(port), n))
+			parts = append(parts, fmt.Sprintf("%s %d", text.OneLine(port), n))
 		}
 	}
 	if len(parts) == 0 {

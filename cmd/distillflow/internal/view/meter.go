@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/distillflow/distillflow/flow/event"
+	"github.com/distillflow/distillflow/internal/base/text"
 )
 
 // meter follows one running stage.
@@ -79,7 +80,7 @@ func (m *meter) left(now time.Time) (d time.Duration, ok bool) {
 
 // count prints "40/400 steps", "40 steps" or nothing.
 func (m *meter) count() string {
-	unit := oneLine(m.unit)
+	unit := text.OneLine(m.unit)
 	if unit != "" {
 		unit = " " + unit
 	}
@@ -101,5 +102,5 @@ func (m *meter) figures(now time.Time) string {
 	if d, ok := m.left(now); ok {
 		eta = "ETA " + duration(d)
 	}
-	return joinNonEmpty(", ", m.count(), speed, eta, values(m.values), oneLine(m.message))
+	return joinNonEmpty(", ", m.count(), speed, eta, values(m.values), text.OneLine(m.message))
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/distillflow/distillflow/flow/event"
+	"github.com/distillflow/distillflow/internal/base/text"
 )
 
 const (
@@ -56,9 +57,9 @@ func (s *story) take() []string {
 	return l
 }
 
-func (s *story) say(word, text string) {
+func (s *story) say(word, msg string) {
 	s.flush()
-	s.lines = append(s.lines, fmt.Sprintf("%-8s %s", word, text))
+	s.lines = append(s.lines, fmt.Sprintf("%-8s %s", word, msg))
 }
 
 // hold puts a stage on a line that is being collected. Several are collected
@@ -66,11 +67,11 @@ func (s *story) say(word, text string) {
 func (s *story) hold(word, reason, stage string, now time.Time) {
 	for i := range s.held {
 		if h := &s.held[i]; h.word == word && h.reason == reason {
-			h.stages = append(h.stages, oneLine(stage))
+			h.stages = append(h.stages, text.OneLine(stage))
 			return
 		}
 	}
-	s.held = append(s.held, held{word: word, reason: reason, stages: []string{oneLine(stage)}, since: now})
+	s.held = append(s.held, held{word: word, reason: reason, stages: []string{text.OneLine(stage)}, since: now})
 }
 
 // flush prints the lines that are being collected.
@@ -78,11 +79,11 @@ func (s *story) flush() {
 	hs := s.held
 	s.held = nil
 	for _, h := range hs {
-		text := names(h.stages)
+		msg := names(h.stages)
 		if h.reason != "" {
-			text += ": " + oneLine(h.reason)
+			msg += ": " + text.OneLine(h.reason)
 		}
-		s.say(h.word, text)
+		s.say(h.word, msg)
 	}
 }
 
@@ -113,10 +114,10 @@ func (s *story) add(e event.Event, now time.Time) {
 	case event.StageFailed:
 		s.failed++
 		s.finish(e.Stage)
-		s.say("failed", oneLine(e.Stage)+": "+firstLine(e.Error))
+		s.say("failed", text.OneLine(e.Stage)+": "+text.FirstLine(e.Error))
 	case event.StageSaved:
 		for _, port := range slices.Sorted(maps.Keys(e.Outputs)) {
-			s.say("saved", oneLine(e.Stage)+"."+oneLine(port)+": "+oneLine(e.Outputs[port].Path))
+			s.say("saved", text.OneLine(e.Stage)+"."+text.OneLine(port)+": "+text.OneLine(e.Outputs[port].Path))
 		}
 	case event.RunDone:
 		s.sum(e, now)
@@ -130,21 +131,21 @@ func (s *story) start(e event.Event, now time.Time) {
 	if s.running[e.Stage] == nil {
 		s.order = append(s.order, e.Stage)
 	}
-	s.running[e.Stage] = &meter{name: oneLine(e.Stage), typ: oneLine(e.Type), started: now}
+	s.running[e.Stage] = &meter{name: text.OneLine(e.Stage), typ: text.OneLine(e.Type), started: now}
 	if !s.withStart {
 		return
 	}
 	if s.starts++; s.starts > talkative {
 		return
 	}
-	text := oneLine(e.Stage)
+	msg := text.OneLine(e.Stage)
 	if e.Type != "" {
-		text += " (" + oneLine(e.Type) + ")"
+		msg += " (" + text.OneLine(e.Type) + ")"
 	}
 	if e.Reason != "" {
-		text += ": " + oneLine(e.Reason)
+		msg += ": " + text.OneLine(e.Reason)
 	}
-	s.say("start", text)
+	s.say("start", msg)
 }
 
 func (s *story) end(e event.Event, now time.Time) {
@@ -155,7 +156,7 @@ func (s *story) end(e event.Event, now time.Time) {
 		return
 	}
 	took := duration(time.Duration(e.Seconds * float64(time.Second)))
-	s.say("done", oneLine(e.Stage)+" in "+joinNonEmpty("; ", took, outputs(e.Outputs), values(e.Values)))
+	s.say("done", text.OneLine(e.Stage)+" in "+joinNonEmpty("; ", took, outputs(e.Outputs), values(e.Values)))
 }
 
 // finish forgets a running stage and counts the warnings it had too many of.
@@ -174,7 +175,7 @@ func (s *story) finish(stage string) {
 	}
 	delete(s.warned, stage)
 	if hidden -= min(distinct, maxWarnings); hidden > 0 {
-		s.say("warning", fmt.Sprintf("%s: %d more warnings like these", oneLine(stage), hidden))
+		s.say("warning", fmt.Sprintf("%s: %d more warnings like these", text.OneLine(stage), hidden))
 	}
 }
 
@@ -184,13 +185,13 @@ func (s *story) warn(e event.Event) {
 		seen = map[string]int{}
 		s.warned[e.Stage] = seen
 	}
-	text := oneLine(e.Message)
-	if _, again := seen[text]; !again && len(seen) >= maxWarnings {
-		text = "" // one entry counts all others, so that memory stays bounded
+	msg := text.OneLine(e.Message)
+	if _, again := seen[msg]; !again && len(seen) >= maxWarnings {
+		msg = "" // one entry counts all others, so that memory stays bounded
 	} else if !again {
-		s.say("warning", oneLine(e.Stage)+": "+text)
+		s.say("warning", text.OneLine(e.Stage)+": "+msg)
 	}
-	seen[text]++
+	seen[msg]++
 }
 
 // sum prints the last line.
@@ -203,11 +204,11 @@ func (s *story) sum(e event.Event, now time.Time) {
 	if s.failed > 0 || e.Error != "" {
 		word = "stopped"
 	}
-	text := "after " + duration(took) + ": " + s.counts()
+	msg := "after " + duration(took) + ": " + s.counts()
 	if e.Error != "" && s.failed == 0 {
-		text += "; " + firstLine(e.Error)
+		msg += "; " + text.FirstLine(e.Error)
 	}
-	s.say(word, text)
+	s.say(word, msg)
 }
 
 // counts prints how many stages met which fate.

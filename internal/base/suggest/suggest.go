@@ -1,4 +1,5 @@
-package diag
+// Package suggest finds the name that was probably meant.
+package suggest
 
 import (
 	"strings"
@@ -7,13 +8,13 @@ import (
 // maxSuggestLen keeps hostile names from costing quadratic time.
 const maxSuggestLen = 64
 
-// Suggest returns the candidate nearest to name by the optimal string alignment
+// Near returns the candidate nearest to name by the optimal string alignment
 // distance (Damerau-Levenshtein without a second edit of a transposed pair),
 // compared without regard to case and with '_' equal to '-'. It returns "" when
 // no candidate lies within a third of the longer name's length (rounded, at most
 // 3 edits; names of one letter have no near ones). A candidate that name begins, or that ends in name, counts as near:
 // "math" finds "verify-math". The first of equally near candidates wins.
-func Suggest(name string, candidates []string) string {
+func Near(name string, candidates []string) string {
 	if name == "" || len(name) > maxSuggestLen {
 		return ""
 	}

@@ -1,0 +1,53 @@
+// Package text prints sizes, counts and messages from elsewhere for people.
+package text
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+)
+
+// Size is a number of bytes in powers of 1024: "1.2 MiB".
+func Size(n int64) string {
+	if n < 1024 {
+		return fmt.Sprintf("%d B", n)
+	}
+	f, unit := float64(n), -1
+	for f >= 1024 && unit < 4 {
+		f, unit = f/1024, unit+1
+	}
+	if f >= 1023.95 && unit < 4 { // would read 1024.0
+		f, unit = f/1024, unit+1
+	}
+	return fmt.Sprintf("%.1f %ciB", f, "KMGTP"[unit])
+}
+
+// Plural is a count with its noun: "1 blob", "2 blobs", "3 entries", "4 batches".
+func Plural(n int, noun string) string {
+	switch {
+	case n == 1:
+		return "1 " + noun
+	case strings.HasSuffix(noun, "y"):
+		return fmt.Sprintf("%d %sies", n, strings.TrimSuffix(noun, "y"))
+	case strings.HasSuffix(noun, "ch") || strings.HasSuffix(noun, "s"):
+		return fmt.Sprintf("%d %ses", n, noun)
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// OneLine makes text safe for one line of a terminal: escape sequences and line
+// breaks in it cannot move the cursor. White space and control characters become
+// single spaces.
+func OneLine(s string) string {
+	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }), " ")
+}
+
+// FirstLine is the first line of s that has something on it, as [OneLine] gives it.
+func FirstLine(s string) string {
+	for line := range strings.Lines(s) {
+		if t := OneLine(line); t != "" {
+			return t
+		}
+	}
+	return ""
+}

@@ -1,0 +1,33 @@
+package text
+
+import "testing"
+
+func TestSize(t *testing.T) {
+	for n, want := range map[int64]string{0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 1536: "1.5 KiB",
+		1<<20 - 1: "1.0 MiB", 5 << 30: "5.0 GiB", 1 << 62: "4096.0 PiB"} {
+		if got := Size(n); got != want {
+			t.Errorf("Size(%d) = %q, want %q", n, got, want)
+		}
+	}
+}
+
+func TestPlural(t *testing.T) {
+	for _, c := range []struct {
+		n    int
+		noun string
+		want string
+	}{{0, "blob", "0 blobs"}, {1, "entry", "1 entry"}, {2, "entry", "2 entries"}, {3, "batch", "3 batches"}, {2, "address", "2 addresses"}} {
+		if got := Plural(c.n, c.noun); got != c.want {
+			t.Errorf("got %q, want %q", got, c.want)
+		}
+	}
+}
+
+func TestOneLine(t *testing.T) {
+	if got, want := OneLine(" a\x1b[2J\r\nb\tc\u0085d "), "a [2J b c d"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got, want := FirstLine("\n \x07\n second\nthird"), "second"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
