@@ -51,7 +51,7 @@ func (e *Engine) admit(ctx context.Context, g *graph.Graph, st *store.Store, o R
 // Lock gives what the run was made from, for `distillflow.lock`. program is the
 // version of the program. It is an error if the run did not bring every stage
 // that takes part to a final result.
-func (r *Result) Lock(program string) (*lock.Recipe, error) {
+func (r *Result) Lock(ctx context.Context, program string) (*lock.Recipe, error) {
 	l := &lock.Recipe{
 		Program: program, Host: runtime.GOOS + "/" + runtime.GOARCH, Seed: r.seed,
 		Stages: make(map[string]*lock.Stage, len(r.Outcome.States)),
@@ -65,7 +65,7 @@ func (r *Result) Lock(program string) (*lock.Recipe, error) {
 		case r.Outcome.Incomplete[name]:
 			return nil, fmt.Errorf("nothing was locked: the result of stage %s is incomplete: run again until it is whole", name)
 		}
-		s, err := lock.NewStage(r.graph.Node(name).Config, r.Outcome.Preimages[name], r.Outcome.Outputs[name])
+		s, err := lock.NewStage(ctx, r.graph.Node(name).Config, r.Outcome.Preimages[name], r.Outcome.Outputs[name])
 		if err != nil {
 			return nil, fmt.Errorf("stage %s: %w", name, err)
 		}

@@ -156,7 +156,7 @@ func (e *Engine) Run(ctx context.Context, g *graph.Graph, o RunOptions) (*Result
 	if err := e.admit(ctx, g, st, o); err != nil {
 		return nil, errors.Join(err, st.Close())
 	}
-	data, err := runData(g, o.seed(g), o.Locked)
+	data, err := runData(ctx, g, o.seed(g), o.Locked)
 	if err != nil {
 		return nil, errors.Join(err, st.Close())
 	}

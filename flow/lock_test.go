@@ -18,7 +18,7 @@ import (
 func (b *bench) locks() {
 	b.t.Helper()
 	res := b.mustRunAny()
-	l, err := res.Lock("test")
+	l, err := res.Lock(b.t.Context(), "test")
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -129,12 +129,12 @@ stages:
   a: {uses: read, with: {file: words.txt}}
   p: {uses: partial, from: a}
 `)
-	if _, err := b.mustRunAny().Lock("test"); err == nil || !strings.Contains(err.Error(), "stage p is incomplete") {
+	if _, err := b.mustRunAny().Lock(t.Context(), "test"); err == nil || !strings.Contains(err.Error(), "stage p is incomplete") {
 		t.Errorf("error %v", err)
 	}
 	b.edit("uses: partial, from: a", "uses: map, from: a, with: {fail: true}")
 	_, res, _ := b.run(flow.RunOptions{})
-	if _, err := res.Lock("test"); err == nil || !strings.Contains(err.Error(), "stage p is failed") {
+	if _, err := res.Lock(b.t.Context(), "test"); err == nil || !strings.Contains(err.Error(), "stage p is failed") {
 		t.Errorf("error %v", err)
 	}
 }

@@ -55,7 +55,7 @@ func (l *Memo) Put(key [32]byte, value []byte) error {
 	return l.memo.Put(key, value)
 }
 
-// Claim implements the claims of [store.Memo].
+// Claim implements [stage.Memo].
 func (l *Memo) Claim(ctx context.Context, key [32]byte, warn func(string)) (release func(), err error) {
 	if err := l.open(); err != nil {
 		return nil, err

@@ -42,7 +42,7 @@ type farConfig struct {
 
 var theFar *far // of the test that runs; these tests do not run in parallel
 
-func (c farConfig) Externals() ([]stage.External, error) {
+func (c farConfig) Externals(context.Context) ([]stage.External, error) {
 	exact := theFar.exact(string(c.Name))
 	text, ok := theFar.texts[exact]
 	if !ok {
@@ -56,7 +56,7 @@ func (c farConfig) Externals() ([]stage.External, error) {
 	}, nil
 }
 
-func (c farConfig) Revisions() ([]stage.Revision, error) {
+func (c farConfig) Revisions(context.Context) ([]stage.Revision, error) {
 	if e := theFar.exact(string(c.Name)); e != string(c.Name) {
 		return []stage.Revision{{Name: string(c.Name), Resolved: e}}, nil
 	}

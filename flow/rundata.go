@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -24,13 +25,13 @@ type RunData struct {
 }
 
 // pins are those of a run that is about to start. What cannot be told yet is left out.
-func pins(g *graph.Graph, locked *lock.Recipe) map[string]string {
+func pins(ctx context.Context, g *graph.Graph, locked *lock.Recipe) map[string]string {
 	var all []stage.Revision
 	for _, n := range g.Nodes {
 		if n.Skip {
 			continue
 		}
-		if revs, err := n.Config.Revisions(); err == nil {
+		if revs, err := n.Config.Revisions(ctx); err == nil {
 			all = append(all, revs...)
 		}
 	}
@@ -43,8 +44,8 @@ func pins(g *graph.Graph, locked *lock.Recipe) map[string]string {
 	return out
 }
 
-func runData(g *graph.Graph, seed uint64, locked *lock.Recipe) (json.RawMessage, error) {
-	d := RunData{Seed: seed, Profile: g.Recipe.Profile, Params: map[string]any{}, Env: map[string]string{}, Pins: pins(g, locked)}
+func runData(ctx context.Context, g *graph.Graph, seed uint64, locked *lock.Recipe) (json.RawMessage, error) {
+	d := RunData{Seed: seed, Profile: g.Recipe.Profile, Params: map[string]any{}, Env: map[string]string{}, Pins: pins(ctx, g, locked)}
 	for _, p := range g.Recipe.Params {
 		if p.Origin != recipe.FromSet && p.Origin != recipe.FromFile {
 			continue

@@ -32,7 +32,7 @@ type ReadConfig struct {
 	File stage.Path `json:"file" required:"true" doc:"A text file, one word a line."`
 }
 
-func (c ReadConfig) Externals() ([]stage.External, error) {
+func (c ReadConfig) Externals(context.Context) ([]stage.External, error) {
 	if _, err := os.Stat(string(c.File)); err != nil {
 		return nil, stage.Invalid("file", "cannot be read: no such file")
 	}

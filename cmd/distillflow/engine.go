@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"strconv"
@@ -8,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/distillflow/distillflow/flow"
+	"github.com/distillflow/distillflow/flow/diag"
 	"github.com/distillflow/distillflow/flow/graph"
 	"github.com/distillflow/distillflow/flow/lock"
 	"github.com/distillflow/distillflow/flow/recipe"
@@ -52,9 +54,38 @@ func (f *recipeFlags) add(c *cobra.Command) {
 	c.Flags().StringArrayVar(&f.force, "force", nil, "run this `stage` even if it is cached (repeatable)")
 }
 
-// load builds the engine and the graph of a recipe. Problems of the recipe are
-// shown with their snippets; the error then only carries the exit status.
-func (a app) load(f *recipeFlags, path string) (*flow.Engine, *graph.Graph, flow.RunOptions, error) {
+// load builds the engine and the graph of a recipe, as check does, and asks the
+// network for what its stages name there.
+func (a app) load(ctx context.Context, f *recipeFlags, path string) (*flow.Engine, *graph.Graph, flow.RunOptions, error) {
+	e, g, o, err := a.check(f, path)
+	if err != nil {
+		return nil, nil, o, err
+	}
+	defer a.showDownloads()()
+	diags, err := g.Resolve(ctx)
+	if err != nil {
+		return nil, nil, o, err
+	}
+	return e, g, o, a.showDiags(diags, g.Recipe)
+}
+
+// showDiags shows problems of a recipe with their snippets. The error only carries
+// the exit status.
+func (a app) showDiags(diags diag.List, r *recipe.Recipe) error {
+	if len(diags) > 0 {
+		if err := diags.Render(a.err, r.Sources); err != nil {
+			return err
+		}
+	}
+	if diags.HasErrors() {
+		return shownError{usageError{diags.Err()}}
+	}
+	return nil
+}
+
+// check builds the engine and the graph of a recipe. Problems of the recipe are
+// shown with their snippets. It works without a network.
+func (a app) check(f *recipeFlags, path string) (*flow.Engine, *graph.Graph, flow.RunOptions, error) {
 	var o flow.RunOptions
 	reg, err := registry()
 	if err != nil {
@@ -71,7 +102,6 @@ func (a app) load(f *recipeFlags, path string) (*flow.Engine, *graph.Graph, flow
 			}
 		}
 	}
-	defer a.showDownloads()()
 	e := &flow.Engine{
 		Registry: reg, StoreDir: f.store, Getenv: a.getenv, Fault: a.fault,
 		Layouts: map[string]flow.Layout{schema.Problem{}.RecordType(): problemLayout},
@@ -81,13 +111,8 @@ func (a app) load(f *recipeFlags, path string) (*flow.Engine, *graph.Graph, flow
 		return nil, nil, o, err
 	}
 	g, r, diags := e.Load(path, recipe.Options{Profile: f.profile, Set: f.set, ParamFiles: f.params, WorkDir: wd})
-	if len(diags) > 0 {
-		if err := diags.Render(a.err, r.Sources); err != nil {
-			return nil, nil, o, err
-		}
-	}
-	if g == nil {
-		return nil, nil, o, shownError{usageError{diags.Err()}}
+	if err := a.showDiags(diags, r); err != nil {
+		return nil, nil, o, err
 	}
 	if lockErr != nil { // told after what is wrong with the recipe itself
 		return nil, nil, o, lockErr

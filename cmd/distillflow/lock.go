@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -26,8 +27,8 @@ func (a app) readLock(recipeFile string) (*lock.Recipe, error) {
 }
 
 // writeLock writes the lock of a run that is done.
-func (a app) writeLock(recipeFile string, res *flow.Result) error {
-	l, err := res.Lock(version)
+func (a app) writeLock(ctx context.Context, recipeFile string, res *flow.Result) error {
+	l, err := res.Lock(ctx, version)
 	if err != nil {
 		return err
 	}

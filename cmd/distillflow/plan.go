@@ -63,7 +63,7 @@ plan reads inputs and changes no result.`,
 			if diff != "" && format != "text" && format != "json" {
 				return usageError{fmt.Errorf("--diff with --format %s: want text or json", format)}
 			}
-			e, g, o, err := a.load(&f, pos[0])
+			e, g, o, err := a.load(c.Context(), &f, pos[0])
 			if err != nil {
 				return err
 			}

@@ -287,7 +287,7 @@ func (a app) otherSide(ctx context.Context, f *recipeFlags, g *graph.Graph, othe
 	if err != nil || info.IsDir() {
 		return nil, usageError{fmt.Errorf("--diff %s: want a recipe, or the id of a run", other)}
 	}
-	e, og, o, err := a.load(&recipeFlags{store: f.store}, other)
+	e, og, o, err := a.load(ctx, &recipeFlags{store: f.store}, other)
 	if err != nil {
 		return nil, err
 	}

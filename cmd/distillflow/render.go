@@ -93,7 +93,7 @@ func trainingStagesOf(r *recipe.Recipe) ([]string, cobra.ShellCompDirective) {
 }
 
 func (a app) render(ctx context.Context, f *recipeFlags, file, name string, pick train.Pick) (r *train.Rendered, err error) {
-	e, g, o, err := a.load(f, file)
+	e, g, o, err := a.load(ctx, f, file)
 	if err != nil {
 		return nil, err
 	}

@@ -52,7 +52,7 @@ a budget, 4 the run deviates from the lock, 130 interrupted.`,
 			}
 			f.locked = locked
 			compute := planMemory()
-			e, g, o, err := a.load(&f, pos[0])
+			e, g, o, err := a.load(c.Context(), &f, pos[0])
 			if err != nil {
 				return err
 			}
@@ -90,7 +90,7 @@ a budget, 4 the run deviates from the lock, 130 interrupted.`,
 				err = errors.Join(err, a.report(g, res, saved))
 			}
 			if writeLock && err == nil {
-				err = a.writeLock(g.Recipe.File, res)
+				err = a.writeLock(c.Context(), g.Recipe.File, res)
 			}
 			return errors.Join(err, verr, res.Close())
 		},

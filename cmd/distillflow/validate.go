@@ -15,7 +15,7 @@ func (a app) validateCmd() *cobra.Command {
 		RunE: func(_ *cobra.Command, pos []string) error {
 			var failed error
 			for _, path := range pos {
-				_, g, _, err := a.load(&f, path)
+				_, g, _, err := a.check(&f, path)
 				if err != nil {
 					failed = err
 					continue

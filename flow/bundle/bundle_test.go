@@ -31,7 +31,7 @@ type readConfig struct {
 	File stage.Path `json:"file" required:"true" doc:"Words, one a line."`
 }
 
-func (c readConfig) Externals() ([]stage.External, error) {
+func (c readConfig) Externals(context.Context) ([]stage.External, error) {
 	if _, err := os.Stat(string(c.File)); err != nil {
 		return nil, stage.Invalid("file", "%s does not exist", c.File)
 	}

@@ -33,7 +33,7 @@ type Compared struct {
 
 // compare lists the stages of the lock, in the order of the run, and then what
 // the lock does not have.
-func (r *replay) compare(out *exec.Outcome) ([]Compared, error) {
+func (r *replay) compare(ctx context.Context, out *exec.Outcome) ([]Compared, error) {
 	failed := map[string]error{}
 	for _, err := range out.Errors {
 		var se *exec.StageError
@@ -59,7 +59,7 @@ func (r *replay) compare(out *exec.Outcome) ([]Compared, error) {
 		case state != exec.Done && state != exec.Cached:
 			c.Verdict, c.Reason = Missing, "did not run: "+string(state)
 		case r.deviates[n.Name]:
-			c.Verdict, c.Reason = Deviates, r.why(n, out)
+			c.Verdict, c.Reason = Deviates, r.why(ctx, n, out)
 		case r.hits[n.Name] && r.packed(n.Name):
 			c.Verdict = Packed
 		}
@@ -82,8 +82,8 @@ func (r *replay) compare(out *exec.Outcome) ([]Compared, error) {
 
 // why says what was different from the run before the result was, if anything
 // was, and else which outputs are.
-func (r *replay) why(n *graph.Node, out *exec.Outcome) string {
-	err := r.lock.CheckStage(n, out.Preimages[n.Name], out.Outputs[n.Name])
+func (r *replay) why(ctx context.Context, n *graph.Node, out *exec.Outcome) string {
+	err := r.lock.CheckStage(ctx, n, out.Preimages[n.Name], out.Outputs[n.Name])
 	var dev *lock.DeviationError
 	if !errors.As(err, &dev) {
 		return fmt.Sprintf("its outputs differ (%v)", err)

@@ -182,7 +182,7 @@ func (c *creator) results(ctx context.Context) error {
 		} else if now != key {
 			return c.changed(n, a, pre)
 		}
-		ls, err := lock.NewStage(n.Config, a.Preimage, a.Outputs)
+		ls, err := lock.NewStage(ctx, n.Config, a.Preimage, a.Outputs)
 		if err != nil {
 			return fmt.Errorf("stage %s: %w", n.Name, err)
 		}

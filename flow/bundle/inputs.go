@@ -91,11 +91,11 @@ func inside(dir, p string) bool {
 
 // outsideFiles finds, for every folder that a path in the recipe leads to, the
 // files below it that a stage reads. No folder of the result lies in another.
-func outsideFiles(nodes []*graph.Node) (map[string][]string, error) {
+func outsideFiles(ctx context.Context, nodes []*graph.Node) (map[string][]string, error) {
 	var roots []string
 	files := map[string]bool{}
 	for _, n := range nodes {
-		ext, err := n.Config.Externals()
+		ext, err := n.Config.Externals(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("stage %s: %w", n.Name, err)
 		}
@@ -179,7 +179,7 @@ func folderOf(p string) string {
 // inputs lists the files outside the store and makes items of them unless they
 // are to be left out.
 func (c *creator) inputs(ctx context.Context) error {
-	found, err := outsideFiles(c.nodes)
+	found, err := outsideFiles(ctx, c.nodes)
 	if err != nil {
 		return err
 	}

@@ -25,7 +25,7 @@ func CacheDir(dir string) string { return filepath.Join(dir, cacheDir) }
 func (c *creator) remote(ctx context.Context) error {
 	seen := map[string]bool{}
 	for _, n := range c.nodes {
-		ext, err := n.Config.Externals()
+		ext, err := n.Config.Externals(ctx)
 		if err != nil {
 			return fmt.Errorf("stage %s: %w", n.Name, err)
 		}
@@ -134,11 +134,11 @@ func (r *replay) lend(f RemoteFile) (bool, error) {
 
 // fetched refuses to start a stage that would need a file that was left out. A stage
 // that asks a model finds its answers in the bundle.
-func (r *replay) fetched(n *graph.Node) error {
+func (r *replay) fetched(ctx context.Context, n *graph.Node) error {
 	if r.opts.Fetch || len(r.absent) == 0 || n.Type.Class == stage.Sampled {
 		return nil
 	}
-	ext, err := n.Config.Externals()
+	ext, err := n.Config.Externals(ctx)
 	if err != nil {
 		return err
 	}

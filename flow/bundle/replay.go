@@ -95,9 +95,14 @@ func Replay(ctx context.Context, dir string, m *Manifest, o ReplayOptions) ([]Co
 	if g == nil {
 		return nil, &LoadError{diags, rec}
 	}
+	if diags, err := g.Resolve(ctx); err != nil {
+		return nil, err
+	} else if diags.HasErrors() {
+		return nil, &LoadError{diags, rec}
+	}
 	for _, n := range g.Nodes {
 		n.Stage.Save = "" // it could lead anywhere on this machine
-		if err := r.readsOnly(n, dir); err != nil {
+		if err := r.readsOnly(ctx, n, dir); err != nil {
 			return nil, err
 		}
 	}
@@ -109,7 +114,7 @@ func Replay(ctx context.Context, dir string, m *Manifest, o ReplayOptions) ([]Co
 	if res == nil {
 		return nil, err
 	}
-	list, dev := r.compare(res.Outcome)
+	list, dev := r.compare(ctx, res.Outcome)
 	if dev != nil {
 		// What failed for want of an equal input is told by the deviation.
 		err = errors.Join(dev, r.otherErrors(res.Outcome, ctx))
@@ -257,11 +262,11 @@ func (r *replay) find(in Input) (string, error) {
 
 // readsOnly makes sure that a stage reads files of the bundle and of the folders
 // that the user gave, and none that a path in a stranger's recipe leads to.
-func (r *replay) readsOnly(n *graph.Node, dir string) error {
+func (r *replay) readsOnly(ctx context.Context, n *graph.Node, dir string) error {
 	if n.Skip {
 		return nil
 	}
-	ext, err := n.Config.Externals()
+	ext, err := n.Config.Externals(ctx)
 	if err != nil {
 		return fmt.Errorf("stage %s: %w", n.Name, err)
 	}
@@ -332,7 +337,7 @@ func (g guard) Run(ctx context.Context, t stage.Task, h exec.Hooks) (stage.Resul
 			}
 		}
 		g.r.mu.Unlock()
-		if err := g.r.fetched(n); err != nil {
+		if err := g.r.fetched(ctx, n); err != nil {
 			return stage.Result{}, err
 		}
 	}

@@ -47,12 +47,12 @@ func (s *scheduler) hit(ctx context.Context, step *plan.Step) (f finished, ok bo
 		}
 	}()
 	if s.opts.Check != nil {
-		if err := s.opts.Check(n, step.Canonical, nil); err != nil {
+		if err := s.opts.Check(ctx, n, step.Canonical, nil); err != nil {
 			return s.failed(ctx, f, step.Key, err), true
 		}
 	}
 	s.cached(*step, &f)
-	if err := s.conclude(*step, &f); err != nil {
+	if err := s.conclude(ctx, *step, &f); err != nil {
 		return s.failed(ctx, f, step.Key, err), true
 	}
 	return f, true
@@ -66,7 +66,7 @@ func (s *scheduler) cached(step plan.Step, f *finished) {
 }
 
 // conclude notes what a node with a result was made from, and checks it.
-func (s *scheduler) conclude(step plan.Step, f *finished) error {
+func (s *scheduler) conclude(ctx context.Context, step plan.Step, f *finished) error {
 	f.preimage = step.Canonical
 	if ptr, ok := s.planOpts.Last[f.n.Name]; !ok || ptr.Key != step.Key {
 		f.pointer = &store.Pointer{Key: step.Key, Preimage: step.Canonical}
@@ -74,5 +74,5 @@ func (s *scheduler) conclude(step plan.Step, f *finished) error {
 	if s.opts.Check == nil {
 		return nil
 	}
-	return s.opts.Check(f.n, f.preimage, f.outputs)
+	return s.opts.Check(ctx, f.n, f.preimage, f.outputs)
 }

@@ -53,7 +53,7 @@ func (s *scheduler) node(ctx context.Context, n *graph.Node) (f finished) {
 		if err != nil {
 			return s.failed(ctx, f, key, err)
 		}
-		if err := s.conclude(step, &f); err != nil {
+		if err := s.conclude(ctx, step, &f); err != nil {
 			return s.failed(ctx, f, key, err)
 		}
 		break
@@ -69,7 +69,7 @@ func (s *scheduler) node(ctx context.Context, n *graph.Node) (f finished) {
 // result finds the node's result in the cache or makes it.
 func (s *scheduler) result(ctx context.Context, n *graph.Node, f *finished) (plan.Step, error) {
 	// Taken before the files are hashed: whatever changes from here on shows.
-	files, err := outside(n)
+	files, err := outside(ctx, n)
 	if err != nil {
 		return plan.Step{}, err
 	}
@@ -78,7 +78,7 @@ func (s *scheduler) result(ctx context.Context, n *graph.Node, f *finished) (pla
 		return step, err
 	}
 	if s.opts.Check != nil {
-		if err := s.opts.Check(n, step.Canonical, nil); err != nil {
+		if err := s.opts.Check(ctx, n, step.Canonical, nil); err != nil {
 			return step, err
 		}
 	}
@@ -197,7 +197,7 @@ func discard(n *graph.Node, task stage.Task, published bool) {
 func (s *scheduler) task(n *graph.Node, key string) (stage.Task, error) {
 	t := stage.Task{
 		Stage: n.Name, Type: n.Type.Type, Version: n.Type.Version,
-		Inputs: map[string][]stage.Input{}, Outputs: map[string]string{},
+		Key: key, Inputs: map[string][]stage.Input{}, Outputs: map[string]string{},
 	}
 	var err error
 	if t.Config, err = n.Config.JSON(); err != nil {

@@ -27,8 +27,8 @@ func (e *changedError) Error() string {
 }
 
 // outside looks at the files outside the store that a node reads.
-func outside(n *graph.Node) ([]outsideFile, error) {
-	ext, err := n.Config.Externals()
+func outside(ctx context.Context, n *graph.Node) ([]outsideFile, error) {
+	ext, err := n.Config.Externals(ctx)
 	if err != nil || len(ext) == 0 {
 		return nil, err
 	}
@@ -55,7 +55,7 @@ func outside(n *graph.Node) ([]outsideFile, error) {
 // that one was changed and changed back; equal content rules out a change within
 // one tick of the file system's clock.
 func (s *scheduler) checkOutside(ctx context.Context, n *graph.Node, key string, before []outsideFile) error {
-	after, err := outside(n)
+	after, err := outside(ctx, n)
 	if err != nil {
 		return &changedError{fmt.Sprintf("an input changed (%v)", err)}
 	}

@@ -56,7 +56,7 @@ type Options struct {
 	Only func(n *graph.Node) bool
 	// Check may refuse a stage: once its preimage is known, with nil outputs, and
 	// again with its outputs. Nil refuses none.
-	Check func(n *graph.Node, preimage json.RawMessage, outputs map[string]store.Output) error
+	Check func(ctx context.Context, n *graph.Node, preimage json.RawMessage, outputs map[string]store.Output) error
 	// RetryPause is how long a failed stage with retries: rests before its second
 	// try; it doubles with each, up to a minute. 0 means a second.
 	RetryPause time.Duration

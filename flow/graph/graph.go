@@ -4,6 +4,8 @@
 package graph
 
 import (
+	"context"
+	"fmt"
 	"slices"
 
 	"github.com/distillflow/distillflow/flow/diag"
@@ -176,20 +178,43 @@ func (b *builder) config(n *Node) {
 		})
 	}
 	cfg, errs := n.Type.Decode(tree)
-	if len(errs) == 0 && !n.Skip {
-		_, err := cfg.Externals()
+	if len(errs) == 0 && !n.Skip && !cfg.Networked() {
+		_, err := cfg.Externals(context.Background()) // a look at this machine's files
 		errs = stage.FieldErrors(err)
 	}
 	for _, e := range errs {
-		b.fieldError(n, e)
+		b.diags.Add(fieldError(n, e)...)
 	}
 	n.Config = cfg
 }
 
-func (b *builder) fieldError(n *Node, e stage.FieldError) {
+// Resolve asks the network for what the stages name there, such as models of a
+// hub. What is wrong with the names comes back as diagnostics, everything else,
+// such as a network that is down, as an error.
+func (g *Graph) Resolve(ctx context.Context) (diag.List, error) {
+	var diags diag.List
+	for _, n := range g.Nodes {
+		if n.Skip || !n.Config.Networked() {
+			continue
+		}
+		_, err := n.Config.Externals(ctx)
+		if err != nil && (ctx.Err() != nil || !stage.IsFieldError(err)) {
+			return nil, fmt.Errorf("stage %s: %w", n.Name, err)
+		}
+		for _, e := range stage.FieldErrors(err) {
+			diags.Add(fieldError(n, e)...)
+		}
+	}
+	diags.Sort()
+	return diags, nil
+}
+
+// fieldError places what is wrong with a field in the recipe. It is empty for an
+// expression that failed, which has been reported.
+func fieldError(n *Node, e stage.FieldError) diag.List {
 	v, keyPos, name := find(n.Stage.With, e.Path)
 	if v.Broken() {
-		return // its expression failed, which has been reported
+		return nil
 	}
 	pos := n.Stage.WithPos
 	switch {
@@ -212,5 +237,5 @@ func (b *builder) fieldError(n *Node, e stage.FieldError) {
 	if v != nil && v.FromParam() != "" && v.ParamPos().IsValid() {
 		d = d.WithRelated(diag.At(v.ParamPos()), "the value of params.%s is given here", v.FromParam())
 	}
-	b.diags.Add(d.WithHelp("`distillflow stages %s` shows its fields", n.Type.Type))
+	return diag.List{d.WithHelp("`distillflow stages %s` shows its fields", n.Type.Type)}
 }

@@ -39,7 +39,7 @@ type scanConfig struct {
 	Root stage.Path `json:"root" required:"true" doc:"Where the data is."`
 }
 
-func (c scanConfig) Externals() ([]stage.External, error) {
+func (c scanConfig) Externals(context.Context) ([]stage.External, error) {
 	if _, err := os.Stat(string(c.Root)); err != nil {
 		return nil, stage.Invalid("root", "%s does not exist", filepath.Base(string(c.Root)))
 	}

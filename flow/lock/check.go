@@ -42,13 +42,13 @@ func (r *Recipe) CheckPlan(ctx context.Context, p *plan.Plan, seed uint64, h pla
 			}
 			old := *locked
 			old.Inputs = nil
-			more, err := differences(s.Node, &old, pre, seed != r.Seed)
+			more, err := differences(ctx, s.Node, &old, pre, seed != r.Seed)
 			if err != nil {
 				return nil, err
 			}
 			out = append(out, more...)
 		default:
-			more, err := r.checkStage(s.Node, s.Canonical, s.Outputs, seed != r.Seed)
+			more, err := r.checkStage(ctx, s.Node, s.Canonical, s.Outputs, seed != r.Seed)
 			if err != nil {
 				return nil, err
 			}
@@ -65,15 +65,15 @@ func (r *Recipe) CheckPlan(ctx context.Context, p *plan.Plan, seed uint64, h pla
 
 // CheckStage compares a stage with the lock: its preimage, and its outputs unless
 // they are nil. A deviation is a *[DeviationError].
-func (r *Recipe) CheckStage(n *graph.Node, preimage json.RawMessage, outputs map[string]store.Output) error {
-	ds, err := r.checkStage(n, preimage, outputs, false)
+func (r *Recipe) CheckStage(ctx context.Context, n *graph.Node, preimage json.RawMessage, outputs map[string]store.Output) error {
+	ds, err := r.checkStage(ctx, n, preimage, outputs, false)
 	if err == nil && len(ds) > 0 {
 		err = &DeviationError{ds}
 	}
 	return err
 }
 
-func (r *Recipe) checkStage(n *graph.Node, preimage json.RawMessage, outputs map[string]store.Output, otherSeed bool) ([]Deviation, error) {
+func (r *Recipe) checkStage(ctx context.Context, n *graph.Node, preimage json.RawMessage, outputs map[string]store.Output, otherSeed bool) ([]Deviation, error) {
 	locked := r.Stages[n.Name]
 	if locked == nil {
 		return []Deviation{{n.Name, "is not in the lock"}}, nil
@@ -82,7 +82,7 @@ func (r *Recipe) checkStage(n *graph.Node, preimage json.RawMessage, outputs map
 	if err := json.Unmarshal(preimage, &cur); err != nil {
 		return nil, fmt.Errorf("stage %s: reading its preimage: %w", n.Name, err)
 	}
-	out, err := differences(n, locked, &cur, otherSeed)
+	out, err := differences(ctx, n, locked, &cur, otherSeed)
 	if err != nil || len(out) > 0 {
 		return out, err // that its results differ too goes without saying
 	}
@@ -96,7 +96,7 @@ func (r *Recipe) checkStage(n *graph.Node, preimage json.RawMessage, outputs map
 
 // differences lists what changed since the lock. Another seed of the whole run is
 // told once and not for each stage.
-func differences(n *graph.Node, locked *Stage, cur *plan.Preimage, otherSeed bool) ([]Deviation, error) {
+func differences(ctx context.Context, n *graph.Node, locked *Stage, cur *plan.Preimage, otherSeed bool) ([]Deviation, error) {
 	var out []Deviation
 	for _, d := range plan.Diff(&locked.Preimage, cur, n.Type.Config.DefaultOf) {
 		if otherSeed && d.Code == plan.SeedChanged && d.Field == "seed" {
@@ -111,17 +111,17 @@ func differences(n *graph.Node, locked *Stage, cur *plan.Preimage, otherSeed boo
 	if len(out) > 0 {
 		return out, nil // another model is said already
 	}
-	return revised(n, locked.Revisions)
+	return revised(ctx, n, locked.Revisions)
 }
 
 // revised tells which names stand for something else than when the lock was
 // written. A config that names what a name stood for, as [Pinned] makes it,
 // has not changed.
-func revised(n *graph.Node, locked []stage.Revision) ([]Deviation, error) {
+func revised(ctx context.Context, n *graph.Node, locked []stage.Revision) ([]Deviation, error) {
 	if len(locked) == 0 {
 		return nil, nil
 	}
-	now, err := n.Config.Revisions()
+	now, err := n.Config.Revisions(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("stage %s: %w", n.Name, err)
 	}

@@ -4,6 +4,7 @@ package lock
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -50,10 +51,10 @@ type Stage struct {
 }
 
 // NewStage makes the lock of a stage from its canonical preimage.
-func NewStage(cfg *stage.Config, preimage json.RawMessage, outputs map[string]store.Output) (*Stage, error) {
+func NewStage(ctx context.Context, cfg *stage.Config, preimage json.RawMessage, outputs map[string]store.Output) (*Stage, error) {
 	s := &Stage{Outputs: map[string]store.Digest{}}
 	var err error
-	if s.Revisions, err = cfg.Revisions(); err != nil {
+	if s.Revisions, err = cfg.Revisions(ctx); err != nil {
 		return nil, fmt.Errorf("lock: %w", err)
 	}
 	if err := json.Unmarshal(preimage, &s.Preimage); err != nil {

@@ -107,7 +107,7 @@ func NodePreimage(ctx context.Context, n *graph.Node, seed uint64, digests Diges
 			p.Inputs = append(p.Inputs, d)
 		}
 	}
-	ext, err := n.Config.Externals()
+	ext, err := n.Config.Externals(ctx)
 	if err != nil {
 		return nil, err
 	}

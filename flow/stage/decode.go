@@ -52,9 +52,26 @@ func FieldErrors(err error) []FieldError {
 		}
 		return all
 	}
+	if fe, ok := asFieldError(err); ok {
+		return []FieldError{fe}
+	}
+	return []FieldError{{Msg: err.Error()}}
+}
+
+// IsFieldError reports whether err, and each part of a joined one, says what is
+// wrong with a field. Other errors say nothing against the recipe.
+func IsFieldError(err error) bool {
+	if m, ok := err.(interface{ Unwrap() []error }); ok {
+		return !slices.ContainsFunc(m.Unwrap(), func(e error) bool { return !IsFieldError(e) })
+	}
+	_, ok := asFieldError(err)
+	return ok
+}
+
+func asFieldError(err error) (FieldError, bool) {
 	var fe FieldError
 	if errors.As(err, &fe) {
-		return []FieldError{fe}
+		return fe, true
 	}
 	var named interface {
 		error
@@ -62,9 +79,9 @@ func FieldErrors(err error) []FieldError {
 	}
 	if errors.As(err, &named) {
 		path, msg := named.ConfigField()
-		return []FieldError{{Path: strings.Split(path, "."), Msg: msg}}
+		return FieldError{Path: strings.Split(path, "."), Msg: msg}, true
 	}
-	return []FieldError{{Msg: err.Error()}}
+	return fe, false
 }
 
 type decoder struct{ errs []FieldError }

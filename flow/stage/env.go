@@ -1,6 +1,7 @@
 package stage
 
 import (
+	"context"
 	"fmt"
 	"hash/fnv"
 	"log/slog"
@@ -10,11 +11,17 @@ import (
 	"sync"
 )
 
-// Memo keeps the answers to paid requests for ever. Both methods are safe for
-// concurrent use. Put returns once the value would survive a crash.
+// Memo keeps the answers to paid requests for ever. Its methods are safe for
+// concurrent use.
 type Memo interface {
 	Get(key [32]byte) (value []byte, ok bool, err error)
+	// Put returns once the value would survive a crash.
 	Put(key [32]byte, value []byte) error
+	// Claim waits until nobody else, in any process, holds a claim on key. What
+	// holders before have put is then in Get: look again before paying. release
+	// ends the claim; so does the end of the process. A caller holds one claim at
+	// a time. warn is told where claims cannot keep other processes away.
+	Claim(ctx context.Context, key [32]byte, warn func(string)) (release func(), err error)
 }
 
 // Progress is how far a stage is.
@@ -71,6 +78,9 @@ type Env struct {
 	// Seed is the stage's own seed: derived from the recipe's seed and the stage
 	// type, never from the stage's name. Zero for classes that use none.
 	Seed uint64
+	// Key is the stage's action key, the same for the same work wherever it runs;
+	// "" where the stage runs outside a recipe.
+	Key string
 	// WorkDir is a scratch folder that belongs to this action key. It survives a
 	// crash, so that long work can resume, and is removed after success. Stages
 	// of class pure, which are quick as a rule, make it themselves if they need
@@ -99,6 +109,9 @@ type noMemo struct{}
 
 func (noMemo) Get([32]byte) ([]byte, bool, error) { return nil, false, nil }
 func (noMemo) Put([32]byte, []byte) error         { return nil }
+func (noMemo) Claim(context.Context, [32]byte, func(string)) (func(), error) {
+	return func() {}, nil
+}
 
 // NewEnv makes an Env, for the engine and for tests.
 func NewEnv(seed uint64, workDir string, svc Services) *Env {

@@ -1,5 +1,7 @@
 package stage
 
+import "context"
+
 // Revision is something outside the recipe and the store that a stage names and
 // others can change under that name: a model on a hub, a teacher behind an
 // address. The lock keeps what the name stood for.
@@ -15,13 +17,13 @@ type Revision struct {
 // go to the network for what a run has resolved already; names that are exact in
 // themselves need not be listed.
 type Revisions interface {
-	Revisions() ([]Revision, error)
+	Revisions(ctx context.Context) ([]Revision, error)
 }
 
 // Revisions lists what the stage names and others can change; nil for most.
-func (c *Config) Revisions() ([]Revision, error) {
+func (c *Config) Revisions(ctx context.Context) ([]Revision, error) {
 	if r, ok := c.v.Interface().(Revisions); ok {
-		return r.Revisions()
+		return r.Revisions(ctx)
 	}
 	return nil, nil
 }

@@ -167,17 +167,30 @@ type Remote struct {
 // Externals is implemented by configs whose stage reads files outside the
 // store. The engine hashes them, in order, into the action key, and checks after
 // the run that they are still the same. No two may share a name. A path that does
-// not exist is reported as a [FieldError] on the field.
+// not exist is reported as a [FieldError] on the field; other errors, such as a
+// network that is down, say nothing against the recipe.
 type Externals interface {
-	Externals() ([]External, error)
+	Externals(ctx context.Context) ([]External, error)
+}
+
+// Networked is implemented by configs whose Externals may ask the network. The
+// engine then asks for them when a run is planned, not when the recipe is checked.
+type Networked interface {
+	Networked() bool
 }
 
 // Externals lists the outside files the stage will read.
-func (c *Config) Externals() ([]External, error) {
+func (c *Config) Externals(ctx context.Context) ([]External, error) {
 	if e, ok := c.v.Interface().(Externals); ok {
-		return e.Externals()
+		return e.Externals(ctx)
 	}
 	return nil, nil
+}
+
+// Networked reports whether Externals may ask the network.
+func (c *Config) Networked() bool {
+	n, ok := c.v.Interface().(Networked)
+	return ok && n.Networked()
 }
 
 // Path is a file or folder outside the store.

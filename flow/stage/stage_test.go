@@ -55,7 +55,7 @@ func (c *config) Validate() error {
 	return nil
 }
 
-func (c *config) Externals() ([]stage.External, error) { return nil, nil }
+func (c *config) Externals(context.Context) ([]stage.External, error) { return nil, nil }
 
 type in struct {
 	Rows stage.Rows[rec] `port:"rows" doc:"Rows."`

@@ -21,6 +21,7 @@ type Task struct {
 	Inputs  map[string][]Input `json:"inputs,omitempty"`
 	Outputs map[string]string  `json:"outputs"` // port -> file or folder to create
 	Seed    uint64             `json:"seed,omitempty"`
+	Key     string             `json:"key,omitempty"` // see [Env]
 	WorkDir string             `json:"work_dir"`
 	GPUs    []string           `json:"gpus,omitempty"` // see [Env]
 }
@@ -85,7 +86,7 @@ func (r *Registry) Run(ctx context.Context, task Task, svc Services) (res Result
 		return res, err
 	}
 	env := NewEnv(task.Seed, task.WorkDir, svc)
-	env.GPUs = task.GPUs
+	env.Key, env.GPUs = task.Key, task.GPUs
 	err = func() (err error) {
 		defer func() {
 			if p := recover(); p != nil {

@@ -25,11 +25,10 @@ type chunk struct {
 // this endpoint: what it is about to ask for stands in its pointers by then, and is taken
 // up in place of being bought again.
 func (j *Jobs) submitClaimed(ctx context.Context, seq iter.Seq2[Request, error]) error {
-	c, ok := j.t.o.Memo.(Claimer)
-	if !ok || j.single {
+	if j.single {
 		return j.submit(ctx, seq)
 	}
-	release, err := c.Claim(ctx, recordKey("llm-job-1", "submit", j.t.p.Name, j.t.p.Endpoint), j.t.o.Notify)
+	release, err := j.t.o.Memo.Claim(ctx, recordKey("llm-job-1", "submit", j.t.p.Name, j.t.p.Endpoint), j.t.o.Notify)
 	if err != nil {
 		return fmt.Errorf("submitting a batch: %w", err)
 	}

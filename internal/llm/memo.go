@@ -6,18 +6,15 @@ import (
 	"sync"
 )
 
-// Memo keeps completed answers by RequestKey. Put must not return before the value would
-// survive a crash of this process: it was paid for. Both are safe for concurrent use.
+// Memo keeps completed answers by RequestKey. Its methods are safe for concurrent use.
+// Several processes or Transports may share one. A Transport claims a request that has no
+// answer before it pays for it, so that of several who ask the same at the same time one
+// buys and the others get its answer.
 type Memo interface {
 	Get(key [32]byte) (val []byte, ok bool, err error)
+	// Put must not return before the value would survive a crash of this process: it was
+	// paid for.
 	Put(key [32]byte, val []byte) error
-}
-
-// Claimer is a Memo that several processes or Transports share. A Transport claims a
-// request that has no answer before it pays for it, so that of several who ask the same
-// at the same time one buys and the others get its answer.
-type Claimer interface {
-	Memo
 	// Claim waits until nobody else holds a claim on key; what holders before have put is
 	// then in Get. release ends the claim; the end of the process does, too. warn is told
 	// where claims cannot keep other processes away.
@@ -27,8 +24,37 @@ type Claimer interface {
 // MapMemo is a Memo in memory, for callers without a store and for tests. The zero value
 // is ready.
 type MapMemo struct {
-	mu sync.Mutex
-	m  map[[32]byte][]byte
+	mu     sync.Mutex
+	m      map[[32]byte][]byte
+	claims map[[32]byte]chan struct{} // closed when the claim ends
+}
+
+// Claim implements [Memo].
+func (m *MapMemo) Claim(ctx context.Context, key [32]byte, _ func(string)) (release func(), err error) {
+	for {
+		m.mu.Lock()
+		held, ok := m.claims[key]
+		if !ok {
+			if m.claims == nil {
+				m.claims = map[[32]byte]chan struct{}{}
+			}
+			mine := make(chan struct{})
+			m.claims[key] = mine
+			m.mu.Unlock()
+			return func() {
+				m.mu.Lock()
+				defer m.mu.Unlock()
+				delete(m.claims, key)
+				close(mine)
+			}, nil
+		}
+		m.mu.Unlock()
+		select {
+		case <-held:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 }
 
 // Get returns the value of key.

@@ -153,13 +153,12 @@ func (t *Transport) remembered(ctx context.Context, req Request) (*Response, err
 // somebody else who shares the memo is just buying it: then it waits for that one. It
 // holds no place among the calls in flight and no budget meanwhile.
 func (t *Transport) claimed(ctx context.Context, req Request, key, to [32]byte) (*Response, error) {
-	c, ok := t.o.Memo.(Claimer)
-	if !ok {
+	if t.o.Memo == nil {
 		return t.buy(ctx, req, to)
 	}
 	// The request's own key also where a refreshing run records under a newer one: the
 	// newest is not known before the claim.
-	release, err := c.Claim(ctx, key, t.o.Notify)
+	release, err := t.o.Memo.Claim(ctx, key, t.o.Notify)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)

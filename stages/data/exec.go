@@ -113,7 +113,7 @@ func (c execConfig) badPlaceholder(name, arg string) string {
 }
 
 // Externals implements [stage.Externals]: every file below files.
-func (c execConfig) Externals() ([]stage.External, error) {
+func (c execConfig) Externals(context.Context) ([]stage.External, error) {
 	var list []stage.External
 	for i, root := range c.Files {
 		field := "files." + strconv.Itoa(i)

@@ -68,7 +68,7 @@ func TestExecKey(t *testing.T) {
 	if len(errs) > 0 {
 		t.Fatal(errs)
 	}
-	ext, err := c.Externals()
+	ext, err := c.Externals(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +93,7 @@ func TestExecKey(t *testing.T) {
 	if len(errs) > 0 {
 		t.Fatal(errs)
 	}
-	if _, err := c.Externals(); err == nil || !strings.Contains(err.Error(), "files.0") || !strings.Contains(err.Error(), "does not exist") {
+	if _, err := c.Externals(t.Context()); err == nil || !strings.Contains(err.Error(), "files.0") || !strings.Contains(err.Error(), "does not exist") {
 		t.Errorf("a missing file: %v", err)
 	}
 }

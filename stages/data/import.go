@@ -36,8 +36,8 @@ func (c importConfig) Validate() error {
 }
 
 // Externals implements [stage.Externals].
-func (c importConfig) Externals() ([]stage.External, error) {
-	files, err := listExternal(string(c.Root), true)
+func (c importConfig) Externals(ctx context.Context) ([]stage.External, error) {
+	files, err := listFiles(ctx, string(c.Root), true)
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +45,7 @@ func (c importConfig) Externals() ([]stage.External, error) {
 	for i, f := range files {
 		ext[i] = stage.External{Name: f.name, Path: f.path, Remote: f.remote}
 	}
-	aside, err := hubAside(string(c.Root))
+	aside, err := hubAside(ctx, string(c.Root))
 	return append(ext, aside...), err
 }
 

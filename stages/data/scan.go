@@ -33,8 +33,8 @@ func (c scanConfig) Validate() error { return validRoot(string(c.Root)) }
 
 // Externals implements [stage.Externals]: the files whose content is this
 // stage's input, in the order in which they are read.
-func (c scanConfig) Externals() ([]stage.External, error) {
-	files, err := listExternal(string(c.Root), c.IncludeTrain)
+func (c scanConfig) Externals(ctx context.Context) ([]stage.External, error) {
+	files, err := listFiles(ctx, string(c.Root), c.IncludeTrain)
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +42,7 @@ func (c scanConfig) Externals() ([]stage.External, error) {
 	for _, f := range files {
 		ext = append(ext, stage.External{Name: f.name, Path: f.path, Remote: f.remote})
 	}
-	aside, err := hubAside(string(c.Root))
+	aside, err := hubAside(ctx, string(c.Root))
 	if err != nil || c.Task != "table_mwp" {
 		return append(ext, aside...), err
 	}

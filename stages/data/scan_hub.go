@@ -2,10 +2,9 @@ package data
 
 import (
 	"context"
+	"fmt"
 	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/internal/lm/hub"
@@ -55,28 +54,23 @@ func hubOpen(ctx context.Context, root string, cached bool) (*hub.Snapshot, erro
 	return c.ResolveOnce(ctx, ref)
 }
 
-// listExternal is [listFiles] for Externals, which gets no context: a download that
-// takes long must end when the user interrupts the program all the same.
-func listExternal(root string, includeTrain bool) ([]file, error) {
-	ctx := context.Background()
-	if _, ok := hubRoot(root); ok {
-		var stop context.CancelFunc
-		ctx, stop = signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
-		defer stop()
+// rootError places an error of the Hub on root, if another root would mend it.
+func rootError(err error) error {
+	if hub.IsOutage(err) {
+		return fmt.Errorf("root: %w", err)
 	}
-	return listFiles(ctx, root, includeTrain)
+	return stage.Invalid("root", "%v", err)
 }
 
-// hubFiles brings the files of a data set's split to the disk. Errors are
-// [stage.FieldError]s on root.
+// hubFiles brings the files of a data set's split to the disk.
 func hubFiles(ctx context.Context, root string) ([]file, error) {
 	s, err := hubOpen(ctx, root, false)
 	if err != nil {
-		return nil, stage.Invalid("root", "%v", err)
+		return nil, rootError(err)
 	}
 	list, err := s.DataFiles(ctx)
 	if err != nil {
-		return nil, stage.Invalid("root", "%v", err)
+		return nil, rootError(err)
 	}
 	names := make([]string, len(list))
 	for i, f := range list {
@@ -84,7 +78,7 @@ func hubFiles(ctx context.Context, root string) ([]file, error) {
 	}
 	paths, err := s.Fetch(ctx, names...)
 	if err != nil {
-		return nil, stage.Invalid("root", "%v", err)
+		return nil, rootError(err)
 	}
 	files := make([]file, len(list))
 	for i, f := range list {
@@ -95,12 +89,12 @@ func hubFiles(ctx context.Context, root string) ([]file, error) {
 
 // hubAside lists what says which files of a data set are read: the books of the cache
 // and the card. Without them a copy of the cache would not tell.
-func hubAside(root string) ([]stage.External, error) {
+func hubAside(ctx context.Context, root string) ([]stage.External, error) {
 	ref, ok := hubRoot(root)
 	if !ok {
 		return nil, nil
 	}
-	s, err := hubOpen(context.Background(), ref, true)
+	s, err := hubOpen(ctx, ref, true)
 	if err != nil {
 		return nil, stage.Invalid("root", "%v", err)
 	}
@@ -120,12 +114,12 @@ func hubAside(root string) ([]stage.External, error) {
 
 // hubRevisions is the commit that a root on the Hub stood for when it was last
 // asked for.
-func hubRevisions(root string) ([]stage.Revision, error) {
+func hubRevisions(ctx context.Context, root string) ([]stage.Revision, error) {
 	ref, ok := hubRoot(root)
 	if !ok {
 		return nil, nil
 	}
-	s, err := hubOpen(context.Background(), ref, true)
+	s, err := hubOpen(ctx, ref, true)
 	if err != nil {
 		return nil, err
 	}
@@ -135,8 +129,23 @@ func hubRevisions(root string) ([]stage.Revision, error) {
 	return []stage.Revision{{Name: ref, Resolved: s.Exact().String()}}, nil
 }
 
-// Revisions implements [stage.Revisions].
-func (c scanConfig) Revisions() ([]stage.Revision, error) { return hubRevisions(string(c.Root)) }
+// Networked implements [stage.Networked].
+func (c scanConfig) Networked() bool { return onHub(c.Root) }
+
+// Networked implements [stage.Networked].
+func (c importConfig) Networked() bool { return onHub(c.Root) }
+
+func onHub(root stage.Path) bool {
+	_, ok := hubRoot(string(root))
+	return ok
+}
 
 // Revisions implements [stage.Revisions].
-func (c importConfig) Revisions() ([]stage.Revision, error) { return hubRevisions(string(c.Root)) }
+func (c scanConfig) Revisions(ctx context.Context) ([]stage.Revision, error) {
+	return hubRevisions(ctx, string(c.Root))
+}
+
+// Revisions implements [stage.Revisions].
+func (c importConfig) Revisions(ctx context.Context) ([]stage.Revision, error) {
+	return hubRevisions(ctx, string(c.Root))
+}

@@ -64,7 +64,7 @@ func TestScanHub(t *testing.T) {
 	repo := gsmRepo(t)
 	s := hubServer(t, repo)
 	c := scanConfig{Root: "hf://openai/gsm8k#train", Task: "gsm8k", OnError: "error"}
-	ext, err := c.Externals()
+	ext, err := c.Externals(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +82,7 @@ func TestScanHub(t *testing.T) {
 	if p := rows[129]; p.Question != "What is 129 + 1? <b>\"caf\u00e9\"</b>" || p.GoldAnswer != "130" || !strings.HasPrefix(p.ID, "gsm8k-") {
 		t.Errorf("the last row is %+v", p)
 	}
-	revs, err := c.Revisions()
+	revs, err := c.Revisions(t.Context())
 	if err != nil || len(revs) != 1 || revs[0] != (stage.Revision{Name: "hf://openai/gsm8k#train", Resolved: "hf://datasets/openai/gsm8k@" + repo.Commit() + "#train"}) {
 		t.Errorf("revisions %v, %v", revs, err)
 	}
@@ -121,7 +121,7 @@ func TestScanHub(t *testing.T) {
 			}
 		}
 		exact := scanConfig{Root: stage.Path("hf://openai/gsm8k@" + repo.Commit()), Task: "gsm8k"}
-		if revs, err := exact.Revisions(); err != nil || len(revs) != 0 {
+		if revs, err := exact.Revisions(t.Context()); err != nil || len(revs) != 0 {
 			t.Errorf("a commit is listed: %v, %v", revs, err)
 		}
 	})
@@ -132,7 +132,7 @@ func TestScanHub(t *testing.T) {
 			t.Errorf("%d rows, %v", len(rows), err)
 		}
 		c.Root = "hf://openai/other#train"
-		if _, err := c.Externals(); err == nil || !strings.Contains(err.Error(), "HF_HUB_OFFLINE") || len(stage.FieldErrors(err)) != 1 || stage.FieldErrors(err)[0].Path[0] != "root" {
+		if _, err := c.Externals(t.Context()); err == nil || !strings.Contains(err.Error(), "HF_HUB_OFFLINE") || stage.IsFieldError(err) || !strings.HasPrefix(err.Error(), "root: ") {
 			t.Error(err)
 		}
 	})

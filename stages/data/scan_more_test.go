@@ -128,7 +128,7 @@ func TestExternals(t *testing.T) {
 	write(t, dir, "train/c.jsonl", "")
 	names := func(root, task string) string {
 		t.Helper()
-		ext, err := scanConfig{Root: stage.Path(root), Task: task}.Externals()
+		ext, err := scanConfig{Root: stage.Path(root), Task: task}.Externals(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -150,7 +150,7 @@ func TestExternals(t *testing.T) {
 	if got := names(filepath.Join(dir, "b.jsonl"), "table_mwp"); got != ",tables/2.txt" {
 		t.Error(got)
 	}
-	_, err := scanConfig{Root: stage.Path(filepath.Join(dir, "nowhere"))}.Externals()
+	_, err := scanConfig{Root: stage.Path(filepath.Join(dir, "nowhere"))}.Externals(t.Context())
 	if errs := stage.FieldErrors(err); len(errs) != 1 || errs[0].Path[0] != "root" {
 		t.Errorf("a missing root must point at its field: %v", err)
 	}

@@ -1,10 +1,14 @@
 package evaluate
 
-import "github.com/distillflow/distillflow/flow/stage"
+import (
+	"context"
+
+	"github.com/distillflow/distillflow/flow/stage"
+)
 
 // Externals implements [stage.Externals]: the files of local models.
-func (c judgeConfig) Externals() ([]stage.External, error) {
-	files, err := c.LocalFiles()
+func (c judgeConfig) Externals(ctx context.Context) ([]stage.External, error) {
+	files, err := c.LocalFiles(ctx)
 	var out []stage.External
 	for _, f := range files {
 		out = append(out, stage.External{Name: f.Name, Path: f.Path, Aside: f.Hub.Aside,

@@ -59,7 +59,7 @@ batches work as in batch-llm.`,
 
 func judge(ctx context.Context, env *stage.Env, c judgeConfig, in judgeIn, out judgeOut) (err error) {
 	caller, err := c.Open(string(c.APIKeyFile), string(c.PriceFile), env.WorkDir, providers.Services{
-		Getenv: env.Getenv, Memo: env.Memo, Notify: func(s string) { env.Warn("%s", s) },
+		Getenv: env.Getenv, Memo: env.Memo, Scope: env.Key, Notify: func(s string) { env.Warn("%s", s) },
 		Limiters: providers.Limiters(env.Shared().Value), Models: providers.Models(env.Shared().Value), Fault: env.Fault,
 	})
 	if err != nil {

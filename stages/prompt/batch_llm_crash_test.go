@@ -18,7 +18,6 @@ import (
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/flow/store"
 	"github.com/distillflow/distillflow/internal/llm"
-	"github.com/distillflow/distillflow/internal/llm/providers"
 )
 
 // childJob names the file that tells a child process of a test what to run.
@@ -63,7 +62,7 @@ func runChild(file string) error {
 		return err
 	}
 	_, err = reg.Run(context.Background(), stage.Task{
-		Stage: "replies", Type: "batch-llm", Version: BatchLLM.Version, Config: j.Config, WorkDir: j.Work,
+		Stage: "replies", Type: "batch-llm", Version: BatchLLM.Version, Config: j.Config, WorkDir: j.Work, Key: keyOf(j.Work),
 		Inputs:  map[string][]stage.Input{"prompts": {{Path: j.Input, Label: "prompts"}}},
 		Outputs: map[string]string{"replies": j.Out, "errors": j.Out + ".errors"},
 	}, stage.Services{Memo: memo, Getenv: os.Getenv})
@@ -191,7 +190,7 @@ func TestKilledRunsBuyNothingTwice(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer memo.Close()
-	ledger, err := llm.OpenLedger(memo, providers.ScopeOf(j.Work))
+	ledger, err := llm.OpenLedger(memo, keyOf(j.Work))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package prompt
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -36,6 +37,10 @@ func (o *openMemo) Put(k [32]byte, v []byte) error {
 		o.m[k] = v
 	}
 	return nil
+}
+
+func (o *openMemo) Claim(context.Context, [32]byte, func(string)) (func(), error) {
+	return func() {}, nil
 }
 
 // A server that repeats the key wherever it can: in answers, in error messages of every
@@ -98,7 +103,7 @@ func TestKeyLeaksNowhere(t *testing.T) {
 				}
 				out := filepath.Join(dir, "out")
 				res, err := reg.Run(t.Context(), stage.Task{
-					Stage: "replies", Type: "batch-llm", Version: BatchLLM.Version, Config: cfg, WorkDir: dir,
+					Stage: "replies", Type: "batch-llm", Version: BatchLLM.Version, Config: cfg, WorkDir: dir, Key: keyOf(dir),
 					Inputs:  map[string][]stage.Input{"prompts": {{Path: writePrompts(t, 8), Label: "prompts"}}},
 					Outputs: map[string]string{"replies": out, "errors": out + ".errors"},
 				}, stage.Services{

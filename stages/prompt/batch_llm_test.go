@@ -107,7 +107,7 @@ func runBatchIn(t *testing.T, ctx context.Context, dir string, cfg map[string]an
 	out, errsFile := filepath.Join(t.TempDir(), "out"), filepath.Join(t.TempDir(), "errors")
 	var o outcome
 	o.res, o.err = reg.Run(ctx, stage.Task{
-		Stage: "replies", Type: "batch-llm", Version: BatchLLM.Version, Config: js, WorkDir: dir,
+		Stage: "replies", Type: "batch-llm", Version: BatchLLM.Version, Config: js, WorkDir: dir, Key: keyOf(dir),
 		Inputs:  map[string][]stage.Input{"prompts": {{Path: input, Label: "prompts"}}},
 		Outputs: map[string]string{"replies": out, "errors": errsFile},
 	}, stage.Services{
@@ -437,7 +437,7 @@ func TestManyRowsStayOutOfMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	start := time.Now()
-	res, err := reg.Run(t.Context(), stage.Task{Stage: "replies", Type: "batch-llm", Version: BatchLLM.Version, WorkDir: dir, Config: []byte("{}"),
+	res, err := reg.Run(t.Context(), stage.Task{Stage: "replies", Type: "batch-llm", Version: BatchLLM.Version, WorkDir: dir, Key: keyOf(dir), Config: []byte("{}"),
 		Inputs:  map[string][]stage.Input{"prompts": {{Path: input, Label: "prompts"}}},
 		Outputs: map[string]string{"replies": filepath.Join(dir, "out"), "errors": filepath.Join(dir, "errors")}}, stage.Services{})
 	close(stop)
@@ -449,4 +449,13 @@ func TestManyRowsStayOutOfMemory(t *testing.T) {
 	if top > 200<<20 {
 		t.Errorf("heap peak %d MB", top>>20)
 	}
+}
+
+// keyOf is the action key of a stage whose working folder the engine has named
+// after it; other folders belong to none.
+func keyOf(workDir string) string {
+	if base := filepath.Base(workDir); len(base) == 64 {
+		return base
+	}
+	return ""
 }

@@ -50,7 +50,7 @@ func TestLocalModel(t *testing.T) {
 	if len(errs) > 0 {
 		t.Fatal(errs)
 	}
-	files, err := decoded.Externals()
+	files, err := decoded.Externals(t.Context())
 	if err != nil || !slices.Contains(files, stage.External{Name: "local/model/model.safetensors", Path: filepath.Join(dir, "model.safetensors")}) {
 		t.Errorf("%v %v", files, err)
 	}
@@ -58,7 +58,7 @@ func TestLocalModel(t *testing.T) {
 	if len(errs) > 0 {
 		t.Fatal(errs)
 	}
-	if _, err := decoded.Externals(); err == nil || !strings.Contains(err.Error(), "no/such") {
+	if _, err := decoded.Externals(t.Context()); err == nil || !strings.Contains(err.Error(), "no/such") {
 		t.Errorf("%v", err)
 	}
 }

@@ -15,7 +15,6 @@ import (
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/flow/store"
 	"github.com/distillflow/distillflow/internal/llm"
-	"github.com/distillflow/distillflow/internal/llm/providers"
 )
 
 // The mode decides how answers come and what they cost, and nothing else: the output is
@@ -229,7 +228,7 @@ func TestKilledBatchesAreBoughtOnce(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer memo.Close()
-				l, err := llm.OpenLedger(memo, providers.ScopeOf(j.Work))
+				l, err := llm.OpenLedger(memo, keyOf(j.Work))
 				if err != nil {
 					t.Fatal(err)
 				}

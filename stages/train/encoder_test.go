@@ -67,12 +67,12 @@ func TestPretrainedEncoder(t *testing.T) {
 // The encoder counts by its files' content: a copy elsewhere lists the same names,
 // and without an encoder nothing is listed.
 func TestEncoderExternals(t *testing.T) {
-	if ext, err := smallConfig().Externals(); err != nil || ext != nil {
+	if ext, err := smallConfig().Externals(t.Context()); err != nil || ext != nil {
 		t.Errorf("hashed: %v, %v", ext, err)
 	}
 	names := func(p stage.Path) (out []string) {
 		t.Helper()
-		ext, err := trainConfig{Encoder: p}.Externals()
+		ext, err := trainConfig{Encoder: p}.Externals(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -93,7 +93,7 @@ func TestEncoderExternals(t *testing.T) {
 		t.Errorf("%v and %v", a, b)
 	}
 	for _, p := range []string{filepath.Join(dir, "gone"), t.TempDir()} {
-		_, err := trainConfig{Encoder: stage.Path(p)}.Externals()
+		_, err := trainConfig{Encoder: stage.Path(p)}.Externals(t.Context())
 		if fields := stage.FieldErrors(err); err == nil || len(fields) != 1 || strings.Join(fields[0].Path, ".") != "encoder" {
 			t.Errorf("%s: %v", p, err)
 		}
@@ -113,7 +113,7 @@ func TestEncoderExternals(t *testing.T) {
 		if err != nil || len(sem) != 0 {
 			t.Errorf("%v: key has %v, %v", tree, sem, err)
 		}
-		ext, err := cfg.Externals()
+		ext, err := cfg.Externals(t.Context())
 		if err != nil || len(ext) != len(a)*len(tree) {
 			t.Errorf("%v: %d files, %v", tree, len(ext), err)
 		}

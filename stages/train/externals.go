@@ -3,14 +3,13 @@ package train
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
-	ossignal "os/signal"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/internal/lm/decoder"
@@ -22,11 +21,7 @@ import (
 // hubFiles lists the files of a model on the Hub for the cache key, by their names
 // below the model's folder. The weights are not loaded for it: the stage does that when
 // it runs.
-func hubFiles(name string, small []string, check func(config []byte) error) ([]stage.External, error) {
-	// Externals gets no context: a download must end when the user interrupts the
-	// program all the same.
-	ctx, stop := ossignal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+func hubFiles(ctx context.Context, name string, small []string, check func(config []byte) error) ([]stage.External, error) {
 	c, err := hub.New(hub.Options{})
 	if err != nil {
 		return nil, err
@@ -43,16 +38,16 @@ func hubFiles(name string, small []string, check func(config []byte) error) ([]s
 // causalFiles lists the files of a causal language model for the cache key, in the order
 // of their paths. One of the Hub is not loaded for it; an architecture that is not
 // known is refused all the same.
-func causalFiles(name string) ([]stage.External, error) {
+func causalFiles(ctx context.Context, name string) ([]stage.External, error) {
 	if hub.IsRef(name) {
-		out, err := hubFiles(name, hub.CausalFiles, func(config []byte) error {
+		out, err := hubFiles(ctx, name, hub.CausalFiles, func(config []byte) error {
 			_, err := decoder.ParseHF(config)
 			return err
 		})
 		slices.SortFunc(out, func(a, b stage.External) int { return strings.Compare(a.Path, b.Path) })
 		return out, err
 	}
-	m, err := pretrained.Open(context.Background(), name, pretrained.Options{})
+	m, err := pretrained.Open(ctx, name, pretrained.Options{})
 	if err != nil {
 		return nil, err
 	}
@@ -66,11 +61,13 @@ func causalFiles(name string) ([]stage.External, error) {
 // Externals implements [stage.Externals]: the files of the pretrained encoder and of
 // the students' published models, whose content is part of the key wherever they lie.
 // What is missing of a reference to the Hub is fetched, for the key needs it.
-func (c trainConfig) Externals() ([]stage.External, error) {
+func (c trainConfig) Externals(ctx context.Context) ([]stage.External, error) {
 	var out []stage.External
 	for i, s := range c.Students {
-		files, err := s.externals(s.Name + "/")
-		if err != nil {
+		files, err := s.externals(ctx, s.Name+"/")
+		if err != nil && !stage.IsFieldError(err) {
+			return nil, fmt.Errorf("student %s: %w", s.Name, err)
+		} else if err != nil {
 			var errs []error
 			for _, e := range stage.FieldErrors(err) {
 				e.Path = append([]string{"students", strconv.Itoa(i)}, e.Path...)
@@ -85,12 +82,12 @@ func (c trainConfig) Externals() ([]stage.External, error) {
 	}
 	const field = "encoder"
 	if hub.IsRef(string(c.Encoder)) {
-		files, err := hubFiles(string(c.Encoder), encoder.SmallFiles, func(config []byte) error {
+		files, err := hubFiles(ctx, string(c.Encoder), encoder.SmallFiles, func(config []byte) error {
 			_, err := encoder.ParseHF(config)
 			return err
 		})
 		if err != nil {
-			return nil, stage.Invalid(field, "%v", err)
+			return nil, hubError(field, err)
 		}
 		for _, f := range files {
 			if !f.Aside {
@@ -100,7 +97,7 @@ func (c trainConfig) Externals() ([]stage.External, error) {
 		}
 		return out, nil
 	}
-	dir, err := encoder.Locate(context.Background(), string(c.Encoder), hub.Options{})
+	dir, err := encoder.Locate(ctx, string(c.Encoder), hub.Options{})
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, stage.Invalid(field, "%s does not exist", c.Encoder)
 	} else if err != nil {
@@ -116,8 +113,23 @@ func (c trainConfig) Externals() ([]stage.External, error) {
 	return out, nil
 }
 
+// hubError places an error of the Hub on the field that names a repository, if
+// another name would mend it.
+func hubError(field string, err error) error {
+	if hub.IsOutage(err) {
+		return fmt.Errorf("%s: %w", field, err)
+	}
+	return stage.Invalid(field, "%v", err)
+}
+
+// Networked implements [stage.Networked].
+func (c trainConfig) Networked() bool {
+	return hub.IsRef(string(c.Encoder)) ||
+		slices.ContainsFunc(c.Students, func(s studentConfig) bool { return s.Networked() })
+}
+
 // Revisions implements [stage.Revisions].
-func (c trainConfig) Revisions() ([]stage.Revision, error) {
+func (c trainConfig) Revisions(context.Context) ([]stage.Revision, error) {
 	names := []string{string(c.Encoder)}
 	for _, s := range c.Students {
 		names = append(names, string(s.Model))

@@ -12,6 +12,7 @@ import (
 	"github.com/distillflow/distillflow/internal/lm/checkpoint"
 	"github.com/distillflow/distillflow/internal/lm/device"
 	"github.com/distillflow/distillflow/internal/lm/generate"
+	"github.com/distillflow/distillflow/internal/lm/hub"
 	"github.com/distillflow/distillflow/internal/lm/lora"
 	"github.com/distillflow/distillflow/internal/lm/pretrained"
 	"github.com/distillflow/distillflow/schema"
@@ -68,11 +69,11 @@ func (c generateConfig) Validate() error {
 }
 
 // Externals implements [stage.Externals]: the files of model and its adapters.
-func (c generateConfig) Externals() ([]stage.External, error) {
+func (c generateConfig) Externals(ctx context.Context) ([]stage.External, error) {
 	if c.Model == "" {
 		return nil, nil
 	}
-	out, err := modelFiles(string(c.Model), string(c.Tokenizer))
+	out, err := modelFiles(ctx, string(c.Model), string(c.Tokenizer))
 	if err != nil || c.Adapter == "" {
 		return out, err
 	}
@@ -82,8 +83,11 @@ func (c generateConfig) Externals() ([]stage.External, error) {
 	return out, nil
 }
 
+// Networked implements [stage.Networked].
+func (c generateConfig) Networked() bool { return hub.IsRef(string(c.Model)) }
+
 // Revisions implements [stage.Revisions].
-func (c generateConfig) Revisions() ([]stage.Revision, error) {
+func (c generateConfig) Revisions(context.Context) ([]stage.Revision, error) {
 	return hubRevisions(string(c.Model))
 }
 

@@ -106,11 +106,11 @@ func TestGenerateConfigErrors(t *testing.T) {
 		}
 	}
 	missing := generateConfig{Model: stage.Path(filepath.Join(t.TempDir(), "none"))}
-	if _, err := missing.Externals(); err == nil || !strings.Contains(err.Error(), "none") {
+	if _, err := missing.Externals(t.Context()); err == nil || !strings.Contains(err.Error(), "none") {
 		t.Errorf("%v", err)
 	}
 	base := filepath.Join("testdata", "train-sft", "basic", "model")
-	files, err := generateConfig{Model: stage.Path(base), Adapter: "ad"}.Externals()
+	files, err := generateConfig{Model: stage.Path(base), Adapter: "ad"}.Externals(t.Context())
 	if err != nil || len(files) < 4 || files[len(files)-1].Path != filepath.Join("ad", "adapter_model.safetensors") {
 		t.Errorf("%v %v", files, err)
 	}

@@ -77,10 +77,10 @@ func saveAdapted(dir string, ref studentRef, m *causal.Model, c *lora.Config, s 
 }
 
 // modelFiles lists the files of a model and of its tokenizer for the cache key.
-func modelFiles(model, tokenizer string) ([]stage.External, error) {
-	out, err := causalFiles(model)
+func modelFiles(ctx context.Context, model, tokenizer string) ([]stage.External, error) {
+	out, err := causalFiles(ctx, model)
 	if err != nil {
-		return nil, stage.FieldError{Path: []string{"model"}, Msg: err.Error()}
+		return nil, hubError("model", err)
 	}
 	if tokenizer == "" {
 		return out, nil

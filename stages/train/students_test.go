@@ -309,7 +309,7 @@ func TestMixedStudentsAsStage(t *testing.T) {
 	if len(errs) > 0 {
 		t.Fatal(errs)
 	}
-	ext, err := c.Externals()
+	ext, err := c.Externals(t.Context())
 	if err != nil || len(ext) == 0 || !strings.HasPrefix(ext[0].Name, "big/") {
 		t.Errorf("files %v, %v", ext, err)
 	}
@@ -323,7 +323,7 @@ func TestMissingModelIsNamed(t *testing.T) {
 	if len(errs) > 0 {
 		t.Fatal(errs)
 	}
-	_, err := c.Externals()
+	_, err := c.Externals(t.Context())
 	bad := stage.FieldErrors(err)
 	if len(bad) != 1 || strings.Join(bad[0].Path, ".") != "students.1.model" || !strings.Contains(bad[0].Msg, "no such folder") {
 		t.Errorf("%+v", bad)

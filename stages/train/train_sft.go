@@ -65,10 +65,14 @@ func (c sftConfig) plan() *plan {
 }
 
 // Externals implements [stage.Externals]: the files of the published model.
-func (c sftConfig) Externals() ([]stage.External, error) { return c.externals("") }
+func (c sftConfig) Externals(ctx context.Context) ([]stage.External, error) {
+	return c.externals(ctx, "")
+}
 
 // Revisions implements [stage.Revisions].
-func (c sftConfig) Revisions() ([]stage.Revision, error) { return hubRevisions(string(c.Model)) }
+func (c sftConfig) Revisions(context.Context) ([]stage.Revision, error) {
+	return hubRevisions(string(c.Model))
+}
 
 type sftOut struct {
 	Models  *stage.OutDir                `port:"models" doc:"A folder for the student: adapters in PEFT's format, which PEFT and vLLM load onto the base model; or config.json, tokenizer.json and model.safetensors of one from scratch. The same student before training below untrained/."`

@@ -69,6 +69,13 @@ func ParseRef(s string) (Ref, error) {
 	return r, nil
 }
 
+// Networked reports whether the model lies on the Hub, so that Files may ask the network.
+func (r Ref) Networked() bool { return hub.IsRef(r.Model) }
+
+// IsOutage reports whether an error of Files says nothing against the reference, such as
+// a network that is down.
+func IsOutage(err error) bool { return hub.IsOutage(err) }
+
 // HubFile tells of a file of a model of the Hub.
 type HubFile = hub.ModelFile
 

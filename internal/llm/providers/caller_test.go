@@ -189,13 +189,7 @@ func TestWatch(t *testing.T) {
 	}
 }
 
-func TestScopeAndRefreshNames(t *testing.T) {
-	key := strings.Repeat("0a", 32)
-	for dir, want := range map[string]string{"x/" + key: key, "x/001": "", "": "", "x/" + strings.Repeat("0G", 32): ""} {
-		if got := ScopeOf(dir); got != want {
-			t.Errorf("%q names %q", dir, got)
-		}
-	}
+func TestRefreshName(t *testing.T) {
 	dir := t.TempDir()
 	a, err := RefreshName(dir)
 	if err != nil {

@@ -33,7 +33,6 @@ func (o FailureOptions) Failures() *llm.Failures {
 
 // Open builds the caller of a stage that runs in workDir.
 func (o Options) Open(keyFile, priceFile, workDir string, svc Services) (*Caller, error) {
-	svc.Scope = ScopeOf(workDir)
 	if o.Refresh {
 		name, err := RefreshName(workDir)
 		if err != nil {

@@ -94,8 +94,8 @@ type LocalFile struct {
 }
 
 // LocalFiles lists the files of all local models that may be asked, which count as inputs
-// of the stage. The error is a [FieldError].
-func (o Options) LocalFiles() ([]LocalFile, error) {
+// of the stage. What is wrong with a name is a [FieldError].
+func (o Options) LocalFiles(ctx context.Context) ([]LocalFile, error) {
 	var out []LocalFile
 	for i, f := range o.links() {
 		if !isLocal(f.Model) {
@@ -113,8 +113,10 @@ func (o Options) LocalFiles() ([]LocalFile, error) {
 		if err != nil {
 			return nil, FieldError{Field: field, Msg: err.Error()}
 		}
-		files, _, err := ref.Files(context.Background())
-		if err != nil {
+		files, _, err := ref.Files(ctx)
+		if local.IsOutage(err) {
+			return nil, fmt.Errorf("%s: %w", field, err)
+		} else if err != nil {
 			return nil, FieldError{Field: field, Msg: err.Error()}
 		}
 		for _, x := range files {
@@ -124,9 +126,22 @@ func (o Options) LocalFiles() ([]LocalFile, error) {
 	return out, nil
 }
 
+// Networked reports whether a model that may be asked lies on the Hub, so that LocalFiles
+// may ask the network.
+func (o Options) Networked() bool {
+	return slices.ContainsFunc(o.links(), func(f Fallback) bool {
+		_, name, err := llm.ParseModel(f.Model)
+		if err != nil || !isLocal(f.Model) {
+			return false
+		}
+		ref, err := local.ParseRef(name)
+		return err == nil && ref.Networked()
+	})
+}
+
 // LocalRevisions gives, for each local model of the Hub that may be asked, the exact name
 // of what it stands for.
-func (o Options) LocalRevisions() ([]Teacher, error) {
+func (o Options) LocalRevisions(ctx context.Context) ([]Teacher, error) {
 	var out []Teacher
 	for _, f := range o.links() {
 		if !isLocal(f.Model) {
@@ -140,7 +155,7 @@ func (o Options) LocalRevisions() ([]Teacher, error) {
 		if err != nil {
 			return nil, err
 		}
-		_, resolved, err := ref.Files(context.Background())
+		_, resolved, err := ref.Files(ctx)
 		if err != nil {
 			return nil, err
 		}

@@ -84,14 +84,14 @@ func TestLocalConfig(t *testing.T) {
 	o := base()
 	o.Model = "openai/m"
 	o.Fallback = []Fallback{{Model: "local/" + localtest.Folder(t)}}
-	files, err := o.LocalFiles()
+	files, err := o.LocalFiles(t.Context())
 	if err != nil || len(files) != 4 || files[0].Name != "local-1/model/config.json" {
 		t.Errorf("%v %v", files, err)
 	}
 	if got := o.Teachers(); len(got) != 1 {
 		t.Errorf("teachers %v", got)
 	}
-	if _, err := base().LocalFiles(); err == nil || !strings.Contains(err.Error(), "model: model /m") {
+	if _, err := base().LocalFiles(t.Context()); err == nil || !strings.Contains(err.Error(), "model: model /m") {
 		t.Errorf("%v", err)
 	}
 }

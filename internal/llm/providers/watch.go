@@ -129,13 +129,3 @@ func RefreshName(dir string) (string, error) {
 	}
 	return name, nil
 }
-
-// ScopeOf names a piece of work by its working folder, whose name is the key of what it
-// makes. Any other folder names nothing.
-func ScopeOf(workDir string) string {
-	base := filepath.Base(workDir)
-	if len(base) != 64 || strings.Trim(base, "0123456789abcdef") != "" {
-		return ""
-	}
-	return base
-}

@@ -1,8 +1,11 @@
 package hub
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"net"
 	"net/http"
 	"strings"
 	"syscall"
@@ -19,6 +22,24 @@ var (
 	// ErrChecksum: what arrived is not what the Hub has listed.
 	ErrChecksum = errors.New("wrong checksum")
 )
+
+// IsOutage reports whether err speaks of the network, the Hub's state or the disk, or of
+// an interrupt: nothing that another name in the recipe would mend.
+func IsOutage(err error) bool {
+	var f *failure
+	var path *fs.PathError
+	var network net.Error
+	switch {
+	case err == nil, errors.Is(err, ErrNotFound), errors.Is(err, ErrAccess):
+		return false
+	case errors.Is(err, ErrOffline), errors.Is(err, ErrChecksum),
+		errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return true
+	case errors.As(err, &f):
+		return f.kind == nil
+	}
+	return errors.As(err, &network) || errors.As(err, &path) && !errors.Is(err, fs.ErrNotExist)
+}
 
 // failure is an answer of the Hub that is an error, with what to do about it.
 type failure struct {
