@@ -1,28 +1,26 @@
 package mathverify
 
-// big evaluates sums, products and derivatives. Integrals and limits are
-// handled by the numeric rules in calculus.go.
-func (e *evaluator) big(n *Node) (value, error) {
-	switch n.Name {
-	case "sum", "prod":
-		return e.series(n)
-	}
-	return e.calculus(n)
+// uncomputed reports an integral, a limit, a derivative or an endless sum or
+// product in n. Such expressions are read but never evaluated.
+func uncomputed(n *Node) bool {
+	return !n.walk(func(m *Node) bool {
+		return m.Kind != KBig || (m.Name == "sum" || m.Name == "prod") && infinite(m.Args[2]) == 0 && infinite(m.Args[3]) == 0
+	})
 }
 
+var notEvaluated = unknown("integrals, limits, derivatives and infinite sums are not evaluated")
+
+// maxTerms is the most terms that a sum or product may have.
 const maxTerms = 20000
 
-func (e *evaluator) series(n *Node) (value, error) {
+// big evaluates finite sums and products term by term.
+func (e *evaluator) big(n *Node) (value, error) {
+	if n.Name != "sum" && n.Name != "prod" {
+		return value{}, errNoValue
+	}
 	from, err := e.eval(n.Args[2])
 	if err != nil {
 		return value{}, err
-	}
-	if n.Args[3].Kind == KConst && n.Args[3].Name == "inf" {
-		a, ok := from.small()
-		if !ok || n.Name != "sum" {
-			return value{}, errNoValue
-		}
-		return e.infiniteSum(n.Args[0], n.Args[1].Name, a)
 	}
 	to, err := e.eval(n.Args[3])
 	if err != nil {
@@ -34,20 +32,25 @@ func (e *evaluator) series(n *Node) (value, error) {
 		return value{}, errNoValue
 	}
 	if b > a && uint64(b-a) > maxTerms {
-		if n.Name == "sum" {
-			return e.longSum(n.Args[0], n.Args[1].Name, a, b)
-		}
 		return value{}, errBudget
 	}
 	acc, f := exactInt(0), e.add
 	if n.Name == "prod" {
 		acc, f = exactInt(1), e.mul
 	}
-	name := n.Args[1].Name
-	restore := e.bind(name)
-	defer restore()
+	if e.env == nil {
+		e.env = map[string]value{}
+	}
+	index := n.Args[1].Name
+	outer, shadowed := e.env[index]
+	defer func() {
+		delete(e.env, index)
+		if shadowed {
+			e.env[index] = outer
+		}
+	}()
 	for k := a; k <= b; k++ {
-		e.env[name] = exactInt(k)
+		e.env[index] = exactInt(k)
 		v, err := e.eval(n.Args[0])
 		if err != nil {
 			return value{}, err
@@ -55,21 +58,6 @@ func (e *evaluator) series(n *Node) (value, error) {
 		acc = f(acc, v)
 	}
 	return acc, nil
-}
-
-// bind prepares the environment for a bound variable and returns the undo.
-func (e *evaluator) bind(name string) func() {
-	if e.env == nil {
-		e.env = map[string]value{}
-	}
-	old, had := e.env[name]
-	return func() {
-		if had {
-			e.env[name] = old
-		} else {
-			delete(e.env, name)
-		}
-	}
 }
 
 // det is the determinant by fraction-free expansion along the first row; the

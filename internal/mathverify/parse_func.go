@@ -309,13 +309,16 @@ func derivative(a, b *Node) *Node {
 	case a.Kind == KSym && a.Name == d:
 		return &Node{Kind: KBig, Name: "diff", Args: []*Node{nil, b.Args[1]}}
 	case a.Kind == KMul && a.Args[0].Kind == KSym && a.Args[0].Name == d && len(a.Args) == 2:
-		return &Node{Kind: KApp, Name: "diff:" + b.Args[1].Name, Args: a.Args[1:]}
+		if y := a.Args[1]; y.Kind != KSym && y.Kind != KApp {
+			return &Node{Kind: KBig, Name: "diff", Args: []*Node{y, b.Args[1]}}
+		}
+		return &Node{Kind: KApp, Name: "diff:" + b.Args[1].Name, Args: a.Args[1:]} // dy/dx names a function
 	}
 	return nil
 }
 
 func (p *parser) derivative(n *Node) (*Node, error) {
-	if n.Kind != KBig {
+	if n.Kind != KBig || n.Args[0] != nil {
 		return n, nil
 	}
 	body, err := p.expr(bpMul)

@@ -200,3 +200,18 @@ func (p poly) unitContent() *big.Rat {
 	}
 	return new(big.Rat).SetFrac(p.scale(new(big.Rat).SetInt(l)).content(), l)
 }
+
+// node writes p in the symbol v.
+func (p poly) node(v string) *Node {
+	x := &Node{Kind: KSym, Name: v}
+	var args []*Node
+	for i, c := range p {
+		if c.Sign() != 0 {
+			args = append(args, node(KMul, ratNode(c), node(KPow, x, num(int64(i)))))
+		}
+	}
+	if len(args) == 0 {
+		return num(0)
+	}
+	return node(KAdd, args...)
+}

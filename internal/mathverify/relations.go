@@ -285,6 +285,9 @@ func zeroPoly(n *Node, v string, e *evaluator) (poly, error) {
 
 // proportional reports f = k h with a constant k other than zero.
 func (c *comparer) proportional(f, h *Node, syms []string) bool {
+	if uncomputed(f) || uncomputed(h) {
+		return false
+	}
 	var ratio *value
 	hits := 0
 	for _, i := range []int{0, 5, 1, 6, 2, 7, 8, 9} { // positive and mixed signs in turn

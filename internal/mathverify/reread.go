@@ -8,7 +8,13 @@ func renameBound(n *Node, depth int) *Node {
 	if n.Kind == KBig && n.Name != "diff" && n.Args[1].Kind == KSym {
 		v := &Node{Kind: KSym, Name: "bound" + strconv.Itoa(depth)}
 		args := append([]*Node(nil), n.Args...)
-		args[0], args[1] = substitute(args[0], args[1].Name, v), v
+		args[0] = args[0].rewrite(func(m *Node) *Node {
+			if m.Kind == KSym && m.Name == n.Args[1].Name {
+				return v
+			}
+			return m
+		})
+		args[1] = v
 		n = n.with(args...)
 	}
 	args := make([]*Node, len(n.Args))

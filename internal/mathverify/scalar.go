@@ -133,6 +133,9 @@ func (c *comparer) evaluator(prec uint, env map[string]value) *evaluator {
 
 // values compares two expressions by their values.
 func (c *comparer) values(g, p *Node) Result {
+	if uncomputed(g) || uncomputed(p) {
+		return notEvaluated
+	}
 	syms := freeSymbols(g, p)
 	if c.prod {
 		for _, n := range []*Node{g, p} {
