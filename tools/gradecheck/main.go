@@ -9,18 +9,42 @@
 //	datasets/<task>/*.jsonl     rows whose gold is fed back as the response
 //
 // and prints, for each source, agreement, false accepts, false rejects,
-// unknowns and time per pair. With -v it lists every disagreement.
+// unknowns and time per pair, and then what it left out. With -v it lists every
+// disagreement. It fails where there is nothing to compare.
 package main
 
 import (
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"sort"
+	"strings"
 	"text/tabwriter"
 	"time"
 )
+
+// sources are the files that gradecheck reads, in the order of the table.
+var sources = []struct {
+	pattern string // below the folder of -data
+	read    func(path string) ([]*tally, error)
+}{
+	{"math/pairs.jsonl", pairs},
+	{"math/issue_cases.jsonl", pairs},
+	{"math/latex2sympy.jsonl", latex},
+	{"math/stack_answertests.jsonl", stack},
+	{"outputs/*.jsonl", outputs},
+	{"datasets/*/*.jsonl", feedback},
+}
+
+func patterns() string {
+	var out []string
+	for _, s := range sources {
+		out = append(out, s.pattern)
+	}
+	return strings.Join(out, "\n\t")
+}
 
 // tally counts the outcomes of one source.
 type tally struct {
@@ -66,7 +90,7 @@ func (t *tally) skip(why string) {
 }
 
 // printSkips lists the reasons of skipped pairs.
-func printSkips(all []*tally) {
+func printSkips(out io.Writer, all []*tally) {
 	for _, t := range all {
 		var names []string
 		for w := range t.why {
@@ -74,50 +98,78 @@ func printSkips(all []*tally) {
 		}
 		sort.Strings(names)
 		for _, w := range names {
-			fmt.Printf("skipped in %s: %4d %s\n", t.name, t.why[w], w)
+			fmt.Fprintf(out, "skipped in %s: %4d %s\n", t.name, t.why[w], w)
 		}
 	}
 }
 
 func main() {
 	data := flag.String("data", "", "folder with math/, outputs/ and datasets/")
-	only := flag.String("only", "", "run only the parts whose name contains this")
+	only := flag.String("only", "", "run only the files whose path contains this")
 	verbose := flag.Bool("v", false, "list disagreements")
 	flag.Parse()
 	if *data == "" {
 		fmt.Fprintln(os.Stderr, "gradecheck: -data is required: the folder that holds math/, outputs/ and datasets/")
 		os.Exit(2)
 	}
-	var all []*tally
-	run := func(pattern string, f func(path string) ([]*tally, error)) {
-		paths, _ := filepath.Glob(filepath.Join(*data, pattern))
-		sort.Strings(paths)
+	if err := check(os.Stdout, *data, *only, *verbose); err != nil {
+		fmt.Fprintf(os.Stderr, "gradecheck: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+// check compares every source below the folder data whose path contains only,
+// and prints the table to out. It fails where there is nothing to compare.
+func check(out io.Writer, data, only string, verbose bool) error {
+	if _, err := os.Stat(data); err != nil {
+		return fmt.Errorf("%w; give -data the folder that holds math/, outputs/ and datasets/", err)
+	}
+	var all, recorded []*tally
+	var leftOut []string
+	for _, s := range sources {
+		paths, err := filepath.Glob(filepath.Join(data, s.pattern))
+		if err != nil {
+			return err
+		}
+		if len(paths) == 0 && strings.Contains(s.pattern, only) {
+			leftOut = append(leftOut, s.pattern+" (not found)")
+		}
 		for _, p := range paths {
-			if *only != "" && !contains(p, *only) {
+			name, err := filepath.Rel(data, p)
+			if err != nil {
+				return err
+			}
+			name = filepath.ToSlash(name)
+			if !strings.Contains(name, only) {
 				continue
 			}
-			ts, err := f(p)
+			ts, err := s.read(p)
 			if err != nil {
-				fmt.Fprintf(os.Stderr, "gradecheck: %s: %v\n", p, err)
-				os.Exit(1)
+				return fmt.Errorf("%s: %w", p, err)
 			}
-			all = append(all, ts...)
+			before := len(all)
+			for _, t := range ts {
+				if t.n+t.skipped > 0 {
+					all = append(all, t)
+				}
+			}
+			if len(all) == before {
+				leftOut = append(leftOut, name+" (nothing to compare)")
+			}
+			if strings.HasPrefix(s.pattern, "outputs/") {
+				recorded = append(recorded, ts...)
+			}
 		}
 	}
-	run("math/pairs.jsonl", pairs)
-	run("math/issue_cases.jsonl", pairs)
-	run("math/latex2sympy.jsonl", latex)
-	run("math/stack_answertests.jsonl", stack)
-	before := len(all)
-	run("outputs/*.jsonl", outputs)
-	recorded := all[before:]
-	run("datasets/*/*.jsonl", feedback)
-	w := tabwriter.NewWriter(os.Stdout, 2, 4, 2, ' ', tabwriter.AlignRight)
+	if len(all) == 0 {
+		if only != "" {
+			return fmt.Errorf("-only %s matches no file with rows below %s; the files are:\n\t%s", only, data, patterns())
+		}
+		return fmt.Errorf("nothing to compare below %s; give -data the folder that holds at least one of:\n\t%s", data, patterns())
+	}
+	w := tabwriter.NewWriter(out, 2, 4, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "source\tpairs\tagree\t%\tfalse accept\tfalse reject\tunknown\tskipped\tus/pair\tworst ms\t")
 	for _, t := range all {
-		if t.n == 0 && t.skipped == 0 {
-			continue
-		}
 		per := 0.0
 		if t.n > 0 {
 			per = float64(t.total.Microseconds()) / float64(t.n)
@@ -133,14 +185,18 @@ func main() {
 		spent += t.total
 	}
 	if spent > 0 {
-		fmt.Printf("outputs: %d pairs, %.0f pairs/s on one core, extraction and verification\n", n, float64(n)/spent.Seconds())
+		fmt.Fprintf(out, "outputs: %d pairs, %.0f pairs/s on one core, extraction and verification\n", n, float64(n)/spent.Seconds())
 	}
-	printSkips(all)
-	if *verbose {
+	printSkips(out, all)
+	for _, l := range leftOut {
+		fmt.Fprintf(out, "left out: %s\n", l)
+	}
+	if verbose {
 		for _, t := range all {
 			for _, n := range t.notes {
-				fmt.Printf("%s: %s\n", t.name, n)
+				fmt.Fprintf(out, "%s: %s\n", t.name, n)
 			}
 		}
 	}
+	return nil
 }

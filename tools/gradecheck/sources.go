@@ -16,8 +16,6 @@ import (
 	"github.com/distillflow/distillflow/internal/mathverify"
 )
 
-func contains(s, sub string) bool { return strings.Contains(s, sub) }
-
 // lines calls f for every JSON line of a file.
 func lines[T any](path string, f func(T) error) error {
 	file, err := os.Open(path)
