@@ -52,11 +52,6 @@ type Options struct {
 	// decimal (gold \sqrt{3} accepts 1.732). 0 means 4; a negative number
 	// switches it off.
 	PredDigits int
-	// PolynomialGCD reads gcd and lcm of expressions in symbols as those of
-	// polynomials, as computer algebra systems do: gcd(a, b) is then 1. By
-	// default the symbols stand for integers, so gcd(a, b) differs from 1 and
-	// gcd(x^2-1, x-1) equals x-1 either way.
-	PolynomialGCD bool
 	// Steps bounds the work of one call, in evaluated tree nodes weighted by
 	// their cost. 0 means 200000.
 	Steps int

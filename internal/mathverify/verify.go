@@ -19,22 +19,6 @@ func Verify(gold, pred string, opt Options) (r Result) {
 	return verify(gold, pred, opt)
 }
 
-// VerifyAny is Verify against several acceptable golds: Equal if any is equal,
-// Different if all differ, else Unknown.
-func VerifyAny(golds []string, pred string, opt Options) Result {
-	out := different("no gold answer")
-	for i, g := range golds {
-		r := Verify(g, pred, opt)
-		if r.Verdict == Equal {
-			return r
-		}
-		if i == 0 || r.Verdict == Unknown {
-			out = r
-		}
-	}
-	return out
-}
-
 func verify(gold, pred string, opt Options) Result {
 	g, p := clean(gold), clean(pred)
 	if p == "" {
@@ -88,12 +72,6 @@ func verify(gold, pred string, opt Options) Result {
 		}
 	}
 	return first
-}
-
-// Compare compares two parsed answers.
-func Compare(gold, pred *Node, opt Options) Result {
-	c := &comparer{opt: opt, b: newBudget(opt)}
-	return c.compare(gold, pred)
 }
 
 // readings parses s and, where a comma is ambiguous, its other reading: "1,234"
@@ -190,9 +168,6 @@ type comparer struct {
 func (c *comparer) compare(g, p *Node) Result {
 	g, p = simplifyMatrices(resolveUnits(g, p)), simplifyMatrices(resolveUnits(p, g))
 	g, p = imaginaryUnit(g, p), imaginaryUnit(p, g)
-	if c.opt.PolynomialGCD {
-		g, p = c.polynomialGCD(g), c.polynomialGCD(p)
-	}
 	r := c.nodes(g, p)
 	if r.Verdict == Equal {
 		return r

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -142,6 +143,10 @@ func tail(s string) string {
 	return s
 }
 
+// symbolicGCD finds gcd and lcm of symbols, which SymPy reads as polynomials and
+// answers mean as integers.
+var symbolicGCD = regexp.MustCompile(`(gcd|lcm)\}?\([^)]*[a-z]`)
+
 // latex checks that what the reference parser reads we read to the same value,
 // and that what it refuses we do not turn into a number.
 func latex(path string) ([]*tally, error) {
@@ -164,7 +169,11 @@ func latex(path string) ([]*tally, error) {
 			t.skipped++
 			return nil
 		}
-		r := mathverify.Verify(p.Latex, s, mathverify.Options{PolynomialGCD: true})
+		if symbolicGCD.MatchString(p.Latex) {
+			t.skip("gcd or lcm of polynomials")
+			return nil
+		}
+		r := mathverify.Verify(p.Latex, s, mathverify.Options{})
 		t.add(true, r.Verdict == mathverify.Equal, r.Verdict == mathverify.Unknown, time.Since(start), func() string {
 			return fmt.Sprintf("%q sympy %q as %q: %s %s [%s | %s]", p.Latex, p.Sympy, s, r.Verdict, r.Reason, r.Gold, r.Pred)
 		})
