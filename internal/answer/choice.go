@@ -45,7 +45,7 @@ func (q Question) hasText(prefix string) bool {
 	return false
 }
 
-// firstLabel finds the first label that stands alone in r.
+// firstLabel finds the first label in r that is a word of its own.
 func (q Question) firstLabel(r string) (int, int, string, bool) {
 	bs, be, bl := -1, 0, ""
 	for _, c := range q.Choices {
@@ -132,7 +132,7 @@ func negatedAt(r string, s int) bool {
 	return false
 }
 
-// textAt reports an option whose whole text stands at r[s:]; the longest wins.
+// textAt reports an option whose whole text begins r[s:]; the longest wins.
 func (q Question) textAt(r string, s int) (string, int, bool) {
 	best, label := 0, ""
 	for _, c := range q.Choices {
@@ -195,7 +195,7 @@ func (q Question) leadingChoice(r string) (int, int, string, bool) {
 }
 
 // labelEnd reports that a leading label ends at e: the text is over, or
-// punctuation follows that is no part of a sentence.
+// punctuation follows that does not continue a sentence.
 func labelEnd(r string, e int) bool {
 	if e >= len(r) {
 		return true

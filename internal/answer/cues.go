@@ -2,11 +2,11 @@ package answer
 
 import "strings"
 
-// maxRegion bounds the text behind a cue that is searched for the answer.
+// maxRegion bounds the text after a cue that is searched for the answer.
 const maxRegion = 600
 
-// foreignCues state an answer in other languages. Behind each stands the
-// answer, with a colon or blanks between.
+// foreignCues state an answer in other languages. The answer follows
+// after a colon or blanks.
 var foreignCues = []string{"réponse est", "Réponse :", "respuesta es", "Antwort ist", "Antwort:", "答案是", "答案为", "答案：", "ответ:", "Ответ:"}
 
 // answerCues finds "answer is X", "Final Answer: X", "A: X" and the like.
@@ -55,7 +55,7 @@ func answerCues(text string) []cand {
 	return out
 }
 
-// afterAnswer looks behind the word "answer" for what introduces the value: a
+// afterAnswer looks after the word "answer" for what introduces the value: a
 // colon at once, or "is", "are", "was", "be", "=" within the clause.
 func afterAnswer(text string, i int) (int, bool) {
 	if i < len(text) && text[i] == 's' {
@@ -70,7 +70,7 @@ func afterAnswer(text string, i int) (int, bool) {
 		case c == ':' || c == '=':
 			return j + 1, true
 		case c == '\n':
-			if strings.Trim(text[i:j], " *#_:") == "" { // a heading: the answer stands below
+			if strings.Trim(text[i:j], " *#_:") == "" { // a heading: the answer follows below
 				return j + 1, true
 			}
 			return 0, false
@@ -93,7 +93,7 @@ func afterAnswer(text string, i int) (int, bool) {
 	return 0, false
 }
 
-// region cuts the clause behind position s out of text.
+// region cuts the clause after position s out of text.
 func region(text string, s, pos int, rule string) (cand, bool) {
 	for s < len(text) && strings.IndexByte(" \t\n\r*:_=#>\"'", text[s]) >= 0 {
 		s++

@@ -80,7 +80,7 @@ func Extract(q Question, text string, opt Options) Prediction {
 	return Prediction{Reason: fmt.Sprintf("no %s answer is stated", strings.ReplaceAll(kind.String(), "_", "/"))}
 }
 
-// ownTurn cuts off what a model that does not stop writes behind its answer: a
+// ownTurn cuts off what a model that does not stop writes after its answer: a
 // chat turn of the user, or the next question of a few-shot prompt once an
 // answer has been stated.
 func ownTurn(text string) string {

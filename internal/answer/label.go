@@ -136,7 +136,7 @@ func determiner(r string, h labelHit) bool {
 }
 
 // stateYesNo reads the yes or no that a clause states: its first such word. A
-// clause behind a cue may hold others later ("yes, no doubt").
+// clause after a cue may hold others later ("yes, no doubt").
 func stateYesNo(r string) (int, int, string, bool) {
 	for _, h := range yesNoHits(r) {
 		if !determiner(r, h) {

@@ -33,8 +33,8 @@ func stateMath(r string) (int, int, bool) {
 	return 0, 0, false
 }
 
-// afterVerb returns the position behind the last "is", "are" or "equals" that
-// stands outside of mathematics and has something to state behind it.
+// afterVerb returns the position after the last "is", "are" or "equals" that
+// is outside of mathematics and has something to state after it.
 func afterVerb(r string) int {
 	dollars, best := 0, 0
 	for i := 0; i < len(r); i++ {
@@ -71,7 +71,7 @@ func mathy(r string) bool {
 }
 
 // delimited returns the range from the first to the last delimited piece of
-// mathematics when only connecting words stand between them, else the first.
+// mathematics when only connecting words separate them, else the first.
 func delimited(r string) (int, int, bool) {
 	type piece struct{ s, e, next int }
 	var ps []piece
@@ -126,7 +126,7 @@ func delimited(r string) (int, int, bool) {
 			s--
 		}
 	}
-	// "$x$ = 5": the value stands behind the mathematics.
+	// "$x$ = 5": the value follows the mathematics.
 	if rest := strings.TrimSpace(r[last.next:]); strings.HasPrefix(rest, "=") && first == last {
 		i := last.next + strings.IndexByte(r[last.next:], '=') + 1
 		s, e = trimRegion(r, i, len(r))
@@ -138,7 +138,7 @@ func delimited(r string) (int, int, bool) {
 	for e > s && (r[e-1] == ' ' || r[e-1] == '\n' || r[e-1] == '.' || r[e-1] == ',') {
 		e--
 	}
-	// Words behind the mathematics may be its unit: "$28$ percent".
+	// Words after the mathematics may be its unit: "$28$ percent".
 	if tail := strings.TrimSpace(r[last.next:]); first == last {
 		for _, u := range []string{"percent", "pct", "%", "degrees"} {
 			if strings.HasPrefix(tail, u) {
@@ -151,7 +151,7 @@ func delimited(r string) (int, int, bool) {
 }
 
 // closeDollar finds the closing dollar sign; a dollar directly before a digit
-// and behind a space is currency.
+// and after a space is currency.
 func closeDollar(r string, i, w int) int {
 	for j := i; j < len(r); j++ {
 		if r[j] == '\\' {
@@ -310,8 +310,8 @@ func lastOutput(text string) (int, int, bool) {
 	return s, e, strings.TrimSpace(text[s:e]) != ""
 }
 
-// concludedNumber reads the number of a closing sentence: behind its equals
-// sign, its only number, or the number behind its verb.
+// concludedNumber reads the number of a closing sentence: the one after its equals
+// sign, its only number, or the one after its verb.
 func concludedNumber(r string) (int, int, bool) {
 	if i := strings.LastIndexByte(r, '='); i >= 0 {
 		s, e, ok := firstNumber(r[i+1:])
@@ -324,7 +324,7 @@ func concludedNumber(r string) (int, int, bool) {
 	if _, _, more := firstNumber(r[e:]); !more {
 		return s, e, true
 	}
-	// The number right behind the last verb that states an amount.
+	// The number right after the last verb that states an amount.
 	best := -1
 	for _, v := range amountVerbs {
 		for off := 0; ; {
@@ -345,7 +345,7 @@ func concludedNumber(r string) (int, int, bool) {
 	return 0, 0, false
 }
 
-// amountVerbs stand right before the amount that a sentence states.
+// amountVerbs come right before the amount that a sentence states.
 var amountVerbs = []string{" is ", " are ", " was ", " were ", " be ", " has ", " have ", " had ", " makes ", " made ",
 	" earns ", " earned ", " needs ", " costs ", " equals ", " pays ", " spends ", " spent ", " gets ", " total of ",
 	" takes ", " total is ", " it's "}

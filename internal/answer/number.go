@@ -91,7 +91,7 @@ func currency(t string, i int) int {
 }
 
 // numberStart reports that a number may begin at s: not inside a word or
-// behind a digit or point.
+// after a digit or point.
 func numberStart(t string, s int) bool {
 	if s == 0 {
 		return true
@@ -157,7 +157,7 @@ sign:
 	switch {
 	case k == 0:
 		return s - n
-	case k < s-n: // a space before the minus: an operator only behind a value
+	case k < s-n: // a space before the minus: an operator only after a value
 		if isDigit(t[k-1]) || t[k-1] == ')' || t[k-1] == '.' || t[k-1] == '}' {
 			return s
 		}
@@ -231,7 +231,7 @@ func wordNumber(t string) (int, int, bool) {
 	return start, end, start >= 0
 }
 
-// stateNumber finds the number that a clause states: behind its last equals
+// stateNumber finds the number that a clause states: after its last equals
 // sign if it computes, otherwise the first number, otherwise number words.
 func stateNumber(r string) (int, int, bool) {
 	off := 0
@@ -295,7 +295,7 @@ func smaller(unit, next string) bool {
 	return false
 }
 
-// unitWord reads the word behind a number, without a plural s, and its end.
+// unitWord reads the word after a number, without a plural s, and its end.
 func unitWord(r string, i int) (string, int) {
 	if i < len(r) && r[i] == ' ' {
 		i++

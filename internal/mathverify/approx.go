@@ -22,7 +22,7 @@ func (c *comparer) approximates(g, p *Node) bool {
 	return false
 }
 
-// decimalLiteral returns the literal behind a sign.
+// decimalLiteral returns the literal after a sign.
 func decimalLiteral(n *Node) (*Node, bool) {
 	if n.Kind == KNeg {
 		n = negate(n.Args[0])

@@ -42,7 +42,7 @@ func (c *comparer) collections(g, p *Node) Result {
 
 func collection(k Kind) bool { return k == KList || k == KTuple || k == KSet || k == KMatrix }
 
-// unwrap drops a unit behind a collection.
+// unwrap drops a unit after a collection.
 func unwrap(n *Node) *Node {
 	if (n.Kind == KUnit || n.Kind == KPercent || n.Kind == KDegree) && collection(n.Args[0].Kind) {
 		return n.Args[0]

@@ -22,6 +22,10 @@
 //     numbers that they describe, tuples, sets, lists and matrices element by
 //     element.
 //
+// Integrals, limits, derivatives and infinite sums are read but not evaluated.
+// An answer with one of them is Equal to the same expression, up to the names
+// of bound variables, and Unknown against everything else.
+//
 // There is no absolute tolerance: 1/2^99 and 1/2^98 differ. A decimal stands
 // for an approximation only under the rules of Options.
 //

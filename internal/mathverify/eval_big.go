@@ -31,7 +31,7 @@ func (e *evaluator) big(n *Node) (value, error) {
 	if !ok1 || !ok2 {
 		return value{}, errNoValue
 	}
-	if b > a && uint64(b-a) > maxTerms {
+	if b > a && uint64(b-a) >= maxTerms {
 		return value{}, errBudget
 	}
 	acc, f := exactInt(0), e.add

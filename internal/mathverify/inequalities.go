@@ -100,7 +100,7 @@ func (c *comparer) truthProbe(g, p *Node, syms []string) Result {
 			return different("one relation holds at a test point, the other does not")
 		}
 	}
-	return unknown("inequalities that could not be solved")
+	return unknown("the inequalities could not be solved")
 }
 
 // forward turns > and >= chains around, so that all relations point one way.

@@ -21,11 +21,11 @@ const (
 type token struct {
 	kind  tokKind
 	text  string
-	space bool // white space (or \, \; \quad) stands before it
+	space bool // white space (or \, \; \quad) comes before it
 	tight bool // a number with a unit glued to it, or a word glued to a number
 }
 
-// maxInput bounds the length of an answer in bytes; longer input is no answer.
+// maxInput bounds the length of an answer in bytes; longer input is not an answer.
 const maxInput = 1 << 16
 
 type lexer struct {

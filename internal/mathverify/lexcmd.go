@@ -147,7 +147,7 @@ func (l *lexer) structural(name string) {
 	}
 }
 
-// escape handles a backslash before something that is no letter.
+// escape handles a backslash before something that is not a letter.
 func (l *lexer) escape(c byte) {
 	l.i += 2
 	switch c {

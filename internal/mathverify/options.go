@@ -16,7 +16,7 @@ type UnitPolicy int
 
 const (
 	// UnitsLenient: "5 cm" equals "5"; "1 m" equals "100 cm"; "5 cm" differs
-	// from "5 m"; words that are no known unit ("5 apples") are ignored.
+	// from "5 m"; words that are not a known unit ("5 apples") are ignored.
 	UnitsLenient UnitPolicy = iota
 	// UnitsStrict: as UnitsLenient, but a unit must be present on both sides or
 	// on none.

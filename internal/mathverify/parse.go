@@ -83,7 +83,7 @@ func (p *parser) enter() error {
 
 func (p *parser) leave() { p.depth-- }
 
-// Parse reads one answer. Input that is no mathematics becomes a KText node,
+// Parse reads one answer. Input that is not mathematics becomes a KText node,
 // so err is non-nil only for empty or oversized input and for broken
 // mathematics that has no reading as words either.
 func Parse(s string) (*Node, error) {
@@ -303,7 +303,7 @@ func (p *parser) binary(left *Node, op string, next int) (*Node, bool, error) {
 		return extend(KMul, left, right), true, nil
 	case "/":
 		if left.Kind == KUnit { // km / h
-			return nil, false, p.fail("unit")
+			return nil, false, p.fail("a unit before /")
 		}
 		return node(KDiv, left, right), true, nil
 	case "mod":

@@ -232,7 +232,7 @@ func (p *parser) argument() (*Node, error) {
 	return n, nil
 }
 
-// atomOnly reads one atom; a letter of a run stands alone: \sqrt ab is
+// atomOnly reads one atom; of a run of letters it takes one: \sqrt ab is
 // sqrt(a) b.
 func (p *parser) atomOnly() (*Node, error) {
 	if t := p.peek(); t.kind == tWord && functions[t.text] == 0 && constants[t.text] == "" && !isGreek[t.text] && len(t.text) > 1 && p.tex {

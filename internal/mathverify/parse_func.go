@@ -378,7 +378,7 @@ func wholeText(toks []token) *Node {
 	return &Node{Kind: KText, Name: strings.Join(words, " ")}
 }
 
-// proseText is the last reading of input that is no mathematics: its words,
+// proseText is the last reading of input that is not mathematics: its words,
 // when it holds any longer than two letters and no operators of mathematics.
 func proseText(s string, toks []token) *Node {
 	letters := 0

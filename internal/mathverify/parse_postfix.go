@@ -67,8 +67,7 @@ func (p *parser) exponent() (*Node, error) {
 	return p.expr(bpPow) // right associative; takes a sign: x^-1
 }
 
-// degrees is the postfix degree sign, with minutes and a scale letter behind
-// it ignored as a unit: 20 °C.
+// degrees is the postfix degree sign, or a unit of temperature: 20 °C.
 func (p *parser) degrees(left *Node) *Node {
 	if t := p.peek(); t.kind == tWord && (t.text == "C" || t.text == "F") {
 		p.pos++
@@ -101,7 +100,7 @@ func (p *parser) subscript(left *Node) (*Node, bool, error) {
 		}
 	}
 	if left.Kind == KNum {
-		return nil, false, p.fail("a subscript that is no base")
+		return nil, false, p.fail("the subscript is not a base")
 	}
 	if left.Kind != KSym && left.Kind != KConst && left.Kind != KText {
 		return left, true, nil
@@ -153,7 +152,7 @@ func baseLiteral(s string) *Node {
 	return &Node{Kind: KBase, Name: s[:i], Rat: new(big.Rat).SetInt(v), Args: []*Node{num(base.Int64())}}
 }
 
-// implicit reads a factor that stands directly behind left: 2x, (a)(b),
+// implicit reads a factor that stands directly after left: 2x, (a)(b),
 // 3 apples, 1 1/2.
 func (p *parser) implicit(left *Node, min int) (*Node, bool, error) {
 	t := p.peek()
@@ -224,7 +223,7 @@ func (p *parser) startsAtom(t token) bool {
 	return false
 }
 
-// mixed reads the fraction of a mixed number behind the integer left.
+// mixed reads the fraction of a mixed number after the integer left.
 func (p *parser) mixed(left *Node) (*Node, bool) {
 	if left.Kind != KNum || !left.Rat.IsInt() || left.Dec > 0 {
 		return nil, false
@@ -256,7 +255,7 @@ func (p *parser) mixed(left *Node) (*Node, bool) {
 	return ratNode(frac.Add(frac, left.Rat)), true
 }
 
-// unit reads the words behind a quantity: 5 cm^2, 12 square units, 28 percent.
+// unit reads the words after a quantity: 5 cm^2, 12 square units, 28 percent.
 func (p *parser) unit(left *Node) (*Node, bool) {
 	t := p.peek()
 	if t.kind != tText && t.kind != tWord || !left.quantity() {
@@ -312,10 +311,10 @@ func (p *parser) unit(left *Node) (*Node, bool) {
 	return &Node{Kind: KUnit, Name: b.String(), Args: []*Node{left}, loose: loose}, true
 }
 
-// unitWords are read as words behind a number whatever letters they have.
+// unitWords are units after a number, whatever letters they consist of.
 var unitWords = map[string]bool{"percent": true, "pct": true, "percents": true, "degrees": true, "degree": true}
 
-// parenWords skips "(s)" and similar remarks behind a unit.
+// parenWords skips "(s)" and similar remarks after a unit.
 func (p *parser) parenWords(b *strings.Builder) bool {
 	if !p.isOp("(") || p.peekAt(1).kind != tWord && p.peekAt(1).kind != tText {
 		return false
@@ -372,7 +371,7 @@ func (n *Node) quantity() bool {
 	return ok && found
 }
 
-// unitWord decides whether the word t behind left is a unit or noun rather
+// unitWord decides whether the word t after left is a unit or noun rather
 // than a factor.
 func (p *parser) unitWord(left *Node, t token) bool {
 	w := t.text
@@ -380,7 +379,7 @@ func (p *parser) unitWord(left *Node, t token) bool {
 		return false
 	}
 	if len(w) == 1 {
-		// A lone letter is a unit only behind a space and at the end.
+		// A lone letter is a unit only after a space and at the end.
 		if !t.space || t.tight || !unitLetters[w] || left.Kind != KNum {
 			return false
 		}

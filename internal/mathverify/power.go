@@ -163,7 +163,7 @@ func (c arith) powInt(a value, n *big.Int) (value, error) {
 	return r, nil
 }
 
-// powRat raises a real a to a rational power that is no integer.
+// powRat raises a real a to a rational power that is not an integer.
 func (c arith) powRat(a value, r *big.Rat) (value, error) {
 	q, p := r.Denom(), r.Num()
 	if a.exact && q.IsInt64() && q.Int64() <= 64 && p.IsInt64() {

@@ -276,7 +276,7 @@ func zeroPoly(n *Node, v string, e *evaluator) (poly, error) {
 	if err != nil || len(f.den) <= 1 {
 		return q, err
 	}
-	// Roots of the denominator are no solutions.
+	// A root of the denominator does not solve the equation.
 	if g, err = polyGCD(q, f.den, e.b); err == nil && len(g) > 1 {
 		q, err = q.quo(g, e.b)
 	}

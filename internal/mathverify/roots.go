@@ -219,12 +219,12 @@ func (c *comparer) rootProbe(f, h *Node, syms []string) Result {
 			}
 			for _, p := range [][2]*Node{{f, h}, {h, f}} {
 				if c.signChangeApart(p[0], p[1], v, env) {
-					return different("a solution of one equation in %s is none of the other", v)
+					return different("a solution of one equation in %s does not solve the other", v)
 				}
 			}
 		}
 	}
-	return unknown("equations that are neither polynomial nor multiples of each other")
+	return unknown("the equations are neither polynomials nor multiples of each other")
 }
 
 func (c *comparer) signChangeApart(f, h *Node, v string, env map[string]value) bool {

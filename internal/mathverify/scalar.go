@@ -65,7 +65,7 @@ func (c *comparer) policies(g, p *Node) (Result, bool) {
 }
 
 // clash reports a percentage or an angle against another kind of quantity; a
-// noun behind a percentage ("25% students") is no clash.
+// noun after a percentage ("25% students") does not clash.
 func clash(a, b *Node) bool {
 	switch {
 	case a.Kind == KPercent && b.Kind == KDegree:
@@ -105,7 +105,7 @@ func (c *comparer) unitPolicy(g, p *Node) Result {
 	gu, pu := g.Kind == KUnit, p.Kind == KUnit
 	if gu != pu {
 		if c.opt.Units == UnitsStrict {
-			return different("unit on one side only")
+			return different("only one side has a unit")
 		}
 		r := c.scalars(stripUnit(g), stripUnit(p))
 		if r.Verdict == Equal {
@@ -192,8 +192,8 @@ func (c *comparer) constants(g, p *Node) Result {
 	return last
 }
 
-// logOfPower is ln n for a power with a base above zero, so that towers too
-// large to enclose can still be told apart.
+// logOfPower returns ln n for a power with a base above zero. It tells apart
+// towers that are too large to enclose.
 func (e *evaluator) logOfPower(n *Node) (value, bool) {
 	if n.Kind != KPow {
 		return value{}, false

@@ -70,7 +70,7 @@ func (c *comparer) realSets(g, p *Node) Result {
 		if ok1 != ok2 && (finite(g) || finite(p)) {
 			return different("an interval against a list of values")
 		}
-		return unknown("a set that cannot be written as intervals")
+		return unknown("a set cannot be written as intervals")
 	}
 	if len(a) != len(b) {
 		return different("sets of %d and %d intervals", len(a), len(b))
@@ -106,11 +106,11 @@ func scalarKind(n *Node) bool {
 
 func (c *comparer) sameSeg(a, b seg) Result {
 	if a.loOpen != b.loOpen || a.hiOpen != b.hiOpen {
-		return different("an end belongs to one of the intervals only")
+		return different("only one of the intervals contains its end")
 	}
 	for _, e := range [][2]*Node{{a.lo, b.lo}, {a.hi, b.hi}} {
 		if (e[0] == nil) != (e[1] == nil) {
-			return different("finite against infinite end")
+			return different("one end is finite, the other infinite")
 		}
 		if e[0] == nil {
 			continue

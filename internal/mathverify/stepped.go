@@ -81,7 +81,7 @@ func (c *comparer) steppedPoints(g, p *Node, syms []string) Result {
 // order of the symbols and every sign occurs.
 func (c *comparer) steppedGrid(g, p *Node, syms []string) Result {
 	if len(syms) > 3 {
-		return unknown("a function with steps in more than three symbols")
+		return unknown("a function with steps has more than three symbols")
 	}
 	grid := []*big.Rat{big.NewRat(-3, 1), big.NewRat(-1, 2), new(big.Rat), big.NewRat(1, 1), big.NewRat(5, 2)}
 	total := 1
@@ -106,7 +106,7 @@ func (c *comparer) steppedGrid(g, p *Node, syms []string) Result {
 		seen++
 	}
 	if seen < total/4 {
-		return unknown("few values near the steps")
+		return unknown("too few values near the steps")
 	}
 	return equal("values agree at %d points near the steps", seen)
 }

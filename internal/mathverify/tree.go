@@ -34,7 +34,7 @@ const (
 	KRel                 // Args[0] Ops[0] Args[1] Ops[1] ...
 	KRatio               // a : b : c
 	KTime                // Args: hour, minute (24-hour clock when Name is "abs")
-	KBig                 // Name sum, prod, int, lim, diff; Args: body, var, from, to
+	KBig                 // Name sum, prod, int, lim, diff; Args: body, variable, then bounds
 	KBase                // digits Name in base Args[0]; Rat is the value
 	KBuilder             // {Args[0] | Args[1]}
 	KCases               // Args: value, condition, value, condition, ...

@@ -201,7 +201,7 @@ func (c arith) div(a, b value) (value, error) {
 	return c.mul(a, i), nil
 }
 
-// abs2 is |a|^2 as an interval; abs the modulus.
+// abs is the modulus of a.
 func (c arith) abs(a value) (value, error) {
 	if a.real {
 		if a.exact {

@@ -9,9 +9,8 @@ import (
 // returns within the budget of opt; see Options for the policies.
 func Verify(gold, pred string, opt Options) (r Result) {
 	defer func() {
-		// The comparison is total by construction and fuzzed without this
-		// guard; a caller that grades millions of model outputs must not lose a
-		// run to a mistake here all the same.
+		// The fuzz tests run without this guard. It keeps a mistake here from
+		// ending a run that grades millions of model outputs.
 		if e := recover(); e != nil {
 			r = unknown("internal error: %v", e)
 		}
@@ -274,7 +273,7 @@ func settle(n *Node) *Node {
 	return &Node{Kind: KRel, Args: args, Ops: ops}
 }
 
-// hasConstOnly reports a lone named constant: "e = 2.718" is no computation.
+// hasConstOnly reports a lone named constant: "e = 2.718" computes nothing.
 func (n *Node) hasConstOnly() bool { return n.Kind == KConst }
 
 // nameLike reports a left side that names the answer: x, y_1, f(x), |AB|,
@@ -350,7 +349,7 @@ func compareText(g, p *Node) Result {
 	return different("different words: %q and %q", a, b)
 }
 
-// emptyWords are ways to say that there is no solution.
+// emptyWords say that there is no solution.
 var emptyWords = map[string]bool{"no solution": true, "no solutions": true, "no real solution": true,
 	"no real solutions": true, "empty set": true, "none": true}
 
