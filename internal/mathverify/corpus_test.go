@@ -36,21 +36,12 @@ func corpus(t testing.TB) []corpusPair {
 	return out
 }
 
-// trimmed tells what -short leaves out: series and integrals take most of the corpus's
-// time, and under the race detector ten times that.
-func trimmed(c corpusPair) bool {
-	return testing.Short() && (c.file == "series.tsv" || c.file == "calculus.tsv")
-}
-
 func TestCorpus(t *testing.T) {
 	want := map[string]Verdict{"=": Equal, "!": Different, "?": Unknown}
 	negatives, all := 0, corpus(t)
 	for _, c := range all {
 		if c.want != "=" {
 			negatives++
-		}
-		if trimmed(c) {
-			continue
 		}
 		r := Verify(c.gold, c.pred, Options{})
 		if r.Verdict != want[c.want] {
