@@ -248,3 +248,146 @@ func (q Question) canonical(p Prediction) Prediction {
 	}
 	return p
 }
+
+// unstated applies the weaker rules in order: printed output, bold type, the
+// whole text, the last sentence.
+func (q Question) unstated(kind Kind, text string) (Prediction, bool) {
+	ls, le := lastSentence(text)
+	ts, te := trimRegion(text, 0, len(text))
+	short := te-ts <= 60 && !strings.Contains(text[ts:te], "\n")
+	try := func(rule string, s, e int, f func(string) (int, int, string, bool)) (Prediction, bool) {
+		a, b, ans, ok := f(text[s:e])
+		if !ok {
+			return Prediction{}, false
+		}
+		p := Prediction{Rule: rule, Start: s + a, End: s + b, Answer: ans}
+		if ans == "" {
+			p.Answer = text[p.Start:p.End]
+		}
+		return p, true
+	}
+	span := func(f func(string) (int, int, bool)) func(string) (int, int, string, bool) {
+		return func(r string) (int, int, string, bool) { s, e, ok := f(r); return s, e, "", ok }
+	}
+	// A response that opens with its answer means it, unless its last sentence
+	// draws another conclusion.
+	lead := func(first, last func(string) (int, int, string, bool)) (Prediction, bool) {
+		p, opens := try("leading", ts, min(te, ts+40), first)
+		c, closes := try("last_sentence", ls, le, last)
+		if opens && closes && c.Start > p.Start && !concludes(text[ls:le]) {
+			return p, true
+		}
+		if closes {
+			return c, true
+		}
+		return p, opens
+	}
+	bs, be, bold := lastBold(text)
+	os, oe, output := lastOutput(text)
+	switch kind {
+	case Number:
+		if bold {
+			if p, ok := try("bold", bs, be, span(stateNumber)); ok {
+				return p, true
+			}
+		}
+		if output && !hasDigit(text[oe:]) {
+			if p, ok := try("output", os, oe, span(lastNumber)); ok {
+				return p, true
+			}
+		}
+		if short {
+			if p, ok := try("whole", ts, te, span(concludedNumber)); ok {
+				return p, true
+			}
+			if _, _, digits := firstNumber(text[ts:te]); !digits {
+				if p, ok := try("whole", ts, te, span(wordNumber)); ok {
+					return p, true
+				}
+			}
+		}
+		return try("last_sentence", ls, le, span(concludedNumber))
+	case Math:
+		if bold {
+			if p, ok := try("bold", bs, be, span(stateMath)); ok && mathy(p.Answer) {
+				return p, true
+			}
+		}
+		if output && strings.TrimSpace(strings.Trim(text[oe:], "`")) == "" {
+			s, e := trimRegion(text, os, oe)
+			return Prediction{Answer: text[s:e], Rule: "output", Start: s, End: e}, e > s
+		}
+		if (short || te-ts <= 1000 && !strings.Contains(text[ts:te], ". ")) && mathy(text[ts:te]) {
+			return try("whole", ts, te, span(stateMath))
+		}
+		return try("last_sentence", ls, le, span(concludedMath))
+	case Choice:
+		if p, ok := try("leading", ts, min(te, ts+200), q.leadingChoice); ok {
+			return p, true
+		}
+		if bold {
+			if p, ok := try("bold", bs, be, func(r string) (int, int, string, bool) { return q.stateChoice(r, true) }); ok {
+				return p, true
+			}
+		}
+		return try("last_sentence", ls, le, q.concludedChoice)
+	case Label:
+		if bold {
+			if p, ok := try("bold", bs, be, stateLabel); ok {
+				return p, true
+			}
+		}
+		return lead(leadingLabel, concludedLabel)
+	}
+	if bold {
+		if p, ok := try("bold", bs, be, stateYesNo); ok {
+			return p, true
+		}
+	}
+	return lead(leadingYesNo, concludedYesNo)
+}
+
+// concludes reports a sentence that begins like a conclusion.
+func concludes(s string) bool {
+	s = strings.ToLower(strings.TrimLeft(s, " *"))
+	for _, w := range []string{"so", "thus", "therefore", "hence", "overall", "in conclusion", "in summary", "finally", "yes", "no,", "no.", "the hypothesis", "the statement"} {
+		if strings.HasPrefix(s, w) {
+			return true
+		}
+	}
+	return false
+}
+
+// lastBold returns the inside of the last **...**.
+func lastBold(text string) (int, int, bool) {
+	e := lastIndex(text, "**")
+	if e < 1 {
+		return 0, 0, false
+	}
+	s := lastIndex(text[:e], "**")
+	if s < 0 || e-s > 120 || strings.Contains(text[s:e], "\n") {
+		return 0, 0, false
+	}
+	// Bold text in the last two lines only: earlier bold is a heading.
+	if strings.Count(strings.TrimSpace(text[e+2:]), "\n") > 1 || strings.HasSuffix(text[s+2:e], ":") {
+		return 0, 0, false
+	}
+	s, e = trimRegion(text, s+2, e)
+	return s, e, e > s
+}
+
+// lastOutput returns the last block of printed program output.
+func lastOutput(text string) (int, int, bool) {
+	i := lastIndex(text, "```output")
+	if i < 0 {
+		return 0, 0, false
+	}
+	s := i + len("```output")
+	e := len(text)
+	if k := strings.Index(text[s:], "```"); k >= 0 {
+		e = s + k
+	}
+	return s, e, strings.TrimSpace(text[s:e]) != ""
+}
+
+func hasDigit(s string) bool { return strings.ContainsAny(s, "0123456789") }

@@ -336,3 +336,43 @@ func closingNumber(r string) bool {
 	}
 	return true
 }
+
+// concludedNumber reads the number of a closing sentence: the one after its equals
+// sign, its only number, or the one after its verb.
+func concludedNumber(r string) (int, int, bool) {
+	if i := strings.LastIndexByte(r, '='); i >= 0 {
+		s, e, ok := firstNumber(r[i+1:])
+		return i + 1 + s, i + 1 + e, ok
+	}
+	s, e, ok := firstNumber(r)
+	if !ok {
+		return 0, 0, false
+	}
+	if _, _, more := firstNumber(r[e:]); !more {
+		return s, e, true
+	}
+	// The number right after the last verb that states an amount.
+	best := -1
+	for _, v := range amountVerbs {
+		for off := 0; ; {
+			k := strings.Index(r[off:], v)
+			if k < 0 {
+				break
+			}
+			off += k + len(v)
+			if s, _, ok := firstNumber(r[off:]); ok && s <= 2 && off > best {
+				best = off
+			}
+		}
+	}
+	if best >= 0 {
+		s, e, ok := firstNumber(r[best:])
+		return best + s, best + e, ok
+	}
+	return 0, 0, false
+}
+
+// amountVerbs come right before the amount that a sentence states.
+var amountVerbs = []string{" is ", " are ", " was ", " were ", " be ", " has ", " have ", " had ", " makes ", " made ",
+	" earns ", " earned ", " needs ", " costs ", " equals ", " pays ", " spends ", " spent ", " gets ", " total of ",
+	" takes ", " total is ", " it's "}

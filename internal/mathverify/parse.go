@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"strings"
 )
 
@@ -332,4 +333,46 @@ func join(k Kind, a, b *Node) *Node {
 		args = append(args, a)
 	}
 	return node(k, append(args, b)...)
+}
+
+// balance closes brackets that were left open and drops closing ones that
+// nothing opened, as people do when they read a broken formula. ok is false
+// when the brackets are balanced already.
+func balance(toks []token) ([]token, bool) {
+	closer := map[string]string{"(": ")", "[": "]", "{": "}", "\\{": "\\}", "<<": ">>"}
+	var open []string
+	out := make([]token, 0, len(toks)+4)
+	changed := false
+	for _, t := range toks {
+		if t.kind == tOp {
+			if c, ok := closer[t.text]; ok {
+				open = append(open, c)
+			} else if isCloser(t.text) {
+				switch {
+				case len(open) == 0:
+					changed = true
+					continue
+				case t.text == "}" && open[len(open)-1] != "}" && !slices.Contains(open, "}"):
+					changed = true
+					continue
+				default:
+					open = open[:len(open)-1]
+				}
+			}
+		}
+		out = append(out, t)
+	}
+	for i := len(open) - 1; i >= 0; i-- {
+		out = append(out, token{kind: tOp, text: open[i]})
+		changed = true
+	}
+	return out, changed
+}
+
+func isCloser(s string) bool {
+	switch s {
+	case ")", "]", "}", "\\}", ">>":
+		return true
+	}
+	return false
 }

@@ -88,17 +88,6 @@ func pow10(n int) *big.Int {
 	return new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(n)), nil)
 }
 
-func textNode(s string) *Node {
-	s = strings.TrimSpace(s)
-	if len(s) == 1 && isLetter(s[0]) {
-		return wordNode(s)
-	}
-	if constants[strings.ToLower(s)] == "inf" {
-		return wordNode("inf")
-	}
-	return &Node{Kind: KText, Name: s}
-}
-
 func wordNode(w string) *Node {
 	if c, ok := constants[w]; ok {
 		if c == "emptyset" {

@@ -1,5 +1,7 @@
 package mathverify
 
+import "math/big"
+
 // relations compares equations, inequalities and memberships with each other
 // and with values and sets.
 func (c *comparer) relations(g, p *Node) Result {
@@ -313,4 +315,80 @@ func (c *comparer) proportional(f, h *Node, syms []string) bool {
 		hits++
 	}
 	return hits >= 4
+}
+
+// rootProbe looks for a proof that two equations f = 0 and h = 0 differ: a
+// short interval in which f changes its sign while h stays away from zero.
+func (c *comparer) rootProbe(f, h *Node, syms []string) Result {
+	for i := 0; i < 3; i++ {
+		for _, v := range syms {
+			env := map[string]value{}
+			for _, s := range syms {
+				env[s] = samplePoint(s, 3*i, false)
+			}
+			for _, p := range [][2]*Node{{f, h}, {h, f}} {
+				if c.signChangeApart(p[0], p[1], v, env) {
+					return different("a solution of one equation in %s does not solve the other", v)
+				}
+			}
+		}
+	}
+	return unknown("the equations are neither polynomials nor multiples of each other")
+}
+
+func (c *comparer) signChangeApart(f, h *Node, v string, env map[string]value) bool {
+	e := c.evaluator(160, env)
+	sign := func(x *big.Rat) (int, bool) {
+		env[v] = exactRat(x)
+		y, err := e.eval(f)
+		if err != nil {
+			return 0, false
+		}
+		return e.cmp(y, exactInt(0))
+	}
+	var last *big.Rat
+	lastSign := 0
+	for k := int64(-24); k <= 24; k++ {
+		x := big.NewRat(7*k+1, 13)
+		s, ok := sign(x)
+		if !ok || s == 0 {
+			last, lastSign = nil, 0
+			continue
+		}
+		if last != nil && s != lastSign {
+			lo, hi := new(big.Rat).Set(last), x
+			for j := 0; j < 60; j++ {
+				m := new(big.Rat).Add(lo, hi)
+				m.Quo(m, big.NewRat(2, 1))
+				t, ok := sign(m)
+				if !ok {
+					break
+				}
+				if t == lastSign {
+					lo = m
+				} else {
+					hi = m
+				}
+			}
+			// A pole changes the sign too: f must be bounded on the interval.
+			env[v] = realIval(ival{ivalRat(lo, 160).lo, ivalRat(hi, 160).hi})
+			y, err := e.eval(f)
+			if err != nil || !y.real || !bounded(y, e.p) {
+				return false
+			}
+			w, err := e.eval(h)
+			if err != nil || !w.real {
+				return false
+			}
+			_, apart := e.cmp(w, exactInt(0))
+			return apart && !w.isZero()
+		}
+		last, lastSign = x, s
+	}
+	return false
+}
+
+func bounded(v value, p uint) bool {
+	re, _ := v.ival(p)
+	return !re.lo.IsInf() && !re.hi.IsInf()
 }

@@ -110,3 +110,29 @@ func parseUnit(s string) (unitInfo, bool) {
 	}
 	return unitInfo{u.dim + "^" + strconv.Itoa(exp), f}, true
 }
+
+// mergeUnits adds up quantities in several units of one kind: "2 hours 30
+// minutes", "5 dollars and 30 cents". The result is in the first unit.
+func mergeUnits(n *Node) *Node {
+	if n.Kind != KAdd && (n.Kind != KList || n.Name != "and") {
+		return n
+	}
+	var first unitInfo
+	terms := make([]*Node, len(n.Args))
+	for i, a := range n.Args {
+		if a.Kind != KUnit {
+			return n
+		}
+		u, ok := parseUnit(a.Name)
+		if !ok || i > 0 && u.dim != first.dim {
+			return n
+		}
+		if i == 0 {
+			first = u
+		} else if u.factor.Cmp(first.factor) >= 0 && n.Kind == KList {
+			return n // "5 cm and 5 m" are two answers
+		}
+		terms[i] = node(KDiv, node(KMul, a.Args[0], ratNode(u.factor)), ratNode(first.factor))
+	}
+	return &Node{Kind: KUnit, Name: n.Args[0].Name, Args: []*Node{node(KAdd, terms...)}}
+}

@@ -1,7 +1,7 @@
 package mathverify
 
 import (
-	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -332,51 +332,47 @@ func resolveUnits(n, other *Node) *Node {
 	})
 }
 
-// compareText compares words: letter case, spacing and punctuation do not
-// count; a single letter keeps its case.
-func compareText(g, p *Node) Result {
-	a, b := words(g), words(p)
-	if emptyWords[a] && p.Kind == KSet && len(p.Args) == 0 || emptyWords[b] && g.Kind == KSet && len(g.Args) == 0 ||
-		emptyWords[a] && emptyWords[b] {
-		return equal("no solution")
+// renameBound gives the variables of sums, products, integrals and limits names
+// that depend only on how deep they stand.
+func renameBound(n *Node, depth int) *Node {
+	if n.Kind == KBig && n.Name != "diff" && n.Args[1].Kind == KSym {
+		v := &Node{Kind: KSym, Name: "bound" + strconv.Itoa(depth)}
+		args := append([]*Node(nil), n.Args...)
+		args[0] = args[0].rewrite(func(m *Node) *Node {
+			if m.Kind == KSym && m.Name == n.Args[1].Name {
+				return v
+			}
+			return m
+		})
+		args[1] = v
+		n = n.with(args...)
 	}
-	if a == "" || b == "" {
-		return different("words against a mathematical expression")
+	args := make([]*Node, len(n.Args))
+	for i, a := range n.Args {
+		args[i] = renameBound(a, depth+1)
 	}
-	if a == b {
-		return equal("same words")
-	}
-	return different("different words: %q and %q", a, b)
+	return n.with(args...)
 }
 
-// emptyWords say that there is no solution.
-var emptyWords = map[string]bool{"no solution": true, "no solutions": true, "no real solution": true,
-	"no real solutions": true, "empty set": true, "none": true}
-
-func words(n *Node) string {
-	switch n.Kind {
-	case KText:
-		f := strings.FieldsFunc(strings.ToLower(n.Name), func(r rune) bool {
-			return r == ' ' || r == '.' || r == ',' || r == '(' || r == ')' || r == '"' || r == '\t' || r == '-'
-		})
-		for _, article := range []string{"the ", "a ", "an ", "The ", "A ", "An "} {
-			if len(f) > 1 && len(f[1]) > 2 && strings.HasPrefix(n.Name, article) {
-				f = f[1:]
-				break
-			}
-		}
-		return strings.Join(f, " ")
-	case KSym, KConst:
-		return strings.ToLower(n.Name)
-	case KMul:
-		var b strings.Builder
-		for _, a := range n.Args {
-			if a.Kind != KSym && a.Kind != KConst {
-				return ""
-			}
-			fmt.Fprint(&b, strings.ToLower(a.Name))
-		}
-		return b.String()
+// imaginaryUnit reads the symbol I as i, as computer algebra systems print it,
+// when the other side uses i and no I, or has no symbols where I is the only one
+// here.
+func imaginaryUnit(n, other *Node) *Node {
+	has := func(t *Node, k Kind, name string) bool {
+		return !t.walk(func(m *Node) bool { return !(m.Kind == k && m.Name == name) })
 	}
-	return ""
+	if !has(n, KSym, "I") || has(other, KSym, "I") {
+		return n
+	}
+	if !has(other, KConst, "i") {
+		if n.Kind == KSym || len(freeSymbols(n)) > 1 || len(freeSymbols(other)) > 0 || !scalarKind(other) || !scalarKind(n) {
+			return n
+		}
+	}
+	return n.rewrite(func(m *Node) *Node {
+		if m.Kind == KSym && m.Name == "I" {
+			return &Node{Kind: KConst, Name: "i"}
+		}
+		return m
+	})
 }

@@ -28,7 +28,7 @@ import (
 // sources are the files that gradecheck reads, in the order of the table.
 var sources = []struct {
 	pattern string // below the folder of -data
-	read    func(path string) ([]*tally, error)
+	read    func(path string) ([]*score, error)
 }{
 	{"math/pairs.jsonl", pairs},
 	{"math/issue_cases.jsonl", pairs},
@@ -46,8 +46,8 @@ func patterns() string {
 	return strings.Join(out, "\n\t")
 }
 
-// tally counts the outcomes of one source.
-type tally struct {
+// score counts the outcomes of one source.
+type score struct {
 	name                              string
 	n, agree, accept, reject, unknown int
 	skipped                           int
@@ -57,7 +57,7 @@ type tally struct {
 }
 
 // add records one pair: want is the label, equal and unknown our verdict.
-func (t *tally) add(want, equal, unknown bool, d time.Duration, describe func() string) {
+func (t *score) add(want, equal, unknown bool, d time.Duration, describe func() string) {
 	t.n++
 	t.total += d
 	t.worst = max(t.worst, d)
@@ -81,7 +81,7 @@ func (t *tally) add(want, equal, unknown bool, d time.Duration, describe func() 
 }
 
 // skip records a pair that was not run.
-func (t *tally) skip(why string) {
+func (t *score) skip(why string) {
 	t.skipped++
 	if t.why == nil {
 		t.why = map[string]int{}
@@ -90,7 +90,7 @@ func (t *tally) skip(why string) {
 }
 
 // printSkips lists the reasons of skipped pairs.
-func printSkips(out io.Writer, all []*tally) {
+func printSkips(out io.Writer, all []*score) {
 	for _, t := range all {
 		var names []string
 		for w := range t.why {
@@ -124,7 +124,7 @@ func check(out io.Writer, data, only string, verbose bool) error {
 	if _, err := os.Stat(data); err != nil {
 		return fmt.Errorf("%w; give -data the folder that holds math/, outputs/ and datasets/", err)
 	}
-	var all, recorded []*tally
+	var all, recorded []*score
 	var leftOut []string
 	for _, s := range sources {
 		paths, err := filepath.Glob(filepath.Join(data, s.pattern))

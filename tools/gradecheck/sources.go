@@ -115,9 +115,9 @@ func prose(s string) bool {
 	return words > 2
 }
 
-func pairs(path string) ([]*tally, error) {
+func pairs(path string) ([]*score, error) {
 	base := filepath.Base(path)
-	clean, noted := &tally{name: base}, &tally{name: base + " (disputed)"}
+	clean, noted := &score{name: base}, &score{name: base + " (disputed)"}
 	err := lines(path, func(p pair) error {
 		start := time.Now()
 		choice := strings.Contains(p.Opts, "NativeLetters") || len(p.Gold) == 1 && p.Gold >= "A" && p.Gold <= "E" && strings.Contains(p.Pred, " ")
@@ -133,7 +133,7 @@ func pairs(path string) ([]*tally, error) {
 		})
 		return nil
 	})
-	return []*tally{clean, noted}, err
+	return []*score{clean, noted}, err
 }
 
 func tail(s string) string {
@@ -149,8 +149,8 @@ var symbolicGCD = regexp.MustCompile(`(gcd|lcm)\}?\([^)]*[a-z]`)
 
 // latex checks that what the reference parser reads we read to the same value,
 // and that what it refuses we do not turn into a number.
-func latex(path string) ([]*tally, error) {
-	t, bad := &tally{name: "latex2sympy"}, &tally{name: "latex2sympy (refused)"}
+func latex(path string) ([]*score, error) {
+	t, bad := &score{name: "latex2sympy"}, &score{name: "latex2sympy (refused)"}
 	err := lines(path, func(p struct {
 		Latex string
 		Sympy string `json:"sympy_eval"`
@@ -179,7 +179,7 @@ func latex(path string) ([]*tally, error) {
 		})
 		return nil
 	})
-	return []*tally{t, bad}, err
+	return []*score{t, bad}, err
 }
 
 type output struct {
@@ -190,9 +190,9 @@ type output struct {
 }
 
 // outputs grades model responses and compares with the flag of their project.
-func outputs(path string) ([]*tally, error) {
-	by := map[string]*tally{}
-	var order []*tally
+func outputs(path string) ([]*score, error) {
+	by := map[string]*score{}
+	var order []*score
 	base := strings.TrimSuffix(filepath.Base(path), ".jsonl")
 	known, err := tableChoices(filepath.Join(filepath.Dir(path), "..", "datasets", "table_mwp"))
 	if err != nil {
@@ -201,7 +201,7 @@ func outputs(path string) ([]*tally, error) {
 	err = lines(path, func(o output) error {
 		t := by[o.Task]
 		if t == nil {
-			t = &tally{name: base + "/" + o.Task}
+			t = &score{name: base + "/" + o.Task}
 			by[o.Task] = t
 			order = append(order, t)
 		}
@@ -274,4 +274,86 @@ func outputQuestion(o output) answer.Question {
 		}
 	}
 	return q
+}
+
+// feedback feeds each row's gold back as the response, bare, in a sentence and
+// in a box; each must grade as correct.
+func feedback(path string) ([]*score, error) {
+	task := filepath.Base(filepath.Dir(path))
+	if !answer.Known(task) {
+		return nil, nil
+	}
+	t := &score{name: task + "/" + strings.TrimSuffix(filepath.Base(path), ".jsonl")}
+	err := lines(path, func(raw map[string]json.RawMessage) error {
+		choices, err := rowChoices(raw["choices"])
+		if err != nil {
+			return err
+		}
+		g, err := answer.NormalizeGold(task, answer.Raw(raw), choices)
+		if err != nil {
+			t.add(true, false, false, 0, func() string { return fmt.Sprintf("%s: %v", raw["id"], err) })
+			return nil
+		}
+		q := answer.Question{Task: task, Choices: choices, Gold: g.Answer}
+		for _, form := range []string{"%s", "The answer is %s.", `\boxed{%s}`} {
+			start := time.Now()
+			text := fmt.Sprintf(form, g.Answer)
+			p := answer.Extract(q, text, answer.Options{})
+			r := answer.Grade(q, p.Answer, mathverify.Options{})
+			t.add(true, r.Verdict == mathverify.Equal, r.Verdict == mathverify.Unknown, time.Since(start), func() string {
+				return fmt.Sprintf("%s: %q -> %q (%s) %s %s", raw["id"], text, p.Answer, p.Rule+p.Reason, r.Verdict, r.Reason)
+			})
+		}
+		return nil
+	})
+	return []*score{t}, err
+}
+
+// rowChoices reads {"label": [...], "text": [...]} or a plain list.
+func rowChoices(raw json.RawMessage) ([]answer.Option, error) {
+	if len(raw) == 0 || string(raw) == "null" {
+		return nil, nil
+	}
+	var cols struct{ Label, Text []string }
+	if json.Unmarshal(raw, &cols) == nil && len(cols.Label) == len(cols.Text) && len(cols.Text) > 0 {
+		out := make([]answer.Option, len(cols.Text))
+		for i := range out {
+			out[i] = answer.Option{Label: cols.Label[i], Text: cols.Text[i]}
+		}
+		return out, nil
+	}
+	var list []string
+	if err := json.Unmarshal(raw, &list); err != nil {
+		return nil, fmt.Errorf("field choices: %w", err)
+	}
+	out := make([]answer.Option, len(list))
+	for i, s := range list {
+		out[i] = answer.Option{Label: string(rune('A' + i)), Text: s}
+	}
+	return out, nil
+}
+
+// tableChoices maps the ids of table_mwp rows to their options, which the
+// recorded model outputs do not always carry.
+func tableChoices(dir string) (map[string][]answer.Option, error) {
+	out := map[string][]answer.Option{}
+	paths, err := filepath.Glob(filepath.Join(dir, "*.jsonl"))
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range paths {
+		err := lines(p, func(raw map[string]json.RawMessage) error {
+			var id string
+			if err := json.Unmarshal(raw["id"], &id); err != nil {
+				return fmt.Errorf("field id: %w", err)
+			}
+			c, err := rowChoices(raw["choices"])
+			out[id] = c
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
 }

@@ -97,8 +97,8 @@ func maxima(s string) (out, reason string) {
 }
 
 // stack runs the tests of equality, and of the tests of form the accepted pairs.
-func stack(path string) ([]*tally, error) {
-	t, f := &tally{name: "stack AlgEquiv, Sets"}, &tally{name: "stack form tests, accepted"}
+func stack(path string) ([]*score, error) {
+	t, f := &score{name: "stack AlgEquiv, Sets"}, &score{name: "stack form tests, accepted"}
 	opt := mathverify.Options{StrictAssignment: true, GoldDigits: -1, PredDigits: -1, OrderedLists: true}
 	err := lines(path, func(p pair) error {
 		to := t
@@ -129,5 +129,5 @@ func stack(path string) ([]*tally, error) {
 		})
 		return nil
 	})
-	return []*tally{t, f}, err
+	return []*score{t, f}, err
 }

@@ -2,7 +2,6 @@ package mathverify
 
 import (
 	"math/big"
-	"strings"
 )
 
 // function reads the argument of a named function, with a power between name
@@ -326,77 +325,4 @@ func (p *parser) derivative(n *Node) (*Node, error) {
 		return nil, err
 	}
 	return n.with(body, n.Args[1]), nil
-}
-
-// wholeText recognises an answer that consists of words only.
-func wholeText(toks []token) *Node {
-	words := make([]string, 0, len(toks))
-	long := false
-	for _, t := range toks {
-		switch t.kind {
-		case tWord:
-			if functions[t.text] != 0 || constants[t.text] != "" && len(t.text) > 1 || isGreek[t.text] {
-				return nil
-			}
-			if _, ok := numberWords[strings.ToLower(t.text)]; ok {
-				return nil
-			}
-		case tText:
-		case tOp:
-			if t.text == "'" || t.text == "-" && len(words) > 0 || t.text == "." {
-				continue
-			}
-			return nil
-		default:
-			return nil
-		}
-		if len(t.text) > 2 {
-			long = true
-		}
-		words = append(words, t.text)
-	}
-	if !long || len(words) == 0 {
-		return nil
-	}
-	if len(words) == 1 {
-		if n := textNode(words[0]); n.Kind != KText {
-			return n
-		}
-	}
-	if len(toks) == 1 && toks[0].kind == tWord {
-		if _, ok := split(toks[0].text, false); ok {
-			return nil
-		}
-	}
-	if len(toks) > 1 { // "x and y" is a list
-		for _, t := range toks {
-			if w := strings.ToLower(t.text); w == "and" || w == "or" {
-				return nil
-			}
-		}
-	}
-	return &Node{Kind: KText, Name: strings.Join(words, " ")}
-}
-
-// proseText is the last reading of input that is not mathematics: its words,
-// when it holds any longer than two letters and no operators of mathematics.
-func proseText(s string, toks []token) *Node {
-	letters := 0
-	for _, t := range toks {
-		switch t.kind {
-		case tWord, tText:
-			letters += len(t.text)
-		case tCmd:
-			return nil
-		case tOp:
-			switch t.text {
-			case "^", "_", "=", "{", "\\{", "pm", "cup":
-				return nil
-			}
-		}
-	}
-	if letters < 3 {
-		return nil
-	}
-	return &Node{Kind: KText, Name: strings.Trim(strings.Join(strings.Fields(s), " "), "$. ")}
 }
