@@ -108,7 +108,7 @@ func normalize(task, text string, choices []Option) (Gold, error) {
 		if len(choices) > 0 {
 			l, ok := q.label(text)
 			if !ok {
-				return g, fmt.Errorf("gold %q matches none of the row's %d choices", text, len(choices))
+				return g, fmt.Errorf("gold %q is none of the row's %d choices", text, len(choices))
 			}
 			text = l
 			if task == "table_mwp" {
@@ -128,7 +128,7 @@ func normalize(task, text string, choices []Option) (Gold, error) {
 		case "2", "c", "contradiction", "false":
 			text = "false"
 		default:
-			return g, fmt.Errorf("label %q is not one of 0, 1, 2, entailment, neutral, contradiction, true, neither and false", text)
+			return g, fmt.Errorf("label %q is none of 0, 1, 2, entailment, neutral, contradiction, true, neither, false", text)
 		}
 	case YesNo:
 		switch strings.ToLower(text) {
