@@ -38,6 +38,7 @@ var sources = []struct {
 	{"datasets/*/*.jsonl", feedback},
 }
 
+// patterns lists where the sources lie, one a line.
 func patterns() string {
 	var out []string
 	for _, s := range sources {
