@@ -77,6 +77,9 @@ func (e *Engine) plan(ctx context.Context, g *graph.Graph, st *store.Store, o Ru
 		return nil, err
 	}
 	memo := UserMemo(e.MemoDir, e.getenv())
-	err = p.Estimate(ctx, plan.Asker{Memo: memo, Getenv: e.getenv(), Open: st.Path})
-	return p, errors.Join(err, memo.Close())
+	err = errors.Join(p.Estimate(ctx, plan.Asker{Memo: memo, Getenv: e.getenv(), Open: st.Path}), memo.Close())
+	if err != nil {
+		return nil, err
+	}
+	return p, p.EstimateSeconds(st, last)
 }

@@ -3,7 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io/fs"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,11 +11,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/distillflow/distillflow/cmd/distillflow/internal/bundleview"
 	"github.com/distillflow/distillflow/flow"
 	"github.com/distillflow/distillflow/flow/bundle"
-	"github.com/distillflow/distillflow/flow/lock"
 	"github.com/distillflow/distillflow/flow/store"
-	"github.com/distillflow/distillflow/internal/base/text"
+	"github.com/distillflow/distillflow/internal/base/atomicfile"
+	"github.com/distillflow/distillflow/internal/base/paths"
 	"github.com/distillflow/distillflow/internal/llm/providers"
 )
 
@@ -74,6 +75,9 @@ in the bundle.`,
 			if noInputs && c.Flags().Changed("inputs") {
 				return usageError{errors.New("--inputs and --no-inputs: give one of them")}
 			}
+			if _, err := os.Stat(filepath.Dir(pos[1])); err != nil {
+				return usageError{fmt.Errorf("writing %s: %w", pos[1], paths.Cause(err))}
+			}
 			st, err := f.open(a, optional(pos, 2), false)
 			if err != nil {
 				return err
@@ -83,30 +87,27 @@ in the bundle.`,
 			if err != nil {
 				return err
 			}
-			src, done, err := a.bundleSource(st, run)
+			src, err := a.bundleSource(st, run)
 			if err != nil {
 				return err
 			}
-			defer done()
+			memo := flow.UserMemo("", a.getenv)
+			defer memo.Close() // it is only read
+			src.Memo = memo
 			o := bundle.Options{Artifacts: bundle.Artifacts(artifacts), Stages: stages, Inputs: inputs && !noInputs, Models: models}
 			var m *bundle.Manifest
-			size, err := writeWhole(pos[1], func(w *os.File) (err error) {
+			err = atomicfile.Write(pos[1], 0o644, atomicfile.Durable, func(w io.Writer) (err error) {
 				m, err = bundle.Create(c.Context(), w, src, o)
 				return err
 			})
 			if err != nil {
 				return err
 			}
-			if n, size := leftOut(m); n > 0 {
-				fmt.Fprintf(a.err, "distillflow: left out: %s of models (%s), which `bundle show` names; --models packs them\n", text.Plural(n, "file"), text.Size(size))
+			info, err := os.Stat(pos[1])
+			if err != nil {
+				return err
 			}
-			for _, s := range m.Stages {
-				if s.Note != "" {
-					fmt.Fprintf(a.err, "distillflow: the result of stage %s is packed: %s\n", s.Name, s.Note)
-				}
-			}
-			fmt.Fprintf(a.out, "wrote %s (%s): %s, %s of a teacher, %s, %s packed\n", pos[1], text.Size(size), text.Plural(len(m.Stages), "stage"),
-				text.Plural(m.Answers, "answer"), text.Plural(inputFiles(m, true), "input file"), text.Plural(packedResults(m), "result"))
+			bundleview.Created(a.out, a.err, pos[1], info.Size(), m)
 			return nil
 		},
 	}
@@ -119,44 +120,30 @@ in the bundle.`,
 	return c
 }
 
-// bundleSource reads a run's recipe as the run did. Call done afterwards.
-func (a app) bundleSource(st *store.Store, run store.RunInfo) (src bundle.Source, done func(), err error) {
+// bundleSource reads a run's recipe as the run did, from what is on this machine.
+func (a app) bundleSource(st *store.Store, run store.RunInfo) (src bundle.Source, err error) {
 	reg, err := registry()
 	if err != nil {
-		return src, nil, err
-	}
-	tmp, err := os.MkdirTemp("", "distillflow-bundle-")
-	if err != nil {
-		return src, nil, err
-	}
-	defer os.RemoveAll(tmp)
-	o, data, err := bundle.RecipeOptions(run, tmp)
-	if err != nil {
-		return src, nil, err
-	}
-	// Names of the Hub mean what they meant in the run, and not what has come since.
-	if reg, err = lock.Pinned(reg, data.Pins); err != nil {
-		return src, nil, err
+		return src, err
 	}
 	if err := os.Setenv("HF_HUB_OFFLINE", "1"); err != nil {
-		return src, nil, err
+		return src, err
 	}
-	e := &flow.Engine{Registry: reg, Getenv: a.getenv}
-	g, r, diags := e.Load(relative(run.RecipeID), o)
-	if g == nil {
-		if err := diags.Render(a.err, r.Sources); err != nil {
-			return src, nil, err
-		}
-		return src, nil, shownError{usageError{diags.Err()}}
+	src, err = bundle.SourceOf(st, run, reg, a.cutOff)
+	src.Program = version
+	return src, a.loadProblems(err)
+}
+
+// loadProblems shows what is wrong with the recipe of a bundle.
+func (a app) loadProblems(err error) error {
+	var load *bundle.LoadError
+	if !errors.As(err, &load) {
+		return err
 	}
-	if len(run.Data) == 0 { // a run of an older program
-		if data.Seed = flow.DefaultSeed; r.HasSeed {
-			data.Seed = r.Seed
-		}
+	if rerr := load.Problems.Render(a.err, load.Recipe.Sources); rerr != nil {
+		return rerr
 	}
-	memo := flow.UserMemo("", a.getenv)
-	src = bundle.Source{Run: run, Graph: g, Seed: data.Seed, Store: st, Memo: memo, Registry: reg, Program: version, Getenv: a.cutOff}
-	return src, func() { _ = memo.Close() }, nil // it was only read
+	return shownError{usageError{err}}
 }
 
 // cutOff is the environment of stages that may call no provider.
@@ -165,58 +152,4 @@ func (a app) cutOff(name string) string {
 		return "1"
 	}
 	return a.getenv(name)
-}
-
-// writeWhole writes a file that is there as a whole or not at all.
-func writeWhole(path string, write func(*os.File) error) (size int64, err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), ".distillflow-*")
-	if errors.Is(err, fs.ErrNotExist) {
-		return 0, usageError{fmt.Errorf("writing %s: there is no such folder", path)}
-	}
-	if err != nil {
-		return 0, fmt.Errorf("writing %s: %w", path, pathCause(err))
-	}
-	defer os.Remove(f.Name()) // gone already after the rename
-	if err = write(f); err == nil {
-		size, err = f.Seek(0, 1)
-	}
-	if err = errors.Join(err, f.Chmod(0o644), f.Close()); err != nil {
-		return 0, err
-	}
-	return size, os.Rename(f.Name(), path)
-}
-
-func inputFiles(m *bundle.Manifest, packed bool) int {
-	n := 0
-	for _, in := range m.Inputs {
-		if in.Packed == packed {
-			n += len(in.Files)
-		}
-	}
-	for _, f := range m.Remote {
-		if f.Packed == packed && !f.Aside {
-			n++
-		}
-	}
-	return n
-}
-
-// leftOut counts the files of models that a bundle only names.
-func leftOut(m *bundle.Manifest) (n int, size int64) {
-	for _, f := range m.Remote {
-		if f.Heavy && !f.Packed {
-			n, size = n+1, size+f.Bytes
-		}
-	}
-	return n, size
-}
-
-func packedResults(m *bundle.Manifest) int {
-	n := 0
-	for _, s := range m.Stages {
-		if s.Packed {
-			n++
-		}
-	}
-	return n
 }

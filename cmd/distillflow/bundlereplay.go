@@ -1,23 +1,21 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
+	"github.com/distillflow/distillflow/cmd/distillflow/internal/bundleview"
 	"github.com/distillflow/distillflow/cmd/distillflow/internal/view"
 	"github.com/distillflow/distillflow/flow/bundle"
 	"github.com/distillflow/distillflow/flow/lock"
 	"github.com/distillflow/distillflow/flow/stage"
-	"github.com/distillflow/distillflow/internal/base/text"
+	"github.com/distillflow/distillflow/internal/base/paths"
 	"github.com/distillflow/distillflow/internal/lm/hub"
 	"github.com/distillflow/distillflow/stages/data"
 )
@@ -72,7 +70,7 @@ is wrong, 4 a result deviates, 130 interrupted.`,
 			if err := hubOf(dir, fetch); err != nil {
 				return err
 			}
-			defer a.showDownloads()()
+			defer view.Downloads(a.err)()
 			if !allowExec {
 				o.Refuse = func(t stage.Task) error {
 					if t.Type != data.Exec.Type {
@@ -87,7 +85,15 @@ is wrong, 4 a result deviates, 130 interrupted.`,
 			v := view.For(a.err, a.terminal(), false)
 			o.Run.Jobs, o.Run.Sink = jobs, v.Event
 			list, err := bundle.Replay(c.Context(), dir, m, o)
-			return a.verdicts(m, list, errors.Join(err, v.Close()))
+			err = errors.Join(err, v.Close(), bundleview.Verdicts(a.out, list))
+			var dev *lock.DeviationError // its stages stand in the table
+			if !errors.As(err, &dev) {
+				return a.loadProblems(err)
+			}
+			if m.Program != version {
+				fmt.Fprintf(a.err, "distillflow: version %s made the bundle, this is %s\n", m.Program, version)
+			}
+			return shownError{err}
 		},
 	}
 	c.Flags().StringVar(&dir, "dir", "", "unpack into this `folder`, empty or new (default: the bundle's name with .replay, here)")
@@ -117,7 +123,7 @@ func hubOf(dir string, fetch bool) error {
 func (a app) unpack(c *cobra.Command, file, dir string) (*bundle.Manifest, error) {
 	f, err := os.Open(file)
 	if err != nil {
-		return nil, usageError{fmt.Errorf("opening the bundle %s: %w", file, pathCause(err))}
+		return nil, usageError{fmt.Errorf("opening the bundle %s: %w", file, paths.Cause(err))}
 	}
 	defer f.Close()
 	m, err := bundle.Unpack(c.Context(), f, dir)
@@ -125,40 +131,6 @@ func (a app) unpack(c *cobra.Command, file, dir string) (*bundle.Manifest, error
 		err = usageError{fmt.Errorf("the bundle %s cannot be used: %w", file, err)}
 	}
 	return m, err
-}
-
-// verdicts prints how the stages of a replay compare. Deviations are shown so,
-// and not again as an error.
-func (a app) verdicts(m *bundle.Manifest, list []bundle.Compared, err error) error {
-	var load *bundle.LoadError
-	if errors.As(err, &load) {
-		if rerr := load.Problems.Render(a.err, load.Recipe.Sources); rerr != nil {
-			return rerr
-		}
-		return shownError{usageError{err}}
-	}
-	tw := tabwriter.NewWriter(a.out, 0, 8, 2, ' ', 0)
-	count := map[bundle.Verdict]int{}
-	for _, c := range list {
-		count[c.Verdict]++
-		reason, _, _ := strings.Cut(c.Reason, "\n")
-		fmt.Fprintln(tw, strings.TrimRight(fmt.Sprintf("%s\t%s\t%s", c.Verdict, c.Stage, reason), "\t"))
-	}
-	if err := tw.Flush(); err != nil {
-		return err
-	}
-	if len(list) > 0 {
-		fmt.Fprintf(a.out, "\n%s: %d equal, %d packed, %d deviate, %d missing\n", text.Plural(len(list), "stage"),
-			count[bundle.Equal], count[bundle.Packed], count[bundle.Deviates], count[bundle.Missing])
-	}
-	var dev *lock.DeviationError
-	if errors.As(err, &dev) {
-		if m.Program != version {
-			fmt.Fprintf(a.err, "distillflow: the bundle was made by version %s, this is %s\n", m.Program, version)
-		}
-		return shownError{err}
-	}
-	return err
 }
 
 func (a app) bundleShowCmd() *cobra.Command {
@@ -170,7 +142,7 @@ func (a app) bundleShowCmd() *cobra.Command {
 		RunE: func(_ *cobra.Command, pos []string) error {
 			f, err := os.Open(pos[0])
 			if err != nil {
-				return usageError{fmt.Errorf("opening the bundle %s: %w", pos[0], pathCause(err))}
+				return usageError{fmt.Errorf("opening the bundle %s: %w", pos[0], paths.Cause(err))}
 			}
 			defer f.Close()
 			m, err := bundle.ReadManifest(f)
@@ -178,70 +150,12 @@ func (a app) bundleShowCmd() *cobra.Command {
 				return usageError{fmt.Errorf("the bundle %s cannot be used: %w", pos[0], err)}
 			}
 			if asJSON {
-				var b bytes.Buffer
-				e := json.NewEncoder(&b)
-				e.SetEscapeHTML(false)
-				e.SetIndent("", "  ")
-				if err := e.Encode(m); err != nil {
-					return err
-				}
-				_, err = a.out.Write(b.Bytes())
-				return err
+				return bundleview.JSON(a.out, m)
 			}
-			return a.showBundle(m, files)
+			return bundleview.Show(a.out, m, files)
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print its manifest as JSON")
 	c.Flags().BoolVar(&files, "files", false, "list every file in it")
 	return c
-}
-
-func (a app) showBundle(m *bundle.Manifest, files bool) error {
-	tw := tabwriter.NewWriter(a.out, 0, 8, 2, ' ', 0)
-	row := func(title, format string, args ...any) {
-		fmt.Fprintf(tw, "%s\t%s\n", title, fmt.Sprintf(format, args...))
-	}
-	row("made by", "distillflow %s on %s", m.Program, m.Host)
-	row("recipe", "%s", m.Recipe)
-	if m.Profile != "" {
-		row("profile", "%s", m.Profile)
-	}
-	row("seed", "%d", m.Seed)
-	row("answers", "%d", m.Answers)
-	row("unpacked", "%s, %s", text.Plural(len(m.Entries), "file"), text.Size(m.Total()))
-	for _, in := range m.Inputs {
-		what := "packed"
-		if !in.Packed {
-			what = "left out"
-		}
-		row("input "+in.Dir, "%s, %s", text.Plural(len(in.Files), "file"), what)
-	}
-	for _, f := range m.Remote {
-		what := "packed"
-		if !f.Packed {
-			what = "left out, " + string(f.Digest)
-		}
-		if !f.Aside {
-			row("from "+f.URL, "%s, %s", text.Size(f.Bytes), what)
-		}
-	}
-	for _, s := range m.Stages {
-		what := s.Type + fmt.Sprintf(" version %d", s.Version)
-		if s.Answers > 0 {
-			what += ", " + text.Plural(s.Answers, "answer")
-		}
-		if s.Packed {
-			what += ", result packed"
-		}
-		if s.Note != "" {
-			what += " (" + s.Note + ")"
-		}
-		row("stage "+s.Name, "%s", what)
-	}
-	if files {
-		for _, e := range m.Entries {
-			row("file "+e.Path, "%s, %s", text.Size(e.Bytes), e.Digest)
-		}
-	}
-	return tw.Flush()
 }

@@ -3,10 +3,13 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/distillflow/distillflow/flow/lock"
 	"github.com/distillflow/distillflow/flow/store"
 	"github.com/distillflow/distillflow/internal/base/text"
 )
@@ -147,7 +150,7 @@ The store must not be in use meanwhile. The teacher's answers are not touched.`,
 				return err
 			}
 			defer st.Close()
-			if o.Keep, err = lockedKeys(st, pos); err != nil {
+			if o.Keep, err = lock.KeysBeside(st, pos); err != nil {
 				return err
 			}
 			rep, err := st.GC(c.Context(), o)
@@ -169,4 +172,21 @@ The store must not be in use meanwhile. The teacher's answers are not touched.`,
 	c.Flags().StringVar(&olderThan, "older-than", "", "remove nothing younger than this `age`: 36h, 30d, 2w")
 	c.Flags().BoolVar(&dry, "dry-run", false, "only say what would be removed")
 	return c
+}
+
+// age reads a length of time: what Go reads (90m, 36h), and whole days and
+// weeks (30d, 2w), which the ages of results are told in. It is never negative.
+func age(s string) (time.Duration, error) {
+	d, err := time.ParseDuration(s)
+	if err != nil && s != "" {
+		n, nerr := strconv.Atoi(s[:len(s)-1])
+		unit := map[byte]time.Duration{'d': 24 * time.Hour, 'w': 7 * 24 * time.Hour}[s[len(s)-1]]
+		if nerr == nil && unit != 0 && n <= int(1<<63-1)/int(unit) {
+			d, err = time.Duration(n)*unit, nil
+		}
+	}
+	if err != nil || d < 0 {
+		return 0, fmt.Errorf("%q is no length of time; write 36h, 30d or 2w", s)
+	}
+	return d, nil
 }

@@ -19,7 +19,7 @@ func cmdKeyOf(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: keyof FILE STAGE")
 	}
-	var p struct{ Stages []planStage }
+	var p struct{ Stages []struct{ Name, Key string } }
 	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &p))
 	for _, s := range p.Stages {
 		if s.Name == args[1] && len(s.Key) == 64 {

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/distillflow/distillflow/cmd/distillflow/internal/planview"
+	"github.com/distillflow/distillflow/cmd/distillflow/internal/stagedoc"
 	"github.com/distillflow/distillflow/flow/recipe"
 )
 
@@ -28,7 +29,7 @@ func (a app) complete(root *cobra.Command) {
 		"profile": fromRecipe(profilesOf),
 		"force":   fromRecipe(stagesOf),
 		"refresh": fromRecipe(stagesOf),
-		"format":  fixed(append([]string{"text", "json"}, planview.Formats()...)...),
+		"format":  fixed(planview.Formats()...),
 	}
 	positions := map[string]completer{
 		"run": recipeFiles, "plan": recipeFiles, "validate": recipeFiles, "fmt": recipeFiles, "test": recipeFiles,
@@ -65,7 +66,7 @@ func stageTypes(_ *cobra.Command, pos []string, _ string) ([]string, cobra.Shell
 	var out []string
 	for _, name := range reg.Names() {
 		t, _ := reg.Lookup(name)
-		out = append(out, name+"\t"+summary(t.Doc))
+		out = append(out, name+"\t"+stagedoc.Summary(t.Doc))
 	}
 	return out, cobra.ShellCompDirectiveNoFileComp
 }

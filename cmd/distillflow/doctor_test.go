@@ -10,12 +10,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/distillflow/distillflow/internal/base/text"
+	"github.com/distillflow/distillflow/cmd/distillflow/internal/doctor"
 	"github.com/distillflow/distillflow/internal/lm/device"
 )
 
-// doctor runs the command in this process; the processes it starts run distillflow.
-func doctor(t *testing.T) (findings []finding, status int) {
+// runDoctor runs the command in this process; the processes it starts run distillflow.
+func runDoctor(t *testing.T) (findings []doctor.Finding, status int) {
 	t.Helper()
 	t.Setenv(asProgram, "1")
 	var out, errs bytes.Buffer
@@ -42,38 +42,18 @@ func TestDoctorBrokenPlugin(t *testing.T) {
 	t.Setenv(device.PluginPathVar, plugin)
 	t.Setenv("HF_HOME", t.TempDir())
 	t.Setenv("DISTILLFLOW_STORE", filepath.Join(t.TempDir(), "none"))
-	all, status := doctor(t)
+	all, status := runDoctor(t)
 	if status != exitFailed {
 		t.Errorf("status %d, want %d", status, exitFailed)
 	}
-	at := slices.IndexFunc(all, func(f finding) bool { return f.Name == device.XLA })
-	if at < 0 || all[at].State != stateBroken || !strings.Contains(all[at].Detail, plugin) {
+	at := slices.IndexFunc(all, func(f doctor.Finding) bool { return f.Name == device.XLA })
+	if at < 0 || all[at].State != doctor.Broken || !strings.Contains(all[at].Detail, plugin) {
 		t.Fatalf("the broken plugin is not told: %+v", all)
 	}
 	if p := all[at-1]; p.Detail != plugin || !strings.Contains(p.Fix, device.PluginPathVar) {
 		t.Errorf("plugin: %+v", p)
 	}
-	if last := all[len(all)-1]; last.Area != "store" || last.State != stateOK {
+	if last := all[len(all)-1]; last.Area != "store" || last.State != doctor.OK {
 		t.Errorf("the end: %+v", last)
-	}
-}
-
-func TestProbeErrorIsOneShortLine(t *testing.T) {
-	got := probeError(context.Background(), os.ErrClosed, "first\n"+strings.Repeat("x", 1000)+"\n\n")
-	if strings.Contains(got, "\n") || len(got) > 400 || !strings.Contains(got, "xxx") {
-		t.Errorf("%q", got)
-	}
-	if got := text.OneLine("a\x1b[31m\nb"); strings.ContainsAny(got, "\x1b\n") {
-		t.Errorf("%q", got)
-	}
-}
-
-func TestShownURL(t *testing.T) {
-	for in, want := range map[string]string{
-		"https://u:p@hub.example/x?token=t#f": "https://hub.example/x", "hub": "HF_ENDPOINT, which is no address", "http://[": "HF_ENDPOINT, which is no address",
-	} {
-		if got := shownURL(in); got != want {
-			t.Errorf("%q: %q, want %q", in, got, want)
-		}
 	}
 }

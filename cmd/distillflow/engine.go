@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/distillflow/distillflow/cmd/distillflow/internal/layout"
+	"github.com/distillflow/distillflow/cmd/distillflow/internal/view"
 	"github.com/distillflow/distillflow/flow"
 	"github.com/distillflow/distillflow/flow/diag"
 	"github.com/distillflow/distillflow/flow/graph"
@@ -61,7 +63,7 @@ func (a app) load(ctx context.Context, f *recipeFlags, path string) (*flow.Engin
 	if err != nil {
 		return nil, nil, o, err
 	}
-	defer a.showDownloads()()
+	defer view.Downloads(a.err)()
 	diags, err := g.Resolve(ctx)
 	if err != nil {
 		return nil, nil, o, err
@@ -104,7 +106,7 @@ func (a app) check(f *recipeFlags, path string) (*flow.Engine, *graph.Graph, flo
 	}
 	e := &flow.Engine{
 		Registry: reg, StoreDir: f.store, Getenv: a.getenv, Fault: a.fault,
-		Layouts: map[string]flow.Layout{schema.Problem{}.RecordType(): problemLayout},
+		Layouts: map[string]flow.Layout{schema.Problem{}.RecordType(): layout.Problems},
 	}
 	wd, err := os.Getwd()
 	if err != nil {

@@ -1,16 +1,12 @@
 package main
 
 import (
-	"bufio"
 	"fmt"
-	"os"
-	"path/filepath"
 	"runtime"
-	"strconv"
-	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/distillflow/distillflow/cmd/distillflow/internal/machine"
 	"github.com/distillflow/distillflow/flow/exec"
 	"github.com/distillflow/distillflow/flow/recipe"
 )
@@ -31,7 +27,7 @@ func (f *limitFlags) add(c *cobra.Command) {
 }
 
 func (f *limitFlags) limits(a app) (exec.Limits, error) {
-	cpus, gpus := float64(runtime.GOMAXPROCS(0)), visibleGPUs(a.getenv)
+	cpus, gpus := float64(runtime.GOMAXPROCS(0)), machine.GPUs(a.getenv)
 	l := exec.Limits{CPUs: &cpus, GPUs: &gpus}
 	if f.cmd.Flags().Changed("cpus") {
 		if !(f.cpus >= 0 && f.cpus <= 1<<20) {
@@ -51,46 +47,8 @@ func (f *limitFlags) limits(a app) (exec.Limits, error) {
 			return l, usageError{fmt.Errorf("--memory: %w", err)}
 		}
 		l.Memory = &n
-	} else if n := machineMemory("/proc/meminfo", "/sys/fs/cgroup/memory.max"); n > 0 {
+	} else if n := machine.Memory(); n > 0 {
 		l.Memory = &n
 	}
 	return l, nil
-}
-
-// machineMemory is the memory of the machine, or of the container if that has
-// less, in bytes; 0 where it cannot be told, as on systems without /proc.
-func machineMemory(meminfo, cgroup string) int64 {
-	var total int64
-	if f, err := os.Open(meminfo); err == nil {
-		defer f.Close()
-		for sc := bufio.NewScanner(f); sc.Scan(); {
-			if kb, ok := strings.CutPrefix(sc.Text(), "MemTotal:"); ok {
-				n, _ := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(kb, "kB")), 10, 64)
-				total = n << 10
-				break
-			}
-		}
-	}
-	if b, err := os.ReadFile(cgroup); err == nil { // "max" is no number: no limit
-		if n, err := strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64); err == nil && n > 0 && (total == 0 || n < total) {
-			total = n
-		}
-	}
-	return total
-}
-
-// visibleGPUs counts the NVIDIA GPUs that programs see.
-func visibleGPUs(getenv func(string) string) int64 {
-	if list := getenv("CUDA_VISIBLE_DEVICES"); list != "" {
-		var n int64
-		for _, id := range strings.Split(list, ",") {
-			if id = strings.TrimSpace(id); id == "" || strings.HasPrefix(id, "-") {
-				break // CUDA ignores what follows an invalid id
-			}
-			n++
-		}
-		return n
-	}
-	nodes, _ := filepath.Glob("/dev/nvidia[0-9]*")
-	return int64(len(nodes))
 }

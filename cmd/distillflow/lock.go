@@ -5,9 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/distillflow/distillflow/internal/lm/hub"
 
 	"github.com/distillflow/distillflow/flow"
 	"github.com/distillflow/distillflow/flow/lock"
+	"github.com/distillflow/distillflow/internal/base/paths"
 )
 
 // readLock reads the lock beside a recipe.
@@ -37,7 +43,36 @@ func (a app) writeLock(ctx context.Context, recipeFile string, res *flow.Result)
 		return err
 	}
 	if changed {
-		fmt.Fprintf(a.err, "wrote %s\n", relative(lock.PathFor(recipeFile)))
+		fmt.Fprintf(a.err, "wrote %s\n", paths.Relative(lock.PathFor(recipeFile)))
 	}
 	return nil
+}
+
+// movedTimeout bounds the question whether the Hub has moved on: it is asked for the
+// user's information only.
+const movedTimeout = 5 * time.Second
+
+// sayMoved tells which of a lock's names mean something newer on the Hub. Names that
+// cannot be asked about, for want of a network, are passed over: the lock is followed
+// in any case.
+func (a app) sayMoved(ctx context.Context, pins map[string]string) {
+	ctx, cancel := context.WithTimeout(ctx, movedTimeout)
+	defer cancel()
+	c, err := hub.New(hub.FromEnv(a.getenv))
+	if err != nil {
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(pins)) {
+		locked, err := hub.Parse(pins[name], hub.Model)
+		if err != nil {
+			continue // no name of the Hub
+		}
+		asked, err := hub.Parse(name, locked.Kind)
+		if err != nil {
+			continue
+		}
+		if now, err := c.Latest(ctx, asked); err == nil && now != locked.Revision {
+			fmt.Fprintf(a.err, "distillflow: %s is at %.12s on the Hub now; the lock keeps it at %.12s (run --lock takes the newer one)\n", name, now, locked.Revision)
+		}
+	}
 }

@@ -11,9 +11,9 @@ import (
 	"os/signal"
 	"syscall"
 
-	"github.com/hashicorp/go-multierror"
 	"github.com/spf13/cobra"
 
+	"github.com/distillflow/distillflow/cmd/distillflow/internal/view"
 	"github.com/distillflow/distillflow/flow/diag"
 	"github.com/distillflow/distillflow/flow/exec/local"
 	"github.com/distillflow/distillflow/flow/lock"
@@ -99,26 +99,9 @@ func exitStatus(ctx context.Context, err error) int {
 }
 
 func (a app) printError(err error) {
-	for _, e := range flatten(err) {
+	for _, e := range view.Errors(err) {
 		fmt.Fprintf(a.err, "distillflow: %v\n", e)
 	}
-}
-
-// flatten takes joined errors apart. What adds a text of its own stays whole.
-func flatten(err error) []error {
-	var parts []error
-	if many, ok := err.(*multierror.Error); ok {
-		parts = many.Errors
-	} else if joined, ok := err.(interface{ Unwrap() []error }); ok && errors.Join(joined.Unwrap()...).Error() == err.Error() {
-		parts = joined.Unwrap()
-	} else {
-		return []error{err}
-	}
-	var all []error
-	for _, p := range parts {
-		all = append(all, flatten(p)...)
-	}
-	return all
 }
 
 func (a app) root() *cobra.Command {

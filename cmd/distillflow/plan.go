@@ -2,23 +2,19 @@ package main
 
 import (
 	"cmp"
-	"encoding/json"
+	"context"
 	"fmt"
-	"io"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"github.com/distillflow/distillflow/cmd/distillflow/internal/planview"
 	"github.com/distillflow/distillflow/flow/plan"
-	"github.com/distillflow/distillflow/flow/stage"
+	"github.com/distillflow/distillflow/flow/plandiff"
 )
-
-// planFormats are the values of plan --format.
-var planFormats = append([]string{"text", "json"}, planview.Formats()...)
 
 func (a app) planCmd() *cobra.Command {
 	var f recipeFlags
@@ -57,8 +53,8 @@ as many rows or requests: from half of that to twice as much.
 plan reads inputs and changes no result.`,
 		Args: args(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, pos []string) error {
-			if !slices.Contains(planFormats, format) {
-				return usageError{fmt.Errorf("--format %q: want one of %s", format, strings.Join(planFormats, ", "))}
+			if !slices.Contains(planview.Formats(), format) {
+				return usageError{fmt.Errorf("--format %q: want one of %s", format, strings.Join(planview.Formats(), ", "))}
 			}
 			if diff != "" && format != "text" && format != "json" {
 				return usageError{fmt.Errorf("--diff with --format %s: want text or json", format)}
@@ -75,17 +71,8 @@ plan reads inputs and changes no result.`,
 			if err != nil {
 				return err
 			}
-			if err := pastSeconds(p, e.StoreDir); err != nil {
-				return err
-			}
 			if diff != "" {
-				return a.planDiff(c.Context(), &f, p, seedOf(g, o), diff, format)
-			}
-			switch format {
-			case "json":
-				return planJSON(a.out, p)
-			case "text":
-				return planText(a.out, p)
+				return a.planDiff(c.Context(), &f, p, diff, format)
 			}
 			return planview.Write(a.out, format, cmp.Or(g.Recipe.Name, filepath.Base(g.Recipe.File)), p)
 		},
@@ -93,104 +80,53 @@ plan reads inputs and changes no result.`,
 	f.add(c)
 	c.Flags().StringVar(&diff, "diff", "", "compare with another `recipe or run`")
 	c.Flags().BoolVar(&estimate, "estimate", false, "run what costs nothing first, for better estimates")
-	c.Flags().StringVar(&format, "format", "text", "one `of` "+strings.Join(planFormats, ", "))
+	c.Flags().StringVar(&format, "format", "text", "one `of` "+strings.Join(planview.Formats(), ", "))
 	return c
 }
 
-// planStage is a stage in `plan --format json`. Fields are only ever added.
-type planStage struct {
-	Name   string        `json:"name"`
-	Uses   string        `json:"uses"`
-	Status plan.Status   `json:"status"`
-	Key    string        `json:"key"` // "" while it is not known
-	From   []string      `json:"from"`
-	Reason plan.Reason   `json:"reason"`
-	More   []plan.Reason `json:"more,omitempty"` // further reasons
-
-	Rows     *stage.Range `json:"rows"` // of the default output
-	MemoHits *stage.Range `json:"memo_hits"`
-	Requests *stage.Range `json:"requests"`
-	Tokens   *stage.Range `json:"tokens"`
-	USD      *stage.Range `json:"usd"`
-	Seconds  *stage.Range `json:"seconds"`
-}
-
-func planJSON(w io.Writer, p *plan.Plan) error {
-	out := struct {
-		Stages []planStage `json:"stages"`
-	}{Stages: []planStage{}}
-	for _, s := range p.Steps {
-		out.Stages = append(out.Stages, planStage{
-			Name: s.Node.Name, Uses: s.Node.Type.Type, Status: s.Status, Key: s.Key,
-			From: sources(s), Reason: s.Reason, More: s.More,
-			Rows: s.Rows(), MemoHits: s.Estimate.MemoHits, Requests: s.Estimate.Requests,
-			Tokens: s.Estimate.Tokens, USD: s.Estimate.USD, Seconds: s.Estimate.Seconds,
-		})
-	}
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	e.SetEscapeHTML(false)
-	return e.Encode(out)
-}
-
-func sources(s plan.Step) []string {
-	from := []string{}
-	for _, in := range s.Node.Inputs {
-		for _, src := range in.Sources {
-			from = append(from, src.Label())
-		}
-	}
-	return from
-}
-
-func planText(w io.Writer, p *plan.Plan) error {
-	counts := map[plan.Status]int{}
-	var table strings.Builder
-	tw := tabwriter.NewWriter(&table, 0, 8, 2, ' ', 0)
-	for _, s := range p.Steps {
-		counts[s.Status]++
-		from := ""
-		if l := sources(s); len(l) > 0 {
-			from = "<- " + strings.Join(l, ", ")
-		}
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\n", s.Status, s.Node.Name, s.Node.Type.Type, s.Reason, from)
-		for _, r := range s.More {
-			fmt.Fprintf(tw, "\t\t\t%s\t\n", r)
-		}
-		if e := planview.EstimateText(s); e != "" {
-			fmt.Fprintf(tw, "\t\t\t%s\t\n", e)
-		}
-	}
-	if err := tw.Flush(); err != nil {
+// planDiff compares a plan with what --diff names.
+func (a app) planDiff(ctx context.Context, f *recipeFlags, p *plan.Plan, other, format string) error {
+	old, err := a.otherSide(ctx, f, p.Graph.Recipe.File, other)
+	if err != nil {
 		return err
 	}
-	for line := range strings.Lines(table.String()) {
-		if _, err := fmt.Fprintln(w, strings.TrimRight(line, " \n")); err != nil {
-			return err
-		}
-	}
-	var parts []string
-	for _, st := range []plan.Status{plan.Hit, plan.Run, plan.Wait, plan.Skip} {
-		if counts[st] > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", counts[st], st))
-		}
-	}
-	if _, err := fmt.Fprintf(w, "\n%d stages: %s\n", len(p.Steps), strings.Join(parts, ", ")); err != nil {
+	cur, err := plandiff.OfPlan(ctx, p.Graph.Recipe.File, p)
+	if err != nil {
 		return err
 	}
-	if total := planview.Total(p); total != "" {
-		if _, err := fmt.Fprintln(w, total); err != nil {
-			return err
-		}
+	stages := plandiff.Compare(old, cur)
+	if format == "json" {
+		return planview.DiffJSON(a.out, old, cur, stages)
 	}
-	return planHint(w, p)
+	return planview.DiffText(a.out, old, cur, stages)
 }
 
-func planHint(w io.Writer, p *plan.Plan) error {
-	hint := planview.Hint(p)
-	if hint == "" {
-		return nil
+// otherSide finds what --diff names: a recipe, or a run of this recipe.
+func (a app) otherSide(ctx context.Context, f *recipeFlags, recipe, other string) (*plandiff.Side, error) {
+	info, err := os.Stat(other)
+	if ext := filepath.Ext(other); err != nil && ext != ".yaml" && ext != ".yml" {
+		sf := storeFlags{dir: f.store}
+		st, err := sf.open(a, recipe, true)
+		if err != nil {
+			return nil, err
+		}
+		defer st.Close()
+		r, err := findRun(st, other)
+		if err != nil {
+			return nil, err
+		}
+		return plandiff.OfRun(st, r)
 	}
-	_, err := fmt.Fprintln(w, hint)
-	return err
+	if err != nil || info.IsDir() {
+		return nil, usageError{fmt.Errorf("--diff %s: want a recipe, or the id of a run", other)}
+	}
+	e, g, o, err := a.load(ctx, &recipeFlags{store: f.store}, other)
+	if err != nil {
+		return nil, err
+	}
+	p, err := e.Plan(ctx, g, o)
+	if err != nil {
+		return nil, err
+	}
+	return plandiff.OfPlan(ctx, other, p)
 }

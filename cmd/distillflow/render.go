@@ -4,18 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/distillflow/distillflow/flow/graph"
-	"github.com/distillflow/distillflow/flow/plan"
+	"github.com/distillflow/distillflow/cmd/distillflow/internal/example"
 	"github.com/distillflow/distillflow/flow/recipe"
 	"github.com/distillflow/distillflow/flow/stage"
-	"github.com/distillflow/distillflow/flow/store"
-	"github.com/distillflow/distillflow/internal/base/suggest"
 	"github.com/distillflow/distillflow/schema"
 	"github.com/distillflow/distillflow/stages/train"
 )
@@ -59,9 +54,9 @@ text, special, end, loss, weight), prompt_tokens, supervised_tokens, max_seq, dr
 				return err
 			}
 			if asJSON {
-				return renderJSON(a.out, r)
+				return example.JSON(a.out, r)
 			}
-			return renderText(a.out, r)
+			return example.Text(a.out, r)
 		},
 		ValidArgsFunction: func(c *cobra.Command, pos []string, typed string) ([]string, cobra.ShellCompDirective) {
 			switch len(pos) {
@@ -97,23 +92,20 @@ func (a app) render(ctx context.Context, f *recipeFlags, file, name string, pick
 	if err != nil {
 		return nil, err
 	}
-	n, err := trainingStage(g, name)
+	n, err := example.Stage(g, name)
 	if err != nil {
-		return nil, err
+		return nil, usageError{err}
 	}
 	p, err := e.Plan(ctx, g, o)
 	if err != nil {
 		return nil, err
 	}
-	src, digest, err := renderInput(p, n, file)
+	src, digest, err := example.Input(p, n, file)
 	if err != nil {
 		return nil, err
 	}
-	dir := e.StoreDir
-	if dir == "" {
-		dir = filepath.Join(g.Recipe.Dir, defaultStore)
-	}
-	st, err := store.Open(dir, store.Options{ReadOnly: true})
+	sf := storeFlags{dir: f.store}
+	st, err := sf.open(a, file, true)
 	if err != nil {
 		return nil, err
 	}
@@ -132,57 +124,4 @@ func (a app) render(ctx context.Context, f *recipeFlags, file, name string, pick
 	}
 	r.Stage = name
 	return r, nil
-}
-
-// trainingStage finds the stage to render.
-func trainingStage(g *graph.Graph, name string) (*graph.Node, error) {
-	var all, can []string
-	for _, n := range g.Nodes {
-		all = append(all, n.Name)
-		if slices.Contains(train.RenderTypes(), n.Type.Type) {
-			can = append(can, n.Name)
-		}
-	}
-	possible := "this recipe has none"
-	if len(can) > 0 {
-		possible = "possible here: " + strings.Join(can, ", ")
-	}
-	n := g.Node(name)
-	switch {
-	case n == nil:
-		if s := suggest.Near(name, all); s != "" {
-			return nil, usageError{fmt.Errorf("the recipe has no stage %q; did you mean %q?", name, s)}
-		}
-		return nil, usageError{fmt.Errorf("the recipe has no stage %q; %s", name, possible)}
-	case !slices.Contains(can, name):
-		return nil, usageError{fmt.Errorf("stage %s is %s: render shows stages of %s; %s", name, n.Type.Type, strings.Join(train.RenderTypes(), " and "), possible)}
-	}
-	return n, nil
-}
-
-// renderInput finds the paths of a stage in the store, or says how they get there.
-func renderInput(p *plan.Plan, n *graph.Node, file string) (graph.Source, store.Digest, error) {
-	src := n.Inputs[0].Sources[0]
-	if n.Skip {
-		return src, "", fmt.Errorf("stage %s takes no part: its when: is false", n.Name)
-	}
-	step := p.Steps[src.Node.Index()]
-	if step.Status == plan.Hit {
-		return src, step.Outputs[src.Port.Name].Digest, nil
-	}
-	if step.Status == plan.Skip {
-		return src, "", fmt.Errorf("stage %s has no input: stage %s takes no part (%s)", n.Name, src.Node.Name, step.Reason)
-	}
-	how := fmt.Sprintf("'distillflow run %s', with the same flags, makes it", file)
-	if p.Free()[src.Node] {
-		how = fmt.Sprintf("'distillflow plan --estimate %s', with the same flags, makes it without a paid call", file)
-	}
-	return src, "", fmt.Errorf("the input of stage %s is not in the store: %s %s (%s)\n%s", n.Name, src.Node.Name, verb(step.Status), step.Reason, how)
-}
-
-func verb(s plan.Status) string {
-	if s == plan.Wait {
-		return "has to wait"
-	}
-	return "has to run"
 }

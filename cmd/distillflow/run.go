@@ -51,7 +51,6 @@ a budget, 4 the run deviates from the lock, 130 interrupted.`,
 				return usageError{errors.New("--lock writes the lock and --locked follows it: give one of them")}
 			}
 			f.locked = locked
-			compute := planMemory()
 			e, g, o, err := a.load(c.Context(), &f, pos[0])
 			if err != nil {
 				return err
@@ -77,17 +76,17 @@ a budget, 4 the run deviates from the lock, 130 interrupted.`,
 				v = view.For(a.out, false, true)
 			}
 			if !a.terminal() || quiet { // the live view owns the terminal
-				defer a.showDownloads()()
+				defer view.Downloads(a.err)()
 			}
-			saved := &places{saved: map[string]string{}}
-			o.Sink = event.Tee(compute, v.Event, saved.event)
+			var saved view.Places
+			o.Sink = event.Tee(v.Event, saved.Event)
 			res, err := e.Run(c.Context(), g, o)
 			verr := v.Close()
 			if res == nil {
 				return errors.Join(err, verr)
 			}
 			if !jsonEvents {
-				err = errors.Join(err, a.report(g, res, saved))
+				err = errors.Join(err, view.Report(a.out, g, res, &saved))
 			}
 			if writeLock && err == nil {
 				err = a.writeLock(c.Context(), g.Recipe.File, res)

@@ -10,8 +10,8 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"go.yaml.in/yaml/v4"
 
-	"github.com/distillflow/distillflow/cmd/distillflow/internal/expect"
 	"github.com/distillflow/distillflow/cmd/distillflow/internal/recipeschema"
+	"github.com/distillflow/distillflow/cmd/distillflow/internal/recipetest"
 )
 
 // TestSchemaIsCurrent keeps the committed schema equal to what the stage types
@@ -60,7 +60,7 @@ func TestSchemaJudgesRecipes(t *testing.T) {
 		t.Fatal("no recipes", err)
 	}
 	for _, f := range files {
-		if strings.HasSuffix(f, expect.Suffix) {
+		if strings.HasSuffix(f, recipetest.Suffix) {
 			continue // tests, not recipes
 		}
 		b, err := os.ReadFile(f)

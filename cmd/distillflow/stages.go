@@ -2,12 +2,10 @@ package main
 
 import (
 	"fmt"
-	"io"
-	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
+	"github.com/distillflow/distillflow/cmd/distillflow/internal/stagedoc"
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/internal/base/suggest"
 )
@@ -23,13 +21,13 @@ func (a app) stagesCmd() *cobra.Command {
 				return err
 			}
 			if len(pos) == 0 {
-				return listStages(a.out, reg)
+				return stagedoc.List(a.out, reg)
 			}
 			t, err := lookup(reg, pos[0])
 			if err != nil {
 				return err
 			}
-			return describeStage(a.out, t)
+			return stagedoc.Describe(a.out, t)
 		},
 	}
 }
@@ -44,108 +42,4 @@ func lookup(reg *stage.Registry, name string) (*stage.Type, error) {
 		msg += fmt.Sprintf("; did you mean %q?", s)
 	}
 	return nil, usageError{fmt.Errorf("%s\n'distillflow stages' lists them", msg)}
-}
-
-func listStages(w io.Writer, reg *stage.Registry) error {
-	tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	for _, name := range reg.Names() {
-		t, _ := reg.Lookup(name)
-		fmt.Fprintf(tw, "%s\t%s\n", name, summary(t.Doc))
-	}
-	return tw.Flush()
-}
-
-// summary is the first sentence of a documentation text.
-func summary(doc string) string {
-	doc = strings.Join(strings.Fields(doc), " ")
-	if i := strings.Index(doc, ". "); i >= 0 {
-		return doc[:i+1]
-	}
-	return doc
-}
-
-func describeStage(w io.Writer, t *stage.Type) error {
-	fmt.Fprintf(w, "%s (version %d, %s)\n\n", t.Type, t.Version, t.Class)
-	for _, para := range strings.Split(strings.TrimSpace(t.Doc), "\n\n") {
-		if !strings.Contains(para, "\n ") && !strings.Contains(para, "\n\t") {
-			para = wrap(para, 80, "") // laid out by hand otherwise
-		}
-		fmt.Fprintf(w, "%s\n\n", para)
-	}
-	ports := func(title string, ports []stage.Port) {
-		if len(ports) == 0 {
-			return
-		}
-		fmt.Fprintf(w, "%s\n", title)
-		for i, p := range ports {
-			note := ""
-			if i == 0 {
-				note = ", default"
-			}
-			if p.Optional {
-				note += ", optional"
-			}
-			fmt.Fprintf(w, "  %s (%s%s)\n%s\n", p.Name, p.TypeName(), note, wrap(p.Doc, 80, "      "))
-		}
-		fmt.Fprintln(w)
-	}
-	ports("Inputs", t.Inputs)
-	ports("Outputs", t.Outputs)
-	if len(t.Config.Fields) > 0 {
-		fmt.Fprintln(w, "Fields of with:")
-		describeFields(w, t.Config, "  ")
-	}
-	return nil
-}
-
-func describeFields(w io.Writer, s *stage.Schema, indent string) {
-	for _, f := range s.Fields {
-		notes := []string{f.Schema.TypeName()}
-		switch {
-		case f.Required:
-			notes = append(notes, "required")
-		case f.HasDef && f.Default != "":
-			notes = append(notes, "default "+f.Default)
-		}
-		if len(f.Choices) > 0 {
-			notes = append(notes, "one of "+strings.Join(f.Choices, ", "))
-		}
-		if f.Min != nil {
-			notes = append(notes, fmt.Sprintf("at least %v", *f.Min))
-		}
-		if f.Max != nil {
-			notes = append(notes, fmt.Sprintf("at most %v", *f.Max))
-		}
-		if !f.Semantic {
-			notes = append(notes, "not part of the cache key")
-		}
-		fmt.Fprintf(w, "%s%s (%s)\n%s\n", indent, f.Name, strings.Join(notes, "; "), wrap(f.Doc, 80, indent+"    "))
-		for e := f.Schema; e != nil; e = e.Elem {
-			if e.Kind == stage.KindStruct {
-				describeFields(w, e, indent+"  ")
-			}
-		}
-	}
-}
-
-// wrap fills a paragraph to a width, each line behind an indent.
-func wrap(text string, width int, indent string) string {
-	var b strings.Builder
-	col := 0
-	for _, word := range strings.Fields(text) {
-		switch {
-		case col == 0:
-			b.WriteString(indent)
-			col = len(indent)
-		case col+1+len([]rune(word)) > width:
-			b.WriteString("\n" + indent)
-			col = len(indent)
-		default:
-			b.WriteByte(' ')
-			col++
-		}
-		b.WriteString(word)
-		col += len([]rune(word))
-	}
-	return b.String()
 }

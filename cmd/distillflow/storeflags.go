@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/distillflow/distillflow/flow/store"
+	"github.com/distillflow/distillflow/internal/base/paths"
 )
 
 // defaultStore is the store's folder beside a recipe.
@@ -23,18 +24,23 @@ func (f *storeFlags) add(c *cobra.Command) {
 	c.PersistentFlags().StringVar(&f.dir, "store", "", "the store's `folder` (default: $DISTILLFLOW_STORE, or .distillflow beside the recipe, or here)")
 }
 
+// find is the store that the user named, and by what; "" for none.
+func (f *storeFlags) find(a app) (dir, by string) {
+	if f.dir != "" {
+		return f.dir, "--store"
+	}
+	return a.getenv("DISTILLFLOW_STORE"), "DISTILLFLOW_STORE"
+}
+
 // open opens a store that has to be there: by --store, by DISTILLFLOW_STORE,
 // beside the recipe if one is named, or in the working directory.
 func (f *storeFlags) open(a app, recipe string, readOnly bool) (*store.Store, error) {
-	dir, from := f.dir, "--store"
-	if dir == "" {
-		dir, from = a.getenv("DISTILLFLOW_STORE"), "DISTILLFLOW_STORE"
-	}
+	dir, from := f.find(a)
 	if dir == "" {
 		dir, from = defaultStore, "name a recipe, or give --store"
 		if recipe != "" {
 			if _, err := os.Stat(recipe); err != nil {
-				return nil, usageError{fmt.Errorf("no recipe %s: %w", recipe, pathCause(err))}
+				return nil, usageError{fmt.Errorf("no recipe %s: %w", recipe, paths.Cause(err))}
 			}
 			dir, from = filepath.Join(filepath.Dir(recipe), defaultStore), "no run of this recipe has made one yet"
 		}
@@ -46,16 +52,6 @@ func (f *storeFlags) open(a app, recipe string, readOnly bool) (*store.Store, er
 		ReadOnly: readOnly,
 		Warn:     func(w store.Warning) { fmt.Fprintf(a.err, "distillflow: warning: %s\n", w) },
 	})
-}
-
-// pathCause is the reason in an error about a file whose name stands in the
-// message already.
-func pathCause(err error) error {
-	var pe *fs.PathError
-	if errors.As(err, &pe) {
-		return pe.Err
-	}
-	return err
 }
 
 // optional is an argument that may be left out.

@@ -179,19 +179,15 @@ func (m machine) pack(o bundle.Options) ([]byte, *bundle.Manifest, error) {
 		m.t.Fatal(len(runs), err)
 	}
 	run := runs[len(runs)-1]
-	ro, data, err := bundle.RecipeOptions(run, m.t.TempDir())
+	src, err := bundle.SourceOf(st, run, m.eng.Registry, offline)
 	if err != nil {
 		m.t.Fatal(err)
-	}
-	g, _, diags := m.eng.Load(run.RecipeID, ro)
-	if g == nil {
-		m.t.Fatal(diags)
 	}
 	memo := flow.UserMemo(m.eng.MemoDir, m.eng.Getenv)
 	defer memo.Close()
 	var b bytes.Buffer
-	man, err := bundle.Create(context.Background(), &b, bundle.Source{Run: run, Graph: g, Seed: data.Seed, Store: st, Memo: memo,
-		Registry: m.eng.Registry, Program: "test", Getenv: offline}, o)
+	src.Memo, src.Program = memo, "test"
+	man, err := bundle.Create(context.Background(), &b, src, o)
 	return b.Bytes(), man, err
 }
 

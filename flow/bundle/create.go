@@ -19,6 +19,7 @@ import (
 	"github.com/distillflow/distillflow/flow/recipe"
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/flow/store"
+	"github.com/distillflow/distillflow/internal/base/paths"
 )
 
 // Artifacts says which results a bundle holds besides those of stages that are
@@ -41,7 +42,7 @@ func Choices() []string {
 // Source is the run to pack, and what is needed to look into it.
 type Source struct {
 	Run      store.RunInfo
-	Graph    *graph.Graph // of the run's recipe, read as the run read it: see [RecipeOptions] and [lock.Pinned]
+	Graph    *graph.Graph // of the run's recipe, read as the run read it: see [SourceOf]
 	Seed     uint64
 	Store    *store.Store
 	Memo     stage.Memo // holds the paid answers
@@ -60,9 +61,38 @@ type Options struct {
 	Models    bool     // also the heavy ones of them that can be fetched again, such as models
 }
 
-// RecipeOptions says how to read a run's recipe as the run did: params that were
+// SourceOf reads a run's recipe as the run did. Names of the Hub mean what they meant in
+// the run, and not what has come since. What is wrong with the recipe is a [*LoadError].
+// The source lacks its Memo and Program.
+func SourceOf(st *store.Store, run store.RunInfo, reg *stage.Registry, getenv func(string) string) (src Source, err error) {
+	tmp, err := os.MkdirTemp("", "distillflow-bundle-")
+	if err != nil {
+		return src, err
+	}
+	defer os.RemoveAll(tmp)
+	o, data, err := recipeOptions(run, tmp)
+	if err != nil {
+		return src, err
+	}
+	if reg, err = lock.Pinned(reg, data.Pins); err != nil {
+		return src, err
+	}
+	e := &flow.Engine{Registry: reg, Getenv: getenv}
+	g, r, diags := e.Load(paths.Relative(run.RecipeID), o)
+	if g == nil {
+		return src, &LoadError{Recipe: r, Problems: diags}
+	}
+	if len(run.Data) == 0 { // a run of an older program
+		if data.Seed = flow.DefaultSeed; r.HasSeed {
+			data.Seed = r.Seed
+		}
+	}
+	return Source{Run: run, Graph: g, Seed: data.Seed, Store: st, Registry: reg, Getenv: getenv}, nil
+}
+
+// recipeOptions says how to read a run's recipe as the run did: params that were
 // given to it come from a file in dir, which the call writes.
-func RecipeOptions(run store.RunInfo, dir string) (recipe.Options, flow.RunData, error) {
+func recipeOptions(run store.RunInfo, dir string) (recipe.Options, flow.RunData, error) {
 	var d flow.RunData
 	if len(run.Data) > 0 {
 		if err := json.Unmarshal(run.Data, &d); err != nil {

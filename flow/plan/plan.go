@@ -43,6 +43,7 @@ type Step struct {
 // Plan is what a run would do, in the order of [graph.Graph.Nodes].
 type Plan struct {
 	Graph *graph.Graph
+	Seed  uint64 // that it was made with
 	Steps []Step
 }
 
@@ -66,7 +67,7 @@ type Digests func(graph.Source) (store.Digest, bool)
 // New makes the plan of a graph. It reads the files outside the store and looks
 // results up, and changes nothing.
 func New(ctx context.Context, g *graph.Graph, c Cache, opts Options) (*Plan, error) {
-	p := &Plan{Graph: g, Steps: make([]Step, len(g.Nodes))}
+	p := &Plan{Graph: g, Seed: opts.Seed, Steps: make([]Step, len(g.Nodes))}
 	return p, p.walk(ctx, func(i int) error {
 		n := g.Nodes[i]
 		if err := p.step(ctx, n, c, opts); err != nil {
@@ -80,7 +81,7 @@ func New(ctx context.Context, g *graph.Graph, c Cache, opts Options) (*Plan, err
 // are Hit or Skip hold. What could not be looked up without an error is Run, for
 // the run to meet that error where it belongs, and has no reason.
 func Hits(ctx context.Context, g *graph.Graph, c Cache, opts Options) *Plan {
-	p := &Plan{Graph: g, Steps: make([]Step, len(g.Nodes))}
+	p := &Plan{Graph: g, Seed: opts.Seed, Steps: make([]Step, len(g.Nodes))}
 	for i, n := range g.Nodes {
 		p.Steps[i] = Step{Node: n, Status: Run} // should the walk end early
 	}

@@ -26,6 +26,7 @@ var rules = []rule{
 	{"flow/recipe", []string{"flow/diag"}},
 	{"flow/graph", []string{"flow/diag", "flow/recipe", "flow/stage"}},
 	{"flow/plan", []string{"flow/graph", "flow/store"}},
+	{"flow/plandiff", []string{"flow/plan", "flow/store"}},
 	{"flow/lock", []string{"flow/plan", "flow/store"}},
 	{"flow/exec", []string{"flow/plan", "flow/store", "flow/event"}},
 	{"flow/exec/...", []string{"flow/exec"}},

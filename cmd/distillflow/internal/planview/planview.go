@@ -1,14 +1,17 @@
-// Package planview draws a plan: as a tree for the terminal, as DOT and Mermaid
-// text for other programs, and as an SVG picture that needs none.
+// Package planview shows a plan: as a table or a tree for the terminal, as JSON, DOT
+// and Mermaid text for other programs, and as an SVG picture that needs none. It shows
+// what differs between two plans, too.
 package planview
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
 
 	"github.com/distillflow/distillflow/flow/plan"
+	"github.com/distillflow/distillflow/internal/base/text"
 )
 
 // Stage is one stage of the graph to draw.
@@ -28,22 +31,19 @@ type Edge struct {
 }
 
 // Formats lists the formats of [Write].
-func Formats() []string { return []string{"tree", "dot", "mermaid", "svg"} }
+func Formats() []string { return []string{"text", "json", "tree", "dot", "mermaid", "svg"} }
 
-// Write draws a plan in one of [Formats]. title names the picture; it may be
+// Write shows a plan in one of [Formats]. title names the picture; it may be
 // empty.
 func Write(w io.Writer, format, title string, p *plan.Plan) error {
 	stages := fromPlan(p)
 	switch format {
+	case "text":
+		return writeText(w, p)
+	case "json":
+		return writeJSON(w, p)
 	case "tree":
-		if err := Tree(w, stages); err != nil {
-			return err
-		}
-		if hint := Hint(p); hint != "" {
-			_, err := fmt.Fprintln(w, hint)
-			return err
-		}
-		return nil
+		return errors.Join(Tree(w, stages), writeHint(w, p))
 	case "dot":
 		return DOT(w, title, stages)
 	case "mermaid":
@@ -121,9 +121,5 @@ func summary(stages []Stage) string {
 			parts = append(parts, fmt.Sprintf("%d %s", counts[st], st))
 		}
 	}
-	noun := "stages"
-	if len(stages) == 1 {
-		noun = "stage"
-	}
-	return fmt.Sprintf("%d %s: %s", len(stages), noun, strings.Join(parts, ", "))
+	return text.Plural(len(stages), "stage") + ": " + strings.Join(parts, ", ")
 }

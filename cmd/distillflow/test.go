@@ -1,0 +1,88 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+
+	"github.com/spf13/cobra"
+
+	"github.com/distillflow/distillflow/cmd/distillflow/internal/recipetest"
+	"github.com/distillflow/distillflow/flow/diag"
+	"github.com/distillflow/distillflow/internal/base/text"
+)
+
+func (a app) testCmd() *cobra.Command {
+	var pattern string
+	var record, asJSON bool
+	c := &cobra.Command{
+		Use:   "test RECIPE|FOLDER...",
+		Short: "Test recipes by the expectations beside them, without network",
+		Long: `test runs the cases in NAME.test.yaml beside the recipe NAME.yaml and checks what
+they expect of the ports of stages. A folder stands for all tests below it.
+
+  teacher: answers.jsonl            # recorded answers for all cases (optional)
+  cases:
+    - name: a right answer is told from a wrong one
+      params: {teacher: openai/gpt-4o-mini, data: two.jsonl}   # also: profile, seed
+      teacher:                                # answers for this case
+        - {id: ann, style: cot, answer: "2 + 3 = 5. The answer is 5."}
+        - {match: "(?i)how many", answer: "The answer is 6."}
+      expect:
+        graded: {count: 2, fields: [id, paths.pred]}
+        graded.correct:
+          count: {min: 1, max: 1}
+          all: id == "ann"
+        judged: {skipped: true}
+
+A case runs the stages that expect names, those named under until, and what they
+need; nothing is saved. all, any and none take a row expression as filter does, or
+a list of them; digest wants the exact content.
+
+Models answer from recorded answers: the first one of which every condition holds
+that it gives (stage, id of the row, style, model, system, prompt in full, match as
+regular expression in the prompt, replicate, try). It has answer (and finish_reason,
+reasoning), or error, or for a judge verdict and reason. The simulated model answers
+by itself what no answer fits; a call to any other model is an error. Answers stand
+in the test file, in .jsonl or .yaml files that it names, and in
+NAME.answers.jsonl beside it.
+
+--record asks the models for what is missing, with your keys and your memo of paid
+answers, and adds their answers to the first .jsonl file under teacher, or to
+NAME.answers.jsonl. To record anew, remove lines from it.
+
+Stores are temporary: no test sees your cache or changes it. Relative paths in a
+test file are relative to it.
+
+Exit status: 0 all cases passed, 1 one failed, 2 a test file or a recipe is wrong.`,
+		Args: args(cobra.MinimumNArgs(1)),
+		RunE: func(c *cobra.Command, pos []string) error {
+			only, err := regexp.Compile(pattern)
+			if err != nil {
+				return usageError{fmt.Errorf("--run: %w", err)}
+			}
+			reg, err := registry()
+			if err != nil {
+				return err
+			}
+			suites, err := recipetest.Load(pos, only, reg, a.err)
+			var shown diag.List
+			switch {
+			case errors.As(err, &shown):
+				return shownError{usageError{err}}
+			case err != nil:
+				return usageError{err}
+			}
+			r := recipetest.Runner{Registry: reg, Getenv: a.getenv, Record: record, Out: a.out, JSON: asJSON}
+			failed, err := r.Run(c.Context(), suites)
+			if err == nil && failed > 0 {
+				err = shownError{fmt.Errorf("%s failed", text.Plural(failed, "case"))}
+			}
+			return err
+		},
+	}
+	c.Flags().StringVar(&pattern, "run", "", "run only the cases whose name matches this `regexp`")
+	c.Flags().BoolVar(&record, "record", false, "ask the models for answers that are not recorded, and record them")
+	c.Flags().BoolVar(&asJSON, "json", false, "print the results as JSON")
+	return c
+}
