@@ -29,7 +29,7 @@ type memoryCase struct {
 }
 
 // caseVar hands a case to the process that measures it.
-const caseVar = "DISTILLFLOW_MEMORY_CASE"
+const caseVar = "DISTILLFLOW_TEST_MEMORY_CASE"
 
 // The estimate of memory is within 30 % of what a process takes at most.
 func TestMemoryEstimate(t *testing.T) {
