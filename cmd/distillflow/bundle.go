@@ -51,20 +51,19 @@ func (a app) bundleCreateCmd() *cobra.Command {
 'distillflow runs' lists them. The recipe and the files that it reads must be as
 they were. The same run gives the same bytes.
 
---artifacts says which results go in. none: no result. pinned: those of stages
-that another machine may not make again to the bit, which are training and exec;
-without them a replay on other hardware may deviate. final: also those that no
-other stage reads. all: every one, so that a replay has nothing to run. --stage
-adds those of one stage.
+--artifacts says which results the bundle holds. none: none. pinned: those of
+training and exec, which another machine may not repeat to the bit; without them a
+replay on other hardware may deviate. final: also those that no other stage reads.
+all: every one, so that a replay runs nothing. --stage adds those of one stage.
 
-Data sets of the Hugging Face Hub go in as files do. Of its models the small files
-go in, and for the weights their names, commits and checksums: a replay needs them
-only for a stage that it has to run, and says so. --models packs the weights too.
+The bundle holds data sets of the Hugging Face Hub as it holds files. Of models it
+holds the small files, and the names, commits and checksums of the weights. A replay
+needs the weights only for a stage that it must run, and says so. --models packs the
+weights too.
 
-Answers are packed as the provider sent them, and input files as they are: look
-with 'distillflow bundle show' before you hand a bundle on. API keys are in
-neither; values of the environment variables that a recipe lists under env: are
-in the bundle.`,
+The bundle holds answers as the provider sent them, and input files as they are:
+look with 'distillflow bundle show' before you hand it on. It holds no API keys, but
+it holds the values of the environment variables that the recipe lists under env:.`,
 		Example: `  distillflow bundle create last gsm8k.tar.zst recipes/gsm8k.yaml
   distillflow bundle create 20260102-15 small.tar.zst --artifacts none --no-inputs`,
 		Args: args(cobra.RangeArgs(2, 3)),
@@ -73,7 +72,7 @@ in the bundle.`,
 				return usageError{fmt.Errorf("--artifacts %q: want one of %s", artifacts, strings.Join(bundle.Choices(), ", "))}
 			}
 			if noInputs && c.Flags().Changed("inputs") {
-				return usageError{errors.New("--inputs and --no-inputs: give one of them")}
+				return usageError{errors.New("--inputs and --no-inputs: give only one of them")}
 			}
 			if _, err := os.Stat(filepath.Dir(pos[1])); err != nil {
 				return usageError{fmt.Errorf("writing %s: %w", pos[1], paths.Cause(err))}
@@ -115,7 +114,7 @@ in the bundle.`,
 	c.Flags().StringVar(&artifacts, "artifacts", string(bundle.PinnedArtifacts), "which results to pack: `"+strings.Join(bundle.Choices(), "|")+"`")
 	c.Flags().StringArrayVar(&stages, "stage", nil, "pack the result of this `stage` too (repeatable)")
 	c.Flags().BoolVar(&inputs, "inputs", true, "pack the files that the stages read")
-	c.Flags().BoolVar(&noInputs, "no-inputs", false, "leave these files out: whoever replays the bundle has to have them")
+	c.Flags().BoolVar(&noInputs, "no-inputs", false, "leave these files out: a replay then needs them from elsewhere")
 	c.Flags().BoolVar(&models, "models", false, "pack the weights of models from the Hugging Face Hub too")
 	return c
 }

@@ -30,22 +30,21 @@ func (a app) bundleReplayCmd() *cobra.Command {
 		Use:   "replay FILE.tar.zst",
 		Short: "Repeat a packed run, and compare",
 		Long: `replay unpacks a bundle into a folder and runs its recipe there, without a network
-and without keys: each of the teacher's answers comes from the bundle, and one that
-is missing is an error. Then it tells for each stage whether its result is that of
-the run:
+and without keys: the teacher's answers come from the bundle, and a missing one is an
+error. Then replay says of each stage how its result compares with the run's:
 
-  equal     it ran here and gave the same bytes
-  packed    its result was taken from the bundle and not made again
-  deviates  it gave other bytes; why is told as far as it can be
-  missing   it failed, or would have read what deviates
+  equal     the stage ran here and gave the same bytes
+  packed    the result came from the bundle; the stage did not run
+  deviates  the stage gave other bytes, with the reason where one is known
+  missing   the stage failed, or reads a result that deviates
 
-Data sets of the Hugging Face Hub come from the bundle. A model whose weights it
-leaves out is taken from this machine's cache of the Hub (HF_HOME) if the checksum
-is right, and asked for with --fetch only; stages whose results are packed need none.
+Data sets of the Hugging Face Hub come from the bundle. Weights that the bundle
+leaves out come from this machine's cache of the Hub (HF_HOME) if their checksums are
+right, and from the Hub only with --fetch. Stages whose results are packed need none.
 
-Nothing is written outside the folder; save: is left alone. Stages that run a
-command (exec) run only with --allow-exec unless their results are packed: a
-bundle's commands can do whatever you can do.
+replay writes nothing outside the folder and ignores save:. Stages that run a command
+(exec) run only with --allow-exec unless their results are packed: a bundle's commands
+can do whatever you can do.
 
 Exit status: 0 everything is equal, 1 a stage failed, 2 the bundle or the usage
 is wrong, 4 a result deviates, 130 interrupted.`,
@@ -76,7 +75,7 @@ is wrong, 4 a result deviates, 130 interrupted.`,
 					if t.Type != data.Exec.Type {
 						return nil
 					}
-					return errors.New("it runs a command of the bundle, and its result is not packed: look at the recipe, and give --allow-exec if you trust it")
+					return errors.New("it runs a command of the bundle, and its result is not packed: read the recipe, and give --allow-exec if you trust it")
 				}
 			}
 			if o.Run.Limits, err = limits.limits(a); err != nil {
@@ -97,7 +96,7 @@ is wrong, 4 a result deviates, 130 interrupted.`,
 		},
 	}
 	c.Flags().StringVar(&dir, "dir", "", "unpack into this `folder`, empty or new (default: the bundle's name with .replay, here)")
-	c.Flags().StringVar(&storeDir, "store", "", "the store's `folder` (default: one of its own in --dir, so that everything is made anew)")
+	c.Flags().StringVar(&storeDir, "store", "", "the store's `folder` (default: a new one in --dir, so that everything runs)")
 	c.Flags().StringArrayVar(&inputs, "inputs", nil, "look in this `folder` for input files that the bundle leaves out (repeatable)")
 	c.Flags().BoolVar(&fetch, "fetch", false, "load what the bundle leaves out from the Hugging Face Hub, at the commits of the run")
 	c.Flags().BoolVar(&allowExec, "allow-exec", false, "let stages run the commands of the bundle")
@@ -123,12 +122,12 @@ func hubOf(dir string, fetch bool) error {
 func (a app) unpack(c *cobra.Command, file, dir string) (*bundle.Manifest, error) {
 	f, err := os.Open(file)
 	if err != nil {
-		return nil, usageError{fmt.Errorf("opening the bundle %s: %w", file, paths.Cause(err))}
+		return nil, usageError{fmt.Errorf("bundle %s: %w", file, paths.Cause(err))}
 	}
 	defer f.Close()
 	m, err := bundle.Unpack(c.Context(), f, dir)
 	if err != nil && c.Context().Err() == nil {
-		err = usageError{fmt.Errorf("the bundle %s cannot be used: %w", file, err)}
+		err = usageError{fmt.Errorf("bundle %s: %w", file, err)}
 	}
 	return m, err
 }
@@ -142,12 +141,12 @@ func (a app) bundleShowCmd() *cobra.Command {
 		RunE: func(_ *cobra.Command, pos []string) error {
 			f, err := os.Open(pos[0])
 			if err != nil {
-				return usageError{fmt.Errorf("opening the bundle %s: %w", pos[0], paths.Cause(err))}
+				return usageError{fmt.Errorf("bundle %s: %w", pos[0], paths.Cause(err))}
 			}
 			defer f.Close()
 			m, err := bundle.ReadManifest(f)
 			if err != nil {
-				return usageError{fmt.Errorf("the bundle %s cannot be used: %w", pos[0], err)}
+				return usageError{fmt.Errorf("bundle %s: %w", pos[0], err)}
 			}
 			if asJSON {
 				return bundleview.JSON(a.out, m)

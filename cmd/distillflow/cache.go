@@ -19,12 +19,11 @@ func (a app) cacheCmd() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "cache",
 		Short: "Look into the store of results, check it, or clean it up",
-		Long: `cache works on the store of one recipe: .distillflow beside the recipe that is
-named, or in the working directory, unless --store or DISTILLFLOW_STORE says
-otherwise.
+		Long: `cache works on one store: that of --store or DISTILLFLOW_STORE, else .distillflow
+beside the recipe that you name, or in the working directory.
 
-The teacher's answers, which were paid for, lie elsewhere; nothing here touches
-them.`,
+These commands never touch the memo, which holds the teacher's paid answers
+(DISTILLFLOW_MEMO).`,
 		Args: func(c *cobra.Command, pos []string) error {
 			if len(pos) > 0 {
 				return usageError{fmt.Errorf("cache has no command %q\nrun 'distillflow cache --help' for the commands", pos[0])}
@@ -73,11 +72,11 @@ func (a app) cacheVerifyCmd(f *storeFlags) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "verify [RECIPE]",
 		Short: "Read the store again and check every hash",
-		Long: `verify hashes the content of the store and looks whether every result has what
-belongs to it. What is damaged counts as missing from then on: the stage that
-made it runs again when it is next needed.
+		Long: `verify hashes the content of the store and checks that every result is complete.
+Damaged content counts as missing from then on: the stage that made it runs again
+when a run next needs it.
 
-Exit status: 0 all is sound, 1 something is damaged.`,
+Exit status: 0 everything is sound, 1 something is damaged.`,
 		Args: args(cobra.MaximumNArgs(1)),
 		RunE: func(c *cobra.Command, pos []string) error {
 			if sample < 0 {
@@ -101,12 +100,12 @@ Exit status: 0 all is sound, 1 something is damaged.`,
 				fmt.Fprintf(a.out, "  damaged result  %s%s\n", k, madeBy(st, k))
 			}
 			if len(rep.Damaged)+len(rep.Broken) > 0 {
-				return errors.New("the store is damaged; what is damaged will be made again when it is needed")
+				return errors.New("the store is damaged; the next run makes again what it needs")
 			}
 			return nil
 		},
 	}
-	c.Flags().IntVar(&sample, "sample", 0, "hash only `N` blobs, chosen by chance; 0: all")
+	c.Flags().IntVar(&sample, "sample", 0, "hash only `N` random blobs; 0: all")
 	return c
 }
 
@@ -126,13 +125,13 @@ func (a app) cacheGCCmd(f *storeFlags) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "gc [RECIPE...]",
 		Short: "Remove results that nothing refers to",
-		Long: `gc removes results and their files that are neither what a recipe's stages had
-last, nor named by a distillflow.lock, nor part of a run that is kept. Runs are
-kept unless --keep-last limits them; nothing younger than --older-than is removed.
-Locks are looked for beside the store, beside every recipe that the store
-remembers, and beside the recipes that are named.
+		Long: `gc removes results and their files. It keeps the last result of every stage, what a
+distillflow.lock names, the results of runs that it keeps, and whatever is younger
+than --older-than. It keeps all runs unless --keep-last limits them. It looks for
+locks beside the store, beside every recipe that the store remembers, and beside the
+recipes that you name.
 
-The store must not be in use meanwhile. The teacher's answers are not touched.`,
+Nothing else may use the store meanwhile. gc never touches the teacher's answers.`,
 		Args: args(cobra.ArbitraryArgs),
 		RunE: func(c *cobra.Command, pos []string) error {
 			o := store.GCOptions{KeepRuns: keepLast, DryRun: dry}
@@ -170,7 +169,7 @@ The store must not be in use meanwhile. The teacher's answers are not touched.`,
 	}
 	c.Flags().IntVar(&keepLast, "keep-last", 0, "keep the newest `N` runs and forget the others; 0: all")
 	c.Flags().StringVar(&olderThan, "older-than", "", "remove nothing younger than this `age`: 36h, 30d, 2w")
-	c.Flags().BoolVar(&dry, "dry-run", false, "only say what would be removed")
+	c.Flags().BoolVar(&dry, "dry-run", false, "say what would be removed, and remove nothing")
 	return c
 }
 
@@ -186,7 +185,7 @@ func age(s string) (time.Duration, error) {
 		}
 	}
 	if err != nil || d < 0 {
-		return 0, fmt.Errorf("%q is no length of time; write 36h, 30d or 2w", s)
+		return 0, fmt.Errorf("%q is not a length of time; write 36h, 30d or 2w", s)
 	}
 	return d, nil
 }

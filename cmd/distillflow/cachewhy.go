@@ -13,12 +13,12 @@ func (a app) cacheWhyCmd(f *storeFlags) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "why KEY [RECIPE]",
 		Short: "Show what a key was made of, and who used it",
-		Long: `why shows everything that the key of a result is the hash of: the stage type,
-its version, the config that differs from the defaults, the content of inputs and
-files; then the outputs, and the recipes and stages that had this result last.
+		Long: `why shows what went into the key of a result: the stage type, its version, the
+config that differs from the defaults, the content of inputs and files. Then come
+the outputs, and the recipes and stages that last had this result.
 
-KEY may be shortened to its first characters, four or more. 'distillflow plan
---format json' and 'distillflow runs show' tell the keys.`,
+KEY may be shortened to its first four or more characters. 'distillflow plan
+--format json' and 'distillflow runs show' print keys.`,
 		Args: args(cobra.RangeArgs(1, 2)),
 		RunE: func(_ *cobra.Command, pos []string) error {
 			st, err := f.open(a, optional(pos, 1), true)

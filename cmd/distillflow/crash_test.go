@@ -34,8 +34,9 @@ func TestKilledRunsEndTheSame(t *testing.T) {
 		t.Fatal(err)
 	}
 	points := strings.Fields(string(raw))
-	for _, at := range choosePoints(points, 20) {
+	for _, at := range choosePoints(points, 14) {
 		t.Run(strconv.Itoa(at)+"-"+points[at-1], func(t *testing.T) {
+			t.Parallel()
 			v := newVictim(t)
 			if !v.run(t, at) {
 				t.Fatalf("the run was not killed at point %d of %d", at, len(points))

@@ -17,10 +17,10 @@ func (a app) doctorCmd() *cobra.Command {
 		Short: "Show what this machine offers and what is missing",
 		Long: `doctor looks at what distillflow can use here: the build, processor, memory and disk,
 the compute devices and their plugins, the Hugging Face Hub's cache, keys (whether
-they are set, never their values) and the store. Every device is opened, by a process
-of its own, and multiplies a matrix.
+they are set, never their values) and the store. It opens every device in a process of
+its own and multiplies a matrix there.
 
-Nothing is downloaded, and without --network no server is asked. The exit status is 0
+doctor downloads nothing, and asks a server only with --network. The exit status is 0
 unless something that is there does not work.`,
 		Example: `  distillflow doctor
   distillflow doctor --network

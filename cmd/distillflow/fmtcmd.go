@@ -20,18 +20,18 @@ func (a app) fmtCmd() *cobra.Command {
 	var check, write bool
 	c := &cobra.Command{
 		Use:   "fmt RECIPE...",
-		Short: "Lay recipes out in one way",
+		Short: "Format recipes",
 		Long: `fmt indents recipes by two spaces a level and drops spare blanks. Comments,
-anchors, quotes and { } stay as they are, and so does the meaning.
+anchors, quotes, { } and the meaning stay as they are.
 
-It prints the result unless -w writes it back or --check only lists the files
+fmt prints the result. -w writes it back instead; --check only lists the files
 that would change. RECIPE may be - for standard input.
 
-Exit status: 0 done, 1 --check found a file to change, 2 a file is no YAML.`,
+Exit status: 0 done, 1 --check found a file to change, 2 a file is not YAML.`,
 		Args: args(cobra.MinimumNArgs(1)),
 		RunE: func(_ *cobra.Command, pos []string) error {
 			if check && write {
-				return usageError{errors.New("--check and -w: want one of them")}
+				return usageError{errors.New("--check and -w: give only one of them")}
 			}
 			var failed error
 			changed := 0

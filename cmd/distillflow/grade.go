@@ -20,8 +20,8 @@ func (a app) gradeCmd() *cobra.Command {
 		Use:   "grade --gold G --pred P",
 		Short: "Compare an answer, or a whole response, with a gold answer",
 		Long: `grade shows what extract and verify-math or verify-choice would decide about one
-answer. --pred may be a bare answer or a whole response; a response is first
-searched for the answer that it states.
+answer. --pred may be a bare answer or a whole response, in which grade first looks
+for the answer.
 
 With --explain it also prints what was extracted by which rule, how both sides
 were read (operator first, as in (+ (^ x 2) 1)), and the decision. The flags

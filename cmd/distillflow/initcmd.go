@@ -19,8 +19,8 @@ func (a app) initCmd() *cobra.Command {
 		Use:   "init [FILE]",
 		Short: "Write a first recipe to start from",
 		Long: `init writes a commented recipe, recipe.yaml unless FILE names another, and beside
-it problems.jsonl with two problems, so that it runs as it is. It overwrites
-nothing.`,
+it problems.jsonl with two problems, so that it runs as it is. It
+overwrites nothing.`,
 		Args: args(cobra.MaximumNArgs(1)),
 		RunE: func(_ *cobra.Command, pos []string) error {
 			path := "recipe.yaml"
@@ -50,7 +50,7 @@ const firstProblems = `{"id": "1", "question": "Ann has 2 nuts and finds 3 more.
 func create(path string, content []byte) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if errors.Is(err, fs.ErrExist) {
-		return usageError{fmt.Errorf("%s is there already; name another file", path)}
+		return usageError{fmt.Errorf("%s already exists; name another file", path)}
 	}
 	if err != nil {
 		return usageError{err}

@@ -27,7 +27,7 @@ func (a app) readLock(recipeFile string) (*lock.Recipe, error) {
 	}
 	if l.Program != version {
 		// Results depend on the versions of the stage types, which are checked.
-		fmt.Fprintf(a.err, "distillflow: the lock was written by version %s, this is %s\n", l.Program, version)
+		fmt.Fprintf(a.err, "distillflow: version %s wrote the lock, this is %s\n", l.Program, version)
 	}
 	return l, nil
 }
@@ -52,9 +52,8 @@ func (a app) writeLock(ctx context.Context, recipeFile string, res *flow.Result)
 // user's information only.
 const movedTimeout = 5 * time.Second
 
-// sayMoved tells which of a lock's names mean something newer on the Hub. Names that
-// cannot be asked about, for want of a network, are passed over: the lock is followed
-// in any case.
+// sayMoved says which of a lock's names mean something newer on the Hub. It ignores
+// names that it cannot ask about: the run follows the lock in any case.
 func (a app) sayMoved(ctx context.Context, pins map[string]string) {
 	ctx, cancel := context.WithTimeout(ctx, movedTimeout)
 	defer cancel()
@@ -65,14 +64,14 @@ func (a app) sayMoved(ctx context.Context, pins map[string]string) {
 	for _, name := range slices.Sorted(maps.Keys(pins)) {
 		locked, err := hub.Parse(pins[name], hub.Model)
 		if err != nil {
-			continue // no name of the Hub
+			continue // not a name of the Hub
 		}
 		asked, err := hub.Parse(name, locked.Kind)
 		if err != nil {
 			continue
 		}
 		if now, err := c.Latest(ctx, asked); err == nil && now != locked.Revision {
-			fmt.Fprintf(a.err, "distillflow: %s is at %.12s on the Hub now; the lock keeps it at %.12s (run --lock takes the newer one)\n", name, now, locked.Revision)
+			fmt.Fprintf(a.err, "distillflow: %s is now at %.12s on the Hub; the lock keeps %.12s (run --lock takes the newer one)\n", name, now, locked.Revision)
 		}
 	}
 }

@@ -118,7 +118,7 @@ which student. Every result is cached by the content it was made from.`,
 			if len(pos) == 0 {
 				return nil
 			}
-			msg := fmt.Sprintf("there is no command %q", pos[0])
+			msg := fmt.Sprintf("unknown command %q", pos[0])
 			if near := c.SuggestionsFor(pos[0]); len(near) > 0 {
 				msg += fmt.Sprintf("; did you mean %q?", near[0])
 			}

@@ -31,10 +31,10 @@ func (a app) planCmd() *cobra.Command {
         known once they have
   skip  the stage does not take part
 
-Where a stage can tell, plan says what it will take, as a range. A stage whose
-input is not there yet can often tell nothing: --estimate first runs the stages
-before it that make no paid call (scan, wrap-cot, filter, ...), whose results the
-next run takes from the store.
+plan also estimates, as ranges, what stages will take. A stage whose input is not
+there yet often cannot be estimated: --estimate first runs the stages before it that
+make no paid call (scan, wrap-cot, filter, ...). The next run takes their results
+from the store.
 
 --diff compares with another recipe at its defaults (or with this one, to see what
 --set changes), or with a run, given by its id or "last": which stages were added,
@@ -44,11 +44,11 @@ removed or changed, and how. Stages go by their names. Formats: text, json.
 and mermaid are for other programs.
 
 In --format json, rows (of the default output), memo_hits, requests, tokens, usd
-and seconds are {"min", "max"}, or null where that is not known. Further fields
-may be added; those that are there stay. docs/plan-json.md explains them.
+and seconds are {"min", "max"}, or null if unknown. Later versions may add fields
+and remove none. docs/plan-json.md explains them.
 
-Where a stage does not know its time, it is told by what it took the last time for
-as many rows or requests: from half of that to twice as much.
+The time of a stage that cannot estimate it comes from its last run: from half of
+what it took then, for as many rows or requests, to twice as much.
 
 plan reads inputs and changes no result.`,
 		Args: args(cobra.ExactArgs(1)),
@@ -79,7 +79,7 @@ plan reads inputs and changes no result.`,
 	}
 	f.add(c)
 	c.Flags().StringVar(&diff, "diff", "", "compare with another `recipe or run`")
-	c.Flags().BoolVar(&estimate, "estimate", false, "run what costs nothing first, for better estimates")
+	c.Flags().BoolVar(&estimate, "estimate", false, "first run what costs nothing, for better estimates")
 	c.Flags().StringVar(&format, "format", "text", "one `of` "+strings.Join(planview.Formats(), ", "))
 	return c
 }

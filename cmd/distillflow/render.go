@@ -31,10 +31,10 @@ it out for the dev loss, and the text, with the learned part between ⟦ and ⟧
 
 --row counts the usable paths from 0: those that are answered, not verified wrong and
 not judged invalid. --id and --style take the first path of a problem, of a style, or
-of both. A student of train-moe is chosen by --student; the first is shown otherwise.
+of both. --student chooses a student of train-moe; render shows the first without it.
 
-The input of the stage has to be in the store; render runs no stage. It reads the
-tokenizer and the chat template, no weights. The tokenizers of train-moe are trained
+render runs no stage: the input of the stage must be in the store. It reads the
+tokenizer and the chat template, but no weights. The tokenizers of train-moe are trained
 from all paths, as training does it. Their special tokens show as <bos> and <eos>.
 A token that is a part of a character has an empty text; the last one shows it whole.
 
@@ -42,12 +42,12 @@ A token that is a part of a character has an empty text; the last one shows it w
 place among all paths of the problem), student, students, text, tokens (index, id,
 text, special, end, loss, weight), prompt_tokens, supervised_tokens, max_seq, dropped
 (the reason, or "") and held_out. Fields are only ever added.`,
-		Example: `  distillflow render recipes/gsm8k.yaml train --row 3 --student gemma
+		Example: `  distillflow render recipes/gsm8k.yaml students --row 3 --student gemma
   distillflow render mine.yaml tune --id gsm8k-train-0001 --style cot --json`,
 		Args: args(cobra.ExactArgs(2)),
 		RunE: func(c *cobra.Command, pos []string) error {
 			if c.Flags().Changed("row") && (pick.ID != "" || pick.Style != "") {
-				return usageError{errors.New("--row goes without --id and --style: give the one or the others")}
+				return usageError{errors.New("--row and --id or --style: give only one way to choose")}
 			}
 			r, err := a.render(c.Context(), &f, pos[0], pos[1], pick)
 			if err != nil {

@@ -23,32 +23,31 @@ func (a app) runCmd() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "run RECIPE",
 		Short: "Run a recipe",
-		Long: `run brings every stage of a recipe to its result: from the store where nothing it
-depends on has changed, by running it otherwise. Ctrl-C stops cleanly; the next
-run goes on from there.
+		Long: `run takes the result of a stage from the store if nothing that it depends on has
+changed, and runs the stage otherwise. Ctrl-C stops cleanly; the next run continues
+from there.
 
 --lock writes distillflow.lock beside the recipe after the run: for every stage
 the digests of its inputs and results, its implementation version, its settings
-and the seed. It belongs under version control. With --locked a run refuses to
-deviate from it, says what differs, and ends with status 4. Models and data sets of
-the Hugging Face Hub are read at the commits that the lock holds, and a run says
-where the Hub has moved on since.
+and the seed. Keep it under version control. With --locked a run refuses to
+deviate from it, says what differs, and ends with status 4. It reads models and data
+sets of the Hugging Face Hub at the commits in the lock, and says where the Hub has a
+newer one.
 
 --refresh runs stages that ask a model even if they are cached, and buys every
-answer anew though the memo of paid answers holds one. A run that is interrupted
-and repeated with the same flag buys no answer twice.
+answer again, even those in the memo of paid answers. If you interrupt such a run and
+repeat it with the same flag, it buys no answer twice.
 
-Stages may declare resources: {cpus, memory, gpus}. Those that run at the same
-time never declare more together than --cpus, --memory and --gpus give, which
-are the machine's unless you say otherwise. A stage that declares nothing counts
-against --jobs only.
+Stages may declare resources: {cpus, memory, gpus}. What the running stages declare
+never exceeds --cpus, --memory and --gpus, by default all that the machine has. A
+stage that declares nothing counts against --jobs only.
 
 Exit status: 0 done, 1 a stage failed, 2 invalid recipe or usage, 3 stopped by
 a budget, 4 the run deviates from the lock, 130 interrupted.`,
 		Args: args(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, pos []string) error {
 			if writeLock && locked {
-				return usageError{errors.New("--lock writes the lock and --locked follows it: give one of them")}
+				return usageError{errors.New("--lock writes the lock and --locked follows it: give only one of them")}
 			}
 			f.locked = locked
 			e, g, o, err := a.load(c.Context(), &f, pos[0])
@@ -97,10 +96,10 @@ a budget, 4 the run deviates from the lock, 130 interrupted.`,
 	f.add(c)
 	c.Flags().IntVarP(&f.jobs, "jobs", "j", runtime.GOMAXPROCS(0), "how many stages run at a time")
 	limits.add(c)
-	c.Flags().StringSliceVar(&refresh, "refresh", nil, "run these `stages` and buy their answers anew, past the cache and the memo (comma-separated, repeatable)")
+	c.Flags().StringSliceVar(&refresh, "refresh", nil, "run these `stages` and buy their answers again, past cache and memo (comma-separated, repeatable)")
 	c.Flags().BoolVar(&writeLock, "lock", false, "write "+lock.FileName+" beside the recipe when the run is done")
 	c.Flags().BoolVar(&locked, "locked", false, "refuse to deviate from "+lock.FileName)
-	c.Flags().BoolVar(&jsonEvents, "json", false, "print events as JSON lines on standard output and no report")
+	c.Flags().BoolVar(&jsonEvents, "json", false, "print events as JSON lines on standard output, without a report")
 	c.Flags().BoolVar(&isolate, "isolate", false, "run each stage in a process of its own")
 	c.Flags().BoolVar(&quiet, "plain", false, "plain lines instead of the live view")
 	return c
@@ -115,7 +114,7 @@ func refreshStages(g *graph.Graph, force map[string]bool, names []string) error 
 		case n == nil:
 			return usageError{fmt.Errorf("--refresh %s: the recipe has no such stage", name)}
 		case !n.Config.SetFlag("refresh"):
-			return usageError{fmt.Errorf("--refresh %s: a stage of type %s buys no answers; --force %s runs it again", name, n.Type.Type, name)}
+			return usageError{fmt.Errorf("--refresh %s: %s asks no model; --force %s runs the stage again", name, n.Type.Type, name)}
 		}
 		force[name] = true
 	}

@@ -20,8 +20,8 @@ func (a app) runsCmd() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "runs [RECIPE]",
 		Short: "List the runs that a store remembers",
-		Long: `runs lists the runs in the store of a recipe, the oldest first. A run that was
-killed is still shown as running.`,
+		Long: `runs lists the runs in the store of a recipe, the oldest first. It shows a killed
+run as running.`,
 		Args: args(cobra.MaximumNArgs(1)),
 		RunE: func(_ *cobra.Command, pos []string) error {
 			st, err := f.open(a, optional(pos, 0), true)
@@ -49,8 +49,8 @@ func (a app) runsShowCmd(f *storeFlags) *cobra.Command {
 	return &cobra.Command{
 		Use:   "show ID [RECIPE]",
 		Short: "Show one run and the keys of its results",
-		Long: `show prints what a store remembers of a run. ID may be shortened to the first
-characters, or be "last". 'distillflow cache why KEY' explains a key.`,
+		Long: `show prints what a store remembers of a run. ID may be the beginning of an id, or
+"last". 'distillflow cache why KEY' explains a key.`,
 		Args: args(cobra.RangeArgs(1, 2)),
 		RunE: func(_ *cobra.Command, pos []string) error {
 			st, err := f.open(a, optional(pos, 1), true)
@@ -90,7 +90,7 @@ func findRun(st *store.Store, id string) (store.RunInfo, error) {
 	case id == "":
 		return store.RunInfo{}, usageError{errors.New("the id of the run is empty")}
 	case len(found) == 0:
-		return store.RunInfo{}, usageError{fmt.Errorf("the store remembers no run %s; 'distillflow runs' lists them", id)}
+		return store.RunInfo{}, usageError{fmt.Errorf("the store has no run %s; 'distillflow runs' lists them", id)}
 	case len(found) > 1:
 		return store.RunInfo{}, usageError{fmt.Errorf("%d runs begin with %s; give more of the id", len(found), id)}
 	}

@@ -37,7 +37,7 @@ func lookup(reg *stage.Registry, name string) (*stage.Type, error) {
 	if ok {
 		return t, nil
 	}
-	msg := fmt.Sprintf("there is no stage type %q", name)
+	msg := fmt.Sprintf("unknown stage type %q", name)
 	if s := suggest.Near(name, reg.Names()); s != "" {
 		msg += fmt.Sprintf("; did you mean %q?", s)
 	}

@@ -46,7 +46,7 @@ func (f *storeFlags) open(a app, recipe string, readOnly bool) (*store.Store, er
 		}
 	}
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-		return nil, usageError{fmt.Errorf("there is no store at %s (%s)", dir, from)}
+		return nil, usageError{fmt.Errorf("no store at %s (%s)", dir, from)}
 	}
 	return store.Open(dir, store.Options{
 		ReadOnly: readOnly,

@@ -23,7 +23,7 @@ they expect of the ports of stages. A folder stands for all tests below it.
 
   teacher: answers.jsonl            # recorded answers for all cases (optional)
   cases:
-    - name: a right answer is told from a wrong one
+    - name: a right answer passes, a wrong one does not
       params: {teacher: openai/gpt-4o-mini, data: two.jsonl}   # also: profile, seed
       teacher:                                # answers for this case
         - {id: ann, style: cot, answer: "2 + 3 = 5. The answer is 5."}
@@ -35,21 +35,21 @@ they expect of the ports of stages. A folder stands for all tests below it.
           all: id == "ann"
         judged: {skipped: true}
 
-A case runs the stages that expect names, those named under until, and what they
-need; nothing is saved. all, any and none take a row expression as filter does, or
+A case runs the stages that expect and until name, and what they need. It saves
+nothing. all, any and none take a row expression as filter does, or
 a list of them; digest wants the exact content.
 
-Models answer from recorded answers: the first one of which every condition holds
-that it gives (stage, id of the row, style, model, system, prompt in full, match as
-regular expression in the prompt, replicate, try). It has answer (and finish_reason,
-reasoning), or error, or for a judge verdict and reason. The simulated model answers
-by itself what no answer fits; a call to any other model is an error. Answers stand
-in the test file, in .jsonl or .yaml files that it names, and in
-NAME.answers.jsonl beside it.
+Models give recorded answers: the first whose conditions all hold (stage, id of the
+row, style, model, system, prompt in full, match as a regular expression in the
+prompt, replicate, try). An answer has answer (and finish_reason, reasoning), or
+error, or for a judge verdict and reason. Where no answer fits, the simulated model
+answers by itself, and a call to any other model is an error. Answers stand in the
+test file, in .jsonl or .yaml files that it names, and in NAME.answers.jsonl beside
+it.
 
---record asks the models for what is missing, with your keys and your memo of paid
-answers, and adds their answers to the first .jsonl file under teacher, or to
-NAME.answers.jsonl. To record anew, remove lines from it.
+--record asks the models for missing answers, with your keys and your memo of paid
+answers, and adds them to the first .jsonl file under teacher, or to
+NAME.answers.jsonl. Remove lines from that file to record them again.
 
 Stores are temporary: no test sees your cache or changes it. Relative paths in a
 test file are relative to it.

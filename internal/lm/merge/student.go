@@ -44,7 +44,8 @@ type studentRef struct {
 	Base, Resolved, Digest, Tokenizer, Quantize string
 }
 
-// maxRounding is the part of the adapters' change beyond which rounding is warned of.
+// maxRounding is the share of the adapters' change beyond which rounding is worth a
+// warning.
 const maxRounding = 0.25
 
 // Student merges the adapters in the folder student with their base into the folder out.
@@ -81,7 +82,7 @@ func Student(ctx context.Context, student, out, baseFlag string, o Options) (r R
 			r.typeName(), percent(t.Rounding)))
 	}
 	if ref.Quantize != "" {
-		r.Warnings = append(r.Warnings, fmt.Sprintf("the student was trained on its base quantised to %s and is merged into the base as published: answers may differ", ref.Quantize))
+		r.Warnings = append(r.Warnings, fmt.Sprintf("the student was trained on its base in %s and is merged into the base as published: answers may differ", ref.Quantize))
 	}
 	return r, nil
 }
@@ -127,8 +128,8 @@ func readStudent(dir string) (ref studentRef, err error) {
 // hubName is how PEFT names a model of the Hub.
 var hubName = regexp.MustCompile(`^[\w.-]+/[\w.-]+$`)
 
-// compare tells a base that is not the one of the training. One that was named on
-// purpose is warned of only.
+// compare refuses a base that is not the one of the training. It only warns of one that
+// the user named.
 func (ref studentRef) compare(base *pretrained.Model, named bool) ([]string, error) {
 	differs := false
 	switch {
@@ -151,7 +152,7 @@ func (ref studentRef) compare(base *pretrained.Model, named bool) ([]string, err
 	if ref.Resolved != "" {
 		was = ref.Resolved
 	}
-	return []string{fmt.Sprintf("the student was trained on %s, and the files of %s are others: the shapes fit, the numbers may not", was, cmp.Or(base.Resolved, base.Ref))}, nil
+	return []string{fmt.Sprintf("the student was trained on %s, and the files of %s differ: the shapes fit, the numbers may not", was, cmp.Or(base.Resolved, base.Ref))}, nil
 }
 
 // typeName is the type of the weights as --dtype names it.

@@ -2,12 +2,12 @@
 package bundleview
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
 	"text/tabwriter"
 
+	"github.com/distillflow/distillflow/cmd/distillflow/internal/view"
 	"github.com/distillflow/distillflow/flow/bundle"
 	"github.com/distillflow/distillflow/internal/base/text"
 )
@@ -28,10 +28,7 @@ func Created(w, notes io.Writer, file string, size int64, m *bundle.Manifest) {
 
 // JSON writes a bundle's manifest.
 func JSON(w io.Writer, m *bundle.Manifest) error {
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(m)
+	return view.Indented(w, m)
 }
 
 // Show writes what a bundle holds; files lists each of its files.

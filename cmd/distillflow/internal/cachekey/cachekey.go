@@ -13,6 +13,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/distillflow/distillflow/cmd/distillflow/internal/view"
 	"github.com/distillflow/distillflow/flow/plan"
 	"github.com/distillflow/distillflow/flow/store"
 	"github.com/distillflow/distillflow/internal/base/text"
@@ -73,7 +74,7 @@ func findKey(st *store.Store, prefix string) (string, error) {
 		return "", &NameError{fmt.Sprintf("the key %q is too short; give four characters or more", prefix)}
 	}
 	if strings.Trim(prefix, "0123456789abcdef") != "" {
-		return "", &NameError{fmt.Sprintf("%q is no key; keys are hexadecimal", prefix)}
+		return "", &NameError{fmt.Sprintf("%q is not a key; keys are hexadecimal", prefix)}
 	}
 	if len(prefix) == 64 {
 		return prefix, nil
@@ -99,11 +100,11 @@ func findKey(st *store.Store, prefix string) (string, error) {
 func (k *Key) state() string {
 	switch {
 	case k.action == nil:
-		return "its result is gone from the store"
+		return "the store no longer has its result"
 	case k.action.Damage != "":
 		return "damaged: " + k.action.Damage
 	case !k.hit:
-		return "incomplete: the next run goes on with it"
+		return "incomplete; the next run continues it"
 	}
 	return "in the store"
 }
@@ -133,10 +134,7 @@ func (k *Key) JSON(w io.Writer) error {
 	for _, u := range k.uses {
 		out.Uses = append(out.Uses, keyUse(u))
 	}
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	e.SetEscapeHTML(false)
-	return e.Encode(out)
+	return view.Indented(w, out)
 }
 
 // Text writes the key as a table.

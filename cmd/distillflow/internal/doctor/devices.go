@@ -66,7 +66,7 @@ func driver(ctx context.Context) (Finding, []device.GPU) {
 		// nvidia-smi may be absent from a container that has the driver.
 		return Finding{area, name, OK, version + "; nvidia-smi names no GPUs", ""}, nil
 	}
-	return Finding{area, name, Missing, "no driver is loaded, so there is no GPU to use", "with an NVIDIA GPU, install its driver from your distribution; a container needs --gpus all"}, nil
+	return Finding{area, name, Missing, "no driver is loaded, so no GPU can be used", "with an NVIDIA GPU, install its driver from your distribution; a container needs --gpus all"}, nil
 }
 
 // plugin looks for the plugin of a kind of device and tries it.

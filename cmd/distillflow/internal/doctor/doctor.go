@@ -4,7 +4,6 @@ package doctor
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +12,7 @@ import (
 	"slices"
 	"text/tabwriter"
 
+	"github.com/distillflow/distillflow/cmd/distillflow/internal/view"
 	"github.com/distillflow/distillflow/flow/store"
 	"github.com/distillflow/distillflow/internal/base/text"
 )
@@ -52,10 +52,7 @@ func Examine(ctx context.Context, o Options) []Finding {
 
 // JSON writes the findings as one array.
 func JSON(w io.Writer, all []Finding) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	e.SetEscapeHTML(false)
-	return e.Encode(all)
+	return view.Indented(w, all)
 }
 
 // Text writes the findings as a table.

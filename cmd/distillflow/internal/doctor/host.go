@@ -44,7 +44,7 @@ func host() []Finding {
 	mem := Finding{area, "memory", OK, "", ""}
 	switch free := pretrained.HostFree(); {
 	case free <= 0:
-		mem.Detail, mem.State = "not told by this system", Skipped
+		mem.Detail, mem.State = "this system does not say", Skipped
 	case free < 1<<30:
 		mem.Detail, mem.State, mem.Fix = text.Size(free)+" free", Warning, "end other programs: a small student needs about 1 GiB"
 	default:
@@ -172,7 +172,7 @@ func reach(ctx context.Context, endpoint string) Finding {
 func shownURL(s string) string {
 	u, err := url.Parse(s)
 	if err != nil || u.Host == "" {
-		return "HF_ENDPOINT, which is no address"
+		return "HF_ENDPOINT, which is not an address"
 	}
 	return u.Scheme + "://" + u.Host + u.Path
 }

@@ -44,14 +44,14 @@ func Stage(g *graph.Graph, name string) (*graph.Node, error) {
 func Input(p *plan.Plan, n *graph.Node, file string) (graph.Source, store.Digest, error) {
 	src := n.Inputs[0].Sources[0]
 	if n.Skip {
-		return src, "", fmt.Errorf("stage %s takes no part: its when: is false", n.Name)
+		return src, "", fmt.Errorf("the recipe leaves stage %s out: its when: is false", n.Name)
 	}
 	step := p.Steps[src.Node.Index()]
 	if step.Status == plan.Hit {
 		return src, step.Outputs[src.Port.Name].Digest, nil
 	}
 	if step.Status == plan.Skip {
-		return src, "", fmt.Errorf("stage %s has no input: stage %s takes no part (%s)", n.Name, src.Node.Name, step.Reason)
+		return src, "", fmt.Errorf("stage %s has no input: the recipe leaves stage %s out (%s)", n.Name, src.Node.Name, step.Reason)
 	}
 	how := fmt.Sprintf("'distillflow run %s', with the same flags, makes it", file)
 	if p.Free()[src.Node] {

@@ -2,22 +2,19 @@ package example
 
 import (
 	"bufio"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
 	"text/tabwriter"
 
+	"github.com/distillflow/distillflow/cmd/distillflow/internal/view"
 	"github.com/distillflow/distillflow/internal/base/text"
 	"github.com/distillflow/distillflow/stages/train"
 )
 
 // JSON writes an example as one object.
 func JSON(w io.Writer, r *train.Rendered) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	e.SetEscapeHTML(false)
-	return e.Encode(r)
+	return view.Indented(w, r)
 }
 
 // Text writes an example as a table of its tokens and the text.

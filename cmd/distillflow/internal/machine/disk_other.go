@@ -4,7 +4,7 @@ package machine
 
 import "errors"
 
-// DiskFree is not told on this system.
+// DiskFree is this system does not say.
 func DiskFree(string) (int64, error) {
-	return 0, errors.New("not told on this system")
+	return 0, errors.New("this system does not say")
 }

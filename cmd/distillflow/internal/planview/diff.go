@@ -1,12 +1,12 @@
 package planview
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
 	"text/tabwriter"
 
+	"github.com/distillflow/distillflow/cmd/distillflow/internal/view"
 	"github.com/distillflow/distillflow/flow/plan"
 	"github.com/distillflow/distillflow/flow/plandiff"
 	"github.com/distillflow/distillflow/internal/base/text"
@@ -17,10 +17,7 @@ func DiffJSON(w io.Writer, old, cur *plandiff.Side, stages []plandiff.Stage) err
 	if stages == nil {
 		stages = []plandiff.Stage{}
 	}
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	e.SetEscapeHTML(false)
-	return e.Encode(struct {
+	return view.Indented(w, struct {
 		Old    string           `json:"old"` // the recipe or run that is compared with
 		New    string           `json:"new"`
 		Stages []plandiff.Stage `json:"stages"`

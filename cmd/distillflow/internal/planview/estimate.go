@@ -113,10 +113,10 @@ func Total(p *plan.Plan) string {
 	return "to pay: " + text
 }
 
-// Hint suggests what would tell more of a plan, or is "".
+// Hint says how to learn more of a plan, or is "".
 func Hint(p *plan.Plan) string {
 	if len(p.Free()) == 0 {
 		return ""
 	}
-	return "`plan --estimate` runs what costs nothing first and tells what the rest will take"
+	return "`plan --estimate` first runs what costs nothing, and estimates the rest"
 }

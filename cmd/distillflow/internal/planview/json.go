@@ -1,9 +1,9 @@
 package planview
 
 import (
-	"encoding/json"
 	"io"
 
+	"github.com/distillflow/distillflow/cmd/distillflow/internal/view"
 	"github.com/distillflow/distillflow/flow/plan"
 	"github.com/distillflow/distillflow/flow/stage"
 )
@@ -38,10 +38,7 @@ func writeJSON(w io.Writer, p *plan.Plan) error {
 			Tokens: s.Estimate.Tokens, USD: s.Estimate.USD, Seconds: s.Estimate.Seconds,
 		})
 	}
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	e.SetEscapeHTML(false)
-	return e.Encode(out)
+	return view.Indented(w, out)
 }
 
 func sources(s plan.Step) []string {

@@ -35,7 +35,7 @@ type route struct {
 const (
 	gapX    = 28.0 // between neighbours in a layer
 	sweeps  = 12
-	maxSize = 4000 // items; more is no picture that anyone could read
+	maxSize = 4000 // items; nobody could read a larger picture
 )
 
 // newLayout makes the layout of stages with the given widths; ok is false when

@@ -18,7 +18,7 @@ import (
 type Stage struct {
 	Name   string
 	Uses   string      // stage type
-	Status plan.Status // also written out, so that nothing is told by colour alone
+	Status plan.Status // also written out, so that colour alone says nothing
 	Reason string
 	Takes  string // what it is expected to take; "" where that is not known
 	From   []Edge // what it reads, in the order of its inputs
@@ -75,7 +75,7 @@ func fromPlan(p *plan.Plan) []Stage {
 	return stages
 }
 
-// told is the reason of a stage, and what it is expected to take.
+// told is the reason of a stage, and its estimate.
 func (s Stage) told() string {
 	if s.Takes == "" {
 		return s.Reason
@@ -106,7 +106,7 @@ func (s Stage) ports(from int) string {
 	return strings.Join(out, ", ")
 }
 
-// statuses is the order in which statuses are told.
+// statuses is the order in which statuses are counted.
 var statuses = []plan.Status{plan.Hit, plan.Run, plan.Wait, plan.Skip}
 
 // summary counts the stages by status: "4 stages: 3 hit, 1 run".

@@ -15,13 +15,13 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// ErrSyntax marks a text that is no YAML.
-var ErrSyntax = errors.New("no YAML")
+// ErrSyntax marks a text that is not YAML.
+var ErrSyntax = errors.New("not YAML")
 
 // step is the indentation of one level.
 const step = 2
 
-// Format gives the text in its one layout. A text that is no YAML is an error.
+// Format gives the text in its one layout. A text that is not YAML is an error.
 // Where a layout would change the meaning, which rare forms such as `? key` can
 // bring about, less is done; formatting the result again changes nothing.
 func Format(src []byte) ([]byte, error) {

@@ -77,7 +77,7 @@ func stageSchema(reg *stage.Registry) object {
 			"save":   object{"type": "string", "description": "Folder (with a final slash) or file that gets the outputs on every run. Files that were edited or deleted there are written again."},
 			"when":   object{"type": []string{"string", "boolean"}, "description": "Condition under which the stage takes part."},
 			"matrix": object{"type": []string{"object", "boolean"}, "description": "Axes along which the stage is repeated; false stays out of the recipe's matrix."},
-			"stream": object{"type": []string{"string", "integer"}, "description": "Gives the stage draws of its own: without it, stages of one type draw alike."},
+			"stream": object{"type": []string{"string", "integer"}, "description": "Gives the stage random draws of its own: without it, stages of one type draw the same."},
 			"timeout": object{"anyOf": []any{object{"type": "string", "pattern": `^([0-9.]+ ?(ns|us|µs|ms|s|m|h) ?)+$`}, expression},
 				"description": "Stops a try of the stage after this time, such as 90s, 30m or 2h."},
 			"retries": object{"anyOf": []any{object{"type": "integer", "minimum": 0, "maximum": 1000}, expression},

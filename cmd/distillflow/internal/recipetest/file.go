@@ -1,12 +1,13 @@
-// Package expect reads the tests that lie beside a recipe, and judges the results of a
-// run by them.
+// Package recipetest tests recipes without a network. It reads the tests that lie beside
+// a recipe, runs their cases with recorded answers in the teacher's place, and judges
+// the results.
 //
 // A test file holds cases. A case says how the recipe is loaded (profile, params, seed),
 // which recorded answers take the teacher's place, and what it expects of the ports of
 // stages:
 //
 //	cases:
-//	  - name: a wrong answer is told from a right one
+//	  - name: a right answer passes, a wrong one does not
 //	    params: {teacher: openai/gpt-4o-mini, data: two.jsonl}
 //	    teacher:
 //	      - {id: ann, answer: "2 + 3 = 5. The answer is 5."}

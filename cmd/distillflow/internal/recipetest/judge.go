@@ -167,7 +167,7 @@ func (c Check) condition(o Output, f *Failure) (*Failure, error) {
 	case c.Kind == All && hits == rows, c.Kind == None && hits == 0, c.Kind == Any && hits > 0:
 		return nil, nil
 	case rows == 0:
-		f.Got = "there are no rows"
+		f.Got = "no rows"
 	case c.Kind == All:
 		f.Got = fmt.Sprintf("false for %d of %d rows", rows-hits, rows)
 	case c.Kind == None:
@@ -225,7 +225,7 @@ func (c Check) CheckPort(p stage.Port) error {
 		}
 	}
 	if p.Kind != stage.RowsPort {
-		return fmt.Errorf("%s is a folder and has no rows; digest can be expected of it", p.Name)
+		return fmt.Errorf("%s is a folder and has no rows; expect its digest", p.Name)
 	}
 	return nil
 }

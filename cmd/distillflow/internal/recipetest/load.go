@@ -90,7 +90,7 @@ func testFiles(arg string) ([]string, error) {
 			arg = TestFile(arg)
 		}
 		if _, err := os.Stat(arg); err != nil {
-			return nil, fmt.Errorf("there are no tests: %s: %w", arg, paths.Cause(err))
+			return nil, fmt.Errorf("no tests: %s: %w", arg, paths.Cause(err))
 		}
 		return []string{arg}, nil
 	}
@@ -107,7 +107,7 @@ func testFiles(arg string) ([]string, error) {
 		return nil
 	})
 	if err == nil && len(found) == 0 {
-		err = fmt.Errorf("there are no tests (*%s) below %s", Suffix, arg)
+		err = fmt.Errorf("no tests (*%s) below %s", Suffix, arg)
 	}
 	return found, err
 }

@@ -255,7 +255,7 @@ func (p *parser) checks(v *recipe.Value) []Check {
 			continue
 		}
 		if len(e.Val.Entries) == 0 {
-			p.diags.Errorf(e.Val.Pos, "no-expect", "nothing is expected of %s", e.Key)
+			p.diags.Errorf(e.Val.Pos, "no-expect", "%s expects nothing", e.Key)
 		}
 		for _, c := range e.Val.Entries {
 			out = append(out, p.check(port, c)...)
@@ -280,7 +280,7 @@ func (p *parser) check(port Name, e recipe.Entry) []Check {
 	case Digest:
 		c.Digest = p.text(e.Val, "digest")
 		if !store.Digest(c.Digest).Valid() {
-			p.diags.Add(diag.Errorf(c.Pos, "wrong-type", "%q is no digest", c.Digest).WithHelp("write sha256: and 64 hexadecimal digits, as `distillflow cache why` shows them"))
+			p.diags.Add(diag.Errorf(c.Pos, "wrong-type", "%q is not a digest", c.Digest).WithHelp("write sha256: and 64 hexadecimal digits, as `distillflow cache why` shows them"))
 			return nil
 		}
 		return []Check{c}
@@ -329,7 +329,7 @@ func (p *parser) count(c Check, v *recipe.Value) []Check {
 		}
 	}
 	if c.Max >= 0 && c.Min > c.Max {
-		p.diags.Errorf(v.Pos, "wrong-type", "no count is at least %d and at most %d", c.Min, c.Max)
+		p.diags.Errorf(v.Pos, "wrong-type", "min %d is above max %d", c.Min, c.Max)
 		return nil
 	}
 	return []Check{c}

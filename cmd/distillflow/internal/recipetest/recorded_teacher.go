@@ -124,7 +124,7 @@ func (r *replies) fresh() []recorded.Answer {
 	return out
 }
 
-// rowIndex tells the row behind a request.
+// rowIndex finds the row behind a request.
 type rowIndex struct {
 	prompts map[string]place
 	judged  map[judgedPath]string
@@ -134,7 +134,7 @@ type place struct{ id, style string }
 
 type judgedPath struct{ question, style, response string }
 
-// indexRows reads the rows that a task works on. What is no problem has no prompts.
+// indexRows reads the rows that a task works on. Only problems have prompts.
 func indexRows(t stage.Task) *rowIndex {
 	x := &rowIndex{prompts: map[string]place{}, judged: map[judgedPath]string{}}
 	for _, inputs := range t.Inputs {

@@ -145,8 +145,8 @@ func (t *Runner) run(ctx context.Context, s *Suite, c *boundCase) *caseResult {
 	return r
 }
 
-// asked reports whether every stage that asks a model did so in this run, and took no
-// result of an earlier case.
+// asked reports whether every stage that asks a model did so in this run, instead of
+// taking the result of an earlier case.
 func asked(c *boundCase, res *flow.Result) bool {
 	return !slices.ContainsFunc(c.graph.Nodes, func(n *graph.Node) bool {
 		return n.Type.Class == stage.Sampled && res.Outcome.States[n.Name] == exec.Cached
@@ -154,7 +154,7 @@ func asked(c *boundCase, res *flow.Result) bool {
 }
 
 // storeFor gives cases with the same answers one store, so that what they have in common
-// runs once. The answers are no part of a stage's key: other ones need another store.
+// runs once. The answers are not part of a stage's key, so other answers need another store.
 func (t *Runner) storeFor(c *boundCase) (string, error) {
 	var all [][]recorded.Answer
 	for _, s := range c.Teacher {
@@ -176,7 +176,7 @@ func (t *Runner) storeFor(c *boundCase) (string, error) {
 }
 
 // judge compares a port of a run with what is expected of it. Of a stage that was not
-// reached nothing is said: why it was not stands among the errors.
+// reached it says nothing: the errors say why.
 func (x expected) judge(res *flow.Result) (*Failure, error) {
 	label := x.node + "." + x.port.Name
 	state := res.Outcome.States[x.node]
@@ -207,7 +207,7 @@ func (x expected) judge(res *flow.Result) (*Failure, error) {
 }
 
 // appendAnswers adds answers to a file of recorded ones. The file is replaced as a whole:
-// an interrupt leaves no half of a line.
+// an interrupt leaves no half line.
 func appendAnswers(path string, answers []recorded.Answer) error {
 	old, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {

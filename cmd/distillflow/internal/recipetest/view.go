@@ -1,11 +1,11 @@
 package recipetest
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
 
+	"github.com/distillflow/distillflow/cmd/distillflow/internal/view"
 	"github.com/distillflow/distillflow/internal/base/paths"
 	"github.com/distillflow/distillflow/internal/base/text"
 )
@@ -115,10 +115,7 @@ func (v *results) close() error {
 		if v.out.Cases == nil {
 			v.out.Cases = []caseJSON{}
 		}
-		e := json.NewEncoder(v.w)
-		e.SetIndent("", "  ")
-		e.SetEscapeHTML(false)
-		return e.Encode(v.out)
+		return view.Indented(v.w, v.out)
 	}
 	_, err := fmt.Fprintf(v.w, "\n%s: %d ok, %d failed\n", text.Plural(total, "case"), total-v.failed, v.failed)
 	return err

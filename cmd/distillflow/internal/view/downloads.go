@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// loudDownload is the size in bytes from which a download is told of.
+	// loudDownload is the size in bytes from which a download is shown.
 	loudDownload = 1 << 20
 	// downloadEvery is the time between two lines about one download.
 	downloadEvery = 5 * time.Second
