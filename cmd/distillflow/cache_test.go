@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
-
-	"github.com/distillflow/distillflow/internal/base/text"
 )
 
 // cmdKeyOf puts a stage's key from a plan in JSON into $KEY, and its first
@@ -62,16 +60,6 @@ func cmdDamage(ts *testscript.TestScript, neg bool, args []string) {
 	}))
 	if !done {
 		ts.Fatalf("%s holds no file to damage", args[0])
-	}
-}
-
-func TestSizeText(t *testing.T) {
-	for n, want := range map[int64]string{
-		0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 1536: "1.5 KiB", 1<<20 - 1: "1.0 MiB", 5 << 30: "5.0 GiB", 1 << 62: "4096.0 PiB",
-	} {
-		if got := text.Size(n); got != want {
-			t.Errorf("text.Size(%d) = %q, want %q", n, got, want)
-		}
 	}
 }
 
