@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"github.com/distillflow/distillflow/internal/base/text"
 )
 
 func (a app) validateCmd() *cobra.Command {
@@ -20,7 +22,7 @@ func (a app) validateCmd() *cobra.Command {
 					failed = err
 					continue
 				}
-				fmt.Fprintf(a.out, "%s: valid, %d stages\n", path, len(g.Nodes))
+				fmt.Fprintf(a.out, "%s: valid, %s\n", path, text.Plural(len(g.Nodes), "stage"))
 			}
 			return failed
 		},

@@ -13,6 +13,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/distillflow/distillflow/flow/stage"
+	"github.com/distillflow/distillflow/internal/base/text"
 	"github.com/distillflow/distillflow/stages/data"
 )
 
@@ -53,10 +54,7 @@ func (c Check) Judge(o Output) (*Failure, error) {
 		if o.Rows >= c.Min && (c.Max < 0 || o.Rows <= c.Max) {
 			return nil, nil
 		}
-		f.Got = fmt.Sprintf("%d rows", o.Rows)
-		if o.Rows == 1 {
-			f.Got = "1 row"
-		}
+		f.Got = text.Plural(int(o.Rows), "row")
 		err := each(o, func(n int, line []byte) bool {
 			f.example(n, line, nil)
 			return len(f.Rows) < maxExamples
