@@ -150,7 +150,7 @@ Nothing else may use the store meanwhile. gc never touches the teacher's answers
 			}
 			defer st.Close()
 			if o.Keep, err = lock.KeysBeside(st, pos); err != nil {
-				return err
+				return fmt.Errorf("nothing was removed: %w", err)
 			}
 			rep, err := st.GC(c.Context(), o)
 			verb := "removed"

@@ -2,7 +2,6 @@ package lock
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"maps"
 	"path/filepath"
@@ -30,7 +29,7 @@ func KeysBeside(st *store.Store, recipes []string) ([]string, error) {
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("nothing was removed: %w", err)
+			return nil, err
 		}
 		for _, k := range list {
 			keys[k] = true
