@@ -59,7 +59,8 @@ func TestGroup(t *testing.T) {
 func TestStartRunsOnce(t *testing.T) {
 	var n atomic.Int64
 	wait := Start(func() error { n.Add(1); return errBoom })
-	if wait() != errBoom || wait() != errBoom || n.Load() != 1 {
+	first, again := wait(), wait()
+	if first != errBoom || again != errBoom || n.Load() != 1 {
 		t.Errorf("ran %d times", n.Load())
 	}
 }
