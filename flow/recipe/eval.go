@@ -1,18 +1,14 @@
 package recipe
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"unicode/utf8"
 
-	"github.com/expr-lang/expr"
-	"github.com/expr-lang/expr/ast"
-	"github.com/expr-lang/expr/parser"
 	"github.com/expr-lang/expr/types"
-	"github.com/expr-lang/expr/vm"
 
 	"github.com/distillflow/distillflow/flow/diag"
+	"github.com/distillflow/distillflow/internal/base/expr"
 )
 
 // evaluator computes the ${{ }} of a recipe. Expressions are compiled against
@@ -27,18 +23,17 @@ type evaluator struct {
 	env       map[string]*string // allow-listed; nil for a variable that is not set
 	matrix    map[string]*Value  // the axes of the present leg
 	types     types.Map
-	programs  map[string]compiled       // by the kind of result wanted and the text
+	programs  map[program]compiled
 	paramEnvs map[string]map[string]any // by folder, see runtimeEnv
 	envs      map[string]map[string]any // the same with env and the present leg
-	steps     *int                      // see sandbox
 	computed  int                       // values made by expressions
 }
 
 // newEvaluator prepares an evaluator; params may be nil where params are not
 // yet known (in their own defaults).
 func newEvaluator(sources *diag.Sources, diags *diag.List, params []*Param, env map[string]*string) *evaluator {
-	e := &evaluator{sources: sources, diags: diags, env: env, programs: map[string]compiled{},
-		paramEnvs: map[string]map[string]any{}, envs: map[string]map[string]any{}, steps: new(int), types: types.Map{}}
+	e := &evaluator{sources: sources, diags: diags, env: env, programs: map[program]compiled{},
+		paramEnvs: map[string]map[string]any{}, envs: map[string]map[string]any{}, types: types.Map{}}
 	envTypes := types.Map{}
 	for name, val := range env {
 		envTypes[name] = types.String
@@ -147,12 +142,12 @@ func (e *evaluator) text(v *Value) *Value {
 			b.WriteString(p.text)
 			continue
 		}
-		res, good := e.run(v, p, "")
+		res, good := e.run(v, p, expr.Any)
 		if !good {
 			ok = false
 			continue
 		}
-		s, err := scalarText(res)
+		s, err := expr.ToText(res)
 		if err != nil {
 			e.report(v, p, "expr-type", err.Error(), 0, utf8.RuneCountInString(p.text))
 			ok = false
@@ -194,7 +189,7 @@ func (e *evaluator) whole(v *Value, p piece) *Value {
 			return &c
 		}
 	}
-	res, ok := e.run(v, p, "")
+	res, ok := e.run(v, p, expr.Any)
 	if !ok {
 		return broken(v)
 	}
@@ -225,15 +220,11 @@ func (e *evaluator) condition(v *Value) (result, ok bool) {
 			}
 			p = one
 		}
-		res, good := e.run(v, p, "bool")
+		res, good := e.run(v, p, expr.Bool)
 		if !good {
 			return false, false
 		}
-		b, isBool := res.(bool)
-		if !isBool {
-			e.report(v, p, "expr-type", fmt.Sprintf("the condition gives %s; it must be true or false", article(kindOf(res))), 0, utf8.RuneCountInString(p.text))
-		}
-		return b, isBool
+		return res.(bool), true
 	}
 	if !v.broken {
 		e.diags.Errorf(v.Pos, "wrong-type", "`when` must be an expression or a bool, not %s", article(v.Kind.String()))
@@ -242,68 +233,44 @@ func (e *evaluator) condition(v *Value) (result, ok bool) {
 }
 
 // run compiles and evaluates one expression of the text v.
-func (e *evaluator) run(v *Value, p piece, want string) (any, bool) {
+func (e *evaluator) run(v *Value, p piece, want expr.Want) (any, bool) {
 	if strings.TrimSpace(p.text) == "" {
 		e.report(v, p, "expr-syntax", "the expression is empty", 0, 1)
 		return nil, false
 	}
-	if len(p.text) > maxExprLen {
-		e.report(v, p, "limit", fmt.Sprintf("the expression has %d bytes; the limit is %d", len(p.text), maxExprLen), 0, 1)
-		return nil, false
+	key := program{p.text, want}
+	c, seen := e.programs[key]
+	if !seen {
+		c.program, c.err = expr.Compile(p.text, expr.Config{Names: e.types, Want: want, Bounds: exprBounds})
+		e.programs[key] = c
 	}
-	prog, ok := e.compile(v, p, want)
-	if !ok {
+	if c.err != nil { // reported at each place where it stands
+		e.exprError(v, p, c.err)
 		return nil, false
 	}
 	env, good := e.runtimeEnv(v.BaseDir)
 	if !good {
 		return nil, false
 	}
-	*e.steps = 0
-	res, err := runBounded(prog, env)
+	res, err := c.program.Run(env)
 	if err != nil {
-		e.exprError(v, p, "expr-eval", err)
+		e.exprError(v, p, err)
 		return nil, false
 	}
 	return res, true
 }
 
+// exprBounds limit what an expression of a recipe may make.
+var exprBounds = expr.Bounds{Elements: 10_000, Text: 64 << 10}
+
+// program names an expression and what it has to give.
+type program struct {
+	text string
+	want expr.Want
+}
+
 // compiled is what became of an expression: a program, or what is wrong with it.
 type compiled struct {
-	prog *vm.Program
-	code string // of the diagnostic
-	err  error
-}
-
-// compile gives the program of an expression. A wrong one is reported at each
-// place where it stands.
-func (e *evaluator) compile(v *Value, p piece, want string) (*vm.Program, bool) {
-	key := want + "\x00" + p.text
-	c, seen := e.programs[key]
-	if !seen {
-		c.prog, c.code, c.err = e.compileText(p.text, want)
-		e.programs[key] = c
-	}
-	if c.err != nil {
-		e.exprError(v, p, c.code, c.err)
-	}
-	return c.prog, c.err == nil
-}
-
-func (e *evaluator) compileText(text, want string) (prog *vm.Program, code string, err error) {
-	tree, err := parser.Parse(text)
-	if err != nil {
-		return nil, "expr-syntax", err
-	}
-	var count bindingCounter
-	ast.Walk(&tree.Node, &count)
-	if count.n > maxExprBindings {
-		return nil, "limit", fmt.Errorf("the expression has %d loops and variables; the limit is %d", count.n, maxExprBindings)
-	}
-	opts := append(sandbox(e.steps), expr.Env(e.types))
-	if want == "bool" {
-		opts = append(opts, expr.AsBool())
-	}
-	prog, err = expr.Compile(text, opts...)
-	return prog, "expr-type", err
+	program *expr.Program
+	err     error
 }

@@ -3,14 +3,13 @@ package recipe
 import (
 	"errors"
 	"fmt"
-	"regexp"
+	"maps"
 	"slices"
 	"strings"
 	"unicode/utf8"
 
-	"github.com/expr-lang/expr/file"
-
 	"github.com/distillflow/distillflow/flow/diag"
+	"github.com/distillflow/distillflow/internal/base/expr"
 )
 
 // report adds a diagnostic for the runes [from, to) of the expression p in v.
@@ -29,44 +28,34 @@ func (e *evaluator) at(v *Value, p piece, code, summary string, from, to int) di
 	return d
 }
 
-var (
-	unknownName  = regexp.MustCompile(`^unknown name (\S+)$`)
-	unknownField = regexp.MustCompile(`^unknown field (\S+)$`)
-	notBool      = regexp.MustCompile(`^expected bool, but got (\S+)$`)
-	badToken     = regexp.MustCompile(`^unexpected token (\w+)(?:\((.*)\))?$`)
-)
+// exprCodes are the codes of diagnostics for mistakes in expressions.
+var exprCodes = map[expr.Kind]string{expr.Syntax: "expr-syntax", expr.Type: "expr-type", expr.Unknown: "expr-unknown",
+	expr.Limit: "limit", expr.Failed: "expr-eval"}
 
-// exprError words an error of the expression library and finds its place.
-func (e *evaluator) exprError(v *Value, p piece, code string, err error) {
-	var fe *file.Error
-	if !errors.As(err, &fe) { // about the expression as a whole
-		msg := strings.SplitN(err.Error(), "\n", 2)[0]
-		if m := notBool.FindStringSubmatch(msg); m != nil {
-			msg = fmt.Sprintf("the condition gives %s; it must be true or false", article(m[1]))
-		}
-		e.report(v, p, code, msg, 0, utf8.RuneCountInString(p.text))
+// exprError reports what is wrong with an expression, at its place.
+func (e *evaluator) exprError(v *Value, p piece, err error) {
+	var wrong *expr.Error
+	if !errors.As(err, &wrong) {
+		e.report(v, p, "expr-eval", err.Error(), 0, utf8.RuneCountInString(p.text))
 		return
 	}
-	msg := strings.TrimSpace(strings.SplitN(fe.Message, "\n", 2)[0])
-	runes := []rune(p.text)
-	from := min(max(fe.From, 0), len(runes))
-	d := e.at(v, p, code, msg, from, min(fe.To, len(runes)))
-	if m := badToken.FindStringSubmatch(msg); m != nil {
-		if m[1] == "EOF" {
-			d.Summary = "the expression ends too early"
-		} else {
-			d.Summary = "unexpected " + m[2] + " in the expression"
-		}
-	} else if m := unknownName.FindStringSubmatch(msg); m != nil {
-		d = e.unknownName(d, m[1])
-	} else if m := unknownField.FindStringSubmatch(msg); m != nil {
-		d = e.unknownField(d, m[1], strings.TrimRight(string(runes[:from]), " \t?.["), fe.To-fe.From)
+	from, to := wrong.From, wrong.To
+	if wrong.Line == 0 && wrong.Kind != expr.Limit {
+		to = utf8.RuneCountInString(p.text)
+	}
+	d := e.at(v, p, exprCodes[wrong.Kind], wrong.Msg, from, to)
+	switch {
+	case wrong.Kind != expr.Unknown:
+	case wrong.Of == "":
+		d = e.unknownName(d, wrong.Name)
+	default:
+		d = e.unknownField(d, wrong.Name, wrong.Of)
 	}
 	e.diags.Add(d)
 }
 
 func (e *evaluator) unknownName(d diag.Diagnostic, name string) diag.Diagnostic {
-	d.Code, d.Summary = "expr-unknown", fmt.Sprintf("unknown name %q in the expression", name)
+	d.Summary += " in the expression"
 	if e.params[name] != nil {
 		return d.WithHelp("write params.%s", name)
 	}
@@ -76,36 +65,26 @@ func (e *evaluator) unknownName(d diag.Diagnostic, name string) diag.Diagnostic 
 	if name == "matrix" {
 		return d.WithHelp("this place has no `matrix:`")
 	}
-	d = d.WithSuggestion(name, slices.Concat(e.names, exprFunctions, ownFunctions))
+	d = d.WithSuggestion(name, slices.Concat(e.names, expr.Functions()))
 	if d.Suggestion == "" {
 		d = d.WithHelp("an expression here sees %s; text needs quotes", strings.Join(e.names, ", "))
 	}
 	return d
 }
 
-func (e *evaluator) unknownField(d diag.Diagnostic, field, before string, width int) diag.Diagnostic {
-	switch {
-	case strings.HasSuffix(before, "params"):
+func (e *evaluator) unknownField(d diag.Diagnostic, field, of string) diag.Diagnostic {
+	switch of {
+	case "params":
 		d.Code, d.Summary = "unknown-param", fmt.Sprintf("unknown param %q", field)
-		names := make([]string, 0, len(e.params))
-		for name := range e.params {
-			names = append(names, name)
-		}
-		slices.Sort(names)
-		if d = d.WithSuggestion(field, names); d.Suggestion == "" {
+		if d = d.WithSuggestion(field, slices.Sorted(maps.Keys(e.params))); d.Suggestion == "" {
 			d = d.WithHelp("declare it under `params:`")
 		}
-	case strings.HasSuffix(before, "env"):
-		d.Code, d.Summary = "expr-unknown", fmt.Sprintf("the environment variable %q is not open to this recipe", field)
+	case "env":
+		d.Summary = fmt.Sprintf("the environment variable %q is not open to this recipe", field)
 		d = d.WithHelp("list it at the top of the recipe: env: [%s]", field)
-	case strings.HasSuffix(before, "matrix"):
-		d.Code, d.Summary = "expr-unknown", fmt.Sprintf("unknown matrix axis %q", field)
-		axes := make([]string, 0, len(e.matrix))
-		for name := range e.matrix {
-			axes = append(axes, name)
-		}
-		slices.Sort(axes)
-		d = d.WithSuggestion(field, axes)
+	case "matrix":
+		d.Summary = fmt.Sprintf("unknown matrix axis %q", field)
+		d = d.WithSuggestion(field, slices.Sorted(maps.Keys(e.matrix)))
 	}
 	return d
 }

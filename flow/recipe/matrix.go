@@ -223,7 +223,7 @@ func product(axes []axis) []leg {
 // withMatrix gives an evaluator that knows the axes of the legs.
 func (e *evaluator) withMatrix(legs []leg) *evaluator {
 	c := *e
-	c.programs, c.envs = map[string]compiled{}, map[string]map[string]any{}
+	c.programs, c.envs = map[program]compiled{}, map[string]map[string]any{}
 	c.types = maps.Clone(e.types)
 	axes := types.Map{}
 	for _, l := range legs {

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/distillflow/distillflow/flow/diag"
+	"github.com/distillflow/distillflow/internal/base/expr"
 )
 
 // mustParse parses a recipe that must be right.
@@ -232,16 +233,15 @@ func TestExpressions(t *testing.T) {
 // end with a diagnostic.
 func TestExpressionBounds(t *testing.T) {
 	for name, c := range map[string][2]string{
-		"range":     {`len(1..1000000000)`, "memory budget"},
-		"nested":    {`all(1..1000, all(1..1000, all(1..1000, true)))`, "memory budget"},
+		"range":     {`len(1..1000000000)`, "lists of more than"},
+		"nested":    {`all(1..1000, all(1..1000, all(1..1000, true)))`, "lists of more than"},
 		"steps":     {`let a = 1..1000; all(a, all(a, all(a, true)))`, "steps"},
 		"steps 2":   {`let a = 1..5000; count(a, # in filter(a, # > 1 and sum(a, #) > 2)) > 1`, "steps"},
-		"bindings":  {`let a = 1; let b = a; let c = b; let d = c; let e = d; let f = e; let g = f; g`, "loops and variables"},
-		"doubling":  {`reduce(1..64, #acc + #acc, "xxxxxxxx")`, "text grows"},
-		"replace":   {`let a = "aaaaaaaaaaaaaaaa"; let b = replace(a, "a", a); let c = replace(b, "a", b); let d = replace(c, "a", c); d`, "text grows"},
-		"join":      {`let a = "aaaaaaaaaaaaaaaa"; join(map(1..90000, a))`, "memory budget"},
-		"nodes":     {strings.Repeat("1 + ", 600) + "1", "nodes"},
-		"length":    {`"` + strings.Repeat("x", maxExprLen) + `"`, "bytes"},
+		"doubling":  {`reduce(1..64, #acc + #acc, "xxxxxxxx")`, "KiB of text"},
+		"replace":   {`let a = "aaaaaaaaaaaaaaaa"; let b = replace(a, "a", a); let c = replace(b, "a", b); let d = replace(c, "a", c); d`, "KiB of text"},
+		"join":      {`let a = "aaaaaaaaaaaaaaaa"; join(map(1..90000, a))`, "lists of more than"},
+		"nodes":     {strings.Repeat("1 + ", 600) + "1", "nodes of its syntax"},
+		"length":    {`"` + strings.Repeat("x", expr.MaxSource) + `"`, "bytes"},
 		"no repeat": {`repeat("x", 1000000)`, "unknown name"},
 	} {
 		src := "stages: {s: {uses: x, with: {v: '${{ " + c[0] + " }}'}}}"

@@ -2,13 +2,16 @@ package rowexpr
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
 
 	"github.com/expr-lang/expr/ast"
-	"github.com/expr-lang/expr/file"
 	"github.com/expr-lang/expr/types"
+
+	"github.com/distillflow/distillflow/internal/base/expr"
+	"github.com/distillflow/distillflow/internal/base/suggest"
 )
 
 // wholeRow is the language's name for everything an expression sees. Only
@@ -22,18 +25,18 @@ const wholeRow = "$env"
 // Nodes are told apart by address, because the library may walk the tree more
 // than once.
 type checker struct {
+	src     string
 	fields  Fields
 	nested  []string // field names of the objects in a row
 	locals  map[string]bool
 	used    map[*ast.IdentifierNode]bool
 	callees map[*ast.IdentifierNode]bool
 	opened  map[*ast.IdentifierNode]string // $env -> the field taken from it
-	first   *Error
-	at      file.Location
+	first   *expr.Error
 }
 
-func newChecker(f Fields) *checker {
-	c := &checker{fields: f, locals: map[string]bool{}, used: map[*ast.IdentifierNode]bool{},
+func newChecker(src string, f Fields) *checker {
+	c := &checker{src: src, fields: f, locals: map[string]bool{}, used: map[*ast.IdentifierNode]bool{},
 		callees: map[*ast.IdentifierNode]bool{}, opened: map[*ast.IdentifierNode]string{}}
 	for _, t := range f {
 		c.nested = append(c.nested, nestedNames(t)...)
@@ -84,7 +87,7 @@ func (c *checker) Visit(node *ast.Node) {
 			c.callees[id] = true
 			c.function(id)
 		} else {
-			c.fail(n, "only functions can be called", "")
+			c.fail(n, expr.Type, "only functions can be called", "")
 		}
 	case *ast.MemberNode:
 		c.member(n)
@@ -96,18 +99,17 @@ func (c *checker) Visit(node *ast.Node) {
 	}
 }
 
-func (c *checker) fail(n ast.Node, msg, near string) {
+func (c *checker) fail(n ast.Node, kind expr.Kind, msg, near string) {
 	at := n.Location()
-	if c.first == nil || at.From < c.at.From {
-		c.first, c.at = &Error{Msg: msg, Suggestion: near}, at
+	if c.first == nil || at.From < c.first.From {
+		c.first = (&expr.Error{Kind: kind, Msg: msg, Suggestion: near}).At(c.src, at.From, at.To)
 	}
 }
 
 func (c *checker) function(id *ast.IdentifierNode) {
-	if strings.HasPrefix(id.Value, "+") || slices.Contains(functions, id.Value) || slices.Contains(bounded, id.Value) {
-		return
+	if all := expr.Functions(); !slices.Contains(all, id.Value) {
+		c.fail(id, expr.Unknown, fmt.Sprintf("there is no function %q here", id.Value), suggest.Near(id.Value, all))
 	}
-	c.fail(id, fmt.Sprintf("there is no function %q here", id.Value), suggest(id.Value, slices.Concat(functions, bounded), 2))
 }
 
 func (c *checker) member(n *ast.MemberNode) {
@@ -121,8 +123,8 @@ func (c *checker) member(n *ast.MemberNode) {
 	if !constant || slices.Contains(c.nested, name.Value) {
 		return
 	}
-	if near := suggest(name.Value, c.nested, 1); near != "" {
-		c.fail(n.Property, fmt.Sprintf("unknown field %q", name.Value), near)
+	if near := suggest.Slip(name.Value, c.nested); near != "" {
+		c.fail(n.Property, expr.Unknown, fmt.Sprintf("unknown field %q", name.Value), near)
 	}
 }
 
@@ -130,32 +132,27 @@ func (c *checker) nullCompare(at, value, null ast.Node) {
 	if _, ok := null.(*ast.NilNode); !ok {
 		return
 	}
-	if kindOf(value) != reflect.Interface {
-		c.fail(at, fmt.Sprintf("this is never null: it is %s", describe(value.Type())), "")
+	if expr.KindOf(value) != reflect.Interface {
+		c.fail(at, expr.Type, fmt.Sprintf("this is never null: it is %s", expr.Describe(value.Type())), "")
 	}
 }
 
 // problem is the first mistake in the expression.
-func (c *checker) problem(src string) *Error {
+func (c *checker) problem() *expr.Error {
 	for id := range c.used {
 		switch _, declared := c.fields[id.Value]; {
-		case declared || c.locals[id.Value] || c.callees[id] || strings.HasPrefix(id.Value, "+"):
+		case declared || c.locals[id.Value] || c.callees[id]:
 		case id.Value == wholeRow:
 			if _, ok := c.opened[id]; !ok {
-				c.fail(id, `$env stands for single fields only, as in $env["name"]`, "")
+				c.fail(id, expr.Type, `$env stands for single fields only, as in $env["name"]`, "")
 			}
 		default:
-			if near := suggest(id.Value, keys(c.fields), 1); near != "" {
-				c.fail(id, fmt.Sprintf("unknown field %q", id.Value), near)
+			if near := suggest.Slip(id.Value, keys(c.fields)); near != "" {
+				c.fail(id, expr.Unknown, fmt.Sprintf("unknown field %q", id.Value), near)
 			}
 		}
 	}
-	if c.first == nil {
-		return nil
-	}
-	e := *c.first
-	e.Line, e.Column = position(src, c.at.From)
-	return &e
+	return c.first
 }
 
 // fieldNames lists the row's fields that the expression uses.
@@ -166,9 +163,11 @@ func (c *checker) fieldNames() []string {
 		if name == wholeRow {
 			name = c.opened[id]
 		}
-		if !c.callees[id] && !c.locals[name] && !strings.HasPrefix(name, "+") {
+		if !c.callees[id] && !c.locals[name] {
 			set[name] = true
 		}
 	}
 	return keys(set)
 }
+
+func keys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

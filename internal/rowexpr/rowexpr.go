@@ -3,12 +3,12 @@ package rowexpr
 import (
 	"cmp"
 	"fmt"
-	"reflect"
 	"slices"
 
-	"github.com/expr-lang/expr"
 	"github.com/expr-lang/expr/types"
-	"github.com/expr-lang/expr/vm"
+
+	"github.com/distillflow/distillflow/internal/base/expr"
+	"github.com/distillflow/distillflow/internal/base/suggest"
 )
 
 // Type is the type of a field. Values have these Go types: string, bool, int,
@@ -40,110 +40,59 @@ func (f Fields) types() types.Map {
 	return m
 }
 
-// Want is what an expression has to give.
-type Want int
-
-// What an expression may have to give.
-const (
-	AnyValue  Want = iota
-	BoolValue      // true or false
-	TextValue      // a string
-)
-
-func (w Want) String() string {
-	switch w {
-	case BoolValue:
-		return "true or false"
-	case TextValue:
-		return "text"
-	}
-	return "a value"
-}
-
 // Row gives the fields of the row at hand. ok is false where the row lacks the
 // field; a declared field is always there.
 type Row interface {
 	Field(name string) (value any, ok bool)
 }
 
+// bounds of one evaluation. The texts of a row are long, and it may have many
+// paths.
+var bounds = expr.Bounds{Elements: 100_000, Text: 16 << 20}
+
 // Program is a compiled expression. It is not safe for concurrent use: the
 // space for values is reused from row to row.
 type Program struct {
-	src     string
-	program *vm.Program
-	want    Want
+	program *expr.Program
 	names   []string // the fields it uses
 	unseen  map[string]string
-	env     map[string]any
-	machine vm.VM
-	limit   *usage
+	values  map[string]any
 }
 
 // Compile checks an expression against the declared fields. The error is an
-// *[Error].
-func Compile(src string, fields Fields, want Want) (*Program, error) {
-	if len(src) > maxSource {
-		return nil, &Error{Msg: fmt.Sprintf("the expression is %d bytes long; at most %d are allowed", len(src), maxSource)}
-	}
-	limit := &usage{}
-	check := newChecker(fields)
-	opts := append(sandbox(limit), expr.Env(fields.types()), expr.Patch(check))
-	program, err := expr.Compile(src, opts...)
-	if e := check.problem(src); e != nil {
+// *[expr.Error].
+func Compile(src string, fields Fields, want expr.Want) (*Program, error) {
+	check := newChecker(src, fields)
+	program, err := expr.Compile(src, expr.Config{Names: fields.types(), Want: want, Bounds: bounds, Visitor: check})
+	if e := check.problem(); e != nil {
 		return nil, e
 	}
 	if err != nil {
-		return nil, wordError(src, err)
+		return nil, err
 	}
-	if t := program.Node().Type(); !want.allows(t) {
-		return nil, &Error{Msg: fmt.Sprintf("the expression gives %s; it must give %s", describe(t), want)}
-	}
-	p := &Program{src: src, program: program, want: want, env: map[string]any{}, limit: limit, unseen: map[string]string{}}
-	p.machine.MemoryBudget = maxElements
-	for _, name := range check.fieldNames() {
-		p.names = append(p.names, name)
+	p := &Program{program: program, names: check.fieldNames(), values: map[string]any{}, unseen: map[string]string{}}
+	for _, name := range p.names {
 		if _, declared := fields[name]; !declared {
-			p.unseen[name] = suggest(name, keys(fields), 3)
+			p.unseen[name] = suggest.Near(name, keys(fields))
 		}
 	}
 	return p, nil
 }
 
-func (w Want) allows(t reflect.Type) bool {
-	if t == nil || t.Kind() == reflect.Interface {
-		return true // known when a row is at hand
-	}
-	switch w {
-	case BoolValue:
-		return t.Kind() == reflect.Bool
-	case TextValue:
-		return t.Kind() == reflect.String
-	}
-	return true
-}
-
-// Value evaluates the expression for one row. The error is an *[Error]. What it
-// gives may share memory with what the row gave.
+// Value evaluates the expression for one row. The error is an *[expr.Error]. What
+// it gives may share memory with what the row gave.
 func (p *Program) Value(row Row) (any, error) {
 	for _, name := range p.names {
 		v, ok := row.Field(name)
 		if ok && len(p.unseen) > 0 {
 			delete(p.unseen, name)
 		}
-		p.env[name] = v
+		p.values[name] = v
 	}
-	p.limit.reset()
-	v, err := p.machine.Run(p.program, p.env)
-	if err != nil {
-		return nil, wordError(p.src, err)
-	}
-	if !p.want.allows(reflect.TypeOf(v)) || v == nil && p.want != AnyValue {
-		return nil, &Error{Msg: fmt.Sprintf("the expression gives %s; it must give %s", describe(reflect.TypeOf(v)), p.want)}
-	}
-	return v, nil
+	return p.program.Run(p.values)
 }
 
-// Bool evaluates an expression that was compiled for a [BoolValue].
+// Bool evaluates an expression that was compiled for an [expr.Bool].
 func (p *Program) Bool(row Row) (bool, error) {
 	v, err := p.Value(row)
 	b, _ := v.(bool)

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/distillflow/distillflow/internal/base/expr"
 )
 
 var fields = Fields{
@@ -55,7 +57,7 @@ func TestValue(t *testing.T) {
 		{`paths[0].score > 0.25 ? "high" : "low"`, "high"},
 		{`-level`, -3},
 	} {
-		p, err := Compile(tc.src, fields, AnyValue)
+		p, err := Compile(tc.src, fields, expr.Any)
 		if err != nil {
 			t.Errorf("%s: %v", tc.src, err)
 			continue
@@ -72,29 +74,29 @@ func TestValue(t *testing.T) {
 func TestCompileErrors(t *testing.T) {
 	for _, tc := range []struct {
 		src  string
-		want Want
+		want expr.Want
 		err  string
 	}{
-		{`len(qestion) > 3`, BoolValue, `column 5 of the expression: unknown field "qestion"; did you mean "question"?`},
-		{`any(paths, .corect)`, BoolValue, `column 13 of the expression: unknown field "corect"; did you mean "correct"?`},
-		{`lenn(question)`, AnyValue, `column 1 of the expression: there is no function "lenn" here`},
-		{`uper(question)`, AnyValue, `column 1 of the expression: there is no function "uper" here; did you mean "upper"?`},
-		{`now()`, AnyValue, `column 1 of the expression: there is no function "now" here`},
-		{`question + 1`, AnyValue, `column 10 of the expression: invalid operation: + (mismatched types string and int)`},
-		{"level > 2 and\n question > 1", BoolValue, `line 2, column 11 of the expression: invalid operation: > (mismatched types string and int)`},
-		{`len(question)`, BoolValue, `the expression gives a number; it must give true or false`},
-		{`len(question)`, TextValue, `the expression gives a number; it must give text`},
-		{`len(question`, AnyValue, `the expression ends too early`},
-		{`question )`, AnyValue, `column 10 of the expression: ")" cannot stand here`},
-		{`any(paths, .correct == nil)`, BoolValue, `column 21 of the expression: this is never null: it is true or false`},
-		{`keys($env)`, AnyValue, `$env stands for single fields only`},
-		{`paths[0].style()`, AnyValue, `only functions can be called`},
-		{strings.Repeat("1+", 2100) + "1", AnyValue, `the expression is 4201 bytes long; at most 4096 are allowed`},
-		{strings.Repeat("1+", 600) + "1", AnyValue, `exceeds maximum allowed nodes`},
-		{``, AnyValue, `the expression ends too early`},
+		{`len(qestion) > 3`, expr.Bool, `column 5 of the expression: unknown field "qestion"; did you mean "question"?`},
+		{`any(paths, .corect)`, expr.Bool, `column 13 of the expression: unknown field "corect"; did you mean "correct"?`},
+		{`lenn(question)`, expr.Any, `column 1 of the expression: there is no function "lenn" here`},
+		{`uper(question)`, expr.Any, `column 1 of the expression: there is no function "uper" here; did you mean "upper"?`},
+		{`now()`, expr.Any, `column 1 of the expression: there is no function "now" here`},
+		{`question + 1`, expr.Any, `column 10 of the expression: invalid operation: + (mismatched types string and int)`},
+		{"level > 2 and\n question > 1", expr.Bool, `line 2, column 11 of the expression: invalid operation: > (mismatched types string and int)`},
+		{`len(question)`, expr.Bool, `the expression gives a number; it must give true or false`},
+		{`len(question)`, expr.Text, `the expression gives a number; it must give text`},
+		{`len(question`, expr.Any, `the expression ends too early`},
+		{`question )`, expr.Any, `column 10 of the expression: unexpected ")"`},
+		{`any(paths, .correct == nil)`, expr.Bool, `column 21 of the expression: this is never null: it is true or false`},
+		{`keys($env)`, expr.Any, `$env stands for single fields only`},
+		{`paths[0].style()`, expr.Any, `only functions can be called`},
+		{strings.Repeat("1+", 2100) + "1", expr.Any, `the expression is 4201 bytes long; at most 4096 are allowed`},
+		{strings.Repeat("1+", 600) + "1", expr.Any, `at most 500 nodes of its syntax are allowed`},
+		{``, expr.Any, `the expression ends too early`},
 	} {
 		_, err := Compile(tc.src, fields, tc.want)
-		var e *Error
+		var e *expr.Error
 		if !errors.As(err, &e) || !strings.Contains(err.Error(), tc.err) {
 			t.Errorf("%.40s: got %v, want %s", tc.src, err, tc.err)
 		}
@@ -104,19 +106,19 @@ func TestCompileErrors(t *testing.T) {
 func TestRowErrors(t *testing.T) {
 	for _, tc := range []struct {
 		src  string
-		want Want
+		want expr.Want
 		err  string
 	}{
-		{`absent > 3`, BoolValue, `column 8 of the expression: invalid operation: null > int: the row lacks a field; give it a default, as in (field ?? 0)`},
-		{`absent and level > 1`, BoolValue, `a bool is needed here, not null`},
-		{`absent`, BoolValue, `the expression gives null; it must give true or false`},
-		{`level`, BoolValue, `the expression gives a number; it must give true or false`},
-		{`paths[7].style`, AnyValue, `index out of range`},
-		{`int(question)`, AnyValue, `invalid operation: int(How many?)`},
-		{`string(tags)`, AnyValue, `a list cannot become text`},
-		{`len(1..1000000)`, AnyValue, `memory budget exceeded`},
-		{`reduce(1..30, #acc + #acc, "double") == question`, BoolValue, `makes more than 16 MiB of text`},
-		{`len(filter(1..1000, any(1..1000, # == 0)))`, AnyValue, `takes more than 50000 steps`},
+		{`absent > 3`, expr.Bool, `column 8 of the expression: invalid operation: null > int: a value is missing; give it a default, as in (name ?? 0)`},
+		{`absent and level > 1`, expr.Bool, `true or false is needed here, not null`},
+		{`absent`, expr.Bool, `the expression gives null; it must give true or false`},
+		{`level`, expr.Bool, `the expression gives a number; it must give true or false`},
+		{`paths[7].style`, expr.Any, `index out of range`},
+		{`int(question)`, expr.Any, `invalid operation: int(How many?)`},
+		{`string(tags)`, expr.Any, `a list cannot become text`},
+		{`len(1..1000000)`, expr.Any, `makes lists of more than 100000 elements`},
+		{`reduce(1..30, #acc + #acc, "double") == question`, expr.Bool, `makes more than 16.0 MiB of text`},
+		{`let a = 1..1000; len(filter(a, any(a, # == 0)))`, expr.Any, `takes more than 100000 steps`},
 	} {
 		p, err := Compile(tc.src, fields, tc.want)
 		if err != nil {
@@ -135,7 +137,7 @@ func TestRowErrors(t *testing.T) {
 // TestAsksOnlyForUsedFields: a stage may make the fields of a row when they are
 // asked for.
 func TestAsksOnlyForUsedFields(t *testing.T) {
-	p, err := Compile(`let n = len(question); n > 3 and any(paths, .style == gold_answer)`, fields, BoolValue)
+	p, err := Compile(`let n = len(question); n > 3 and any(paths, .style == gold_answer)`, fields, expr.Bool)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,14 +147,14 @@ func TestAsksOnlyForUsedFields(t *testing.T) {
 }
 
 func TestUnseen(t *testing.T) {
-	p, err := Compile(`level == 1 or (qustn ?? 1) == 1 or $env["pahts"] == 2`, fields, BoolValue)
+	p, err := Compile(`level == 1 or (qustn ?? 1) == 1 or $env["pahts"] == 2`, fields, expr.Bool)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := p.Value(sample()); err != nil {
 		t.Fatal(err)
 	}
-	want := []Unseen{{Name: "pahts", Near: "paths"}, {Name: "qustn"}}
+	want := []Unseen{{Name: "pahts", Near: "paths"}, {Name: "qustn", Near: "question"}}
 	if d := cmp.Diff(want, p.Unseen()); d != "" {
 		t.Error(d)
 	}
@@ -163,11 +165,11 @@ func FuzzCompile(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, src string) {
-		p, err := Compile(src, fields, AnyValue)
+		p, err := Compile(src, fields, expr.Any)
 		if err != nil {
-			var e *Error
+			var e *expr.Error
 			if !errors.As(err, &e) {
-				t.Fatalf("%q: %T is not an *Error", src, err)
+				t.Fatalf("%q: %T is not an *expr.Error", src, err)
 			}
 			return
 		}
@@ -176,7 +178,7 @@ func FuzzCompile(f *testing.F) {
 }
 
 func BenchmarkFilter(b *testing.B) {
-	p, err := Compile(`len(question) < 500 and level >= 2`, fields, BoolValue)
+	p, err := Compile(`len(question) < 500 and level >= 2`, fields, expr.Bool)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/tidwall/gjson"
 
+	"github.com/distillflow/distillflow/internal/base/expr"
 	"github.com/distillflow/distillflow/internal/rowexpr"
 	"github.com/distillflow/distillflow/schema"
 )
@@ -19,7 +20,7 @@ type Condition struct {
 
 // NewCondition compiles an expression over rows of a record type. fields are the names
 // that such rows are known to have, which slips in names are told by; problems need none.
-// The error is a *[rowexpr.Error].
+// The error is a *[expr.Error].
 func NewCondition(record, src string, fields []string) (*Condition, error) {
 	c := &Condition{problem: record == schema.Problem{}.RecordType()}
 	known := problemFields
@@ -30,7 +31,7 @@ func NewCondition(record, src string, fields []string) (*Condition, error) {
 		}
 	}
 	var err error
-	c.program, err = rowexpr.Compile(src, known, rowexpr.BoolValue)
+	c.program, err = rowexpr.Compile(src, known, expr.Bool)
 	return c, err
 }
 

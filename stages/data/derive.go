@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/distillflow/distillflow/flow/stage"
+	"github.com/distillflow/distillflow/internal/base/expr"
 	"github.com/distillflow/distillflow/internal/rowexpr"
 	"github.com/distillflow/distillflow/schema"
 )
@@ -63,9 +64,9 @@ func (c deriveConfig) compile() ([]setter, error) {
 		if name == "" {
 			return nil, fail("a field needs a name")
 		}
-		want := rowexpr.AnyValue
+		want := expr.Any
 		if knownText[name] != nil {
-			want = rowexpr.TextValue
+			want = expr.Text
 		}
 		p, err := compile(c.Set[name], problemFields, want, "set", name)
 		if err != nil {

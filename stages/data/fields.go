@@ -7,6 +7,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/distillflow/distillflow/flow/stage"
+	"github.com/distillflow/distillflow/internal/base/expr"
 	"github.com/distillflow/distillflow/internal/rowexpr"
 	"github.com/distillflow/distillflow/schema"
 )
@@ -199,7 +200,7 @@ func jsonValue(v gjson.Result) any {
 }
 
 // compile compiles the expression of a config field; the error points at it.
-func compile(src string, fields rowexpr.Fields, want rowexpr.Want, path ...string) (*rowexpr.Program, error) {
+func compile(src string, fields rowexpr.Fields, want expr.Want, path ...string) (*rowexpr.Program, error) {
 	p, err := rowexpr.Compile(src, fields, want)
 	if err != nil {
 		return nil, stage.FieldError{Path: path, Msg: err.Error()}

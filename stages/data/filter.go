@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/distillflow/distillflow/flow/stage"
+	"github.com/distillflow/distillflow/internal/base/expr"
 	"github.com/distillflow/distillflow/internal/rowexpr"
 	"github.com/distillflow/distillflow/schema"
 )
@@ -25,12 +26,12 @@ func (c filterConfig) compile() (where, paths *rowexpr.Program, err error) {
 		return nil, nil, stage.FieldError{Msg: "filter needs where or paths: an expression that says what is kept"}
 	}
 	if c.Where != "" {
-		if where, err = compile(c.Where, problemFields, rowexpr.BoolValue, "where"); err != nil {
+		if where, err = compile(c.Where, problemFields, expr.Bool, "where"); err != nil {
 			return nil, nil, err
 		}
 	}
 	if c.Paths != "" {
-		if paths, err = compile(c.Paths, pathRowFields, rowexpr.BoolValue, "paths"); err != nil {
+		if paths, err = compile(c.Paths, pathRowFields, expr.Bool, "paths"); err != nil {
 			return nil, nil, err
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"strconv"
 
 	"github.com/distillflow/distillflow/flow/stage"
+	"github.com/distillflow/distillflow/internal/base/expr"
 	"github.com/distillflow/distillflow/internal/rowexpr"
 	"github.com/distillflow/distillflow/schema"
 )
@@ -35,12 +36,12 @@ func (c sampleConfig) compile() (by, where *rowexpr.Program, err error) {
 		return nil, nil, stage.Invalid("by", "by goes with n; a fraction takes its share of every group anyway")
 	}
 	if c.By != "" {
-		if by, err = compile(c.By, problemFields, rowexpr.AnyValue, "by"); err != nil {
+		if by, err = compile(c.By, problemFields, expr.Any, "by"); err != nil {
 			return nil, nil, err
 		}
 	}
 	if c.Where != "" {
-		if where, err = compile(c.Where, problemFields, rowexpr.BoolValue, "where"); err != nil {
+		if where, err = compile(c.Where, problemFields, expr.Bool, "where"); err != nil {
 			return nil, nil, err
 		}
 	}

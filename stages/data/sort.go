@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/distillflow/distillflow/flow/stage"
+	"github.com/distillflow/distillflow/internal/base/expr"
 	"github.com/distillflow/distillflow/internal/rowexpr"
 	"github.com/distillflow/distillflow/schema"
 )
@@ -35,7 +36,7 @@ func (c sortConfig) compile() ([]sortKey, error) {
 	list := make([]sortKey, len(c.By))
 	for i, src := range c.By {
 		src, desc := strings.CutSuffix(strings.TrimRight(src, " \t\n"), " desc")
-		p, err := compile(src, problemFields, rowexpr.AnyValue, "by", strconv.Itoa(i))
+		p, err := compile(src, problemFields, expr.Any, "by", strconv.Itoa(i))
 		if err != nil {
 			return nil, err
 		}

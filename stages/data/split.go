@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/distillflow/distillflow/flow/stage"
+	"github.com/distillflow/distillflow/internal/base/expr"
 	"github.com/distillflow/distillflow/internal/rowexpr"
 	"github.com/distillflow/distillflow/schema"
 )
@@ -29,7 +30,7 @@ func (c splitConfig) compile() (*rowexpr.Program, error) {
 	if c.By == "" {
 		return nil, nil
 	}
-	return compile(c.By, problemFields, rowexpr.AnyValue, "by")
+	return compile(c.By, problemFields, expr.Any, "by")
 }
 
 type splitIn struct {

@@ -14,7 +14,22 @@ const maxSuggestLen = 64
 // no candidate lies within a third of the longer name's length (rounded, at most
 // 3 edits; names of one letter have no near ones). A candidate that name begins, or that ends in name, counts as near:
 // "math" finds "verify-math". The first of equally near candidates wins.
-func Near(name string, candidates []string) string {
+func Near(name string, candidates []string) string { return near(name, candidates, 3, true) }
+
+// Slip returns the candidate that name differs from by one edit or by case and
+// '_' for '-' alone: near enough to be taken for it. Names of fewer than four
+// letters are never near, because too many of them are. It returns "" when there
+// is none.
+func Slip(name string, candidates []string) string {
+	if len(name) < 4 {
+		return ""
+	}
+	return near(name, candidates, 1, false)
+}
+
+// near allows up to so many edits; words says whether a whole word of a candidate
+// is near, too.
+func near(name string, candidates []string, edits int, words bool) string {
 	if name == "" || len(name) > maxSuggestLen {
 		return ""
 	}
@@ -25,9 +40,9 @@ func Near(name string, candidates []string) string {
 			continue
 		}
 		fc := fold(c)
-		limit := min(3, (max(len(folded), len(fc))+1)/3)
+		limit := min(edits, (max(len(folded), len(fc))+1)/3)
 		d := distance(folded, fc, limit)
-		if d > limit && len(folded) >= 3 && (strings.HasPrefix(string(fc), string(folded)+"-") || strings.HasSuffix(string(fc), "-"+string(folded))) {
+		if words && d > limit && len(folded) >= 3 && (strings.HasPrefix(string(fc), string(folded)+"-") || strings.HasSuffix(string(fc), "-"+string(folded))) {
 			d = limit // a whole word of the candidate: near, but behind a real near miss
 		}
 		if d <= limit && d < bestDist {

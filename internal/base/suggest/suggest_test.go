@@ -28,3 +28,15 @@ func TestNear(t *testing.T) {
 		t.Errorf("one letter suggests %q", got)
 	}
 }
+
+func TestSlip(t *testing.T) {
+	fields := []string{"question", "gold_answer", "id", "task"}
+	for name, want := range map[string]string{
+		"qestion": "question", "Question": "question", "quesiton": "question", "goldanswer": "gold_answer", "tasks": "task",
+		"qestin": "", "gold": "", "answer": "", "ids": "", "it": "", "label": "",
+	} {
+		if got := Slip(name, fields); got != want {
+			t.Errorf("Slip(%q) = %q, want %q", name, got, want)
+		}
+	}
+}

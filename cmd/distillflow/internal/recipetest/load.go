@@ -16,8 +16,8 @@ import (
 	"github.com/distillflow/distillflow/flow/graph"
 	"github.com/distillflow/distillflow/flow/recipe"
 	"github.com/distillflow/distillflow/flow/stage"
+	"github.com/distillflow/distillflow/internal/base/expr"
 	"github.com/distillflow/distillflow/internal/base/paths"
-	"github.com/distillflow/distillflow/internal/rowexpr"
 )
 
 // Suite is the tests of one recipe.
@@ -259,7 +259,7 @@ func (b *boundCase) bind(check Check, targets []target, diags *diag.List) {
 		}
 		if err := check.CheckPort(port); err != nil {
 			d := diag.Errorf(check.Pos, "expect", "%s: %v", check.Kind, err)
-			var e *rowexpr.Error
+			var e *expr.Error
 			if errors.As(err, &e) && e.Suggestion != "" {
 				d.Summary, d.Suggestion = string(check.Kind)+": "+e.Msg, e.Suggestion
 			}
