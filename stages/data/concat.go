@@ -2,9 +2,7 @@ package data
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/schema"
@@ -32,93 +30,40 @@ unless the field duplicates says otherwise.`,
 }, concat)
 
 func concat(ctx context.Context, env *stage.Env, c concatConfig, in concatIn, out concatOut) error {
-	return concatWithin(ctx, env, c, in, out, idLimit)
-}
-
-// concatWithin holds up to limit ids in memory.
-func concatWithin(ctx context.Context, env *stage.Env, c concatConfig, in concatIn, out concatOut, limit int) (err error) {
-	scratch := scratchIn(env.WorkDir)
-	ids := newIDIndex(limit, scratch)
-	defer func() { err = errors.Join(err, ids.close()) }()
-	copies := copyCounter{limit: limit, scratch: scratch, all: func(add func(string) error) error {
-		return in.each(ctx, func(_ int, _ uint64, row *schema.Problem) error { return add(row.ID) })
-	}}
-	sources := make([]uint64, 0, len(in.Rows)) // the first row of each, from 1
-	dropped := 0
-	err = in.each(ctx, func(source int, n uint64, row *schema.Problem) error {
-		for len(sources) <= source {
-			sources = append(sources, n)
-		}
-		if n%1024 == 0 {
-			env.Progress(stage.Progress{Done: int64(n), Unit: "rows"})
-		}
-		switch c.Duplicates {
-		case "error":
-			first, twice, err := ids.add(keyOf(row.ID), n)
-			if err == nil && twice {
-				err = takenIn(sources, row.ID, first, n)
-			}
+	var ids idSet[int] // the source of each, counted from 1
+	n, dropped := 0, 0
+	for i, rows := range in.Rows {
+		for row, err := range rows.All() {
 			if err != nil {
 				return err
 			}
-		case "first":
-			nth, err := copies.next(row.ID)
-			if err != nil {
+			if n++; n%1024 == 0 {
+				if ctx.Err() != nil {
+					return ctx.Err()
+				}
+				env.Progress(stage.Progress{Done: int64(n), Unit: "rows"})
+			}
+			if c.Duplicates != "keep" {
+				first, twice, err := ids.add(row.ID, i+1)
+				if err != nil {
+					return fmt.Errorf("%w, or set duplicates: keep", err)
+				}
+				if twice && c.Duplicates == "first" {
+					dropped++
+					continue
+				}
+				if twice {
+					return fmt.Errorf("id %q occurs in source %d of concat and again in source %d: rename it there, or set duplicates: first or duplicates: keep", row.ID, first, i+1)
+				}
+			}
+			if err := out.Rows.Write(row); err != nil {
 				return err
 			}
-			if nth > 1 {
-				dropped++
-				return nil
-			}
 		}
-		return out.Rows.Write(*row)
-	})
-	if err != nil {
-		return err
-	}
-	if err := ids.firstRepeat(func(first, second uint64) error {
-		return in.each(ctx, func(_ int, n uint64, row *schema.Problem) error {
-			if n == second {
-				return takenIn(sources, row.ID, first, second)
-			}
-			return nil
-		})
-	}); err != nil {
-		return err
 	}
 	if dropped > 0 {
 		env.AddStat("duplicates", float64(dropped))
 		env.Warn("%d rows were left out, because their id came before", dropped)
 	}
 	return nil
-}
-
-// each hands on all rows with the source they come from, from 0, and their
-// number, from 1.
-func (in concatIn) each(ctx context.Context, do func(source int, n uint64, row *schema.Problem) error) error {
-	n := uint64(0)
-	for i, rows := range in.Rows {
-		for row, err := range rows.All() {
-			if err != nil {
-				return err
-			}
-			if n++; n%1024 == 0 && ctx.Err() != nil {
-				return ctx.Err()
-			}
-			if err := do(i, n, &row); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// takenIn names the sources of two rows with one id; sources holds the number of
-// the first row of each.
-func takenIn(sources []uint64, id string, first, second uint64) error {
-	source := func(n uint64) int {
-		i, _ := slices.BinarySearch(sources, n+1) // the sources that begin at or before n
-		return i
-	}
-	return fmt.Errorf("id %q occurs in source %d of concat and again in source %d: rename it there, or set duplicates: first or duplicates: keep", id, source(first), source(second))
 }

@@ -74,27 +74,11 @@ one id are an error.`,
 }, importRows)
 
 func importRows(ctx context.Context, env *stage.Env, c importConfig, _ importIn, out importOut) error {
-	return importWithin(ctx, env, c, out, idLimit)
-}
-
-// importWithin holds up to limit ids in memory.
-func importWithin(ctx context.Context, env *stage.Env, c importConfig, out importOut, limit int) (err error) {
 	files, err := listFiles(ctx, string(c.Root), true)
 	if err != nil {
 		return err
 	}
-	scratch := scratchIn(env.WorkDir)
-	im := &importer{cfg: c, out: out, files: files, ids: newIDIndex(limit, scratch), missing: map[string]bool{}}
-	defer func() { err = errors.Join(err, im.ids.close()) }()
-	im.copies = copyCounter{limit: limit, scratch: scratch, all: func(add func(string) error) error {
-		return eachLine(ctx, files, func(_ place, line []byte) error {
-			p, err := im.unnamed(line)
-			if err != nil || p.ID != "" {
-				return nil // reported, or named, when its turn comes
-			}
-			return add(hashID(p.Task, line))
-		})
-	}}
+	im := &importer{cfg: c, out: out, files: files, missing: map[string]bool{}}
 	for _, theirs := range c.Fields {
 		im.missing[theirs] = true
 	}
@@ -103,12 +87,6 @@ func importWithin(ctx context.Context, env *stage.Env, c importConfig, out impor
 	}
 	if im.rows+im.bad == 0 {
 		return fmt.Errorf("%s holds no rows", c.Root)
-	}
-	if err := im.ids.firstRepeat(func(first, second uint64) error {
-		id, err := idAt(ctx, files, func(line []byte, _ string) (schema.Problem, error) { return im.unnamed(line) }, placeOf(first), placeOf(second))
-		return errors.Join(err, im.taken(id, placeOf(first), placeOf(second)))
-	}); err != nil {
-		return err
 	}
 	if im.rows > 0 {
 		for _, name := range slices.Sorted(maps.Keys(im.missing)) {
@@ -126,8 +104,7 @@ type importer struct {
 	cfg       importConfig
 	out       importOut
 	files     []file
-	ids       *idIndex
-	copies    copyCounter     // of the ids made from content
+	ids       idSet[place]
 	missing   map[string]bool // mapped fields that no row had so far
 	rows, bad int
 	firstBad  string
@@ -145,12 +122,13 @@ func (im *importer) line(env *stage.Env, at place, line []byte) error {
 	if err != nil {
 		return im.broken(line, at, err)
 	}
-	first, twice, err := im.ids.add(keyOf(row.ID), at.number())
-	if err != nil {
-		return err
-	}
+	first, twice, err := im.ids.add(row.ID, at)
 	if twice {
-		return im.taken(row.ID, placeOf(first), at)
+		return fmt.Errorf("%s: id %q is taken by %s: ids must be unique; rename one, remove one, or import the files in two stages and use concat",
+			im.where(at), row.ID, im.where(first))
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", im.where(at), err)
 	}
 	return im.write(row)
 }
@@ -188,22 +166,8 @@ func (im *importer) broken(line []byte, at place, cause error) error {
 	})
 }
 
-func (im *importer) taken(id string, first, at place) error {
-	return fmt.Errorf("%s: id %q is taken by %s: ids must be unique; rename one, remove one, or import the files in two stages and use concat",
-		im.where(at), id, im.where(first))
-}
-
 // row reads one line.
 func (im *importer) row(line []byte) (schema.Problem, error) {
-	p, err := im.unnamed(line)
-	if err == nil && p.ID == "" {
-		p.ID, err = im.copies.numbered(hashID(p.Task, line))
-	}
-	return p, err
-}
-
-// unnamed reads one line; a row without id gets none.
-func (im *importer) unnamed(line []byte) (schema.Problem, error) {
 	if !utf8.Valid(line) {
 		return schema.Problem{}, errors.New("not valid UTF-8: convert the file, for example with iconv -t utf-8")
 	}
@@ -219,6 +183,9 @@ func (im *importer) unnamed(line []byte) (schema.Problem, error) {
 	}
 	if p.Question == "" && p.Premise == "" {
 		return p, errors.New("the row has no question (or premise): name the field that holds it, as in fields: {question: THEIR_FIELD}")
+	}
+	if p.ID == "" {
+		p.ID = im.ids.numbered(hashID(p.Task, line))
 	}
 	return p, nil
 }

@@ -65,7 +65,7 @@ func importField(r *rowParser, name string, v gjson.Result) error {
 		if v.Type == gjson.Null {
 			return nil
 		}
-		return text(&r.row.Task, name, v)
+		return setText(&r.row.Task, name, v)
 	case "gold_answer":
 		switch {
 		case v.Type == gjson.Null:
@@ -120,19 +120,19 @@ func member(v gjson.Result, name string) gjson.Result {
 
 // pathSetters set the fields of a path that can be mapped.
 var pathSetters = map[string]func(*schema.Path, gjson.Result) error{
-	"prompt":        func(p *schema.Path, v gjson.Result) error { return text(&p.Prompt, "prompt", v) },
-	"response":      func(p *schema.Path, v gjson.Result) error { return text(&p.Response, "response", v) },
-	"style":         func(p *schema.Path, v gjson.Result) error { return text(&p.Style, "style", v) },
-	"provider":      func(p *schema.Path, v gjson.Result) error { return text(&p.Provider, "provider", v) },
-	"finish_reason": func(p *schema.Path, v gjson.Result) error { return text(&p.FinishReason, "finish_reason", v) },
-	"reason":        func(p *schema.Path, v gjson.Result) error { return text(&p.Reason, "reason", v) },
-	"error":         func(p *schema.Path, v gjson.Result) error { return text(&p.Error, "error", v) },
+	"prompt":        func(p *schema.Path, v gjson.Result) error { return setText(&p.Prompt, "prompt", v) },
+	"response":      func(p *schema.Path, v gjson.Result) error { return setText(&p.Response, "response", v) },
+	"style":         func(p *schema.Path, v gjson.Result) error { return setText(&p.Style, "style", v) },
+	"provider":      func(p *schema.Path, v gjson.Result) error { return setText(&p.Provider, "provider", v) },
+	"finish_reason": func(p *schema.Path, v gjson.Result) error { return setText(&p.FinishReason, "finish_reason", v) },
+	"reason":        func(p *schema.Path, v gjson.Result) error { return setText(&p.Reason, "reason", v) },
+	"error":         func(p *schema.Path, v gjson.Result) error { return setText(&p.Error, "error", v) },
 	"pred": func(p *schema.Path, v gjson.Result) error {
 		if v.Type == gjson.Number || v.IsBool() {
 			p.Pred = v.Raw
 			return nil
 		}
-		return text(&p.Pred, "pred", v)
+		return setText(&p.Pred, "pred", v)
 	},
 	"correct": func(p *schema.Path, v gjson.Result) error {
 		if !v.IsBool() && v.Raw != "0" && v.Raw != "1" {

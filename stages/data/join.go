@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/schema"
@@ -48,14 +49,18 @@ Two rows of with that have one id are an error; two of rows are not. Rows of wit
 that nothing asks for are left out and counted.`,
 }, join)
 
+// partner is a row of with.
+type partner struct {
+	row  []byte // as JSON, which takes a third of the memory
+	used bool
+}
+
 func join(ctx context.Context, env *stage.Env, c joinConfig, in joinIn, out joinOut) error {
-	partners, err := partners(ctx, in.With)
+	partners, err := c.partners(ctx, env, in.With)
 	if err != nil {
 		return err
 	}
-	c.warnAbsent(env, partners)
-	used := map[string]bool{}
-	n := 0
+	n, used := 0, 0
 	for row, err := range in.Rows.All() {
 		if err != nil {
 			return err
@@ -63,7 +68,7 @@ func join(ctx context.Context, env *stage.Env, c joinConfig, in joinIn, out join
 		if n++; n%1024 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		with, ok := partners[row.ID]
+		p, ok := partners[row.ID]
 		if !ok {
 			if err := out.Unmatched.Write(row); err != nil {
 				return err
@@ -72,7 +77,14 @@ func join(ctx context.Context, env *stage.Env, c joinConfig, in joinIn, out join
 				continue
 			}
 		} else {
-			used[row.ID] = true
+			if !p.used {
+				p.used = true
+				used++
+			}
+			var with schema.Problem
+			if err := with.UnmarshalJSON(p.row); err != nil {
+				return err
+			}
 			if err := c.merge(&row, &with); err != nil {
 				return fmt.Errorf("row %q: %w", row.ID, err)
 			}
@@ -81,15 +93,19 @@ func join(ctx context.Context, env *stage.Env, c joinConfig, in joinIn, out join
 			return err
 		}
 	}
-	if left := len(partners) - len(used); left > 0 {
+	if left := len(partners) - used; left > 0 {
 		env.AddStat("unused", float64(left))
 		env.Warn("%d of the %d rows of with have no partner and were left out", left, len(partners))
 	}
 	return nil
 }
 
-func partners(ctx context.Context, rows stage.Rows[schema.Problem]) (map[string]schema.Problem, error) {
-	m := map[string]schema.Problem{}
+// partners reads the rows of with. It tells of fields that none of them has, which
+// are most often misspelt.
+func (c joinConfig) partners(ctx context.Context, env *stage.Env, rows stage.Rows[schema.Problem]) (map[string]*partner, error) {
+	m := map[string]*partner{}
+	var held rowMemory
+	absent := slices.DeleteFunc(slices.Clone(c.Fields), func(name string) bool { return name == "paths" })
 	for row, err := range rows.All() {
 		if err != nil {
 			return nil, err
@@ -97,28 +113,22 @@ func partners(ctx context.Context, rows stage.Rows[schema.Problem]) (map[string]
 		if len(m)%1024 == 0 && ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		if _, twice := m[row.ID]; twice {
+		if m[row.ID] != nil {
 			return nil, fmt.Errorf("id %q occurs twice in with: which of the rows should be joined? remove one, for example with concat and duplicates: first", row.ID)
 		}
-		m[row.ID] = row
+		b, err := held.keep(&row)
+		if err != nil {
+			return nil, fmt.Errorf("with: %w", err)
+		}
+		m[strings.Clone(row.ID)] = &partner{row: b}
+		absent = slices.DeleteFunc(absent, func(name string) bool { return !isEmpty(&row, name) })
+	}
+	if len(m) > 0 {
+		for _, name := range absent {
+			env.Warn("fields: no row of with has %q", name)
+		}
 	}
 	return m, nil
-}
-
-// warnAbsent tells of fields that no partner has, which are most often misspelt.
-func (c joinConfig) warnAbsent(env *stage.Env, partners map[string]schema.Problem) {
-	if len(partners) == 0 {
-		return
-	}
-fields:
-	for _, name := range c.Fields {
-		for _, p := range partners {
-			if name == "paths" || !isEmpty(&p, name) {
-				continue fields
-			}
-		}
-		env.Warn("fields: no row of with has %q", name)
-	}
 }
 
 // merge takes the fields of with into row.

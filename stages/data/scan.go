@@ -7,8 +7,6 @@ import (
 	"path/filepath"
 	"unicode/utf8"
 
-	"github.com/tidwall/gjson"
-
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/schema"
 )
@@ -94,25 +92,14 @@ folders are not followed.`,
 // place is where a row came from.
 type place struct{ file, line int }
 
-// lineBits leaves room for a million million lines a file and 16 million files.
-const lineBits = 40
-
-// number orders places as they are read; it is never 0, because lines count from 1.
-func (p place) number() uint64 { return uint64(p.file)<<lineBits | uint64(p.line) }
-
-func placeOf(n uint64) place {
-	return place{file: int(n >> lineBits), line: int(n & (1<<lineBits - 1))}
-}
-
 type scanner struct {
-	cfg    scanConfig
-	env    *stage.Env
-	out    scanOut
-	files  []file
-	ids    *idIndex
-	copies copyCounter // of the ids made from content
-	rows   int64
-	bad    int64
+	cfg   scanConfig
+	env   *stage.Env
+	out   scanOut
+	files []file
+	ids   idSet[place]
+	rows  int64
+	bad   int64
 	firstBad,
 	firstFix string
 	fixes int64
@@ -121,41 +108,16 @@ type scanner struct {
 var errLimit = errors.New("enough rows")
 
 func scan(ctx context.Context, env *stage.Env, c scanConfig, _ scanIn, out scanOut) error {
-	return scanWithin(ctx, env, c, out, idLimit)
-}
-
-// scanWithin holds up to limit ids in memory.
-func scanWithin(ctx context.Context, env *stage.Env, c scanConfig, out scanOut, limit int) (err error) {
 	files, err := listFiles(ctx, string(c.Root), c.IncludeTrain)
 	if err != nil {
 		return err
 	}
-	scratch := scratchIn(env.WorkDir)
-	s := &scanner{cfg: c, env: env, out: out, files: files, ids: newIDIndex(limit, scratch)}
-	defer func() { err = errors.Join(err, s.ids.close()) }()
-	s.copies = copyCounter{limit: limit, scratch: scratch, all: func(add func(string) error) error {
-		return eachLine(ctx, files, func(_ place, line []byte) error {
-			if gjson.GetBytes(line, "id").String() != "" {
-				return nil
-			}
-			return add(hashID(c.Task, line))
-		})
-	}}
+	s := &scanner{cfg: c, env: env, out: out, files: files}
 	if err := eachLine(ctx, files, s.line); err != nil && !errors.Is(err, errLimit) {
 		return err
 	}
 	if s.rows+s.bad == 0 {
 		return fmt.Errorf("%s holds no rows", c.Root)
-	}
-	if err := s.ids.firstRepeat(func(first, second uint64) error {
-		id, err := idAt(ctx, files, func(line []byte, dir string) (schema.Problem, error) {
-			fixed, _ := repairEscapes(line)
-			p, _, err := parseRow(fixed, c.Task, dir)
-			return p, err
-		}, placeOf(first), placeOf(second))
-		return errors.Join(err, s.taken(id, placeOf(first), placeOf(second)))
-	}); err != nil {
-		return err
 	}
 	if s.fixes > 0 {
 		env.AddStat("repaired_escapes", float64(s.fixes))
@@ -216,24 +178,23 @@ func (s *scanner) row(line []byte, at place) (schema.Problem, error) {
 		s.fixes += int64(n)
 	}
 	if row.ID == "" {
-		row.ID, err = s.copies.numbered(hashID(s.cfg.Task, line))
+		row.ID = s.ids.numbered(hashID(s.cfg.Task, line))
 	}
-	return row, err
+	return row, nil
 }
 
 // claim makes sure that an id stands for one row only. Cache entries, splits and
 // routing tables are keyed by it, so no policy lets two pass.
 func (s *scanner) claim(row *schema.Problem, at place) error {
-	first, twice, err := s.ids.add(keyOf(row.ID), at.number())
-	if err == nil && twice {
-		err = s.taken(row.ID, placeOf(first), at)
+	first, twice, err := s.ids.add(row.ID, at)
+	if twice {
+		return fmt.Errorf("%s: id %q is taken by %s: ids must be unique; rename one, remove one, or leave the field id out to have ids made from the content",
+			s.where(at), row.ID, s.where(first))
 	}
-	return err
-}
-
-func (s *scanner) taken(id string, first, at place) error {
-	return fmt.Errorf("%s: id %q is taken by %s: ids must be unique; rename one, remove one, or leave the field id out to have ids made from the content",
-		s.where(at), id, s.where(first))
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.where(at), err)
+	}
+	return nil
 }
 
 func (s *scanner) broken(line []byte, at place, cause error) error {

@@ -2,7 +2,6 @@ package data
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,7 +15,6 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/distillflow/distillflow/flow/stage"
-	"github.com/distillflow/distillflow/schema"
 )
 
 // file is one file to read, JSONL or Parquet.
@@ -194,29 +192,6 @@ func eachLineOf(ctx context.Context, f file, each func(number int, line []byte) 
 		}
 	}
 	return nil
-}
-
-// idAt reads the id that stands at some places with one id; rows without id of
-// their own are passed over. parse gets a line and the folder of its file.
-func idAt(ctx context.Context, files []file, parse func(line []byte, dir string) (schema.Problem, error), places ...place) (id string, err error) {
-	found := errors.New("found")
-	for _, at := range places {
-		err := eachLineOf(ctx, files[at.file], func(n int, line []byte) error {
-			if n < at.line {
-				return nil
-			}
-			p, err := parse(line, filepath.Dir(files[at.file].path))
-			id = p.ID
-			return cmp.Or(err, found)
-		})
-		if err != nil && !errors.Is(err, found) {
-			return "", err
-		}
-		if id != "" {
-			break
-		}
-	}
-	return id, nil
 }
 
 // tableExtensions are the files that a table field may name.

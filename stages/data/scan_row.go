@@ -77,13 +77,13 @@ func (r *rowParser) field(name string, v gjson.Result) error {
 		if v.IsObject() {
 			return r.stem(v)
 		}
-		return text(&p.Question, name, v)
+		return setText(&p.Question, name, v)
 	case "premise":
-		return text(&p.Premise, name, v)
+		return setText(&p.Premise, name, v)
 	case "hypothesis":
-		return text(&p.Hypothesis, name, v)
+		return setText(&p.Hypothesis, name, v)
 	case "table":
-		return text(&p.Table, name, v)
+		return setText(&p.Table, name, v)
 	case "gold_answer":
 		return nil // read by finish
 	case "choices":
@@ -108,7 +108,7 @@ func (r *rowParser) stem(v gjson.Result) error {
 	v.ForEach(func(k, m gjson.Result) bool {
 		switch name := k.String(); name {
 		case "stem":
-			err = text(&r.row.Question, "question.stem", m)
+			err = setText(&r.row.Question, "question.stem", m)
 		default:
 			err = r.field(name, m)
 		}
@@ -228,7 +228,7 @@ func (r *rowParser) complete() error {
 }
 
 // hashID makes an id from a row's content. Rows that are equal up to white space
-// between JSON tokens have the same, and are numbered by [copyCounter.numbered].
+// between JSON tokens have the same, and are numbered by [idSet.numbered].
 func hashID(task string, line []byte) string {
 	sum := sha256.Sum256(compact(make([]byte, 0, len(line)), line))
 	return task + "-" + hex.EncodeToString(sum[:6])
@@ -253,7 +253,7 @@ func compact(dst, line []byte) []byte {
 	return append(dst, line[start:]...)
 }
 
-func text(dst *string, name string, v gjson.Result) error {
+func setText(dst *string, name string, v gjson.Result) error {
 	if v.Type != gjson.String {
 		return schema.TypeError(name, "a string", v)
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -61,48 +62,78 @@ var Sort = stage.Define(stage.Spec{
 ` + exprFieldsDoc + `
 
 Null comes first, then false, true, numbers and text. Text is ordered by its bytes.
-More than some 32 MB of rows are sorted in parts on disk, which are then merged.`,
+The rows are held in memory.`,
 }, sortRows)
 
-// sortMemory is how many bytes of rows, as JSON, are sorted in memory; decoded and
-// with their keys they take some three times as much.
-const sortMemory = 32 << 20
-
-func sortRows(ctx context.Context, env *stage.Env, c sortConfig, in sortIn, out sortOut) error {
-	return sortWithin(ctx, env, c, in, out, sortMemory)
+// sortable is a row with its values of the keys.
+type sortable struct {
+	row  []byte // as JSON, which takes a third of the memory
+	keys []any
 }
 
-// sortWithin holds up to limit bytes of rows in memory.
-func sortWithin(ctx context.Context, env *stage.Env, c sortConfig, in sortIn, out sortOut, limit int) (err error) {
+func sortRows(ctx context.Context, env *stage.Env, c sortConfig, in sortIn, out sortOut) error {
 	keys, err := c.compile()
 	if err != nil {
 		return err
 	}
-	s := sorter{keys: keys, dir: env.WorkDir}
-	defer func() { err = errors.Join(err, s.close()) }()
-	n, held := 0, 0
+	var rows []sortable
+	var held rowMemory
 	for row, err := range in.Rows.All() {
 		if err != nil {
 			return err
 		}
-		if n++; n%1024 == 0 && ctx.Err() != nil {
+		if len(rows)%1024 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		size, err := s.add(row)
-		if err != nil {
+		x := sortable{keys: make([]any, len(keys))}
+		for i, k := range keys {
+			if x.keys[i], err = k.value(&row); err != nil {
+				return rowErr("by."+strconv.Itoa(i), &row, err)
+			}
+		}
+		if x.row, err = held.keep(&row); err != nil {
 			return err
 		}
-		if held += size; held >= limit {
-			if err := s.spill(ctx); err != nil {
-				return err
-			}
-			held = 0
-		}
+		rows = append(rows, x)
 	}
 	for i, k := range keys {
-		warnUnseen(env, "by."+strconv.Itoa(i), k.program, n)
+		warnUnseen(env, "by."+strconv.Itoa(i), k.program, len(rows))
 	}
-	return s.each(ctx, out.Rows.Write)
+	slices.SortStableFunc(rows, func(a, b sortable) int {
+		for i, k := range keys {
+			if d := compareValues(a.keys[i], b.keys[i]); d != 0 {
+				if k.desc {
+					return -d
+				}
+				return d
+			}
+		}
+		return 0
+	})
+	for i, x := range rows {
+		if i%1024 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		var row schema.Problem
+		if err := row.UnmarshalJSON(x.row); err != nil {
+			return err
+		}
+		if err := out.Rows.Write(row); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (k sortKey) value(row *schema.Problem) (any, error) {
+	v, err := k.program.Value(problemRow{row})
+	if err == nil && rank(v) < 0 {
+		err = errors.New("the expression gives a list or an object, which have no order; it must give a number, text, or true or false")
+	}
+	if s, ok := v.(string); ok {
+		v = strings.Clone(s) // the text itself may hold its whole row in memory
+	}
+	return v, err
 }
 
 // rank orders values of different types; -1 is for what has no order.

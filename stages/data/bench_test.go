@@ -9,11 +9,10 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/distillflow/distillflow/flow/stage"
 )
@@ -142,42 +141,72 @@ func BenchmarkScan(b *testing.B) {
 	}
 }
 
-// TestScanHeavy scans generated rows of DISTILLFLOW_HEAVY_MB megabytes (5,000
-// unless set) and checks that memory stays below 300 MB, with the check for
-// duplicate ids, whether the rows have ids or not.
-func TestScanHeavy(t *testing.T) {
-	if os.Getenv("DISTILLFLOW_HEAVY") == "" {
-		t.Skip("set DISTILLFLOW_HEAVY=1 to scan 5 GB of rows; it takes 12 GB of disk and some minutes")
-	}
-	size := int64(5000)
-	if s := os.Getenv("DISTILLFLOW_HEAVY_MB"); s != "" {
-		var err error
-		if size, err = strconv.ParseInt(s, 10, 64); err != nil {
-			t.Fatal(err)
+// BenchmarkMillionRows runs each stage that has to hold rows or ids over a
+// million rows of some 500 bytes, and reports the peak of resident memory:
+//
+//	go test -run '^$' -bench MillionRows -benchtime 1x ./stages/data
+func BenchmarkMillionRows(b *testing.B) {
+	const rows = 1_000_000
+	raw, _ := rowsFile(b, 485*rows, true)
+	unnamed, _ := rowsFile(b, 460*rows, false)
+	scan := func(path string) string { return fmt.Sprintf(`{"root":%q,"task":"gsm8k"}`, path) }
+	problems := filepath.Join(b.TempDir(), "problems.jsonl")
+	work := func(typ *stage.Type, config string, inputs map[string][]stage.Input, out map[string]string) {
+		b.Helper()
+		reg, err := stage.NewRegistry(typ)
+		if err != nil {
+			b.Fatal(err)
 		}
+		dir := b.TempDir()
+		outputs := map[string]string{}
+		for _, p := range typ.Outputs {
+			outputs[p.Name] = filepath.Join(dir, p.Name)
+			if out[p.Name] != "" {
+				outputs[p.Name] = out[p.Name]
+			}
+		}
+		res, err := reg.Run(b.Context(), stage.Task{Stage: "s", Type: typ.Type, Version: typ.Version, Config: []byte(config),
+			Inputs: inputs, Outputs: outputs, WorkDir: filepath.Join(dir, "work")}, stage.Services{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		n := 0
+		for _, p := range typ.Outputs {
+			n += int(res.Rows[p.Name])
+		}
+		if n < rows*99/100 {
+			b.Fatalf("%d rows", n)
+		}
+		_ = os.RemoveAll(dir)
 	}
-	size *= 1e6
-	for _, named := range []bool{true, false} {
-		t.Run(map[bool]string{true: "with-ids", false: "without-ids"}[named], func(t *testing.T) {
-			path, rows := rowsFile(t, size, named)
-			start := time.Now()
-			if n := scanFile(t, path); n != int64(rows) {
-				t.Errorf("%d rows of %d", n, rows)
+	work(Scan, scan(raw), nil, map[string]string{"problems": problems})
+	input := stage.Input{Path: problems, Label: "problems"}
+	in := map[string][]stage.Input{"rows": {input}}
+	for _, c := range []struct {
+		name   string
+		typ    *stage.Type
+		config string
+		inputs map[string][]stage.Input
+	}{
+		{"scan", Scan, scan(raw), nil},
+		{"scan-without-ids", Scan, scan(unnamed), nil},
+		{"import", Import, scan(raw), nil},
+		{"concat", Concat, `{}`, in},
+		{"sort", Sort, `{"by":["level desc","question"]}`, in},
+		{"join", Join, `{"fields":["level"]}`, map[string][]stage.Input{"rows": {input}, "with": {input}}},
+		{"split", Split, `{}`, in},
+		{"sample", Sample, `{"n":500000}`, in},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			debug.FreeOSMemory()
+			if err := os.WriteFile("/proc/self/clear_refs", []byte("5"), 0); err != nil {
+				b.Log("the peak includes what ran before: ", err)
 			}
-			took := time.Since(start)
-			start = time.Now()
-			decodeFile[benchRow](t, path)
-			reference := time.Since(start)
-			rate := func(d time.Duration) float64 { return float64(size) / 1e6 / d.Seconds() }
-			t.Logf("%d rows: scan %.0f MB/s (%.1f s), encoding/json into a struct %.0f MB/s (%.1f s), on %d processors",
-				rows, rate(took), took.Seconds(), rate(reference), reference.Seconds(), runtime.GOMAXPROCS(0))
-			peak, err := peakMemory()
-			if err != nil {
-				t.Skip(err)
+			for b.Loop() {
+				work(c.typ, c.config, c.inputs, nil)
 			}
-			t.Logf("peak of resident memory: %.0f MB", float64(peak)/1e6)
-			if peak > 300e6 {
-				t.Errorf("scan takes %d bytes of memory, 300 MB are its bound", peak)
+			if peak, err := peakMemory(); err == nil {
+				b.ReportMetric(float64(peak)/1e6, "peak-MB")
 			}
 		})
 	}
