@@ -1,7 +1,10 @@
 package schema
 
 import (
+	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/tidwall/gjson"
 )
@@ -117,7 +120,12 @@ func (p *Problem) setField(name string, v gjson.Result) error {
 	case "gold_answer":
 		return setString(&p.GoldAnswer, name, v)
 	case "choices":
-		return p.setChoices(v)
+		if v.Type == gjson.Null {
+			return nil
+		}
+		var err error
+		p.Choices, err = ParseChoices(v)
+		return err
 	case "paths":
 		return p.setPaths(v)
 	}
@@ -125,24 +133,59 @@ func (p *Problem) setField(name string, v gjson.Result) error {
 	return nil
 }
 
-func (p *Problem) setChoices(v gjson.Result) error {
-	if v.Type == gjson.Null {
+// ParseChoices reads choices in any layout that data sets have: a list of {label,
+// text}, {label: [...], text: [...]}, or a plain list of texts, which get the
+// labels A, B, C, ...
+func ParseChoices(v gjson.Result) ([]Choice, error) {
+	var list []Choice
+	add := func(label, text gjson.Result) error {
+		i := len(list)
+		scalar := func(v gjson.Result) bool { return v.Type == gjson.String || v.Type == gjson.Number }
+		if !scalar(label) || !scalar(text) {
+			return fmt.Errorf("field \"choices\"[%d] needs a label and a text, each a string", i)
+		}
+		c := Choice{Label: strings.TrimSpace(label.String()), Text: text.String()}
+		if c.Label == "" {
+			return fmt.Errorf("field \"choices\"[%d] has an empty label", i)
+		}
+		if slices.ContainsFunc(list, func(o Choice) bool { return o.Label == c.Label }) {
+			return fmt.Errorf("field \"choices\": label %q occurs twice", c.Label)
+		}
+		list = append(list, c)
 		return nil
 	}
-	if !v.IsArray() {
-		return fmt.Errorf("field \"choices\" must be a list of {label, text}, not %s", KindOf(v))
-	}
-	var err error
-	v.ForEach(func(_, c gjson.Result) bool {
-		label, text := c.Get("label"), c.Get("text")
-		if !c.IsObject() || label.Type != gjson.String || text.Type != gjson.String {
-			err = fmt.Errorf("field \"choices\"[%d] must be {\"label\": string, \"text\": string}", len(p.Choices))
-			return false
+	switch {
+	case v.IsObject():
+		labels, texts := v.Get("label"), v.Get("text")
+		if !labels.IsArray() || !texts.IsArray() {
+			return nil, errors.New("field \"choices\" must hold the lists label and text")
 		}
-		p.Choices = append(p.Choices, Choice{Label: label.String(), Text: text.String()})
-		return true
-	})
-	return err
+		l, t := labels.Array(), texts.Array()
+		if len(l) != len(t) {
+			return nil, fmt.Errorf("field \"choices\" has %d labels for %d texts", len(l), len(t))
+		}
+		for i := range l {
+			if err := add(l[i], t[i]); err != nil {
+				return nil, err
+			}
+		}
+	case v.IsArray():
+		for i, e := range v.Array() {
+			label, text := e.Get("label"), e.Get("text")
+			if !e.IsObject() {
+				if i >= 26 {
+					return nil, errors.New("field \"choices\" has more than 26 texts without labels")
+				}
+				label, text = gjson.Result{Type: gjson.String, Str: string(rune('A' + i))}, e
+			}
+			if err := add(label, text); err != nil {
+				return nil, err
+			}
+		}
+	default:
+		return nil, TypeError("choices", "{label: [...], text: [...]} or a list", v)
+	}
+	return list, nil
 }
 
 func (p *Problem) setPaths(v gjson.Result) error {

@@ -2,6 +2,7 @@ package schema
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -28,7 +29,7 @@ func TestProblemErrors(t *testing.T) {
 		"a list":       {`[1]`, "a row must be a JSON object, not a list"},
 		"twice":        {`{"id":"a","id":"b"}`, `field "id" occurs twice`},
 		"wrong type":   {`{"question":7}`, `field "question" must be a string, not a number`},
-		"choices":      {`{"choices":["x"]}`, `"choices"[0] must be`},
+		"choices":      {`{"choices":[{"label":"A"}]}`, `"choices"[0] needs a label and a text`},
 		"paths":        {`{"paths":{}}`, `"paths" must be a list of objects, not an object`},
 		"path":         {`{"paths":[1]}`, `"paths"[0]: a path must be an object, not a number`},
 		"path field":   {`{"paths":[{},{"correct":"yes"}]}`, `"paths"[1]: field "correct" must be true or false, not a string`},
@@ -45,6 +46,21 @@ func TestProblemErrors(t *testing.T) {
 				t.Fatalf("got %v, want %q", err, c.want)
 			}
 		})
+	}
+}
+
+// TestChoices: every layout that data sets have is read.
+func TestChoices(t *testing.T) {
+	want := []Choice{{"A", "x"}, {"B", "y"}}
+	for _, in := range []string{
+		`{"choices":[{"label":"A","text":"x"},{"label":" B","text":"y"}]}`,
+		`{"choices":{"label":["A","B"],"text":["x","y"]}}`,
+		`{"choices":["x","y"]}`,
+	} {
+		var p Problem
+		if err := p.UnmarshalJSON([]byte(in)); err != nil || !slices.Equal(p.Choices, want) {
+			t.Errorf("%s: %v, %v", in, p.Choices, err)
+		}
 	}
 }
 

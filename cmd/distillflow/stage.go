@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 	"github.com/distillflow/distillflow/flow/plan"
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/internal/base/suggest"
+	"github.com/distillflow/distillflow/schema"
 )
 
 func (a app) stageCmd() *cobra.Command {
@@ -27,7 +29,8 @@ func (a app) stageCmd() *cobra.Command {
 		Use:   "stage TYPE [--with key=value]... < in.jsonl > out.jsonl",
 		Short: "Run one stage as a Unix filter",
 		Long: `stage runs one stage type outside any recipe: rows of its default input come from
-standard input, rows of its default output go to standard output. Values of
+standard input, rows of its default output go to standard output. Rows may have
+paths or, as runs save them, parallel lists (prompts, responses, ...). Values of
 --with are read as YAML; a dotted key reaches into a map. Nothing is cached,
 but paid answers are remembered as always.`,
 		Args: args(cobra.ExactArgs(1)),
@@ -142,12 +145,43 @@ func (f filter) input(task stage.Task, tmp string) error {
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(w, f.in)
+	if in.Record == (schema.Problem{}).RecordType() {
+		err = copyProblems(w, f.in)
+	} else {
+		_, err = io.Copy(w, f.in)
+	}
 	if err = errors.Join(err, w.Close()); err != nil {
 		return fmt.Errorf("reading standard input: %w", err)
 	}
 	task.Inputs[in.Name] = []stage.Input{{Path: path, Label: "stdin"}}
 	return nil
+}
+
+// copyProblems turns rows in the saved layout, with parallel lists, into rows with
+// paths, which stages read. Other lines, and all line numbers, stay as they are.
+func copyProblems(to io.Writer, from io.Reader) error {
+	w := bufio.NewWriterSize(to, 256<<10)
+	next := 1
+	for line, err := range stage.Lines(from) {
+		if err != nil {
+			return err
+		}
+		for ; next < line.Number; next++ {
+			w.WriteByte('\n')
+		}
+		text := line.Text
+		if bytes.Contains(text, []byte(`"prompts"`)) || bytes.Contains(text, []byte(`"responses"`)) {
+			row, err := schema.FromLists(text)
+			if err == nil {
+				text, err = row.AppendJSON(nil)
+			}
+			if err != nil {
+				return fmt.Errorf("stdin:%d: %w", line.Number, err)
+			}
+		}
+		w.Write(text)
+	}
+	return w.Flush()
 }
 
 // config builds the stage's config from --with.

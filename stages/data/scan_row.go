@@ -87,7 +87,9 @@ func (r *rowParser) field(name string, v gjson.Result) error {
 	case "gold_answer":
 		return nil // read by finish
 	case "choices":
-		return r.choices(v)
+		var err error
+		p.Choices, err = schema.ParseChoices(v)
+		return err
 	case "paths":
 		var own schema.Problem
 		err := own.UnmarshalJSON([]byte(`{"paths":` + v.Raw + `}`))
@@ -115,60 +117,6 @@ func (r *rowParser) stem(v gjson.Result) error {
 		return err == nil
 	})
 	return err
-}
-
-func (r *rowParser) choices(v gjson.Result) error {
-	switch {
-	case v.IsObject():
-		labels, texts := v.Get("label"), v.Get("text")
-		if !labels.IsArray() || !texts.IsArray() {
-			return fmt.Errorf("field \"choices\" must hold the lists label and text")
-		}
-		l, t := labels.Array(), texts.Array()
-		if len(l) != len(t) {
-			return fmt.Errorf("field \"choices\" has %d labels for %d texts", len(l), len(t))
-		}
-		for i := range l {
-			if err := r.choice(l[i], t[i]); err != nil {
-				return err
-			}
-		}
-	case v.IsArray():
-		for i, e := range v.Array() {
-			var err error
-			if e.IsObject() {
-				err = r.choice(e.Get("label"), e.Get("text"))
-			} else {
-				if i >= 26 {
-					return fmt.Errorf("field \"choices\" has more than 26 texts without labels")
-				}
-				err = r.choice(gjson.Result{Type: gjson.String, Str: string(rune('A' + i))}, e)
-			}
-			if err != nil {
-				return err
-			}
-		}
-	default:
-		return schema.TypeError("choices", "{label: [...], text: [...]} or a list", v)
-	}
-	return nil
-}
-
-func (r *rowParser) choice(label, txt gjson.Result) error {
-	i := len(r.row.Choices)
-	scalar := func(v gjson.Result) bool { return v.Type == gjson.String || v.Type == gjson.Number }
-	if !scalar(label) || !scalar(txt) {
-		return fmt.Errorf("field \"choices\"[%d] needs a label and a text, each a string", i)
-	}
-	c := schema.Choice{Label: strings.TrimSpace(label.String()), Text: txt.String()}
-	if c.Label == "" {
-		return fmt.Errorf("field \"choices\"[%d] has an empty label", i)
-	}
-	if slices.ContainsFunc(r.row.Choices, func(o schema.Choice) bool { return o.Label == c.Label }) {
-		return fmt.Errorf("field \"choices\": label %q occurs twice", c.Label)
-	}
-	r.row.Choices = append(r.row.Choices, c)
-	return nil
 }
 
 // finish checks that the row is whole and reads its gold answer and its paths.

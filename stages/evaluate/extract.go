@@ -131,13 +131,14 @@ func question(row schema.Problem) answer.Question {
 	return q
 }
 
-// eachRow calls f for every row, with progress, until the context ends.
+// eachRow calls f for every row, with progress, until the context ends. It warns
+// when no row has a path.
 func eachRow(ctx context.Context, env *stage.Env, rows stage.Rows[schema.Problem], f func(schema.Problem) error) error {
 	total, err := rows.Count()
 	if err != nil {
 		return fmt.Errorf("reading the problems: %w", err)
 	}
-	done := int64(0)
+	done, paths := int64(0), 0
 	for row, err := range rows.All() {
 		if err != nil {
 			return fmt.Errorf("reading the problems: %w", err)
@@ -145,12 +146,16 @@ func eachRow(ctx context.Context, env *stage.Env, rows stage.Rows[schema.Problem
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		paths += len(row.Paths)
 		if err := f(row); err != nil {
 			return fmt.Errorf("row %q: %w", row.ID, err)
 		}
 		if done++; done%256 == 0 || done == total {
 			env.Progress(stage.Progress{Done: done, Total: total, Unit: "rows"})
 		}
+	}
+	if done > 0 && paths == 0 {
+		env.Warn("no row has a path: wrap-cot and batch-llm make them")
 	}
 	return nil
 }
