@@ -30,6 +30,9 @@ func checkEstimate(t *testing.T, typ *stage.Type, caseDir string, got map[string
 		t.Fatal(errs[0])
 	}
 	if !cfg.Estimates() {
+		if keepsRecords(typ) {
+			t.Errorf("%s turns rows into rows, but its config has no method Estimate: plan could tell no numbers of rows behind it (see stage.Estimator)", typ.Type)
+		}
 		return
 	}
 	for name, known := range map[string]func(path string, rows float64) stage.Expected{
@@ -65,6 +68,19 @@ func checkEstimate(t *testing.T, typ *stage.Type, caseDir string, got map[string
 			}
 		}
 	}
+}
+
+// keepsRecords reports whether a stage has an output of the same records as an
+// input.
+func keepsRecords(typ *stage.Type) bool {
+	for _, in := range typ.Inputs {
+		for _, out := range typ.Outputs {
+			if in.Kind == stage.RowsPort && out.Kind == stage.RowsPort && in.Record == out.Record {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func rowsOf(in stage.Input) (int64, error) {

@@ -16,8 +16,9 @@
 // its golden folder, so that a stage with large or binary files need not keep
 // them; make an empty one before the first update.
 //
-// Each case runs twice and must give the same bytes. Where the stage estimates rows
-// (see [stage.Estimator]), the estimate must hold for the case. DISTILLFLOW_UPDATE=1
+// Each case runs twice and must give the same bytes. A stage with an output of the
+// same records as an input must estimate its rows (see [stage.Estimator]), and every
+// estimate must hold for the case. DISTILLFLOW_UPDATE=1
 // rewrites the goldens. It refuses to change an existing golden while the
 // stage's Version is the recorded one, because then old cache entries would
 // pass for new ones; DISTILLFLOW_UPDATE=force is for a stage that was never

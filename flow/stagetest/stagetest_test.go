@@ -20,6 +20,11 @@ func (word) RecordType() string { return "word" }
 
 type noConfig struct{}
 
+// Estimate implements [stage.Estimator].
+func (noConfig) Estimate(_ context.Context, q stage.Question) (stage.Estimate, error) {
+	return stage.Estimate{Rows: map[string]*stage.Range{"rows": q.Rows("rows")}}, nil
+}
+
 type wordIn struct {
 	Rows stage.Rows[word] `port:"rows" doc:"Words."`
 }
@@ -87,6 +92,20 @@ func TestGoldenUpdateThenPass(t *testing.T) {
 	}
 	t.Setenv("DISTILLFLOW_UPDATE", "")
 	Golden(t, upper)
+}
+
+// A stage that turns rows into rows must estimate their number; one that writes
+// a folder need not.
+func TestKeepsRecords(t *testing.T) {
+	files := stage.Define(stage.Spec{Type: "files", Version: 1, Class: stage.Pure, Doc: "Files."},
+		func(context.Context, *stage.Env, struct{}, wordIn, struct {
+			Files *stage.OutDir `port:"files" doc:"A folder."`
+		}) error {
+			return nil
+		})
+	if !keepsRecords(upper) || keepsRecords(files) {
+		t.Errorf("upper: %v, files: %v", keepsRecords(upper), keepsRecords(files))
+	}
 }
 
 // What the goldens do not say must be found, and only what they hold compared.

@@ -41,14 +41,6 @@ func CoreTemplate(task string) string {
 	return "{question}\n{choices}"
 }
 
-// Core is the task's plain prompt: the question with all that belongs to it and
-// without any instruction how to reason or how to state the answer. Students
-// are trained and tested on it.
-func Core(q Question) string { return fill(CoreTemplate(q.Task), q, "") }
-
-// Plain is the core prompt followed by the answer format.
-func Plain(q Question) string { return Render(styles[StylePlain], q, "") }
-
 // AnswerFormat tells a model how to state its final answer so that it is found
 // again. It depends on the row: the letters are those of its choices.
 func AnswerFormat(q Question) string {

@@ -19,7 +19,7 @@ func TestEveryTaskAndStyleShowsTheQuestionAndTheFormat(t *testing.T) {
 		if err := CheckCore(task, CoreTemplate(task)); err != nil {
 			t.Errorf("%s: %v", task, err)
 		}
-		core := Core(q)
+		core := coreOf(q)
 		for _, style := range Styles() {
 			tpl, ok := Template(style)
 			if !ok {
@@ -58,13 +58,13 @@ func TestCore(t *testing.T) {
 		"table_mwp":     "Table:\nTTT | 1\n\nQQQ\n(A) first\n(B) second\n(E) fifth",
 		"another":       "QQQ\n(A) first\n(B) second\n(E) fifth",
 	} {
-		if got := Core(sample(task)); got != want {
+		if got := coreOf(sample(task)); got != want {
 			t.Errorf("%s:\n%q\nwant\n%q", task, got, want)
 		}
 	}
 	free := sample("table_mwp")
 	free.Choices = nil
-	if got := Core(free); got != "Table:\nTTT | 1\n\nQQQ" {
+	if got := coreOf(free); got != "Table:\nTTT | 1\n\nQQQ" {
 		t.Errorf("without choices: %q", got)
 	}
 }
@@ -119,3 +119,6 @@ func TestCheck(t *testing.T) {
 		}
 	}
 }
+
+// coreOf is the task's core prompt for a question.
+func coreOf(q Question) string { return fill(CoreTemplate(q.Task), q, "") }

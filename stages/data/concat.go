@@ -31,17 +31,11 @@ unless the field duplicates says otherwise.`,
 
 func concat(ctx context.Context, env *stage.Env, c concatConfig, in concatIn, out concatOut) error {
 	var ids idSet[int] // the source of each, counted from 1
-	n, dropped := 0, 0
+	dropped := 0
 	for i, rows := range in.Rows {
-		for row, err := range rows.All() {
+		for row, err := range each(ctx, env, rows) {
 			if err != nil {
 				return err
-			}
-			if n++; n%1024 == 0 {
-				if ctx.Err() != nil {
-					return ctx.Err()
-				}
-				env.Progress(stage.Progress{Done: int64(n), Unit: "rows"})
 			}
 			if c.Duplicates != "keep" {
 				first, twice, err := ids.add(row.ID, i+1)

@@ -112,16 +112,11 @@ func derive(ctx context.Context, env *stage.Env, c deriveConfig, in deriveIn, ou
 	}
 	values := make([]any, len(setters))
 	n := 0
-	for row, err := range in.Rows.All() {
+	for row, err := range each(ctx, env, in.Rows) {
 		if err != nil {
 			return err
 		}
-		if n++; n%1024 == 0 {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			env.Progress(stage.Progress{Done: int64(n), Unit: "rows"})
-		}
+		n++
 		for i, s := range setters {
 			if values[i], err = s.program.Value(problemRow{&row}); err != nil {
 				return rowErr("set."+s.name, &row, err)

@@ -151,6 +151,11 @@ func (c execConfig) Externals(context.Context) ([]stage.External, error) {
 	return list, nil
 }
 
+// Estimate implements [stage.Estimator]: what a program writes cannot be told.
+func (execConfig) Estimate(context.Context, stage.Question) (stage.Estimate, error) {
+	return stage.Estimate{}, nil
+}
+
 type execIn struct {
 	Rows []stage.Rows[schema.Problem] `port:"rows,optional" doc:"Problems, each source as one JSONL file."`
 	Dir  stage.Dir                    `port:"dir,optional" doc:"A folder. The command must not change it."`

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os/exec"
 	"time"
+
+	"github.com/distillflow/distillflow/internal/base/parallel"
 )
 
 // runGroup runs a command. Systems without process groups end the command itself
@@ -16,7 +18,7 @@ func runGroup(ctx context.Context, cmd *exec.Cmd, _ time.Duration, killed func()
 		return fmt.Errorf("starting it: %w", err)
 	}
 	done := make(chan error, 1)
-	go func() { done <- cmd.Wait() }()
+	parallel.Start(func() error { done <- parallel.Call(cmd.Wait); return nil })
 	select {
 	case err := <-done:
 		return err

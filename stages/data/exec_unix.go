@@ -10,6 +10,8 @@ import (
 	"runtime"
 	"syscall"
 	"time"
+
+	"github.com/distillflow/distillflow/internal/base/parallel"
 )
 
 // runGroup runs a command as the leader of a process group. When ctx is done, the
@@ -26,7 +28,7 @@ func runGroup(ctx context.Context, cmd *exec.Cmd, grace time.Duration, killed fu
 	}
 	group := -cmd.Process.Pid
 	done := make(chan error, 1)
-	go func() { done <- cmd.Wait() }()
+	parallel.Start(func() error { done <- parallel.Call(cmd.Wait); return nil })
 	select {
 	case err := <-done:
 		_ = syscall.Kill(group, syscall.SIGKILL)

@@ -62,7 +62,7 @@ With save: the recipe chooses where the files go.`,
 }, export)
 
 func export(ctx context.Context, env *stage.Env, c exportConfig, in exportIn, out exportOut) error {
-	rows := cancellable(ctx, in.Rows.All())
+	rows := each(ctx, env, in.Rows)
 	base := filepath.Join(out.Dir.Path, c.Name)
 	var n int
 	var err error
@@ -88,21 +88,6 @@ func export(ctx context.Context, env *stage.Env, c exportConfig, in exportIn, ou
 		env.Warn("there was nothing to export: no %s", map[bool]string{true: c.Paths + " paths", false: "rows"}[c.Layout == "messages"])
 	}
 	return nil
-}
-
-// cancellable ends a stream when ctx is done.
-func cancellable[T any](ctx context.Context, rows iter.Seq2[T, error]) iter.Seq2[T, error] {
-	return func(yield func(T, error) bool) {
-		n := 0
-		for row, err := range rows {
-			if n++; err == nil && n%1024 == 0 {
-				err = ctx.Err()
-			}
-			if !yield(row, err) {
-				return
-			}
-		}
-	}
 }
 
 func toFile(path string, write func(io.Writer) (int, error)) (n int, err error) {

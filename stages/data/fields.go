@@ -1,7 +1,9 @@
 package data
 
 import (
+	"context"
 	"fmt"
+	"iter"
 	"strconv"
 
 	"github.com/tidwall/gjson"
@@ -206,6 +208,24 @@ func compile(src string, fields rowexpr.Fields, want expr.Want, path ...string) 
 		return nil, stage.FieldError{Path: path, Msg: err.Error()}
 	}
 	return p, nil
+}
+
+// each streams rows, with progress, until ctx is done.
+func each(ctx context.Context, env *stage.Env, rows stage.Rows[schema.Problem]) iter.Seq2[schema.Problem, error] {
+	return func(yield func(schema.Problem, error) bool) {
+		n := int64(0)
+		for row, err := range rows.All() {
+			if n++; n%1024 == 0 {
+				env.Progress(stage.Progress{Done: n, Unit: "rows"})
+				if err == nil {
+					err = ctx.Err()
+				}
+			}
+			if !yield(row, err) {
+				return
+			}
+		}
+	}
 }
 
 // rowErr says which row an expression failed for.

@@ -69,16 +69,11 @@ func filter(ctx context.Context, env *stage.Env, c filterConfig, in filterIn, ou
 		return err
 	}
 	seen, seenPaths := 0, 0
-	for row, err := range in.Rows.All() {
+	for row, err := range each(ctx, env, in.Rows) {
 		if err != nil {
 			return err
 		}
-		if seen++; seen%1024 == 0 {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			env.Progress(stage.Progress{Done: int64(seen), Unit: "rows"})
-		}
+		seen++
 		seenPaths += len(row.Paths)
 		kept, lost, err := filterPaths(paths, row)
 		if err != nil {

@@ -60,13 +60,10 @@ func join(ctx context.Context, env *stage.Env, c joinConfig, in joinIn, out join
 	if err != nil {
 		return err
 	}
-	n, used := 0, 0
-	for row, err := range in.Rows.All() {
+	used := 0
+	for row, err := range each(ctx, env, in.Rows) {
 		if err != nil {
 			return err
-		}
-		if n++; n%1024 == 0 && ctx.Err() != nil {
-			return ctx.Err()
 		}
 		p, ok := partners[row.ID]
 		if !ok {
@@ -106,12 +103,9 @@ func (c joinConfig) partners(ctx context.Context, env *stage.Env, rows stage.Row
 	m := map[string]*partner{}
 	var held rowMemory
 	absent := slices.DeleteFunc(slices.Clone(c.Fields), func(name string) bool { return name == "paths" })
-	for row, err := range rows.All() {
+	for row, err := range each(ctx, env, rows) {
 		if err != nil {
 			return nil, err
-		}
-		if len(m)%1024 == 0 && ctx.Err() != nil {
-			return nil, ctx.Err()
 		}
 		if m[row.ID] != nil {
 			return nil, fmt.Errorf("id %q occurs twice in with: which of the rows should be joined? remove one, for example with concat and duplicates: first", row.ID)

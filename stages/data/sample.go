@@ -128,14 +128,11 @@ func sample(ctx context.Context, env *stage.Env, c sampleConfig, in sampleIn, ou
 	salt := strconv.FormatUint(env.Rand("rows").Uint64(), 16)
 	groups := map[string]*tickets{}
 	n := 0
-	for row, err := range in.Rows.All() {
+	for row, err := range each(ctx, env, in.Rows) {
 		if err != nil {
 			return err
 		}
 		n++
-		if n%1024 == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
 		ok := true
 		if where != nil {
 			if ok, err = where.Bool(problemRow{&row}); err != nil {
@@ -179,20 +176,17 @@ func sample(ctx context.Context, env *stage.Env, c sampleConfig, in sampleIn, ou
 	if len(taken) < c.N {
 		env.Warn("only %d of the %d rows asked for are there", len(taken), c.N)
 	}
-	return writeTaken(ctx, in, out, taken)
+	return writeTaken(ctx, env, in, out, taken)
 }
 
 // writeTaken reads the rows again instead of holding them in memory.
-func writeTaken(ctx context.Context, in sampleIn, out sampleOut, taken map[int]bool) error {
+func writeTaken(ctx context.Context, env *stage.Env, in sampleIn, out sampleOut, taken map[int]bool) error {
 	i := -1
-	for row, err := range in.Rows.All() {
+	for row, err := range each(ctx, env, in.Rows) {
 		if err != nil {
 			return err
 		}
 		i++
-		if i%1024 == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
 		to := out.Rest
 		if taken[i] {
 			to = out.Rows

@@ -44,7 +44,7 @@ func (c scanConfig) Externals(ctx context.Context) ([]stage.External, error) {
 	if err != nil || c.Task != "table_mwp" {
 		return append(ext, aside...), err
 	}
-	tables, err := tableFiles(files)
+	tables, err := tableFiles(ctx, files)
 	return append(append(ext, tables...), aside...), err
 }
 

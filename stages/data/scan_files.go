@@ -231,7 +231,7 @@ func readTable(dir, ref string) (string, error) {
 
 // tableFiles lists the table files that rows refer to. Lines that are no rows
 // are passed over: the stage itself reports them.
-func tableFiles(files []file) ([]stage.External, error) {
+func tableFiles(ctx context.Context, files []file) ([]stage.External, error) {
 	var ext []stage.External
 	seen := map[string]bool{}
 	for _, f := range files {
@@ -239,7 +239,7 @@ func tableFiles(files []file) ([]stage.External, error) {
 			return nil, stage.Invalid("root", "cannot read %s: %v", f.path, err)
 		}
 		// An error here is the stage's to report: it reads the same lines.
-		_ = eachLineOf(context.Background(), f, func(_ int, line []byte) error {
+		_ = eachLineOf(ctx, f, func(_ int, line []byte) error {
 			ref := gjson.GetBytes(line, "table").String()
 			if !tableRef(ref) {
 				return nil
@@ -255,6 +255,9 @@ func tableFiles(files []file) ([]stage.External, error) {
 			}
 			return nil
 		})
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
 	}
 	sort.Slice(ext, func(i, j int) bool { return ext[i].Name < ext[j].Name })
 	return ext, nil

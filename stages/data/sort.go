@@ -78,12 +78,9 @@ func sortRows(ctx context.Context, env *stage.Env, c sortConfig, in sortIn, out 
 	}
 	var rows []sortable
 	var held rowMemory
-	for row, err := range in.Rows.All() {
+	for row, err := range each(ctx, env, in.Rows) {
 		if err != nil {
 			return err
-		}
-		if len(rows)%1024 == 0 && ctx.Err() != nil {
-			return ctx.Err()
 		}
 		x := sortable{keys: make([]any, len(keys))}
 		for i, k := range keys {

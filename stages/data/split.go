@@ -62,13 +62,11 @@ func split(ctx context.Context, env *stage.Env, c splitConfig, in splitIn, out s
 		return err
 	}
 	n := 0
-	for row, err := range in.Rows.All() {
+	for row, err := range each(ctx, env, in.Rows) {
 		if err != nil {
 			return err
 		}
-		if n++; n%1024 == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
+		n++
 		key := row.ID
 		if by != nil {
 			if key, err = groupOf(by, &row); err != nil {

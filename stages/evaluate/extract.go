@@ -62,6 +62,11 @@ func (c extractConfig) options() (answer.Options, error) {
 	return o, nil
 }
 
+// Estimate implements [stage.Estimator]: every row stays a row.
+func (extractConfig) Estimate(_ context.Context, q stage.Question) (stage.Estimate, error) {
+	return stage.Estimate{Rows: map[string]*stage.Range{"problems": q.Rows("problems")}}, nil
+}
+
 type problemsIn struct {
 	Problems stage.Rows[schema.Problem] `port:"problems" doc:"Problems with the model's responses."`
 }

@@ -9,6 +9,11 @@ import (
 
 type choiceConfig struct{}
 
+// Estimate implements [stage.Estimator].
+func (choiceConfig) Estimate(_ context.Context, q stage.Question) (stage.Estimate, error) {
+	return verified(q)
+}
+
 // VerifyChoice compares predicted labels with the gold label.
 var VerifyChoice = stage.Define(stage.Spec{
 	Type: "verify-choice", Version: 1, Class: stage.Pure,

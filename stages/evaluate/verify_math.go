@@ -43,6 +43,17 @@ func (c mathConfig) options() mathverify.Options {
 	return o
 }
 
+// verified is what both verifiers give.
+func verified(q stage.Question) (stage.Estimate, error) {
+	rows := q.Rows("problems")
+	return stage.Estimate{Rows: map[string]*stage.Range{"all": rows, "correct": rows.Times(0, 1)}}, nil
+}
+
+// Estimate implements [stage.Estimator].
+func (mathConfig) Estimate(_ context.Context, q stage.Question) (stage.Estimate, error) {
+	return verified(q)
+}
+
 type verifyOut struct {
 	All     *stage.Writer[schema.Problem] `port:"all" doc:"All rows; each path says whether it is correct and how that was decided."`
 	Correct *stage.Writer[schema.Problem] `port:"correct" doc:"Rows with at least one correct path, with these paths only."`

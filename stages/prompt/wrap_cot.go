@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
-	"sort"
 	"strings"
 
 	"github.com/distillflow/distillflow/flow/stage"
@@ -33,14 +33,14 @@ func (c wrapConfig) Validate() error {
 		switch {
 		case !builtIn && !own:
 			errs = append(errs, stage.FieldError{
-				Path: strings.Split(at, "."), Got: s, Candidates: append(prompts.Styles(), sortedKeys(c.Templates)...),
+				Path: strings.Split(at, "."), Got: s, Candidates: append(prompts.Styles(), slices.Sorted(maps.Keys(c.Templates))...),
 				Msg: fmt.Sprintf("there is no style %q: use one of %s, or give it a template under templates", s, strings.Join(prompts.Styles(), ", ")),
 			})
 		case slices.Index(c.Styles, s) < i:
 			errs = append(errs, stage.Invalid(at, "style %q is listed twice; for several paths of a style set n", s))
 		}
 	}
-	for _, s := range sortedKeys(c.Templates) {
+	for _, s := range slices.Sorted(maps.Keys(c.Templates)) {
 		_, builtIn := prompts.Template(s)
 		if err := prompts.Check(c.Templates[s]); err != nil {
 			errs = append(errs, invalidKey("templates", s, err.Error()))
@@ -48,7 +48,7 @@ func (c wrapConfig) Validate() error {
 			errs = append(errs, invalidKey("templates", s, fmt.Sprintf("no style %q is listed under styles", s)))
 		}
 	}
-	for _, task := range sortedKeys(c.Core) {
+	for _, task := range slices.Sorted(maps.Keys(c.Core)) {
 		if !slices.Contains(prompts.Tasks(), task) {
 			errs = append(errs, stage.FieldError{
 				Path: []string{"core", task}, OnKey: true, Got: task, Candidates: prompts.Tasks(),
@@ -66,13 +66,9 @@ func invalidKey(field, key, msg string) error {
 	return stage.FieldError{Path: []string{field, key}, Msg: msg}
 }
 
-func sortedKeys(m map[string]string) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	sort.Strings(keys)
-	return keys
+// Estimate implements [stage.Estimator]: every row stays a row.
+func (wrapConfig) Estimate(_ context.Context, q stage.Question) (stage.Estimate, error) {
+	return stage.Estimate{Rows: map[string]*stage.Range{"prompts": q.Rows("problems")}}, nil
 }
 
 type wrapIn struct {

@@ -43,11 +43,12 @@ func TestObedientAnswersAreFound(t *testing.T) {
 				t.Errorf("%s: the format never offers %q: %s", c.row.Task, reply, format)
 			}
 		}
+		plain, _ := prompts.Template(prompts.StylePlain)
 		aq := answer.Question{Task: c.row.Task}
 		for _, o := range c.row.Choices {
 			aq.Choices = append(aq.Choices, answer.Option(o))
 		}
-		for _, before := range []string{"", "I looked at it closely.\n", prompts.Plain(q) + "\n\nI looked at it closely.\n"} {
+		for _, before := range []string{"", "I looked at it closely.\n", prompts.Render(plain, q, "") + "\n\nI looked at it closely.\n"} {
 			if got := answer.Extract(aq, before+reply, answer.Options{}); got.Answer != c.want {
 				t.Errorf("%s: %q gives %q (%s), want %q", c.row.Task, before+reply, got.Answer, got.Reason, c.want)
 			}
