@@ -57,7 +57,7 @@ func concat(ctx context.Context, env *stage.Env, c concatConfig, in concatIn, ou
 	}
 	if dropped > 0 {
 		env.AddStat("duplicates", float64(dropped))
-		env.Warn("%d rows were left out, because their id came before", dropped)
+		env.Warn("left out %d rows, because their id came before", dropped)
 	}
 	return nil
 }

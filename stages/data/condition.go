@@ -40,7 +40,7 @@ func (c *Condition) Holds(line []byte) (bool, error) {
 	if !c.problem {
 		root := gjson.ParseBytes(line)
 		if !root.IsObject() {
-			return false, errors.New("the row is no JSON object")
+			return false, errors.New("the row is not a JSON object")
 		}
 		return c.program.Bool(jsonRow(root.Map()))
 	}

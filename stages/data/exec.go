@@ -70,7 +70,7 @@ func (c execConfig) Validate() error {
 		errs = append(errs, stage.FieldError{Msg: "network and gpus are for containers: name an image, or leave them out"})
 	}
 	if strings.HasPrefix(c.Image, "-") {
-		errs = append(errs, stage.Invalid("image", "%q is no image name", c.Image))
+		errs = append(errs, stage.Invalid("image", "%q is not the name of an image", c.Image))
 	}
 	return errors.Join(errs...)
 }
@@ -78,7 +78,7 @@ func (c execConfig) Validate() error {
 func badEnv(name string) string {
 	switch {
 	case !envName.MatchString(name):
-		return fmt.Sprintf("%q is no name of an environment variable", name)
+		return fmt.Sprintf("%q is not the name of an environment variable", name)
 	case strings.HasPrefix(name, "DISTILLFLOW_"):
 		return fmt.Sprintf("%q: names that begin with DISTILLFLOW_ are set by exec", name)
 	}
@@ -88,7 +88,7 @@ func badEnv(name string) string {
 func (c execConfig) badPlaceholder(name, arg string) string {
 	index := func(n int) string {
 		if i, err := strconv.Atoi(arg); err != nil || i < 0 || n >= 0 && i >= n {
-			return fmt.Sprintf("there is no %s number %s, counted from 0", name, arg)
+			return fmt.Sprintf("%s has no number %s, counted from 0", name, arg)
 		}
 		return ""
 	}

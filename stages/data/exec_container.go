@@ -38,7 +38,7 @@ func (r *execRun) runtimeEnv() []string {
 // their values out of the list of processes.
 func (r *execRun) containerArgs(args, environ []string) (run, hostEnv []string, err error) {
 	if !strings.Contains(r.cfg.Image, "@sha256:") {
-		r.env.Warn("the image %s may be another one tomorrow: name it by digest, as NAME@sha256:DIGEST", r.cfg.Image)
+		r.env.Warn("the image %s may change: name it by digest, as NAME@sha256:DIGEST", r.cfg.Image)
 	}
 	var id [6]byte
 	_, _ = rand.Read(id[:]) // never fails

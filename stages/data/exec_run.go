@@ -176,8 +176,8 @@ func (r *execRun) run(ctx context.Context) error {
 		return fmt.Errorf("making the command's log: %w", err)
 	}
 	defer log.Close()
-	// Files instead of pipes: nothing of ours has to keep up with the command, and
-	// a process that it left behind cannot keep us waiting.
+	// Files instead of pipes: we need not keep up with the command, and a process
+	// that it left behind cannot keep us waiting.
 	cmd := exec.Command(program)
 	cmd.Args, cmd.Env, cmd.Dir = args, environ, r.work
 	cmd.Stdout, cmd.Stderr = log, log
@@ -227,7 +227,7 @@ func findProgram(name string, environ []string) (string, error) {
 			}
 		}
 	}
-	return "", fmt.Errorf("there is no program %q in PATH: install it, or give its whole path", name)
+	return "", fmt.Errorf("PATH has no program %q: install it, or give its whole path", name)
 }
 
 func executable(path string) bool {

@@ -28,15 +28,15 @@ func TestExecConfigErrors(t *testing.T) {
 	for _, tc := range []struct{ config, field, msg string }{
 		{`{"command": []}`, "command", "needs a program"},
 		{`{"command": ["scripts/x.sh"]}`, "command.0", "list the file under files"},
-		{`{"command": ["cat", "{files.0}"]}`, "command.1", "no files number 0"},
+		{`{"command": ["cat", "{files.0}"]}`, "command.1", "files has no number 0"},
 		{`{"command": ["cat", "{out.x}"]}`, "command.1", "outputs are"},
 		{`{"command": ["cat", "{seed.1}"]}`, "command.1", "write {seed}"},
-		{`{"command": ["cat", "{in.x}"]}`, "command.1", "no in number x"},
-		{`{"command": ["x"], "env": {"A=B": "1"}}`, "env.A=B", "no name of an environment variable"},
+		{`{"command": ["cat", "{in.x}"]}`, "command.1", "in has no number x"},
+		{`{"command": ["x"], "env": {"A=B": "1"}}`, "env.A=B", "not the name of an environment variable"},
 		{`{"command": ["x"], "env": {"DISTILLFLOW_X": "1"}}`, "env.DISTILLFLOW_X", "are set by exec"},
 		{`{"command": ["x"], "env": {"A": "1"}, "pass_env": ["A"]}`, "pass_env.0", "stands under env too"},
 		{`{"command": ["x"], "network": true}`, "", "are for containers"},
-		{`{"command": ["x"], "image": "-v"}`, "image", "no image name"},
+		{`{"command": ["x"], "image": "-v"}`, "image", "not the name of an image"},
 	} {
 		_, errs := Exec.Decode(tree(t, tc.config))
 		if len(errs) == 0 || strings.Join(errs[0].Path, ".") != tc.field || !strings.Contains(errs[0].Msg, tc.msg) {

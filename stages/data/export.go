@@ -26,13 +26,13 @@ type exportConfig struct {
 func (c exportConfig) Validate() error {
 	switch {
 	case c.Name == "" || strings.ContainsAny(c.Name, `/\:`) || strings.HasPrefix(c.Name, "."):
-		return stage.Invalid("name", "%q is no file name: give one without folders and extension", c.Name)
+		return stage.Invalid("name", "%q is not a file name: give one without folders and extension", c.Name)
 	case c.Layout == "original" && c.Format != "jsonl":
 		return stage.Invalid("format", "the original layout is JSONL only")
 	case c.Layout != "messages" && c.System != "":
 		return stage.Invalid("system", "only the layout messages has a system message")
 	case c.Layout != "messages" && c.Paths == "correct":
-		return stage.Invalid("paths", "only the layout messages chooses paths; filter takes them away for the others")
+		return stage.Invalid("paths", "only the layout messages chooses paths; for the others use filter")
 	}
 	return nil
 }
@@ -85,7 +85,7 @@ func export(ctx context.Context, env *stage.Env, c exportConfig, in exportIn, ou
 	}
 	env.AddStat("records", float64(n))
 	if n == 0 {
-		env.Warn("there was nothing to export: no %s", map[bool]string{true: c.Paths + " paths", false: "rows"}[c.Layout == "messages"])
+		env.Warn("nothing to export: no %s", map[bool]string{true: c.Paths + " paths", false: "rows"}[c.Layout == "messages"])
 	}
 	return nil
 }

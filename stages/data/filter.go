@@ -12,7 +12,7 @@ import (
 type filterConfig struct {
 	Where string `json:"where" doc:"Expression over a row; rows for which it is true are kept. With paths, it sees the paths that were kept."`
 	Paths string `json:"paths" doc:"Expression over one path; paths for which it is true are kept. It sees the path's fields, and the row's as row.question and so on."`
-	Empty string `json:"empty" default:"drop" choices:"drop|keep" doc:"What becomes of a row of which paths kept no path."`
+	Empty string `json:"empty" default:"drop" choices:"drop|keep" doc:"What to do with a row that has no path left."`
 }
 
 // Validate compiles the expressions, so that mistakes show before anything runs.
@@ -44,7 +44,7 @@ type filterIn struct {
 
 type filterOut struct {
 	Rows    *stage.Writer[schema.Problem] `port:"rows" doc:"The rows that were kept, with the paths that were kept."`
-	Dropped *stage.Writer[schema.Problem] `port:"dropped" doc:"The rows that were not, as they came, and of rows that were the paths that were not."`
+	Dropped *stage.Writer[schema.Problem] `port:"dropped" doc:"The other rows, as they came, and the rows that were kept with the paths that were not."`
 }
 
 // Filter keeps rows and paths by expressions.

@@ -4,11 +4,70 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/distillflow/distillflow/flow/stage"
+	"github.com/distillflow/distillflow/schema"
 )
 
 // idLimit is how many ids a stage holds in memory to find those that occur twice.
 // An id of 20 bytes takes about 100 bytes there.
 const idLimit = 10_000_000
+
+// place is where a row came from.
+type place struct{ file, line int }
+
+// intake is what scan and import do with the lines of their files besides reading
+// them: ids must be unique, and lines that are not rows go where on_error says.
+type intake struct {
+	files      []file
+	onError    string
+	quarantine *stage.Writer[schema.Quarantined]
+	ids        idSet[place]
+	rows, bad  int64
+	firstBad   string
+}
+
+func (in *intake) where(at place) string {
+	return fmt.Sprintf("%s:%d", in.files[at.file].path, at.line)
+}
+
+// claim makes sure that an id stands for one row only. Cache entries, splits and
+// routing tables are keyed by it, so no policy lets two pass.
+func (in *intake) claim(id string, at place, remedy string) error {
+	first, twice, err := in.ids.add(id, at)
+	if twice {
+		return fmt.Errorf("%s: id %q is taken by %s: ids must be unique; %s", in.where(at), id, in.where(first), remedy)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", in.where(at), err)
+	}
+	return nil
+}
+
+func (in *intake) broken(line []byte, at place, cause error) error {
+	if in.onError == onError {
+		return fmt.Errorf("%s: %w; correct the line, or set on_error: skip or on_error: quarantine", in.where(at), cause)
+	}
+	if in.bad++; in.bad == 1 {
+		in.firstBad = fmt.Sprintf("%s: %v", in.where(at), cause)
+	}
+	if in.onError != onQuarantine {
+		return nil
+	}
+	// File is relative to the root, "" for a named file: where the data lie must
+	// not change the result.
+	return in.quarantine.Write(schema.Quarantined{
+		File: in.files[at.file].name, Line: at.line, Error: cause.Error(), Raw: string(line),
+	})
+}
+
+// warn tells of the lines that were left out.
+func (in *intake) warn(env *stage.Env, what string) {
+	if in.bad > 0 {
+		env.AddStat("bad_lines", float64(in.bad))
+		env.Warn("left out %d of %d lines, which are not %s; the first: %s", in.bad, in.rows+in.bad, what, in.firstBad)
+	}
+}
 
 // idSet finds ids that occur twice. The zero value is ready.
 type idSet[Place any] struct {
@@ -26,7 +85,7 @@ func (s *idSet[Place]) addWithin(id string, at Place, limit int) (first Place, t
 		return first, true, nil
 	}
 	if len(s.places) >= limit {
-		return first, false, fmt.Errorf("more than %d rows: their ids are held in memory to find those that occur twice; give a stage of its own to each part of the data", limit)
+		return first, false, fmt.Errorf("more than %d rows: the stage holds their ids in memory to find those that occur twice; divide the data among several stages", limit)
 	}
 	if s.places == nil {
 		s.places = map[string]Place{}

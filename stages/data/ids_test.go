@@ -44,7 +44,7 @@ func TestRowMemoryIsBounded(t *testing.T) {
 	if _, err := m.keepWithin(&row, 1000); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := m.keepWithin(&row, 1000); err == nil || !strings.Contains(err.Error(), "the first 3 rows take 1.3 KiB as JSON, and at most 1000 B") {
+	if _, err := m.keepWithin(&row, 1000); err == nil || !strings.Contains(err.Error(), "the first 3 rows take 1.3 KiB as JSON, and the stage holds at most 1000 B") {
 		t.Errorf("one row too many: %v", err)
 	}
 }

@@ -13,7 +13,7 @@ import (
 )
 
 type importConfig struct {
-	Root    stage.Path        `json:"root" required:"true" doc:"A file, a glob or a folder of JSONL. In folders, *.enriched.jsonl and *.correct.jsonl are passed over: name them, or give a glob that ends so."`
+	Root    stage.Path        `json:"root" required:"true" doc:"A file, a glob or a folder of JSONL. Folders are read without their *.enriched.jsonl and *.correct.jsonl: name those, or give a glob that ends so."`
 	Task    string            `json:"task" doc:"The task of rows that do not say theirs."`
 	Fields  map[string]string `json:"fields" doc:"Our field to theirs. A dot goes into an object or list: response: messages.1.content. Ours may be a field of the row, or of its paths: prompt, response, style, pred, correct, provider, finish_reason, reason, error."`
 	OnError string            `json:"on_error" default:"error" choices:"error|skip|quarantine" doc:"What to do with a line that is not a row: stop, leave it out, or write it to the port quarantine."`
@@ -54,7 +54,7 @@ type importIn struct{}
 type importOut struct {
 	Rows       *stage.Writer[schema.Problem]     `port:"rows" doc:"All rows."`
 	Correct    *stage.Writer[schema.Problem]     `port:"correct" doc:"Rows with at least one correct path, with their correct paths only, as verify-math gives them."`
-	Quarantine *stage.Writer[schema.Quarantined] `port:"quarantine" doc:"The lines that are no rows, when on_error is quarantine."`
+	Quarantine *stage.Writer[schema.Quarantined] `port:"quarantine" doc:"The lines that are not rows, when on_error is quarantine."`
 }
 
 // Import reads rows that another tool, or an earlier run, has written.
@@ -78,7 +78,8 @@ func importRows(ctx context.Context, env *stage.Env, c importConfig, _ importIn,
 	if err != nil {
 		return err
 	}
-	im := &importer{cfg: c, out: out, files: files, missing: map[string]bool{}}
+	im := &importer{intake: intake{files: files, onError: c.OnError, quarantine: out.Quarantine},
+		cfg: c, out: out, missing: map[string]bool{}}
 	for _, theirs := range c.Fields {
 		im.missing[theirs] = true
 	}
@@ -93,42 +94,27 @@ func importRows(ctx context.Context, env *stage.Env, c importConfig, _ importIn,
 			env.Warn("fields: no row has %q", name)
 		}
 	}
-	if im.bad > 0 {
-		env.AddStat("bad_lines", float64(im.bad))
-		env.Warn("%d of %d lines are no rows and were left out, the first: %s", im.bad, im.rows+im.bad, im.firstBad)
-	}
+	im.warn(env, "rows")
 	return nil
 }
 
 type importer struct {
-	cfg       importConfig
-	out       importOut
-	files     []file
-	ids       idSet[place]
-	missing   map[string]bool // mapped fields that no row had so far
-	rows, bad int
-	firstBad  string
-}
-
-func (im *importer) where(at place) string {
-	return fmt.Sprintf("%s:%d", im.files[at.file].path, at.line)
+	intake
+	cfg     importConfig
+	out     importOut
+	missing map[string]bool // mapped fields that no row had so far
 }
 
 func (im *importer) line(env *stage.Env, at place, line []byte) error {
 	if at.line%256 == 0 {
-		env.Progress(stage.Progress{Done: int64(im.rows), Unit: "rows"})
+		env.Progress(stage.Progress{Done: im.rows, Unit: "rows"})
 	}
 	row, err := im.row(line)
 	if err != nil {
 		return im.broken(line, at, err)
 	}
-	first, twice, err := im.ids.add(row.ID, at)
-	if twice {
-		return fmt.Errorf("%s: id %q is taken by %s: ids must be unique; rename one, remove one, or import the files in two stages and use concat",
-			im.where(at), row.ID, im.where(first))
-	}
-	if err != nil {
-		return fmt.Errorf("%s: %w", im.where(at), err)
+	if err := im.claim(row.ID, at, "rename one, remove one, or import the files in two stages and use concat"); err != nil {
+		return err
 	}
 	return im.write(row)
 }
@@ -149,21 +135,6 @@ func (im *importer) write(row schema.Problem) error {
 	}
 	row.Paths = correct
 	return im.out.Correct.Write(row)
-}
-
-func (im *importer) broken(line []byte, at place, cause error) error {
-	if im.cfg.OnError == onError {
-		return fmt.Errorf("%s: %w; correct the line, or set on_error: skip or on_error: quarantine", im.where(at), cause)
-	}
-	if im.bad++; im.bad == 1 {
-		im.firstBad = fmt.Sprintf("%s: %v", im.where(at), cause)
-	}
-	if im.cfg.OnError != onQuarantine {
-		return nil
-	}
-	return im.out.Quarantine.Write(schema.Quarantined{
-		File: im.files[at.file].name, Line: at.line, Error: cause.Error(), Raw: string(line),
-	})
 }
 
 // row reads one line.

@@ -11,7 +11,7 @@ import (
 )
 
 type joinConfig struct {
-	How      string   `json:"how" default:"inner" choices:"inner|left" doc:"inner keeps the rows that with has too; left keeps all rows, those without a partner as they are."`
+	How      string   `json:"how" default:"inner" choices:"inner|left" doc:"inner keeps the rows that with has too; left keeps all rows; one without a partner stays as it is."`
 	Fields   []string `json:"fields" doc:"The fields to take from with; paths adds its paths behind those of the row. Without fields: all that the row does not have, but no paths."`
 	Conflict string   `json:"conflict" default:"error" choices:"error|rows|with" doc:"Whose value counts where a field named under fields differs: stop, that of rows, or that of with."`
 }
@@ -45,8 +45,9 @@ var Join = stage.Define(stage.Spec{
 	Doc: `Takes fields of rows from other rows with the same id, such as the labels of another
 tool, or the paths of a second teacher.
 
-Two rows of with that have one id are an error; two of rows are not. Rows of with
-that nothing asks for are left out and counted.`,
+Two rows of with must not have one id; two of rows may. The stage counts the rows of
+with that have no partner and leaves them out. It holds with in memory, at most
+8 GiB as JSON.`,
 }, join)
 
 // partner is a row of with.
@@ -92,7 +93,7 @@ func join(ctx context.Context, env *stage.Env, c joinConfig, in joinIn, out join
 	}
 	if left := len(partners) - used; left > 0 {
 		env.AddStat("unused", float64(left))
-		env.Warn("%d of the %d rows of with have no partner and were left out", left, len(partners))
+		env.Warn("left out %d of the %d rows of with, which have no partner", left, len(partners))
 	}
 	return nil
 }
@@ -108,7 +109,7 @@ func (c joinConfig) partners(ctx context.Context, env *stage.Env, rows stage.Row
 			return nil, err
 		}
 		if m[row.ID] != nil {
-			return nil, fmt.Errorf("id %q occurs twice in with: which of the rows should be joined? remove one, for example with concat and duplicates: first", row.ID)
+			return nil, fmt.Errorf("id %q occurs twice in with: remove one of the two, for example with concat and duplicates: first", row.ID)
 		}
 		b, err := held.keep(&row)
 		if err != nil {
@@ -144,7 +145,7 @@ func (c joinConfig) merge(row, with *schema.Problem) error {
 		case isEmpty(row, name) || c.Conflict == "with":
 			copyField(row, with, name)
 		case c.Conflict == "error" && !sameField(row, with, name):
-			return fmt.Errorf("field %q differs between rows and with: say whose counts with conflict: rows or conflict: with", name)
+			return fmt.Errorf("field %q differs between rows and with: set conflict: rows or conflict: with to say whose value counts", name)
 		}
 	}
 	return nil

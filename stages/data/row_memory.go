@@ -25,7 +25,7 @@ func (m *rowMemory) keepWithin(row *schema.Problem, limit int64) ([]byte, error)
 	}
 	m.rows++
 	if m.bytes += int64(len(b)); m.bytes > limit {
-		return nil, fmt.Errorf("the first %d rows take %s as JSON, and at most %s are held in memory: drop long fields with derive or paths with filter before, or work on parts of the data",
+		return nil, fmt.Errorf("the first %d rows take %s as JSON, and the stage holds at most %s in memory: drop long fields with derive or paths with filter first, or work on parts of the data",
 			m.rows, text.Size(m.bytes), text.Size(limit))
 	}
 	return append(make([]byte, 0, len(b)), b...), nil // without the room that appending left

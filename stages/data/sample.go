@@ -65,8 +65,8 @@ var Sample = stage.Define(stage.Spec{
 Each row draws a number from the recipe's seed and its id. A row is taken when its
 number is below fraction, or among the n smallest. So the choice does not depend
 on the order of the rows, a larger sample contains a smaller one, and rows that
-are added or removed change little of it. In memory are the places of the n rows of
-each group; a fraction needs none.
+are added or removed change little of it. The stage holds the places of the n rows of
+each group in memory; with a fraction it holds none.
 
 ` + exprFieldsDoc,
 }, sample)

@@ -52,7 +52,7 @@ type scanIn struct{}
 
 type scanOut struct {
 	Problems   *stage.Writer[schema.Problem]     `port:"problems" doc:"The rows, with normalised gold answers."`
-	Quarantine *stage.Writer[schema.Quarantined] `port:"quarantine" doc:"The lines that are no rows, when on_error is quarantine."`
+	Quarantine *stage.Writer[schema.Quarantined] `port:"quarantine" doc:"The lines that are not rows, when on_error is quarantine."`
 }
 
 // Scan reads a data set.
@@ -80,29 +80,23 @@ responses, preds, correct_flags and styles.
 hf://owner/dataset@revision/configuration#split reads the Hugging Face Hub, by
 Parquet or JSONL files: revision is main, configuration the default one or main,
 and split train unless they are given; hf://owner/dataset/path/file.jsonl names one
-file. The data come into the cache that all Hugging Face tools share when the recipe
-is planned; HF_TOKEN, HF_HOME, HF_ENDPOINT and HF_HUB_OFFLINE are obeyed. The key
-holds the content of the files, the lock the commit.
+file. Planning the recipe brings the data into the cache that all Hugging Face tools
+share, as HF_TOKEN, HF_HOME, HF_ENDPOINT and HF_HUB_OFFLINE say. The cache key holds
+the content of the files, the lock the commit.
 
-In folders and globs, files called *.enriched.jsonl, *.correct.jsonl and
-*.quarantine.jsonl, hidden ones, and folders called train are left out; links to
-folders are not followed.`,
+In folders and globs, scan leaves out files called *.enriched.jsonl,
+*.correct.jsonl and *.quarantine.jsonl, hidden ones, and folders called train; it
+does not follow links to folders. It holds the ids of all rows in memory, at most
+10 million.`,
 }, scan)
 
-// place is where a row came from.
-type place struct{ file, line int }
-
 type scanner struct {
-	cfg   scanConfig
-	env   *stage.Env
-	out   scanOut
-	files []file
-	ids   idSet[place]
-	rows  int64
-	bad   int64
-	firstBad,
+	intake
+	cfg      scanConfig
+	env      *stage.Env
+	out      scanOut
 	firstFix string
-	fixes int64
+	fixes    int64
 }
 
 var errLimit = errors.New("enough rows")
@@ -112,7 +106,7 @@ func scan(ctx context.Context, env *stage.Env, c scanConfig, _ scanIn, out scanO
 	if err != nil {
 		return err
 	}
-	s := &scanner{cfg: c, env: env, out: out, files: files}
+	s := &scanner{intake: intake{files: files, onError: c.OnError, quarantine: out.Quarantine}, cfg: c, env: env, out: out}
 	if err := eachLine(ctx, files, s.line); err != nil && !errors.Is(err, errLimit) {
 		return err
 	}
@@ -123,10 +117,7 @@ func scan(ctx context.Context, env *stage.Env, c scanConfig, _ scanIn, out scanO
 		env.AddStat("repaired_escapes", float64(s.fixes))
 		env.Warn("repaired %d LaTeX commands that a JSON escape had broken, the first at %s: the file's writer should double its backslashes", s.fixes, s.firstFix)
 	}
-	if s.bad > 0 {
-		env.AddStat("bad_lines", float64(s.bad))
-		env.Warn("%d of %d lines are no rows of %s and were left out, the first: %s", s.bad, s.rows+s.bad, c.Task, s.firstBad)
-	}
+	s.warn(env, "rows of "+c.Task)
 	return nil
 }
 
@@ -138,7 +129,7 @@ func (s *scanner) line(at place, line []byte) error {
 	if err != nil {
 		return s.broken(line, at, err)
 	}
-	if err := s.claim(&row, at); err != nil {
+	if err := s.claim(row.ID, at, "rename one, remove one, or leave the field id out to have ids made from the content"); err != nil {
 		return err
 	}
 	if err := s.out.Problems.Write(row); err != nil {
@@ -149,10 +140,6 @@ func (s *scanner) line(at place, line []byte) error {
 		return errLimit
 	}
 	return nil
-}
-
-func (s *scanner) where(at place) string {
-	return fmt.Sprintf("%s:%d", s.files[at.file].path, at.line)
 }
 
 // row reads one line.
@@ -181,36 +168,4 @@ func (s *scanner) row(line []byte, at place) (schema.Problem, error) {
 		row.ID = s.ids.numbered(hashID(s.cfg.Task, line))
 	}
 	return row, nil
-}
-
-// claim makes sure that an id stands for one row only. Cache entries, splits and
-// routing tables are keyed by it, so no policy lets two pass.
-func (s *scanner) claim(row *schema.Problem, at place) error {
-	first, twice, err := s.ids.add(row.ID, at)
-	if twice {
-		return fmt.Errorf("%s: id %q is taken by %s: ids must be unique; rename one, remove one, or leave the field id out to have ids made from the content",
-			s.where(at), row.ID, s.where(first))
-	}
-	if err != nil {
-		return fmt.Errorf("%s: %w", s.where(at), err)
-	}
-	return nil
-}
-
-func (s *scanner) broken(line []byte, at place, cause error) error {
-	if s.cfg.OnError == onError {
-		return fmt.Errorf("%s: %w; correct the line, or set on_error: skip or on_error: quarantine", s.where(at), cause)
-	}
-	if s.bad == 0 {
-		s.firstBad = fmt.Sprintf("%s: %v", s.where(at), cause)
-	}
-	s.bad++
-	if s.cfg.OnError != onQuarantine {
-		return nil
-	}
-	// File is relative to the root, "" for a named file: where the data lie must
-	// not change the result.
-	return s.out.Quarantine.Write(schema.Quarantined{
-		File: s.files[at.file].name, Line: at.line, Error: cause.Error(), Raw: string(line),
-	})
 }

@@ -229,7 +229,7 @@ func readTable(dir, ref string) (string, error) {
 	return strings.TrimRight(string(b), "\n"), nil
 }
 
-// tableFiles lists the table files that rows refer to. Lines that are no rows
+// tableFiles lists the table files that rows refer to. Lines that are not rows
 // are passed over: the stage itself reports them.
 func tableFiles(ctx context.Context, files []file) ([]stage.External, error) {
 	var ext []stage.External

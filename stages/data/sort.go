@@ -62,7 +62,7 @@ var Sort = stage.Define(stage.Spec{
 ` + exprFieldsDoc + `
 
 Null comes first, then false, true, numbers and text. Text is ordered by its bytes.
-The rows are held in memory.`,
+The stage holds the rows in memory, at most 8 GiB as JSON.`,
 }, sortRows)
 
 // sortable is a row with its values of the keys.

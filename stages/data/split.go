@@ -20,7 +20,7 @@ type splitConfig struct {
 // Validate checks what the field tags cannot say.
 func (c splitConfig) Validate() error {
 	if c.Test+c.Dev > 1 {
-		return stage.Invalid("test", "test and dev together are more than all rows: %v + %v", c.Test, c.Dev)
+		return stage.Invalid("test", "test and dev together are more than 1: %v + %v", c.Test, c.Dev)
 	}
 	_, err := c.compile()
 	return err
@@ -43,10 +43,10 @@ type splitOut struct {
 	Test  *stage.Writer[schema.Problem] `port:"test" doc:"Rows for the final measurement."`
 }
 
-// Split parts rows by a hash of their id.
+// Split divides rows by a hash of their id.
 var Split = stage.Define(stage.Spec{
 	Type: "split", Version: 1, Class: stage.Pure,
-	Doc: `Parts rows into train, dev and test by a hash of their id.
+	Doc: `Divides rows into train, dev and test by a hash of their id.
 
 A row's part depends on its id, the salt and the shares only: not on the order or
 number of the rows, and not on the recipe's seed, so that a run with another seed
