@@ -48,6 +48,19 @@ func (c scanConfig) Externals(ctx context.Context) ([]stage.External, error) {
 	return append(append(ext, tables...), aside...), err
 }
 
+// Estimate implements [stage.Estimator] by counting lines. A line may be no row
+// after all, unless that stops the stage.
+func (c scanConfig) Estimate(ctx context.Context, _ stage.Question) (stage.Estimate, error) {
+	rows, err := linesBelow(ctx, string(c.Root), c.IncludeTrain, c.OnError == onError)
+	if err != nil {
+		return stage.Estimate{}, err
+	}
+	if l := float64(c.Limit); c.Limit > 0 {
+		rows.Min, rows.Max = min(rows.Min, l), min(rows.Max, l)
+	}
+	return stage.Estimate{Rows: map[string]*stage.Range{"problems": rows}}, nil
+}
+
 type scanIn struct{}
 
 type scanOut struct {

@@ -1,6 +1,11 @@
 package recipe
 
 import (
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -273,4 +278,214 @@ type program struct {
 type compiled struct {
 	program *expr.Program
 	err     error
+}
+
+// report adds a diagnostic for the runes [from, to) of the expression p in v.
+func (e *evaluator) report(v *Value, p piece, code, summary string, from, to int) {
+	e.diags.Add(e.at(v, p, code, summary, from, to))
+}
+
+func (e *evaluator) at(v *Value, p piece, code, summary string, from, to int) diag.Diagnostic {
+	start := posIn(e.sources, v, p.offset+from)
+	d := diag.Errorf(start, code, "%s", summary)
+	if to > from+1 && start != v.Pos {
+		if end := posIn(e.sources, v, p.offset+to-1); end.Line == start.Line && end.Col > start.Col {
+			d = d.Over(end.Col - start.Col + 1)
+		}
+	}
+	return d
+}
+
+// exprCodes are the codes of diagnostics for mistakes in expressions.
+var exprCodes = map[expr.Kind]string{expr.Syntax: "expr-syntax", expr.Type: "expr-type", expr.Unknown: "expr-unknown",
+	expr.Limit: "limit", expr.Failed: "expr-eval"}
+
+// exprError reports what is wrong with an expression, at its place.
+func (e *evaluator) exprError(v *Value, p piece, err error) {
+	var wrong *expr.Error
+	if !errors.As(err, &wrong) {
+		e.report(v, p, "expr-eval", err.Error(), 0, utf8.RuneCountInString(p.text))
+		return
+	}
+	from, to := wrong.From, wrong.To
+	if wrong.Line == 0 && wrong.Kind != expr.Limit {
+		to = utf8.RuneCountInString(p.text)
+	}
+	d := e.at(v, p, exprCodes[wrong.Kind], wrong.Msg, from, to)
+	switch {
+	case wrong.Kind != expr.Unknown:
+	case wrong.Of == "":
+		d = e.unknownName(d, wrong.Name)
+	default:
+		d = e.unknownField(d, wrong.Name, wrong.Of)
+	}
+	e.diags.Add(d)
+}
+
+func (e *evaluator) unknownName(d diag.Diagnostic, name string) diag.Diagnostic {
+	d.Summary += " in the expression"
+	if e.params[name] != nil {
+		return d.WithHelp("write params.%s", name)
+	}
+	if name == "params" {
+		return d.WithHelp("params cannot be used here: they are only known once all of them are read")
+	}
+	if name == "matrix" {
+		return d.WithHelp("this place has no `matrix:`")
+	}
+	d = d.WithSuggestion(name, slices.Concat(e.names, expr.Functions()))
+	if d.Suggestion == "" {
+		d = d.WithHelp("an expression here sees %s; text needs quotes", strings.Join(e.names, ", "))
+	}
+	return d
+}
+
+func (e *evaluator) unknownField(d diag.Diagnostic, field, of string) diag.Diagnostic {
+	switch of {
+	case "params":
+		d.Code, d.Summary = "unknown-param", fmt.Sprintf("unknown param %q", field)
+		if d = d.WithSuggestion(field, slices.Sorted(maps.Keys(e.params))); d.Suggestion == "" {
+			d = d.WithHelp("declare it under `params:`")
+		}
+	case "env":
+		d.Summary = fmt.Sprintf("the environment variable %q is not open to this recipe", field)
+		d = d.WithHelp("list it at the top of the recipe: env: [%s]", field)
+	case "matrix":
+		d.Summary = fmt.Sprintf("unknown matrix axis %q", field)
+		d = d.WithSuggestion(field, slices.Sorted(maps.Keys(e.matrix)))
+	}
+	return d
+}
+
+// runtimeEnv gives the values of params, env and matrix for an expression that
+// stands in a text of folder dir. A relative path param is handed over as seen
+// from dir, so that "${{ params.data }}/x" means the same file wherever the
+// param's value was given. ok is false when a param has no usable value, which
+// was reported where it was given.
+func (e *evaluator) runtimeEnv(dir string) (env map[string]any, ok bool) {
+	if env, ok = e.envs[dir]; ok {
+		return env, true
+	}
+	env = map[string]any{}
+	vars := make(map[string]any, len(e.env))
+	for name, val := range e.env {
+		vars[name] = nil
+		if val != nil {
+			vars[name] = *val
+		}
+	}
+	env["env"] = vars
+	if e.params != nil {
+		params, seen := e.paramEnvs[dir]
+		if !seen {
+			params = make(map[string]any, len(e.params))
+			for name, p := range e.params {
+				if p.Value == nil || p.Value.broken {
+					params = nil
+					break
+				}
+				params[name] = native(p.Value)
+				if p.Type == PathParam && p.Value.BaseDir != dir {
+					params[name] = absolute(p.Value.Path())
+				}
+			}
+			e.paramEnvs[dir] = params
+		}
+		if params == nil {
+			return nil, false
+		}
+		env["params"] = params
+	}
+	if e.matrix != nil {
+		axes := make(map[string]any, len(e.matrix))
+		for name, v := range e.matrix {
+			axes[name] = native(v)
+		}
+		env["matrix"] = axes
+	}
+	e.envs[dir] = env // expressions cannot change it
+	return env, true
+}
+
+func absolute(p string) string {
+	if p == "" || hasScheme(p) {
+		return p
+	}
+	if abs, err := filepath.Abs(p); err == nil {
+		return abs
+	}
+	return p
+}
+
+// native is Interface with the Go types that expressions compute with.
+func native(v *Value) any {
+	switch v.Kind {
+	case Int:
+		return int(v.Int)
+	case List:
+		out := make([]any, len(v.Items))
+		for i, it := range v.Items {
+			out[i] = native(it)
+		}
+		return out
+	case Map:
+		out := make(map[string]any, len(v.Entries))
+		for _, en := range v.Entries {
+			out[en.Key] = native(en.Val)
+		}
+		return out
+	}
+	return v.Interface()
+}
+
+// fromAny turns the result of an expression into a Value; all its parts are at
+// the place of the expression.
+func (e *evaluator) fromAny(a any, pos diag.Pos, dir string, depth int) (*Value, error) {
+	if e.computed++; e.computed > maxValues || depth > maxDepth {
+		return nil, errors.New("the expression gives too many values")
+	}
+	v := &Value{Pos: pos, BaseDir: dir}
+	r := reflect.ValueOf(a)
+	switch r.Kind() {
+	case reflect.Invalid:
+	case reflect.Bool:
+		v.Kind, v.Bool = Bool, r.Bool()
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		v.Kind, v.Int = Int, r.Int()
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		v.Kind, v.Int = Int, int64(r.Uint())
+	case reflect.Float32, reflect.Float64:
+		v.Kind, v.Float = Float, r.Float()
+	case reflect.String:
+		v.Kind, v.Str = String, r.String()
+	case reflect.Slice, reflect.Array:
+		v.Kind = List
+		for i := range r.Len() {
+			item, err := e.fromAny(r.Index(i).Interface(), pos, dir, depth+1)
+			if err != nil {
+				return nil, err
+			}
+			v.Items = append(v.Items, item)
+		}
+	case reflect.Map:
+		v.Kind = Map
+		keys := map[string]reflect.Value{}
+		var names []string
+		for _, k := range r.MapKeys() {
+			name := fmt.Sprint(k.Interface())
+			keys[name] = r.MapIndex(k)
+			names = append(names, name)
+		}
+		slices.Sort(names) // Go's order of maps is random
+		for _, name := range names {
+			val, err := e.fromAny(keys[name].Interface(), pos, dir, depth+1)
+			if err != nil {
+				return nil, err
+			}
+			v.Entries = append(v.Entries, Entry{Key: name, KeyPos: pos, Val: val})
+		}
+	default:
+		return nil, fmt.Errorf("the expression gives a %s, which a recipe cannot hold", r.Type())
+	}
+	return v, nil
 }
