@@ -74,6 +74,7 @@ var (
 	badToken     = regexp.MustCompile(`^unexpected token (\w+)(?:\("(.*)"\))?`)
 	unknownName  = regexp.MustCompile(`^unknown name (\S+)$`)
 	unknownField = regexp.MustCompile(`^unknown field (\S+)$`)
+	mismatch     = regexp.MustCompile(`\(mismatched types (.+) and (.+)\)$`)
 	conversion   = regexp.MustCompile(`^interface conversion: interface \{\} is (\S+), not (\S+)$`)
 )
 
@@ -130,6 +131,9 @@ func worded(src string, err error) *Error {
 		e.Kind, e.Name, e.Msg = Unknown, m[1], fmt.Sprintf("unknown field %q", m[1])
 		before := strings.TrimRight(string([]rune(src)[:e.From]), " \t?.[")
 		e.Of = before[strings.LastIndexAny(before, " \t\n()[]{},;:?!<>=+-*/%|&^")+1:]
+	}
+	if m := mismatch.FindStringSubmatch(e.Msg); m != nil {
+		e.Msg = strings.TrimSuffix(e.Msg, m[0]) + fmt.Sprintf("(between %s and %s)", goType(m[1]), goType(m[2]))
 	}
 	if m := conversion.FindStringSubmatch(e.Msg); m != nil {
 		e.Msg = fmt.Sprintf("%s is needed here, not %s", goType(m[2]), goType(m[1]))

@@ -26,11 +26,18 @@ func TestOwnFunctions(t *testing.T) {
 	for src, want := range map[string]any{
 		`flatten(list)`: []any{1, 2.0, "a", "a", 3, 2},
 		`uniq(list)`:    []any{1, 2.0, "a", []any{"a", []any{3}}},
-		`uniq([[1], [1.0], {"a": 1}, {"a": 1}, nil])`: []any{[]any{1}, map[string]any{"a": 1}, nil},
-		`uniq([true, 1, "1", true])`:                  []any{true, 1, "1"},
-		`join(["a", 1, 2.5, true], "-")`:              "a-1-2.5-true",
-		`string(1e6)`:                                 "1e+06",
-		`replace("aba", "a", "xx")`:                   "xxbxx",
+		`uniq([[1], [1.0], {"a": 1}, {"a": 1}, nil])`:  []any{[]any{1}, map[string]any{"a": 1}, nil},
+		`uniq([true, 1, "1", true])`:                   []any{true, 1, "1"},
+		`join(["a", 1, 2.5, true], "-")`:               "a-1-2.5-true",
+		`string(1e6)`:                                  "1e+06",
+		`list[3] == ["a", [3]]`:                        true,
+		`list[3] != ["a", [3.0]]`:                      false,
+		`{"a": [1]} == {"a": [1], "b": 2}`:             false,
+		`{"a": [1], "b": nil} == {"b": nil, "a": [1]}`: true,
+		`list[2] in list`:                              true,
+		`list[3] not in [["a"], 1]`:                    true,
+		`"x" in o`:                                     true,
+		`replace("aba", "a", "xx")`:                    "xxbxx",
 	} {
 		got, err := eval(src, Any)
 		if err != nil || !cmp.Equal(got, want) {
@@ -48,7 +55,8 @@ func TestErrors(t *testing.T) {
 	}{
 		{`n +`, Any, Error{Kind: Syntax, Msg: "the expression ends too early", From: 2, To: 3}},
 		{"n\n)", Any, Error{Kind: Syntax, Msg: `unexpected ")"`, From: 2, To: 3}},
-		{`n + "a"`, Any, Error{Kind: Type, Msg: "invalid operation: + (mismatched types int and string)", From: 2, To: 3}},
+		{`n + "a"`, Any, Error{Kind: Type, Msg: "invalid operation: + (between a number and text)", From: 2, To: 3}},
+		{`list == o`, Any, Error{Kind: Type, Msg: "invalid operation: == (between a list and an object)", From: 5, To: 7}},
 		{`m + 1`, Any, Error{Kind: Unknown, Msg: `unknown name "m"`, Name: "m", From: 0, To: 1}},
 		{`now()`, Any, Error{Kind: Unknown, Msg: `unknown name "now"`, Name: "now", From: 0, To: 3}},
 		{`1 + o.y`, Any, Error{Kind: Unknown, Msg: `unknown field "y"`, Name: "y", Of: "o", From: 6, To: 7}},
@@ -78,17 +86,20 @@ func TestErrors(t *testing.T) {
 // TestBounds: no function makes more than the bounds allow, or works for longer.
 func TestBounds(t *testing.T) {
 	for src, want := range map[string]string{
-		`len(1..1000000)`:                                            "more than 3000 elements",
-		`let a = 1..900; all(a, all(a, true))`:                       "more than 100000 steps",
-		`reduce(1..64, #acc + #acc, "xxxxxxxx")`:                     "of text",
-		`let a = join(map(1..30, "aaaa")); replace(a, "a", a)`:       "of text",
-		`let a = join(map(1..30, "aaaa")); join(map(1..30, a))`:      "of text",
-		`flatten(reduce(1..60, [#acc, #acc], 1))`:                    "more than 100000 steps",
-		`uniq(map(1..900, [#]))`:                                     "more than 100000 steps",
-		strings.Repeat("1 + ", 600) + "1":                            "at most 500 nodes",
-		`"` + strings.Repeat("x", MaxSource) + `"`:                   "at most 4096 are allowed",
-		`repeat("x", 1000000)`:                                       `unknown name "repeat"`,
-		`len(list) > 0 and toJSON(list) == "" and fromJSON("1") > 0`: `unknown name "toJSON"`,
+		`len(1..1000000)`:                                                                          "more than 3000 elements",
+		`let a = 1..900; all(a, all(a, true))`:                                                     "more than 100000 steps",
+		`reduce(1..64, #acc + #acc, "xxxxxxxx")`:                                                   "of text",
+		`let a = join(map(1..30, "aaaa")); replace(a, "a", a)`:                                     "of text",
+		`let a = join(map(1..30, "aaaa")); join(map(1..30, a))`:                                    "of text",
+		`flatten(reduce(1..60, [#acc, #acc], 1))`:                                                  "more than 100000 steps",
+		`let a = reduce(1..60, [#acc, #acc], 1); let b = reduce(1..60, [#acc, #acc], 1); a == b`:   "more than 100000 steps",
+		`reduce(1..60, [{"a": #acc, "b": #acc}], 1) != reduce(1..60, [{"a": #acc, "b": #acc}], 1)`: "more than 100000 steps",
+		`reduce(1..60, [#acc, #acc], 1) in [reduce(1..60, [#acc, #acc], 1)]`:                       "more than 100000 steps",
+		`uniq(map(1..900, [#]))`:                                                                   "more than 100000 steps",
+		strings.Repeat("1 + ", 600) + "1":                                                          "at most 500 nodes",
+		`"` + strings.Repeat("x", MaxSource) + `"`:                                                 "at most 4096 are allowed",
+		`repeat("x", 1000000)`:                                                                     `unknown name "repeat"`,
+		`len(list) > 0 and toJSON(list) == "" and fromJSON("1") > 0`:                               `unknown name "toJSON"`,
 	} {
 		if _, err := eval(src, Any); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.60s: %v, want %s", src, err, want)

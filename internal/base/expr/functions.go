@@ -37,6 +37,9 @@ const (
 	callTick    = "+tick"
 	callAddText = "+text"
 	callAddAny  = "+any"
+	callEqual   = "+equal"
+	callUnequal = "+unequal"
+	callIn      = "+in"
 )
 
 // usage counts what an evaluation has used up.
@@ -74,8 +77,14 @@ func sandbox(u *usage) []lang.Option {
 		lang.Function("uniq", func(a ...any) (any, error) { return u.uniq(a[0]) }, new(func(any) []any)),
 		lang.Function(callAddText, add, new(func(string, string) string)),
 		lang.Function(callAddAny, add, new(func(any, any) any)),
+		lang.Function(callEqual, func(a ...any) (any, error) { return u.equal(a[0], a[1]) }, new(func(any, any) bool)),
+		lang.Function(callUnequal, func(a ...any) (any, error) {
+			same, err := u.equal(a[0], a[1])
+			return !same, err
+		}, new(func(any, any) bool)),
+		lang.Function(callIn, func(a ...any) (any, error) { return u.in(a[0], a[1]) }, new(func(any, any) bool)),
 		lang.Function(callTick, func(...any) (any, error) { return true, u.step() }, new(func() bool)),
-		lang.Patch(plus{}), lang.Patch(loops{}),
+		lang.Patch(operators{}), lang.Patch(loops{}),
 	)
 }
 
@@ -97,26 +106,56 @@ func (loops) Visit(node *ast.Node) {
 	p.Node = body
 }
 
-// plus turns every + that may join texts into a call that counts their bytes.
-type plus struct{}
+// operators turns the operators whose cost depends on their operands into calls
+// that count it: a + that may join texts, and comparisons that may go through
+// lists. One list may stand in many places of another, so that a small value can
+// have very many elements.
+type operators struct{}
 
-func (plus) Visit(node *ast.Node) {
+func (operators) Visit(node *ast.Node) {
 	b, ok := (*node).(*ast.BinaryNode)
-	if !ok || b.Operator != "+" {
+	if !ok {
 		return
 	}
-	mayBeText := func(k reflect.Kind) bool { return k == reflect.String || k == reflect.Interface }
 	l, r := KindOf(b.Left), KindOf(b.Right)
-	if !mayBeText(l) || !mayBeText(r) {
+	nested := mayNest(l) && mayNest(r) && (l == r || l == reflect.Interface || r == reflect.Interface)
+	name, result := "", reflect.TypeFor[bool]()
+	switch b.Operator {
+	case "+":
+		switch {
+		case l == reflect.String && r == reflect.String:
+			name, result = callAddText, reflect.TypeFor[string]()
+		case mayBeText(l) && mayBeText(r):
+			name, result = callAddAny, nil
+		}
+	case "==":
+		if nested {
+			name = callEqual
+		}
+	case "!=":
+		if nested {
+			name = callUnequal
+		}
+	case "in":
+		if mayNest(l) && mayNest(r) {
+			name = callIn
+		}
+	}
+	if name == "" {
 		return
 	}
-	call := &ast.CallNode{Callee: &ast.IdentifierNode{Value: callAddAny}, Arguments: []ast.Node{b.Left, b.Right}}
-	if l == reflect.String && r == reflect.String {
-		call.Callee = &ast.IdentifierNode{Value: callAddText}
-		call.SetType(reflect.TypeFor[string]())
+	call := &ast.CallNode{Callee: &ast.IdentifierNode{Value: name}, Arguments: []ast.Node{b.Left, b.Right}}
+	if result != nil {
+		call.SetType(result)
 	}
 	call.Callee.SetLocation(b.Location())
 	ast.Patch(node, call)
+}
+
+func mayBeText(k reflect.Kind) bool { return k == reflect.String || k == reflect.Interface }
+
+func mayNest(k reflect.Kind) bool {
+	return k == reflect.Interface || k == reflect.Slice || k == reflect.Array || k == reflect.Map
 }
 
 // KindOf is the kind of values that a node of the syntax tree gives;
@@ -143,6 +182,57 @@ func (u *usage) add(a, b any) (sum any, err error) {
 		}
 	}()
 	return runtime.Add(a, b), nil
+}
+
+func (u *usage) equal(a, b any) (bool, error) {
+	if err := u.step(); err != nil {
+		return false, err
+	}
+	x, y := reflect.ValueOf(a), reflect.ValueOf(b)
+	switch {
+	case isList(x) && isList(y):
+		if x.Len() != y.Len() {
+			return false, nil
+		}
+		for i := range x.Len() {
+			if same, err := u.equal(x.Index(i).Interface(), y.Index(i).Interface()); err != nil || !same {
+				return false, err
+			}
+		}
+		return true, nil
+	case x.Kind() == reflect.Map && x.Type() == reflect.TypeOf(b):
+		if x.Len() != y.Len() {
+			return false, nil
+		}
+		for _, k := range x.MapKeys() {
+			other := y.MapIndex(k)
+			if !other.IsValid() {
+				return false, nil
+			}
+			if same, err := u.equal(x.MapIndex(k).Interface(), other.Interface()); err != nil || !same {
+				return false, err
+			}
+		}
+		return true, nil
+	}
+	return runtime.Equal(a, b), nil
+}
+
+func (u *usage) in(a, b any) (is bool, err error) {
+	if list := reflect.ValueOf(b); isList(list) {
+		for i := range list.Len() {
+			if same, err := u.equal(a, list.Index(i).Interface()); err != nil || same {
+				return same, err
+			}
+		}
+		return false, nil
+	}
+	defer func() { // the library reports what holds nothing by a panic
+		if r := recover(); r != nil {
+			is, err = false, fmt.Errorf("%v", r)
+		}
+	}()
+	return runtime.In(a, b), nil
 }
 
 func (u *usage) replace(a, b, c any) (string, error) {
@@ -227,13 +317,8 @@ func (u *usage) uniq(a any) ([]any, error) {
 		if key := scalarKey(v); key != nil {
 			known, seen[key] = seen[key], true
 		} else {
-			for _, o := range others {
-				if err := u.step(); err != nil {
-					return nil, err
-				}
-				if known = runtime.Equal(v, o); known {
-					break
-				}
+			if known, err = u.in(v, others); err != nil {
+				return nil, err
 			}
 			if !known {
 				others = append(others, v)
