@@ -321,3 +321,13 @@ func BenchmarkFilterStage(b *testing.B) {
 		})
 	}
 }
+
+// TestJoinCountsPartnersOnce: two rows with one partner leave the others unused.
+func TestJoinCountsPartnersOnce(t *testing.T) {
+	with := numbered(2)
+	out := runStage(t, t.Context(), Join, `{}`, 1, nil, map[string][]schema.Problem{"rows": {with[0], with[0]}, "with": with})
+	want := []string{"left out 1 of the 2 rows of with, which have no partner"}
+	if out.err != nil || !slices.Equal(out.warns, want) || len(out.rows["rows"]) != 2 {
+		t.Errorf("%v, warnings %q, %d rows", out.err, out.warns, len(out.rows["rows"]))
+	}
+}

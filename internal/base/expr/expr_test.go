@@ -132,3 +132,16 @@ func TestDocsListFunctions(t *testing.T) {
 		t.Error(d)
 	}
 }
+
+// TestBoundsAreOfOneRun: what one run uses up is there again for the next.
+func TestBoundsAreOfOneRun(t *testing.T) {
+	p, err := Compile(`len(join(map(1..30, "xxxxxxxxxxxxxxxxxxxx"))) + len(filter(1..900, all(1..60, true)))`, Config{Bounds: Bounds{Elements: 1 << 20, Text: 1000}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		if v, err := p.Run(nil); v != 1500 || err != nil {
+			t.Errorf("run %d: %v, %v", i, v, err)
+		}
+	}
+}
