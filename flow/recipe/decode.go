@@ -201,3 +201,5 @@ func (d *decoder) unknownKey(en Entry, what string, known []string) diag.Diagnos
 	}
 	return dg
 }
+
+func isLetter(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' }

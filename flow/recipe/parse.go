@@ -45,10 +45,10 @@ type Options struct {
 
 // The default limits.
 const (
-	DefaultMaxBytes = 32 << 20
-	DefaultMaxNodes = 200_000
+	DefaultMaxBytes = 4 << 20
+	DefaultMaxNodes = 10_000
 
-	maxMaxNodes = 1_000_000 // that a recipe may ask for
+	maxMaxNodes = 100_000 // that a recipe may ask for
 )
 
 // Parse reads a recipe from src. file names it in positions and gives the

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -17,13 +16,12 @@ import (
 	"github.com/distillflow/distillflow/flow/diag"
 )
 
-// Limits on the YAML of one file. They stop documents that are made to exhaust
-// memory; recipes that people or generators write stay far below.
+// Limits on the YAML of one file. They stop documents that would exhaust memory;
+// recipes that people or generators write stay far below.
 const (
 	maxDepth        = 200        // nesting of lists and maps
-	maxValues       = 4_000_000  // values after aliases are expanded
-	maxMatrixValues = 20_000_000 // values of all legs of matrices
-	maxSeparators   = 5_000_000  // commas, line ends and the like, which values need between them
+	maxValues       = 1_000_000  // values after aliases are expanded
+	maxMatrixValues = 10_000_000 // values of all legs of matrices
 )
 
 // yamlReader turns the YAML of one file into a Value tree.
@@ -32,14 +30,10 @@ type yamlReader struct {
 	baseDir string
 	sources *diag.Sources
 	diags   *diag.List
-	lines   int  // before the text that is read, in the file
-	whole   bool // read in one piece, however large; for tests
 
 	values   int
 	tooMany  bool
 	anchored map[*yaml.Node]*anchor
-	keys     map[string]string // each key once in memory
-	free     []Value           // not yet used
 }
 
 type anchor struct {
@@ -56,20 +50,9 @@ func (y *yamlReader) read(src []byte, maxBytes int) *Value {
 			WithHelp("a recipe of many like stages is short with `matrix:`; data belongs into files that stages read"))
 		return nil
 	}
-	if len(src) > maxSeparators && separators(src) > maxSeparators {
-		y.diags.Add(diag.Errorf(whole, "limit", "the file has more than %d values", maxSeparators).
-			WithHelp("a recipe of many like stages is short with `matrix:`; data belongs into files that stages read"))
-		return nil
-	}
 	y.sources.Add(y.file, src)
 	if !y.checkText(src) {
 		return nil
-	}
-	if text, _ := y.sources.Text(y.file); len(src) >= chunkedFrom && !y.whole {
-		if v := y.readChunked(text); v != nil {
-			return v
-		}
-		y.values = 0
 	}
 	loader, err := y.loader(bytes.NewReader(src))
 	if err != nil {
@@ -134,56 +117,14 @@ func (y *yamlReader) checkText(src []byte) bool {
 	return true
 }
 
-// separators counts what stands before a value or key: there can be no more of
-// those. The YAML reader takes some 200 bytes a value before we see the first.
-func separators(src []byte) int {
-	n := 0
-	for i, c := range src {
-		switch c {
-		case ',', '\n', '[', '{':
-			n++
-		case ':', '-', '?':
-			if i+1 == len(src) || src[i+1] <= ' ' || i > 0 && (src[i-1] == '"' || src[i-1] == '\'') {
-				n++
-			}
-		}
-	}
-	return n
-}
-
 func isControl(r rune) bool { return r < 0x20 && r != '\t' && r != '\n' && r != '\r' || r == 0x7f }
 
 func (y *yamlReader) pos(n *yaml.Node) diag.Pos {
-	return diag.Pos{File: y.file, Line: y.lines + n.Line, Col: n.Column}
-}
-
-// alloc gives a Value; they are made by the hundred, since a recipe can have
-// millions.
-func (y *yamlReader) alloc() *Value {
-	if len(y.free) == 0 {
-		y.free = make([]Value, min(max(y.values, 8), 256))
-	}
-	v := &y.free[0]
-	y.free = y.free[1:]
-	return v
-}
-
-func (y *yamlReader) key(s string) string {
-	if k, seen := y.keys[s]; seen {
-		return k
-	}
-	if len(s) <= 24 && len(y.keys) < 1000 {
-		if y.keys == nil {
-			y.keys = map[string]string{}
-		}
-		y.keys[s] = s
-	}
-	return s
+	return diag.Pos{File: y.file, Line: n.Line, Col: n.Column}
 }
 
 func (y *yamlReader) value(n *yaml.Node) *Value {
-	v := y.alloc()
-	v.Pos, v.BaseDir = y.pos(n), y.baseDir
+	v := &Value{Pos: y.pos(n), BaseDir: y.baseDir}
 	y.values++
 	if y.values > maxValues {
 		if !y.tooMany {
@@ -229,7 +170,7 @@ func (y *yamlReader) value(n *yaml.Node) *Value {
 }
 
 func (y *yamlReader) mapping(n *yaml.Node, v *Value) {
-	seen := keyIndex{v: v}
+	seen := make(map[string]diag.Pos, len(n.Content)/2)
 	v.Entries = make([]Entry, 0, len(n.Content)/2)
 	var merges []*yaml.Node
 	for i := 0; i+1 < len(n.Content) && !y.tooMany; i += 2 {
@@ -246,14 +187,20 @@ func (y *yamlReader) mapping(n *yaml.Node, v *Value) {
 			merges = append(merges, c)
 			continue
 		}
-		if first := seen.find(k.Value); first >= 0 {
-			y.duplicate(k.Value, kp, v.Entries[first].KeyPos)
+		if first, dup := seen[k.Value]; dup {
+			n := utf8.RuneCountInString(k.Value)
+			y.diags.Add(diag.Errorf(kp, "duplicate-key", "duplicate key %q", k.Value).Over(n).
+				WithRelated(first.Span(n), "first given here"))
 			continue
 		}
-		v.Entries = append(v.Entries, Entry{Key: y.key(k.Value), KeyPos: kp, Val: y.value(c)})
+		seen[k.Value] = kp
+		v.Entries = append(v.Entries, Entry{Key: k.Value, KeyPos: kp, Val: y.value(c)})
 	}
 	for _, m := range merges {
 		mv := y.value(m)
+		if y.tooMany {
+			return
+		}
 		list := []*Value{mv}
 		if mv.Kind == List {
 			list = mv.Items
@@ -264,37 +211,13 @@ func (y *yamlReader) mapping(n *yaml.Node, v *Value) {
 				continue
 			}
 			for _, e := range one.Entries {
-				if seen.find(e.Key) < 0 {
+				if _, has := seen[e.Key]; !has {
+					seen[e.Key] = e.KeyPos
 					v.Entries = append(v.Entries, e)
 				}
 			}
 		}
 	}
-}
-
-// keyIndex finds the keys of a map that grows. Most maps have a handful of keys,
-// for which looking through them is faster than a hash.
-type keyIndex struct {
-	v  *Value
-	at map[string]int // of the first n entries
-	n  int
-}
-
-// find gives the place of key in the map's entries, or -1.
-func (x *keyIndex) find(key string) int {
-	if len(x.v.Entries) <= 12 {
-		return slices.IndexFunc(x.v.Entries, func(e Entry) bool { return e.Key == key })
-	}
-	if x.at == nil {
-		x.at = make(map[string]int, cap(x.v.Entries))
-	}
-	for ; x.n < len(x.v.Entries); x.n++ {
-		x.at[x.v.Entries[x.n].Key] = x.n
-	}
-	if i, ok := x.at[key]; ok {
-		return i
-	}
-	return -1
 }
 
 func (y *yamlReader) scalar(n *yaml.Node, v *Value) {

@@ -44,7 +44,7 @@ func Generate(reg *stage.Registry) ([]byte, error) {
 			"extends":     object{"type": []string{"string", "array"}, "items": object{"type": "string"}, "description": "Recipes that this one builds on, by relative path."},
 			"include":     object{"type": []string{"string", "array"}, "items": object{"type": "string"}, "description": "Recipes whose params, profiles and stages this one takes over, by relative path."},
 			"matrix":      object{"type": []string{"object", "boolean"}, "description": "Axes along which every stage is repeated."},
-			"max_nodes":   object{"type": "integer", "minimum": 1, "maximum": 1000000, "default": 200000, "description": "How many stages the recipe may have with all matrices expanded; a guard against mistakes."},
+			"max_nodes":   object{"type": "integer", "minimum": 1, "maximum": 100000, "default": 10000, "description": "How many stages the recipe may have with all matrices expanded; a guard against mistakes."},
 			"stages": object{
 				"type": "object", "minProperties": 1,
 				"additionalProperties": object{"anyOf": []any{object{"$ref": "#/definitions/stage"}, object{"type": "null"}}},
