@@ -20,7 +20,6 @@ type historian struct {
 	run  *store.Run // nil for a run that is not recorded
 	mu   sync.Mutex
 	keys map[string]string
-	line []byte // room for one event
 	err  error
 }
 
@@ -55,13 +54,7 @@ func (h *historian) event(e event.Event) {
 	if e.Kind == event.StageProgress {
 		return // too many, and of no use later
 	}
-	err := error(nil)
-	if line, ok := appendHit(h.line[:0], &e); ok {
-		h.line, err = line, h.run.EventLine(line)
-	} else {
-		err = h.run.Event(e)
-	}
-	if err != nil && h.err == nil {
+	if err := h.run.Event(e); err != nil && h.err == nil {
 		h.err = err // one tells enough: a full disk fails every event
 	}
 }

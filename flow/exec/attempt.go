@@ -10,6 +10,7 @@ import (
 	"github.com/distillflow/distillflow/flow/event"
 	"github.com/distillflow/distillflow/flow/graph"
 	"github.com/distillflow/distillflow/flow/stage"
+	"github.com/distillflow/distillflow/internal/base/parallel"
 )
 
 // maxRetryPause bounds the doubling pause between the tries of a stage.
@@ -49,7 +50,7 @@ func (s *scheduler) attempts(ctx context.Context, n *graph.Node, task stage.Task
 // Permanent reports errors that another try cannot mend: a bug in the stage, and
 // what says so by a method Permanent() bool, such as a spent budget.
 func Permanent(err error) bool {
-	var bug *stage.PanicError
+	var bug *parallel.PanicError
 	var p interface{ Permanent() bool }
 	return errors.As(err, &bug) || errors.As(err, &p) && p.Permanent()
 }

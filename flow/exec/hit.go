@@ -4,12 +4,11 @@ import (
 	"context"
 	"errors"
 	"os"
-	"runtime/debug"
 
 	"github.com/distillflow/distillflow/flow/event"
 	"github.com/distillflow/distillflow/flow/plan"
-	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/flow/store"
+	"github.com/distillflow/distillflow/internal/base/parallel"
 )
 
 // known is the store as the look-up before a run sees it. A run must not wait for
@@ -40,20 +39,18 @@ func (s *scheduler) hit(ctx context.Context, step *plan.Step) (f finished, ok bo
 	if step.Status != plan.Hit || n.Stage.Save != "" && s.opts.Save != nil {
 		return finished{}, false
 	}
-	f = finished{n: n}
-	defer func() {
-		if p := recover(); p != nil { // as in node
-			f, ok = s.failed(ctx, f, step.Key, &stage.PanicError{Stage: n.Name, Value: p, Stack: debug.Stack()}), true
+	f = finished{n: n, key: step.Key}
+	err := parallel.Call(func() error {
+		if s.opts.Check != nil {
+			if err := s.opts.Check(ctx, n, step.Canonical, nil); err != nil {
+				return err
+			}
 		}
-	}()
-	if s.opts.Check != nil {
-		if err := s.opts.Check(ctx, n, step.Canonical, nil); err != nil {
-			return s.failed(ctx, f, step.Key, err), true
-		}
-	}
-	s.cached(*step, &f)
-	if err := s.conclude(ctx, *step, &f); err != nil {
-		return s.failed(ctx, f, step.Key, err), true
+		s.cached(*step, &f)
+		return s.conclude(ctx, *step, &f)
+	})
+	if err != nil {
+		return s.failed(ctx, f, err), true
 	}
 	return f, true
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"strconv"
 
 	"github.com/distillflow/distillflow/flow/event"
@@ -14,6 +13,7 @@ import (
 	"github.com/distillflow/distillflow/flow/plan"
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/flow/store"
+	"github.com/distillflow/distillflow/internal/base/parallel"
 )
 
 // maxTries bounds how often a stage runs because a file outside the store was
@@ -23,47 +23,48 @@ const maxTries = 3
 // errDeferred ends a node that may not run; see [Options.Only].
 var errDeferred = errors.New("deferred")
 
-// node brings one node to its result: from the cache or by running it.
-func (s *scheduler) node(ctx context.Context, n *graph.Node) (f finished) {
-	f = finished{n: n}
-	key := ""
-	defer func() {
-		// Stages recover by themselves. This is for what surrounds them, such as
-		// a config's Externals or the layout of save:.
-		if p := recover(); p != nil {
-			f = s.failed(ctx, f, key, &stage.PanicError{Stage: n.Name, Value: p, Stack: debug.Stack()})
-		}
-	}()
+// node brings one node to its result, from the cache or by running it, and its
+// files to where save: wants them.
+func (s *scheduler) node(ctx context.Context, n *graph.Node) finished {
+	f := finished{n: n}
+	// Stages recover by themselves. This is for what surrounds them, such as a
+	// config's Externals or the layout of save:.
+	err := parallel.Call(func() error { return s.bring(ctx, n, &f) })
+	switch {
+	case errors.Is(err, errDeferred):
+		f.state = Deferred
+	case err != nil:
+		return s.failed(ctx, f, err)
+	}
+	return f
+}
+
+func (s *scheduler) bring(ctx context.Context, n *graph.Node, f *finished) error {
 	if ctx.Err() != nil { // the interrupt came while this node was queued
 		f.state = Stopped
-		return f
+		return nil
 	}
 	for try := 1; ; try++ {
-		step, err := s.result(ctx, n, &f)
-		key = step.Key
+		step, err := s.result(ctx, n, f)
 		var changed *changedError
 		if errors.As(err, &changed) && try < maxTries && ctx.Err() == nil {
 			s.warn(n, changed.what+" while the stage ran; its result is thrown away and it runs again")
 			continue
 		}
-		if errors.Is(err, errDeferred) {
-			f.state = Deferred
-			return f
-		}
 		if err != nil {
-			return s.failed(ctx, f, key, err)
+			return err
 		}
-		if err := s.conclude(ctx, step, &f); err != nil {
-			return s.failed(ctx, f, key, err)
+		if err := s.conclude(ctx, step, f); err != nil {
+			return err
 		}
 		break
 	}
 	if n.Stage.Save != "" && s.opts.Save != nil {
 		if err := s.save(n, f.outputs); err != nil {
-			return s.failed(ctx, f, key, fmt.Errorf("save: %w", err))
+			return fmt.Errorf("save: %w", err)
 		}
 	}
-	return f
+	return nil
 }
 
 // result finds the node's result in the cache or makes it.
@@ -77,6 +78,7 @@ func (s *scheduler) result(ctx context.Context, n *graph.Node, f *finished) (pla
 	if err != nil {
 		return step, err
 	}
+	f.key = step.Key
 	if s.opts.Check != nil {
 		if err := s.opts.Check(ctx, n, step.Canonical, nil); err != nil {
 			return step, err
@@ -125,9 +127,9 @@ func (s *scheduler) save(n *graph.Node, outputs map[string]store.Output) error {
 
 // failed ends a node. What goes wrong after an interrupt is taken as its
 // consequence: a killed child process, for one, does not say why it ended.
-func (s *scheduler) failed(ctx context.Context, f finished, key string, err error) finished {
+func (s *scheduler) failed(ctx context.Context, f finished, err error) finished {
 	f.outputs = nil
-	e := event.Event{Kind: event.StageFailed, Stage: f.n.Name, Type: f.n.Type.Type, Key: key, Error: err.Error()}
+	e := event.Event{Kind: event.StageFailed, Stage: f.n.Name, Type: f.n.Type.Type, Key: f.key, Error: err.Error()}
 	if ctx.Err() != nil {
 		f.state, e.Kind = Stopped, event.StageStopped
 	} else {

@@ -2,6 +2,7 @@ package exec
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/distillflow/distillflow/flow/graph"
@@ -75,62 +76,32 @@ func (l Limits) Check(n *graph.Node) error {
 }
 
 // queue holds the nodes that are ready to run and gives them out in the order in
-// which they became ready, passing over those whose resources are taken. Nodes
-// that declare the same wait in one line, so that a look at the lines' heads is
-// enough however many nodes there are. The scheduling loop owns it.
+// which they became ready, passing over those whose resources are taken. The
+// scheduling loop owns it.
 type queue struct {
 	total, free amount
-	lines       map[amount]*line
-	heads       []*line // those of lines, in the order of their making
-	pushed      int
+	ready       []*graph.Node
 }
 
-type line struct {
-	want  amount
-	nodes []queued
-}
-
-type queued struct {
-	n     *graph.Node
-	order int
-}
-
-func newQueue(l Limits) *queue {
-	return &queue{total: l.amount(), free: l.amount(), lines: map[amount]*line{}}
-}
+func newQueue(l Limits) *queue { return &queue{total: l.amount(), free: l.amount()} }
 
 // want is what a node takes. One that declares more than there is takes all: its
 // result may be cached, and running it is refused later.
 func (q *queue) want(n *graph.Node) amount { return declared(n).min(q.total) }
 
-func (q *queue) push(n *graph.Node) {
-	w := q.want(n)
-	l := q.lines[w]
-	if l == nil {
-		l = &line{want: w}
-		q.lines[w] = l
-		q.heads = append(q.heads, l)
-	}
-	l.nodes = append(l.nodes, queued{n, q.pushed})
-	q.pushed++
-}
+func (q *queue) push(n *graph.Node) { q.ready = append(q.ready, n) }
 
 // next takes the first node that fits and reserves what it declares; nil if none
 // does.
 func (q *queue) next() *graph.Node {
-	var best *line
-	for _, l := range q.heads {
-		if len(l.nodes) > 0 && l.want.fits(q.free) && (best == nil || l.nodes[0].order < best.nodes[0].order) {
-			best = l
+	for i, n := range q.ready {
+		if w := q.want(n); w.fits(q.free) {
+			q.ready = slices.Delete(q.ready, i, i+1)
+			q.free = q.free.plus(w, -1)
+			return n
 		}
 	}
-	if best == nil {
-		return nil
-	}
-	n := best.nodes[0].n
-	best.nodes = best.nodes[1:]
-	q.free = q.free.plus(best.want, -1)
-	return n
+	return nil
 }
 
 // release gives back what a node of next has taken.

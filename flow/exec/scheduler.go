@@ -18,6 +18,7 @@ import (
 	"github.com/distillflow/distillflow/flow/plan"
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/flow/store"
+	"github.com/distillflow/distillflow/internal/base/parallel"
 )
 
 // Runner runs one task somewhere: in this process, in another one, on a
@@ -162,6 +163,7 @@ type scheduler struct {
 // finished is what a worker reports about one node.
 type finished struct {
 	n          *graph.Node
+	key        string // "" if it was not reached
 	state      State
 	outputs    map[string]store.Output
 	pointer    *store.Pointer  // what to remember for later plans
@@ -182,29 +184,16 @@ func (s *scheduler) run(ctx context.Context) error {
 			dependents[d.Index()] = append(dependents[d.Index()], n)
 		}
 	}
-	jobs := min(s.opts.Jobs, max(len(nodes), 1))
-	work := make(chan *graph.Node, jobs)
 	done := make(chan finished)
-	var wg sync.WaitGroup
-	for range jobs {
-		wg.Go(func() {
-			for n := range work {
-				done <- s.node(ctx, n)
-			}
-		})
-	}
-	defer wg.Wait()
-	defer close(work)
-
-	memory := pointers{store: s.store, recipe: s.opts.RecipeID}
+	var workers parallel.Group
 	ready := newQueue(s.opts.Limits)
 	running, left := 0, len(nodes)
 	var settled []finished // nodes that needed no worker
-	looked := plan.Hits(ctx, s.g, known{s.store}, s.planOpts)
+	cached := plan.Hits(ctx, s.g, known{s.store}, s.planOpts)
 	start := func(n *graph.Node) {
 		f, ok := s.settle(ctx, n)
 		if !ok {
-			f, ok = s.hit(ctx, &looked.Steps[n.Index()])
+			f, ok = s.hit(ctx, &cached.Steps[n.Index()])
 		}
 		if ok {
 			settled = append(settled, f)
@@ -217,28 +206,34 @@ func (s *scheduler) run(ctx context.Context) error {
 			start(n)
 		}
 	}
+	var lost error // the first; a run is as good without what it notes for later plans
 	for left > 0 {
-		for running < jobs {
+		for running < s.opts.Jobs {
 			n := ready.next()
 			if n == nil {
 				break
 			}
 			running++
-			work <- n
+			workers.Go(func() error { done <- s.node(ctx, n); return nil })
 		}
 		var f finished
 		if len(settled) > 0 {
-			// The last first: any order will do, and so the slice stays small.
-			f, settled = settled[len(settled)-1], settled[:len(settled)-1]
+			f, settled = settled[0], settled[1:]
 		} else {
-			f = memory.wait(done)
+			f = <-done
 			ready.release(f.n)
 			running--
 		}
 		left--
 		s.finish(f)
 		if f.pointer != nil {
-			memory.add(f.n.Name, *f.pointer)
+			// At once: a run that is killed has not run in vain, and the next plan
+			// must not call its stages never run. A store that must not be written
+			// is good for what is cached.
+			err := s.store.SetLast(s.opts.RecipeID, f.n.Name, *f.pointer)
+			if lost == nil && !errors.Is(err, store.ErrReadOnly) {
+				lost = err
+			}
 		}
 		for _, d := range dependents[f.n.Index()] {
 			if missing[d.Index()]--; missing[d.Index()] == 0 {
@@ -246,7 +241,7 @@ func (s *scheduler) run(ctx context.Context) error {
 			}
 		}
 	}
-	err := memory.close()
+	err := errors.Join(workers.Wait(), lost)
 	if ctx.Err() != nil {
 		for _, st := range s.out.States {
 			if st == Stopped {

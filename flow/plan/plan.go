@@ -6,11 +6,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"runtime/debug"
 
 	"github.com/distillflow/distillflow/flow/graph"
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/flow/store"
+	"github.com/distillflow/distillflow/internal/base/parallel"
 )
 
 // Status is what a run would do with a stage.
@@ -96,21 +96,17 @@ func Hits(ctx context.Context, g *graph.Graph, c Cache, opts Options) *Plan {
 }
 
 // step fills in the step of a node whose dependencies have theirs.
-func (p *Plan) step(ctx context.Context, n *graph.Node, c Cache, opts Options) (err error) {
-	// Stages recover by themselves; this is for the code of a config, which runs
-	// here on a goroutine that its caller cannot guard.
-	defer func() {
-		if v := recover(); v != nil {
-			err = &stage.PanicError{Stage: n.Name, Value: v, Stack: debug.Stack()}
-		}
-	}()
+func (p *Plan) step(ctx context.Context, n *graph.Node, c Cache, opts Options) error {
 	step := &p.Steps[n.Index()]
 	*step = Step{Node: n}
 	if blocked(n, func(d *graph.Node) Status { return p.Steps[d.Index()].Status }, step) {
 		return nil
 	}
-	*step, err = Evaluate(ctx, n, p.digest, c, opts)
-	return err
+	// The code of a config runs here; what stages do is guarded elsewhere.
+	return parallel.Call(func() (err error) {
+		*step, err = Evaluate(ctx, n, p.digest, c, opts)
+		return err
+	})
 }
 
 // digest is the [Digests] of a plan: every step that others are evaluated behind

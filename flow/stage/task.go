@@ -8,7 +8,8 @@ import (
 	"fmt"
 	"os"
 	"reflect"
-	"runtime/debug"
+
+	"github.com/distillflow/distillflow/internal/base/parallel"
 )
 
 // Task is one stage run as plain data: it can be written to a file and run in
@@ -37,19 +38,6 @@ type Result struct {
 	Rows       map[string]int64   `json:"rows"`                 // port -> records
 	Incomplete string             `json:"incomplete,omitempty"` // why the outputs are not final
 	Stats      map[string]float64 `json:"stats,omitempty"`
-}
-
-// PanicError is a panic inside a stage's code: a bug of the stage, not of its
-// input.
-type PanicError struct {
-	Stage string
-	Value any
-	Stack []byte
-}
-
-// Error implements error.
-func (e *PanicError) Error() string {
-	return fmt.Sprintf("internal error in stage %s: %v\n%s", e.Stage, e.Value, e.Stack)
 }
 
 type openField interface{ open(path, label string) any }
@@ -87,14 +75,7 @@ func (r *Registry) Run(ctx context.Context, task Task, svc Services) (res Result
 	}
 	env := NewEnv(task.Seed, task.WorkDir, svc)
 	env.Key, env.GPUs = task.Key, task.GPUs
-	err = func() (err error) {
-		defer func() {
-			if p := recover(); p != nil {
-				err = &PanicError{Stage: task.Stage, Value: p, Stack: debug.Stack()}
-			}
-		}()
-		return t.run(ctx, env, cfg, ins, outs)
-	}()
+	err = parallel.Call(func() error { return t.run(ctx, env, cfg, ins, outs) })
 	res.Rows = map[string]int64{}
 	for name, f := range fields {
 		n, ferr := f.finish()

@@ -169,18 +169,6 @@ func (r *Run) Event(v any) error {
 	return nil
 }
 
-// EventLine appends an event that its caller has encoded: one line of JSON with
-// its line feed.
-func (r *Run) EventLine(line []byte) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.f == nil {
-		return fmt.Errorf("store: run %s is finished", r.info.ID)
-	}
-	_, err := r.w.Write(line)
-	return r.s.writeErr(err)
-}
-
 // Flush writes buffered events.
 func (r *Run) Flush() error {
 	r.mu.Lock()

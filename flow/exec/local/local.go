@@ -19,6 +19,7 @@ import (
 
 	"github.com/distillflow/distillflow/flow/exec"
 	"github.com/distillflow/distillflow/flow/stage"
+	"github.com/distillflow/distillflow/internal/base/parallel"
 )
 
 // InProcess runs tasks in this process.
@@ -92,20 +93,24 @@ func (p Process) Run(ctx context.Context, t stage.Task, h exec.Hooks) (stage.Res
 	r, w := io.Pipe()
 	cmd.Stdout = w
 	var last message
-	relayed := make(chan struct{})
-	go func() {
-		defer close(relayed)
+	relayed := parallel.Start(func() error {
+		defer r.Close() // lets the worker end, should a hook have panicked
 		last = relay(r, h)
-	}()
+		return nil
+	})
 	if err := cmd.Start(); err != nil {
 		w.Close()
-		<-relayed
-		return stage.Result{}, fmt.Errorf("starting a worker: %w", err)
+		return stage.Result{}, errors.Join(fmt.Errorf("starting a worker: %w", err), relayed())
 	}
-	go func() { _, _ = stdin.Write(append(task, '\n')) }() // a worker that does not read it ends without a result
+	parallel.Start(func() error {
+		_, _ = stdin.Write(append(task, '\n')) // a worker that does not read it ends without a result
+		return nil
+	})
 	waitErr := cmd.Wait()
 	w.Close()
-	<-relayed
+	if err := relayed(); err != nil {
+		return stage.Result{}, err
+	}
 	if errors.Is(waitErr, osexec.ErrWaitDelay) {
 		waitErr = nil // the worker itself ended well
 	}
@@ -175,7 +180,7 @@ func Attached(ctx context.Context, r io.Reader, reg *stage.Registry, svc stage.S
 	defer cancel(nil)
 	done := make(chan struct{})
 	defer close(done)
-	go func() {
+	parallel.Start(func() error {
 		_, _ = io.Copy(io.Discard, r)
 		cancel(errors.New("the process that started this worker is gone"))
 		select {
@@ -183,7 +188,8 @@ func Attached(ctx context.Context, r io.Reader, reg *stage.Registry, svc stage.S
 		case <-time.After(grace):
 			abandon()
 		}
-	}()
+		return nil
+	})
 	return work(ctx, t, reg, svc, w)
 }
 
