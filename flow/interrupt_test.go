@@ -49,7 +49,7 @@ func TestInterruptWhileWaitingForAnotherRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer st.Close()
-	unlock, err := st.LockKey(t.Context(), key)
+	unlock, err := st.LockKey(t.Context(), key, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

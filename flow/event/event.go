@@ -12,6 +12,7 @@ type Kind string
 const (
 	RunStarted    Kind = "run_started"
 	StageHit      Kind = "stage_hit"      // the cache held the stage's result
+	StageWaiting  Kind = "stage_waiting"  // somebody else is making the same result; Message says who
 	StageStarted  Kind = "stage_started"  // the stage's code is invoked
 	StageProgress Kind = "stage_progress" // how far it is
 	StageWarning  Kind = "stage_warning"

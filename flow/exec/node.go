@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"github.com/distillflow/distillflow/flow/event"
 	"github.com/distillflow/distillflow/flow/graph"
@@ -88,7 +89,7 @@ func (s *scheduler) result(ctx context.Context, n *graph.Node, f *finished) (pla
 		return step, errDeferred
 	}
 	if step.Status == plan.Run {
-		unlock, err := s.store.LockKey(ctx, step.Key)
+		unlock, err := s.store.LockKey(ctx, step.Key, func(h store.Holder) { s.waiting(n, step.Key, h) })
 		if err != nil {
 			return step, err
 		}
@@ -105,6 +106,25 @@ func (s *scheduler) result(ctx context.Context, n *graph.Node, f *finished) (pla
 	f.outputs, f.incomplete, err = s.execute(ctx, n, step, files)
 	f.state = Done
 	return step, err
+}
+
+// waiting tells that somebody else makes a node's result at this moment.
+func (s *scheduler) waiting(n *graph.Node, key string, h store.Holder) {
+	who := "another process has been making the same result"
+	host, _ := os.Hostname()
+	switch {
+	case h.PID == 0:
+	case h.PID == os.Getpid() && h.Host == host:
+		who = "another stage of this process has been making the same result"
+	case h.Host == host:
+		who = fmt.Sprintf("process %d has been making the same result", h.PID)
+	default:
+		who = fmt.Sprintf("process %d on %s has been making the same result", h.PID, h.Host)
+	}
+	if !h.Since.IsZero() {
+		who += " since " + h.Since.Local().Format(time.DateTime)
+	}
+	s.emit(event.Event{Kind: event.StageWaiting, Stage: n.Name, Type: n.Type.Type, Key: key, Message: who})
 }
 
 func (s *scheduler) save(n *graph.Node, outputs map[string]store.Output) error {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -11,18 +12,33 @@ import (
 	"github.com/gofrs/flock"
 )
 
+// Holder is who holds the lock of an action key.
+type Holder struct {
+	PID   int       `json:"pid"` // 0 if the holder is not known
+	Host  string    `json:"host"`
+	Since time.Time `json:"since"`
+}
+
 // LockKey waits until no other holder, in this process or another, works on an
 // action key, and returns a function that lets the next one in. Look the key up
-// again once you hold the lock: the one before you may have published it.
+// again once you hold the lock: the one before you may have published it. If the
+// lock is not free, waiting (unless nil) is called once with who holds it.
 //
 // On a file system without locks it returns at once, and two processes may do
 // the same work; the store stays sound all the same.
-func (s *Store) LockKey(ctx context.Context, key string) (unlock func(), err error) {
+func (s *Store) LockKey(ctx context.Context, key string, waiting func(Holder)) (unlock func(), err error) {
 	wait := 5 * time.Millisecond
-	for {
+	for try := 0; ; try++ {
 		unlock, ok, err := s.TryLockKey(key)
 		if err != nil || ok {
 			return unlock, err
+		}
+		if try == 1 && waiting != nil { // not at first: a holder may just be writing its name, or letting go
+			var h Holder
+			if b, err := os.ReadFile(s.path("locks", key)); err == nil {
+				_ = json.Unmarshal(b, &h) // without a name it is an unknown holder
+			}
+			waiting(h)
 		}
 		t := time.NewTimer(wait)
 		select {
@@ -63,6 +79,11 @@ func (s *Store) TryLockKey(key string) (unlock func(), ok bool, err error) {
 	named, errNamed := os.Stat(path)
 	if err != nil || errNamed != nil || !os.SameFile(mine, named) {
 		return nil, false, l.Close()
+	}
+	h := Holder{PID: os.Getpid(), Since: s.now()}
+	h.Host, _ = os.Hostname()
+	if b, err := json.Marshal(h); err == nil {
+		_ = os.WriteFile(path, b, 0o666) // only those who wait miss it
 	}
 	var once sync.Once
 	return func() {

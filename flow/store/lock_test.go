@@ -8,7 +8,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 )
 
 func TestLockKey(t *testing.T) {
@@ -20,7 +19,7 @@ func TestLockKey(t *testing.T) {
 		for range 3 {
 			wg.Go(func() {
 				for range 5 {
-					unlock, err := s.LockKey(context.Background(), testKey(1))
+					unlock, err := s.LockKey(context.Background(), testKey(1), nil)
 					if err != nil {
 						t.Error(err)
 						return
@@ -47,7 +46,7 @@ func TestLockKey(t *testing.T) {
 
 func TestLockKeyWaitsAndGivesUp(t *testing.T) {
 	s, _ := newStore(t)
-	unlock, err := s.LockKey(context.Background(), testKey(1))
+	unlock, err := s.LockKey(context.Background(), testKey(1), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,10 +58,15 @@ func TestLockKeyWaitsAndGivesUp(t *testing.T) {
 		t.Fatal("another key is locked too", err)
 	}
 	other()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	if _, err := s.LockKey(ctx, testKey(1)); !errors.Is(err, context.DeadlineExceeded) {
+	var holder Holder
+	_, err = s.LockKey(ctx, testKey(1), func(h Holder) { holder = h; cancel() })
+	if !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
+	}
+	if holder.PID != os.Getpid() || holder.Since.IsZero() {
+		t.Errorf("the holder is %+v", holder)
 	}
 	unlock()
 	again, ok, err := s.TryLockKey(testKey(1))

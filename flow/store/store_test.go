@@ -135,7 +135,7 @@ func TestReadOnly(t *testing.T) {
 		"WorkDir":   func() error { _, err := r.WorkDir(testKey(1)); return err },
 		"SetLast":   func() error { return r.SetLast("r", "s", Pointer{Key: testKey(1)}) },
 		"NewRun":    func() error { _, err := r.NewRun(RunInfo{}); return err },
-		"LockKey":   func() error { _, err := r.LockKey(context.Background(), testKey(1)); return err },
+		"LockKey":   func() error { _, err := r.LockKey(context.Background(), testKey(1), nil); return err },
 		"GC":        func() error { _, err := r.GC(context.Background(), GCOptions{}); return err },
 	}
 	for name, call := range calls {

@@ -39,6 +39,7 @@ func fakeRun(sink event.Sink, sleep func(time.Duration)) {
 	for _, s := range []string{"problems", "prompts"} {
 		emit(event.Event{Kind: event.StageHit, Stage: s, Type: "scan"})
 	}
+	emit(event.Event{Kind: event.StageWaiting, Stage: "replies", Message: "process 7 has been making the same result"})
 	emit(event.Event{Kind: event.StageStarted, Stage: "replies", Type: "batch-llm", Reason: "config.temperature 0.7 -> 0.8"})
 	for i := 1; i <= 20; i++ {
 		sleep(200 * time.Millisecond)

@@ -101,6 +101,8 @@ func (s *story) add(e event.Event, now time.Time) {
 	case event.StageSkipped:
 		s.skipped++
 		s.hold("skipped", e.Reason, e.Stage, now)
+	case event.StageWaiting:
+		s.say("waiting", text.OneLine(e.Stage)+": "+text.OneLine(e.Message))
 	case event.StageStarted:
 		s.start(e, now)
 	case event.StageProgress:

@@ -150,6 +150,7 @@ func TestLiveLeavesTheStory(t *testing.T) {
 	last := -1
 	for _, want := range []string{
 		"cached   problems, prompts\n",
+		"waiting  replies: process 7 has been making the same result\n",
 		"warning  replies: retry after HTTP 429 [2J slow down\n",
 		"warning  replies: 19 more warnings like these\n",
 		"done     replies in 4.0 s; rows: replies 200; 1200 calls, 20 retries\n",
