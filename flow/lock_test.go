@@ -100,7 +100,7 @@ func TestLockedRun(t *testing.T) {
 func TestLockedResultThatDiffers(t *testing.T) {
 	b := newBench(t, `
 stages:
-  a: {uses: flaky, with: {tag: same}}
+  a: {uses: busy, with: {tag: same}}
   b: {uses: map, from: a}
 `)
 	b.locks()

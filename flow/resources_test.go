@@ -23,25 +23,12 @@ import (
 type load struct {
 	mu           sync.Mutex
 	now, highest int
-	tries        map[string]int // of stages of the type flaky
 }
 
 type busyConfig struct {
 	Cost int    `json:"cost" doc:"What it takes."`
 	Tag  string `json:"tag" doc:"Tells stages apart."`
 }
-
-type flakyConfig struct {
-	Tag   string `json:"tag" doc:"Tells stages apart."`
-	Fails int    `json:"fails" doc:"How many tries fail."`
-	Panic bool   `json:"panic" doc:"Panic instead of failing."`
-	Final bool   `json:"final" doc:"Fail so that no other try can help."`
-}
-
-type finalError struct{}
-
-func (finalError) Error() string   { return "toy failure for good" }
-func (finalError) Permanent() bool { return true }
 
 func busyToys(g *gate) []*stage.Type {
 	return []*stage.Type{
@@ -59,27 +46,6 @@ func busyToys(g *gate) []*stage.Type {
 				g.load.now -= c.Cost
 				g.load.mu.Unlock()
 				return out.Words.Write(word{c.Tag})
-			}),
-		stage.Define(stage.Spec{Type: "flaky", Version: 1, Class: stage.Pure, Doc: "Fails a few times."},
-			func(_ context.Context, _ *stage.Env, c flakyConfig, _ noIn, out wordsOut) error {
-				g.load.mu.Lock()
-				defer g.load.mu.Unlock()
-				if g.load.tries == nil {
-					g.load.tries = map[string]int{}
-				}
-				if err := out.Words.Write(word{c.Tag}); err != nil {
-					return err
-				}
-				if g.load.tries[c.Tag]++; g.load.tries[c.Tag] <= c.Fails {
-					if c.Panic {
-						panic("toy panic")
-					}
-					if c.Final {
-						return fmt.Errorf("asking: %w", finalError{})
-					}
-					return errors.New("toy failure")
-				}
-				return nil
 			}),
 	}
 }
@@ -151,54 +117,6 @@ stages:
 	// A cached result needs nothing.
 	if _, _, err := b.run(flow.RunOptions{Limits: limits(2, 8e9, 1)}); err != nil {
 		t.Error(err)
-	}
-}
-
-func TestRetries(t *testing.T) {
-	b := newBench(t, `
-stages:
-  twice: {uses: flaky, with: {tag: twice, fails: 2}, retries: 2}
-  often: {uses: flaky, with: {tag: often, fails: 9}, retries: 2}
-  once: {uses: flaky, with: {tag: once, fails: 9}}
-  spent: {uses: flaky, with: {tag: spent, fails: 9, final: true}, retries: 5}
-  bug: {uses: flaky, with: {tag: bug, fails: 9, panic: true}, retries: 5}
-`)
-	l, res, err := b.run(flow.RunOptions{RetryPause: time.Nanosecond})
-	if err == nil {
-		t.Fatal("nothing failed")
-	}
-	if got := l.stages(event.StageDone); got != "twice" {
-		t.Errorf("done: %q", got)
-	}
-	if got := l.stages(event.StageWarning); got != "often often twice twice" {
-		t.Errorf("warnings of %q", got)
-	}
-	for tag, want := range map[string]int{"twice": 3, "often": 3, "once": 1, "bug": 1, "spent": 1} {
-		if got := b.gate.load.tries[tag]; got != want {
-			t.Errorf("%s: %d tries, want %d", tag, got, want)
-		}
-	}
-	if got := b.output(res, "twice", "words"); got != "{\"text\":\"twice\"}\n" {
-		t.Errorf("the failed tries left something: %q", got)
-	}
-}
-
-func TestTimeout(t *testing.T) {
-	b := newBench(t, `
-stages:
-  a: {uses: read, with: {file: words.txt}, timeout: 1h}
-  x: {uses: await, from: a, with: {tag: x}, timeout: 1ms, retries: 1}
-`)
-	l, res, err := b.run(flow.RunOptions{RetryPause: time.Nanosecond})
-	var late *exec.TimeoutError
-	if !errors.As(err, &late) || !strings.Contains(err.Error(), "stage x: stopped after its timeout of 1ms") {
-		t.Errorf("error %v", err)
-	}
-	if res.Outcome.States["x"] != exec.Failed || res.Outcome.States["a"] != exec.Done {
-		t.Errorf("states %v", res.Outcome.States)
-	}
-	if got := l.stages(event.StageWarning); got != "x" {
-		t.Errorf("warnings of %q", got)
 	}
 }
 

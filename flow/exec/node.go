@@ -41,7 +41,9 @@ func (s *scheduler) node(ctx context.Context, n *graph.Node) finished {
 }
 
 func (s *scheduler) bring(ctx context.Context, n *graph.Node, f *finished) error {
-	if ctx.Err() != nil { // the interrupt came while this node was queued
+	// After an interrupt nothing starts: neither what was queued nor what depends
+	// on a stage that was stopped, and so has no outputs to read.
+	if ctx.Err() != nil {
 		f.state = Stopped
 		return nil
 	}

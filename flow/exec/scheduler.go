@@ -191,7 +191,7 @@ func (s *scheduler) run(ctx context.Context) error {
 	var settled []finished // nodes that needed no worker
 	cached := plan.Hits(ctx, s.g, known{s.store}, s.planOpts)
 	start := func(n *graph.Node) {
-		f, ok := s.settle(ctx, n)
+		f, ok := s.settle(n)
 		if !ok {
 			f, ok = s.hit(ctx, &cached.Steps[n.Index()])
 		}
@@ -252,9 +252,9 @@ func (s *scheduler) run(ctx context.Context) error {
 	return err
 }
 
-// settle decides nodes that need no worker: skipped ones, those behind a
-// failure, and all of them after an interrupt.
-func (s *scheduler) settle(ctx context.Context, n *graph.Node) (finished, bool) {
+// settle decides nodes that neither run nor are looked up: skipped ones and those
+// behind a failure or a deferred one.
+func (s *scheduler) settle(n *graph.Node) (finished, bool) {
 	if r, skip := plan.Skipped(n, func(d *graph.Node) bool { return s.out.States[d.Name] == Skipped }); skip {
 		s.emit(event.Event{Kind: event.StageSkipped, Stage: n.Name, Type: n.Type.Type, Reason: r.String()})
 		return finished{n: n, state: Skipped}, true
@@ -265,14 +265,9 @@ func (s *scheduler) settle(ctx context.Context, n *graph.Node) (finished, bool) 
 			s.emit(event.Event{Kind: event.StageSkipped, Stage: n.Name, Type: n.Type.Type,
 				Reason: plan.Reason{Code: plan.UpstreamFailed, Field: d.Name}.String()})
 			return finished{n: n, state: Blocked}, true
-		case Stopped:
-			return finished{n: n, state: Stopped}, true
 		case Deferred:
 			return finished{n: n, state: Deferred}, true
 		}
-	}
-	if ctx.Err() != nil {
-		return finished{n: n, state: Stopped}, true
 	}
 	return finished{}, false
 }
