@@ -105,7 +105,7 @@ stages:
 	if res != nil || err == nil {
 		t.Fatalf("the run went on: %v", err)
 	}
-	for _, want := range []string{"stage b", "3 cpus, and there are 2", "16 GB of memory, and there is 8 GB", "2 gpus, and there are 1"} {
+	for _, want := range []string{"stage b", "3 cpus, and there are 2", "14.9 GiB of memory, and there is 7.5 GiB", "2 gpus, and there are 1"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("error %q lacks %q", err, want)
 		}

@@ -1,7 +1,6 @@
 package flow
 
 import (
-	"bufio"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -15,6 +14,7 @@ import (
 	"github.com/distillflow/distillflow/flow/graph"
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/flow/store"
+	"github.com/distillflow/distillflow/internal/base/atomicfile"
 )
 
 // Layout is how save: writes rows of one record type for people and other
@@ -98,8 +98,13 @@ func saveOutput(st *store.Store, l Layout, p stage.Port, o store.Output, place s
 		return err
 	}
 	defer src.Close()
+	if err := os.MkdirAll(filepath.Dir(place), 0o755); err != nil {
+		return err
+	}
 	h := sha256.New()
-	err = writeFile(place, 0o644, func(w io.Writer) error { return l.Write(io.MultiWriter(w, h), p.Name, src) })
+	err = atomicfile.Write(place, 0o644, atomicfile.Relaxed, func(w io.Writer) error {
+		return l.Write(io.MultiWriter(w, h), p.Name, src)
+	})
 	if err != nil {
 		return err
 	}
@@ -108,24 +113,6 @@ func saveOutput(st *store.Store, l Layout, p stage.Port, o store.Output, place s
 	}
 	want.keep(st, place)
 	return nil
-}
-
-// writeFile replaces a file atomically.
-func writeFile(path string, mode fs.FileMode, write func(io.Writer) error) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".distillflow-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // gone already after the rename
-	b := bufio.NewWriterSize(f, 1<<20)
-	err = write(b)
-	if err = errors.Join(err, b.Flush(), f.Chmod(mode), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }
 
 // replaceFolder makes dst a copy of src. The copy is complete before it takes
@@ -179,7 +166,7 @@ func copyTree(src, dst string) error {
 			return err
 		}
 		defer f.Close()
-		return writeFile(to, 0o644|info.Mode()&0o111, func(w io.Writer) error {
+		return atomicfile.Write(to, 0o644|info.Mode()&0o111, atomicfile.Relaxed, func(w io.Writer) error {
 			_, err := io.Copy(w, f)
 			return err
 		})

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 
 	"github.com/distillflow/distillflow/flow/store"
+	"github.com/distillflow/distillflow/internal/base/atomicfile"
 )
 
 // receipt is what a saved file was made from, and the digest that it then had. It
@@ -61,18 +62,7 @@ func (r receipt) keep(st *store.Store, place string) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
-	if err != nil {
-		return
-	}
-	defer os.Remove(f.Name()) // gone already after the rename
-	if _, err := f.Write(whole); err != nil {
-		f.Close()
-		return
-	}
-	if f.Close() == nil {
-		_ = os.Rename(f.Name(), path)
-	}
+	_ = atomicfile.WriteBytes(path, 0o644, atomicfile.Relaxed, whole)
 }
 
 // readReceipt gives the receipt of a saved file; ok is false where there is none

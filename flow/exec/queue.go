@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/distillflow/distillflow/flow/graph"
-	"github.com/distillflow/distillflow/flow/recipe"
+	"github.com/distillflow/distillflow/internal/base/text"
 )
 
 // Limits is what the stages that run at a time may declare together in their
@@ -67,7 +67,7 @@ func (l Limits) Check(n *graph.Node) error {
 		parts = append(parts, fmt.Sprintf("%g cpus, and there are %g (--cpus)", r.CPUs, *l.CPUs))
 	}
 	if want.memory > have.memory {
-		parts = append(parts, fmt.Sprintf("%s of memory, and there is %s (--memory)", recipe.FormatBytes(r.Memory), recipe.FormatBytes(*l.Memory)))
+		parts = append(parts, fmt.Sprintf("%s of memory, and there is %s (--memory)", text.Size(r.Memory), text.Size(*l.Memory)))
 	}
 	if want.gpus > have.gpus {
 		parts = append(parts, fmt.Sprintf("%d gpus, and there are %d (--gpus)", r.GPUs, *l.GPUs))

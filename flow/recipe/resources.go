@@ -162,16 +162,3 @@ func ParseBytes(text string) (int64, error) {
 	}
 	return int64(n * size), nil
 }
-
-// FormatBytes writes an amount of memory in decimal units.
-func FormatBytes(n int64) string {
-	for _, u := range []struct {
-		name string
-		size float64
-	}{{"TB", 1e12}, {"GB", 1e9}, {"MB", 1e6}, {"kB", 1e3}} {
-		if float64(n) >= u.size {
-			return strconv.FormatFloat(math.Round(float64(n)/u.size*10)/10, 'g', -1, 64) + " " + u.name
-		}
-	}
-	return strconv.FormatInt(n, 10) + " bytes"
-}
