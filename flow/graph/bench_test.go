@@ -54,7 +54,7 @@ func numbers(n int) []int {
 // bound graph keeps.
 func BenchmarkLoad(b *testing.B) {
 	reg := registry(b)
-	for name, src := range map[string][]byte{"written-1000": generated(1000), "written-100000": generated(100_000), "matrix-100000": matrices(100_000)} {
+	for name, src := range map[string][]byte{"written-2000": generated(2000), "matrix-2000": matrices(2000)} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			var g *graph.Graph

@@ -48,7 +48,7 @@ func (d *decoder) connect() {
 				}
 			}
 			if len(out) == before {
-				d.diags.Add(diag.Errorf(e.Pos, "bad-edge", "%s has no leg that matches %s", e.Stage, s.Name).
+				d.diags.Add(diag.Errorf(e.Pos, "bad-edge", "no leg of %s matches %s", e.Stage, s.Name).
 					WithHelp("check `exclude` of both matrices"))
 				s.Broken = true
 			}

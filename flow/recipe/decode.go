@@ -124,7 +124,7 @@ func (d *decoder) maxNodes(v *Value) {
 		return
 	}
 	if v.Int < 1 || v.Int > maxMaxNodes {
-		d.diags.Add(diag.Errorf(v.Pos, "wrong-type", "`max_nodes` is from 1 to %d", maxMaxNodes).Over(v.width()))
+		d.diags.Add(diag.Errorf(v.Pos, "wrong-type", "`max_nodes` must be from 1 to %d", maxMaxNodes).Over(v.width()))
 		return
 	}
 	if !d.opts.nodesGiven {
@@ -143,7 +143,7 @@ func (d *decoder) envList(v *Value) {
 			continue
 		}
 		if !envName.MatchString(it.Str) {
-			d.diags.Add(diag.Errorf(it.Pos, "bad-name", "%q is no name of an environment variable", it.Str).Over(it.width()))
+			d.diags.Add(diag.Errorf(it.Pos, "bad-name", "%q cannot be the name of an environment variable", it.Str).Over(it.width()))
 			continue
 		}
 		if _, dup := d.envValues[it.Str]; dup {

@@ -219,7 +219,7 @@ func (c claims) section(what string, part, own, ref *Value) {
 		c.d.diags.Add(diag.Errorf(e.KeyPos, "conflict", "%s comes from two included recipes, which differ", id).Over(utf8.RuneCountInString(e.Key)).
 			WithRelated(first.KeyPos.Span(utf8.RuneCountInString(e.Key)), "the other one is here").
 			WithRelated(ref.Pos.Span(ref.width()), "this one is included here").
-			WithHelp("rename one, or give the recipe that includes both an entry of its own, which is laid on the later one"))
+			WithHelp("rename one, or write the entry in the recipe that includes both: it overrides them"))
 	}
 }
 

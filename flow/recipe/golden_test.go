@@ -2,7 +2,6 @@ package recipe
 
 import (
 	"bytes"
-	"flag"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,8 +9,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 // optionsIn reads the command line that a test recipe asks for in its leading
 // comments: "# --set k=v", "# --profile p".
@@ -57,7 +54,7 @@ func TestWrong(t *testing.T) {
 				t.Fatal(err)
 			}
 			golden := strings.TrimSuffix(file, ".yaml") + ".golden"
-			if *update {
+			if os.Getenv("DISTILLFLOW_UPDATE") != "" {
 				if err := os.WriteFile(golden, out.Bytes(), 0o644); err != nil {
 					t.Fatal(err)
 				}

@@ -210,8 +210,8 @@ func TestFilesOnDisk(t *testing.T) {
 		{"out.yaml", "read", "leads out of"},
 		{"folder/part.yaml", "read", "leads out of"},
 		{"loop.yaml", "read", ""},
-		{"dir.yaml", "read", "is no file"},
-		{"pipe.yaml", "read", "is no file"},
+		{"dir.yaml", "read", "is not a regular file"},
+		{"pipe.yaml", "read", "is not a regular file"},
 	} {
 		for _, key := range []string{"include", "extends"} {
 			write("my exp/r.yaml", key+": '"+c.ref+"'\n")

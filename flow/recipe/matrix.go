@@ -120,7 +120,7 @@ func (d *decoder) axis(en Entry) (axis, bool) {
 		return axis{}, false
 	}
 	if !paramName.MatchString(en.Key) {
-		return fail(en.KeyPos, utf8.RuneCountInString(en.Key), "%q is no name for an axis; use letters, digits and _", en.Key)
+		return fail(en.KeyPos, utf8.RuneCountInString(en.Key), "%q cannot be the name of an axis; use letters, digits and _", en.Key)
 	}
 	if !d.want(en.Val, List, "an axis is a list of values") {
 		return axis{}, false
@@ -191,7 +191,7 @@ func (d *decoder) included(v *Value, axes []axis) (leg, bool) {
 	for _, a := range axes {
 		e := v.Entry(a.name)
 		if e == nil {
-			d.diags.Errorf(v.Pos, "bad-matrix", "the included leg does not give the axis %s", a.name)
+			d.diags.Errorf(v.Pos, "bad-matrix", "the included leg gives no value for axis %s", a.name)
 			return nil, false
 		}
 		out = append(out, *e)

@@ -69,7 +69,7 @@ func (d *decoder) params(v *Value) {
 	for _, en := range v.Entries {
 		p := &Param{Name: en.Key, NamePos: en.KeyPos}
 		if !paramName.MatchString(en.Key) {
-			dg := diag.Errorf(en.KeyPos, "bad-name", "%q is no name for a param", en.Key).Over(utf8.RuneCountInString(en.Key)).
+			dg := diag.Errorf(en.KeyPos, "bad-name", "%q cannot be the name of a param", en.Key).Over(utf8.RuneCountInString(en.Key)).
 				WithHelp("use letters, digits and _, so that it can be written as params.NAME")
 			if fixed := strings.ReplaceAll(en.Key, "-", "_"); paramName.MatchString(fixed) {
 				dg.Suggestion = fixed
@@ -221,7 +221,7 @@ func (d *decoder) coerce(p *Param, v *Value) *Value {
 		case p.Type == StringParam && v.Kind <= Float:
 			dg = dg.WithHelp("put it in quotes: %q", v.Str)
 		case p.Type == IntParam && v.Kind == Float:
-			dg = dg.WithHelp("declare the param with type: float, if fractions are meant")
+			dg = dg.WithHelp("declare the param with type: float if you mean fractions")
 		}
 		return fail(dg)
 	}

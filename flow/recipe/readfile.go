@@ -23,7 +23,7 @@ func readLimited(path string, limit int) ([]byte, error) {
 }
 
 // checkFile looks at a file that a recipe in dir names as ref, which resolves to
-// path, before it is opened. It refuses what is no regular file (a pipe would
+// path, before it is opened. It refuses anything but a regular file (a pipe would
 // wait for ever), and a symbolic link that leads out of the folder in which ref
 // starts: dir, or the folder above it that the ../ of ref reach. What belongs to
 // a recipe is then visible from the text of the recipe. msg is empty when all is
@@ -34,7 +34,7 @@ func checkFile(dir, ref, path string) (msg, help string) {
 		return "", ""
 	}
 	if !info.Mode().IsRegular() {
-		return fmt.Sprintf("%s is no file", path), "name a recipe, a YAML file"
+		return fmt.Sprintf("%s is not a regular file", path), "name a recipe, which is a YAML file"
 	}
 	if filepath.IsAbs(ref) {
 		return "", ""

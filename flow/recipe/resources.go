@@ -10,8 +10,8 @@ import (
 	"github.com/distillflow/distillflow/flow/diag"
 )
 
-// Resources is what a stage declares to take while it runs. What is zero was not
-// declared, and limits nothing.
+// Resources is what a stage declares that it takes while it runs. Zero means not
+// declared.
 type Resources struct {
 	CPUs   float64
 	Memory int64 // bytes
@@ -21,7 +21,7 @@ type Resources struct {
 
 var resourceKeys = []string{"cpus", "memory", "gpus"}
 
-// maxCPUs and maxRetries only keep slips of the pen out.
+// maxCPUs and maxRetries catch typing mistakes.
 const (
 	maxCPUs    = 1 << 20
 	maxRetries = 1000
@@ -40,14 +40,14 @@ func (d *decoder) resources(s *Stage, v *Value) {
 			if !ok {
 				d.wrongType(en.Val, "`cpus` is a number of cores")
 			} else if !(n >= 0 && n <= maxCPUs) {
-				d.outOfRange(en.Val, "`cpus` must not be negative, or beyond %d", maxCPUs)
+				d.outOfRange(en.Val, "`cpus` must be from 0 to %d", maxCPUs)
 			} else {
 				s.Resources.CPUs = n
 			}
 		case "gpus":
 			if d.want(en.Val, Int, "`gpus` is a whole number") {
 				if en.Val.Int < 0 || en.Val.Int > maxCPUs {
-					d.outOfRange(en.Val, "`gpus` must not be negative, or beyond %d", maxCPUs)
+					d.outOfRange(en.Val, "`gpus` must be from 0 to %d", maxCPUs)
 				} else {
 					s.Resources.GPUs = en.Val.Int
 				}
@@ -100,12 +100,12 @@ func (d *decoder) timeout(s *Stage, v *Value) {
 		d.diags.Add(diag.Errorf(v.Pos, "wrong-type", "`timeout` needs a unit").Over(v.width()).WithHelp("write %ds, %dm or %dh", v.Int, v.Int, v.Int))
 		return
 	}
-	if !d.want(v, String, "`timeout` is a time such as 90s, 30m or 2h") {
+	if !d.want(v, String, "`timeout` is a duration such as 90s, 30m or 2h") {
 		return
 	}
 	t, err := time.ParseDuration(strings.ReplaceAll(v.Str, " ", ""))
 	if err != nil || t <= 0 {
-		d.outOfRange(v, "`timeout` is a time such as 90s, 30m or 2h, not %q", v.Str)
+		d.outOfRange(v, "`timeout` is a duration such as 90s, 30m or 2h, not %q", v.Str)
 		return
 	}
 	s.Timeout = t
@@ -158,7 +158,7 @@ func ParseBytes(text string) (int64, error) {
 	}
 	n, err := strconv.ParseFloat(num, 64)
 	if err != nil || math.IsNaN(n) || n < 0 || n*size >= 1<<62 {
-		return 0, fmt.Errorf("%q is no amount of memory: want one such as 16GB or 512MiB", text)
+		return 0, fmt.Errorf("%q is not an amount of memory: write one such as 16GB or 512MiB", text)
 	}
 	return int64(n * size), nil
 }

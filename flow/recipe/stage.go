@@ -16,7 +16,7 @@ func (d *decoder) stages(v *Value, ev *evaluator, legs []leg) {
 	}
 	for _, en := range v.Entries {
 		if !isStageName(en.Key) {
-			d.diags.Add(diag.Errorf(en.KeyPos, "bad-name", "%q is no stage name", en.Key).
+			d.diags.Add(diag.Errorf(en.KeyPos, "bad-name", "%q cannot be the name of a stage", en.Key).
 				Over(utf8.RuneCountInString(en.Key)).WithHelp("%s", stageHelp))
 		}
 		if en.Val.Kind != Map {
@@ -103,7 +103,7 @@ func (d *decoder) combine(m *Value, outer, own []leg) ([]leg, bool) {
 	}
 	for _, e := range own[0] {
 		if outer[0].lookup(e.Key) != nil {
-			d.diags.Errorf(m.Pos, "bad-matrix", "axis %s is already one of the recipe's matrix", e.Key)
+			d.diags.Errorf(m.Pos, "bad-matrix", "the recipe's matrix has an axis %s already", e.Key)
 			return nil, false
 		}
 	}
@@ -189,7 +189,7 @@ func (d *decoder) from(s *Stage, v *Value) {
 	case Map:
 		for _, en := range v.Entries {
 			if !isStageName(en.Key) {
-				d.diags.Add(diag.Errorf(en.KeyPos, "bad-edge", "%q is no port name", en.Key).Over(utf8.RuneCountInString(en.Key)).
+				d.diags.Add(diag.Errorf(en.KeyPos, "bad-edge", "%q cannot be the name of a port", en.Key).Over(utf8.RuneCountInString(en.Key)).
 					WithHelp("write from: {PORT: STAGE.PORT}"))
 				continue
 			}
@@ -210,7 +210,7 @@ func (d *decoder) refs(s *Stage, port string, portPos diag.Pos, v *Value) {
 		return
 	}
 	if len(v.Items) == 0 {
-		d.diags.Errorf(v.Pos, "bad-edge", "an empty list of inputs")
+		d.diags.Errorf(v.Pos, "bad-edge", "the list of inputs is empty")
 	}
 	for _, it := range v.Items {
 		d.ref(s, port, portPos, it, true)
@@ -251,7 +251,7 @@ func (d *decoder) ref(s *Stage, port string, portPos diag.Pos, v *Value, inList 
 	case v.Str == "":
 		d.diags.Add(bad(v.Pos, 1, "the reference is empty"))
 	case !isStageName(stage):
-		dg := bad(e.Pos, utf8.RuneCountInString(v.Str), "%q is no reference to a stage", v.Str)
+		dg := bad(e.Pos, utf8.RuneCountInString(v.Str), "%q does not refer to a stage", v.Str)
 		for _, sep := range []string{"/", ":", "#", " "} {
 			if fixed := strings.Replace(v.Str, sep, ".", 1); validRef(fixed) {
 				dg.Suggestion = fixed
@@ -264,7 +264,7 @@ func (d *decoder) ref(s *Stage, port string, portPos diag.Pos, v *Value, inList 
 		dg.Suggestion = stage
 		d.diags.Add(dg)
 	case dotted && !isStageName(out):
-		d.diags.Add(bad(e.OutPos, utf8.RuneCountInString(out), "%q is no port name", out))
+		d.diags.Add(bad(e.OutPos, utf8.RuneCountInString(out), "%q cannot be the name of a port", out))
 	case stage == s.Base:
 		d.diags.Add(diag.Errorf(e.Pos, "cycle", "stage %s takes its own output as input", s.Name).Over(utf8.RuneCountInString(stage)))
 	default:

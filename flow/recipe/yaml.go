@@ -42,12 +42,12 @@ type anchor struct {
 }
 
 // read gives the document's root value, or nil when there is none or when the
-// text is no YAML; the reasons are in diags.
+// text is not YAML; the reasons are in diags.
 func (y *yamlReader) read(src []byte, maxBytes int) *Value {
 	whole := diag.Pos{File: y.file}
 	if len(src) > maxBytes {
 		y.diags.Add(diag.Errorf(whole, "limit", "the file is larger than the limit of %d bytes", maxBytes).
-			WithHelp("a recipe of many like stages is short with `matrix:`; data belongs into files that stages read"))
+			WithHelp("write many similar stages with `matrix:`, and put data into files that stages read"))
 		return nil
 	}
 	y.sources.Add(y.file, src)
@@ -101,7 +101,7 @@ func (y *yamlReader) checkText(src []byte) bool {
 		switch {
 		case r == utf8.RuneError && n == 1:
 			y.diags.Add(diag.Errorf(pos, "yaml-syntax", "byte 0x%02x is not UTF-8", src[i]).
-				WithHelp("save the file with the encoding UTF-8"))
+				WithHelp("save the file as UTF-8"))
 			return false
 		case isControl(r):
 			y.diags.Errorf(pos, "yaml-syntax", "control character U+%04X is not allowed", r)
@@ -160,7 +160,7 @@ func (y *yamlReader) value(n *yaml.Node) *Value {
 	case yaml.AliasNode:
 		a := y.anchored[n.Alias]
 		if a == nil || a.val == nil {
-			y.diags.Errorf(v.Pos, "yaml-syntax", "alias *%s stands inside its own anchor", n.Value)
+			y.diags.Errorf(v.Pos, "yaml-syntax", "alias *%s is inside its own anchor", n.Value)
 			return v
 		}
 		y.values += a.size - 1
@@ -232,7 +232,7 @@ func (y *yamlReader) scalar(n *yaml.Node, v *Value) {
 		v.Kind = Bool
 		b, err := strconv.ParseBool(strings.ToLower(n.Value))
 		if err != nil {
-			fail("%q is no bool; write true or false", n.Value)
+			fail("%q is not a bool; write true or false", n.Value)
 		}
 		v.Bool = b
 	case "!!int":
@@ -245,13 +245,13 @@ func (y *yamlReader) scalar(n *yaml.Node, v *Value) {
 	case "!!float":
 		if isDigits(strings.TrimLeft(n.Value, "+-")) {
 			v.Kind = Int // the YAML reader falls back to float where 64 bits do not suffice
-			fail("%s does not fit an integer of 64 bits", n.Value)
+			fail("%s does not fit in an integer of 64 bits", n.Value)
 			return
 		}
 		v.Kind = Float
 		f, err := parseFloat(n.Value)
 		if err != nil {
-			fail("%q is no number", n.Value)
+			fail("%q is not a number", n.Value)
 		}
 		v.Float = f
 	case "!!str", "!!timestamp": // a date stays the text it is written as
@@ -275,7 +275,7 @@ func parseInt(s string) (int64, string) {
 	}
 	i, err := strconv.ParseInt(s, 0, 64)
 	if err != nil {
-		return 0, fmt.Sprintf("%s does not fit an integer of 64 bits", s)
+		return 0, fmt.Sprintf("%s does not fit in an integer of 64 bits", s)
 	}
 	return i, ""
 }

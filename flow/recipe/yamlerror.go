@@ -11,8 +11,8 @@ import (
 	"github.com/distillflow/distillflow/flow/diag"
 )
 
-// syntaxError words an error of the YAML reader for people who do not think in
-// scanner states, and keeps its position.
+// syntaxError says an error of the YAML reader in plain words and keeps its
+// position.
 func (y *yamlReader) syntaxError(err error) diag.Diagnostic {
 	var le *yaml.LoadError
 	if !errors.As(err, &le) || le.Mark.Line == 0 {
@@ -37,7 +37,7 @@ func (y *yamlReader) syntaxError(err error) diag.Diagnostic {
 		}
 		d.Code, d.Summary = "yaml-indent", "a key is not allowed here"
 		d.Span = diag.Pos{File: y.file, Line: pos.Line, Col: indent + 1}.Span(pos.Col - indent - 1)
-		return d.WithHelp("give it the same indentation as the keys it belongs with, and check that the line above ends in `:` if this is its content")
+		return d.WithHelp("indent it like the keys beside it; if it belongs to the line above, end that line with `:`")
 	case strings.Contains(le.Message, "did not find expected key") && pos.Col <= indent+1,
 		strings.Contains(le.Message, "did not find expected '-' indicator"):
 		d.Code, d.Summary = "yaml-indent", "the indentation of this line matches no line above"

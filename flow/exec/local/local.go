@@ -143,8 +143,8 @@ func (t *tail) Write(p []byte) (int, error) {
 }
 
 // relay passes a worker's messages on and returns the one that ended it. It reads
-// to the end whatever comes: a worker must never wait for its reader. What is no
-// message is output of some library, and is dropped as its standard error is.
+// to the end whatever comes: a worker must never wait for its reader. Other
+// lines are the output of some library; they are dropped, as its standard error is.
 func relay(r io.Reader, h exec.Hooks) (last message) {
 	b := bufio.NewReaderSize(r, 64<<10)
 	for {
