@@ -1,7 +1,6 @@
 package diag
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -17,18 +16,15 @@ type Severity int
 const (
 	Error Severity = iota
 	Warning
-	Note
 )
 
-// String gives "error", "warning" or "note".
+// String gives "error" or "warning".
 func (s Severity) String() string {
 	switch s {
 	case Error:
 		return "error"
 	case Warning:
 		return "warning"
-	case Note:
-		return "note"
 	}
 	return fmt.Sprintf("severity(%d)", int(s))
 }
@@ -49,8 +45,6 @@ type Diagnostic struct {
 	Span Span
 	// Summary says what is wrong, in one line without a final full stop.
 	Summary string
-	// Detail adds an explanation where one line is not enough.
-	Detail string
 	// Suggestion is a name that was probably meant; it is shown as
 	// `help: did you mean "NAME"?`.
 	Suggestion string
@@ -86,12 +80,6 @@ func (d Diagnostic) WithHelp(format string, args ...any) Diagnostic {
 	return d
 }
 
-// WithDetail returns d with an explanation.
-func (d Diagnostic) WithDetail(format string, args ...any) Diagnostic {
-	d.Detail = fmt.Sprintf(format, args...)
-	return d
-}
-
 // WithRelated returns d with one more place.
 func (d Diagnostic) WithRelated(span Span, format string, args ...any) Diagnostic {
 	d.Related = append(slices.Clip(d.Related), Related{Span: span, Message: fmt.Sprintf(format, args...)})
@@ -110,44 +98,4 @@ func (d Diagnostic) Error() string {
 		fmt.Fprintf(&b, " [%s]", d.Code)
 	}
 	return b.String()
-}
-
-type jsonPos struct {
-	File      string `json:"file,omitempty"`
-	Line      int    `json:"line,omitempty"`
-	Column    int    `json:"column,omitempty"`
-	EndLine   int    `json:"end_line,omitempty"`
-	EndColumn int    `json:"end_column,omitempty"`
-}
-
-type jsonRelated struct {
-	jsonPos
-	Message string `json:"message"`
-}
-
-func spanJSON(s Span) jsonPos {
-	return jsonPos{File: s.Start.File, Line: s.Start.Line, Column: s.Start.Col, EndLine: s.End.Line, EndColumn: s.End.Col}
-}
-
-// MarshalJSON writes {"severity","code","file","line","column","end_line",
-// "end_column","summary","detail","suggestion","help","related"}; what is
-// unknown is left out.
-func (d Diagnostic) MarshalJSON() ([]byte, error) {
-	out := struct {
-		Severity string `json:"severity"`
-		Code     string `json:"code,omitempty"`
-		jsonPos
-		Summary    string        `json:"summary"`
-		Detail     string        `json:"detail,omitempty"`
-		Suggestion string        `json:"suggestion,omitempty"`
-		Help       string        `json:"help,omitempty"`
-		Related    []jsonRelated `json:"related,omitempty"`
-	}{
-		Severity: d.Severity.String(), Code: d.Code, jsonPos: spanJSON(d.Span),
-		Summary: d.Summary, Detail: d.Detail, Suggestion: d.Suggestion, Help: d.Help,
-	}
-	for _, r := range d.Related {
-		out.Related = append(out.Related, jsonRelated{jsonPos: spanJSON(r.Span), Message: r.Message})
-	}
-	return json.Marshal(out)
 }

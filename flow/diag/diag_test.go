@@ -2,7 +2,6 @@ package diag
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
@@ -49,8 +48,8 @@ func TestRender(t *testing.T) {
 		{"line that does not exist", Errorf(Pos{"r.yaml", 9, 1}, "c", "s"), "r.yaml:9:1: error: s [c]\n"},
 		{"file that is not held", Errorf(Pos{"q.yaml", 1, 1}, "c", "s"), "q.yaml:1:1: error: s [c]\n"},
 		{"no position", Diagnostic{Severity: Warning, Summary: "s"}, "warning: s\n"},
-		{"everything", Errorf(Pos{"r.yaml", 1, 1}, "c", "s").WithDetail("one\ntwo").WithHelp("do %s", "this").WithRelated(At(Pos{"r.yaml", 5, 1}), "see"),
-			"r.yaml:1:1: error: s [c]\n    1 | name: x\n      | ^\n  one\n  two\n  note: r.yaml:5:1: see\n    5 | last\n      | ^\n  help: do this\n"},
+		{"everything", Errorf(Pos{"r.yaml", 1, 1}, "c", "s").WithHelp("do %s", "this").WithRelated(At(Pos{"r.yaml", 5, 1}), "see"),
+			"r.yaml:1:1: error: s [c]\n    1 | name: x\n      | ^\n  note: r.yaml:5:1: see\n    5 | last\n      | ^\n  help: do this\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if diff := cmp.Diff(c.want, c.d.Render(src)); diff != "" {
@@ -100,19 +99,6 @@ func TestListErr(t *testing.T) {
 	var out bytes.Buffer
 	if err := l.Render(&out, nil); err != nil || strings.Count(out.String(), "first") != 1 {
 		t.Errorf("repetition shown, or %v:\n%s", err, out.String())
-	}
-}
-
-func TestJSON(t *testing.T) {
-	d := Errorf(Pos{"r.yaml", 2, 3}, "unknown-key", "unknown key").Over(4).WithSuggestion("form", []string{"from"}).
-		WithRelated(At(Pos{"r.yaml", 1, 1}), "here")
-	got, err := json.Marshal(List{d})
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := `[{"severity":"error","code":"unknown-key","file":"r.yaml","line":2,"column":3,"end_line":2,"end_column":7,"summary":"unknown key","suggestion":"from","related":[{"file":"r.yaml","line":1,"column":1,"message":"here"}]}]`
-	if string(got) != want {
-		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
 

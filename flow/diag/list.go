@@ -2,9 +2,10 @@ package diag
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/distillflow/distillflow/internal/base/text"
 )
 
 // List collects diagnostics. As an error it shows their first lines; use
@@ -77,15 +78,11 @@ func (l List) Counts() (errors, warnings int) {
 func (l List) Summary() string {
 	e, w := l.Counts()
 	var parts []string
-	for _, c := range []struct {
-		n    int
-		word string
-	}{{e, "error"}, {w, "warning"}} {
-		if c.n == 1 {
-			parts = append(parts, "1 "+c.word)
-		} else if c.n > 1 {
-			parts = append(parts, fmt.Sprintf("%d %ss", c.n, c.word))
-		}
+	if e > 0 {
+		parts = append(parts, text.Plural(e, "error"))
+	}
+	if w > 0 {
+		parts = append(parts, text.Plural(w, "warning"))
 	}
 	return strings.Join(parts, ", ")
 }

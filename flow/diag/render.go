@@ -126,9 +126,6 @@ func (d Diagnostic) Render(src *Sources) string {
 	b.WriteString(d.Error())
 	b.WriteByte('\n')
 	snippet(&b, src, d.Span)
-	for _, line := range textLines(d.Detail) {
-		fmt.Fprintf(&b, "  %s\n", line)
-	}
 	for _, r := range d.Related {
 		fmt.Fprintf(&b, "  note: %s: %s\n", r.Span.Start, r.Message)
 		snippet(&b, src, r.Span)

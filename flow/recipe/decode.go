@@ -19,7 +19,6 @@ type decoder struct {
 	baseFailed bool // an extended recipe could not be read: names would be missing
 
 	matrixFailed bool               // the recipe's own matrix is wrong
-	outerEval    *evaluator         // with the legs of the recipe's own matrix
 	legValues    int                // values of all legs so far
 	envValues    map[string]*string // the allow-listed environment
 }

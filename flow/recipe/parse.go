@@ -78,6 +78,15 @@ func Parse(file string, src []byte, opts Options) (*Recipe, diag.List) {
 	return r, diags
 }
 
+// ParseDocument reads another YAML file that belongs to a recipe, such as its
+// tests, into a tree with positions. The text is added to sources. The value is
+// nil if the file is empty or not YAML; the list says why.
+func ParseDocument(file string, src []byte, sources *diag.Sources) (*Value, diag.List) {
+	var diags diag.List
+	y := &yamlReader{file: file, baseDir: filepath.Dir(file), sources: sources, diags: &diags}
+	return y.read(src, DefaultMaxBytes), diags
+}
+
 // Load reads a recipe file; a file that cannot be read is a diagnostic too.
 func Load(path string, opts Options) (*Recipe, diag.List) {
 	src, err := opts.withDefaults().ReadFile(path)

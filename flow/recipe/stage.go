@@ -36,10 +36,10 @@ func (d *decoder) stages(v *Value, ev *evaluator, legs []leg) {
 	}
 }
 
-// expand decodes a stage once for each of its legs. It is false when there are
-// too many of them to go on.
+// expand decodes a stage once for each of its legs. It is false if there are too
+// many of them.
 func (d *decoder) expand(en Entry, ev *evaluator, legs []leg) bool {
-	failed, outer := d.matrixFailed, legs
+	failed := d.matrixFailed
 	if m := en.Val.Lookup("matrix"); !m.IsNull() {
 		if m.Kind == Bool && !m.Bool {
 			legs, failed = nil, false // stands outside the recipe's matrix, to gather its legs
@@ -66,13 +66,7 @@ func (d *decoder) expand(en Entry, ev *evaluator, legs []leg) bool {
 		d.recipe.Stages = append(d.recipe.Stages, d.stage(en, ev))
 		return true
 	}
-	lev := d.outerEval // one for all stages that have the recipe's legs
-	if lev == nil || len(legs) != len(outer) || &legs[0] != &outer[0] {
-		lev = ev.withMatrix(legs)
-		if len(outer) > 0 && &legs[0] == &outer[0] {
-			d.outerEval = lev
-		}
-	}
+	lev := ev.withMatrix(legs)
 	each := en.Val.size()
 	if m := en.Val.Lookup("matrix"); m != nil {
 		each -= m.size()
@@ -93,7 +87,7 @@ func (d *decoder) expand(en Entry, ev *evaluator, legs []leg) bool {
 
 func (d *decoder) tooManyNodes(pos diag.Pos, width int, format string) {
 	d.diags.Add(diag.Errorf(pos, "limit", format, d.opts.MaxNodes).Over(width).
-		WithHelp("if that is meant, give the recipe a higher `max_nodes:`"))
+		WithHelp("if you mean that, give the recipe a higher `max_nodes:`"))
 }
 
 // combine multiplies the recipe's legs by a stage's own; false after a report.

@@ -71,8 +71,7 @@ type Value struct {
 	prov *provenance // nil for a value written as it stands
 }
 
-// provenance says how a computed value came about. It lies behind a pointer
-// because nearly all values of a large recipe have none.
+// provenance says how a computed value came about.
 type provenance struct {
 	param    string
 	paramPos diag.Pos

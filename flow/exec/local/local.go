@@ -14,6 +14,7 @@ import (
 	osexec "os/exec"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -221,4 +222,19 @@ func work(ctx context.Context, t stage.Task, reg *stage.Registry, svc stage.Serv
 	}
 	send(message{Result: &res})
 	return nil
+}
+
+// newSender returns a function that writes one message a line, whole, from any
+// goroutine. Whoever reads them notices a failed write: the result is missing.
+func newSender(w io.Writer) func(message) {
+	var mu sync.Mutex
+	return func(m message) {
+		b, err := json.Marshal(m)
+		if err != nil { // a progress value that is NaN or infinite
+			return
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		_, _ = w.Write(append(b, '\n'))
+	}
 }
