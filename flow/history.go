@@ -10,8 +10,7 @@ import (
 	"github.com/distillflow/distillflow/flow/store"
 )
 
-// Unrecorded is the id of a run that has no history because its store must not
-// be written.
+// Unrecorded is the id of a run without a history: its store is read-only.
 const Unrecorded = "unrecorded"
 
 // historian writes a run's events to its history and remembers its keys.
@@ -23,9 +22,8 @@ type historian struct {
 	err  error
 }
 
-// newHistorian starts the history of a run. A store that must not be written
-// serves for what is cached all the same, so that is a warning only; stages that
-// have to run will say more.
+// newHistorian starts the history of a run. A read-only store still serves what is
+// cached, so that is only a warning; a stage that has to run will fail.
 func newHistorian(st *store.Store, info store.RunInfo, sink event.Sink) (*historian, error) {
 	run, err := st.NewRun(info)
 	if errors.Is(err, store.ErrReadOnly) {
@@ -52,10 +50,10 @@ func (h *historian) event(e event.Event) {
 		h.keys[e.Stage] = e.Key
 	}
 	if e.Kind == event.StageProgress {
-		return // too many, and of no use later
+		return // there are too many, and nobody needs them later
 	}
 	if err := h.run.Event(e); err != nil && h.err == nil {
-		h.err = err // one tells enough: a full disk fails every event
+		h.err = err // the first is enough: a full disk fails every event
 	}
 }
 

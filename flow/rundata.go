@@ -24,7 +24,7 @@ type RunData struct {
 	Pins    map[string]string `json:"pins,omitempty"`   // what names that others can change stood for; see [lock.Pins]
 }
 
-// pins are those of a run that is about to start. What cannot be told yet is left out.
+// pins are those of a run that is about to start, as far as they are known yet.
 func pins(ctx context.Context, g *graph.Graph, locked *lock.Recipe) map[string]string {
 	var all []stage.Revision
 	for _, n := range g.Nodes {
@@ -69,8 +69,8 @@ func runData(ctx context.Context, g *graph.Graph, seed uint64, locked *lock.Reci
 	}
 	b, err := json.Marshal(d)
 	if err != nil {
-		// A param may be .inf, which JSON has not. Nobody should lose a run over
-		// its record; a bundle of it will say that its keys do not come out.
+		// A param may be .inf, which JSON cannot write. That must not end the run; a
+		// bundle of it will say that its keys differ.
 		return nil, nil
 	}
 	return b, nil

@@ -41,9 +41,9 @@ var plainLayout = Layout{
 // saver materialises a stage's outputs at its save: target. A folder target (see
 // [graph.Node.SavesToFolder]) gets every output as STAGE.SUFFIX; any other target
 // is the file for the default output. Files are replaced one by one and
-// atomically, folders as a whole; nothing else in the target is touched. What is
-// there already is not written again and keeps its times; what somebody edited or
-// deleted is put right, for a target belongs to its stage.
+// atomically, folders as a whole; nothing else in the target is touched. A file
+// that is right already keeps its times; one that somebody edited or deleted is
+// written again, because a target belongs to its stage.
 func (e *Engine) saver(st *store.Store) exec.Saver {
 	return func(n *graph.Node, outputs map[string]store.Output) (map[string]string, error) {
 		target, folder := n.Stage.SavePath(), n.SavesToFolder()
@@ -75,7 +75,7 @@ func (e *Engine) saver(st *store.Store) exec.Saver {
 }
 
 // fileName makes a stage's name usable as a file name: the name of a matrix leg
-// holds its values, and those may hold anything.
+// has its values in it, which may be any text.
 var fileName = strings.NewReplacer("/", "%2F", "\\", "%5C", ":", "%3A", "\x00", "%00", "\n", "%0A")
 
 func saveOutput(st *store.Store, l Layout, p stage.Port, o store.Output, place string) error {

@@ -14,8 +14,8 @@ import (
 	"github.com/distillflow/distillflow/internal/base/atomicfile"
 )
 
-// receipt is what a saved file was made from, and the digest that it then had. It
-// lies in the store, one for each file; without it the file is written again.
+// receipt says what a saved file was made from and which digest it had then. The
+// store has one for each file; without it the file is written again.
 type receipt struct {
 	Output store.Digest `json:"output"`
 	Record string       `json:"record"`
@@ -24,8 +24,8 @@ type receipt struct {
 	File   store.Digest `json:"file"`
 }
 
-// receiptSum guards a receipt against damage: a wrong digest would have an edited
-// file taken for a right one.
+// receiptSum guards a receipt against damage: with a wrong digest an edited file
+// would pass for the right one.
 type receiptSum struct {
 	Receipt json.RawMessage `json:"receipt"`
 	Sum     store.Digest    `json:"sum"`
@@ -41,8 +41,8 @@ func receiptPath(st *store.Store, place string) (string, error) {
 	return filepath.Join(st.Dir(), "saved", hex.EncodeToString(sum[:16])+".json"), nil
 }
 
-// keep remembers the receipt. Failing to do so costs the next run some time only,
-// as on a store that is read-only.
+// keep remembers the receipt. If it cannot, as on a read-only store, the next run
+// writes the file again.
 func (r receipt) keep(st *store.Store, place string) {
 	path, err := receiptPath(st, place)
 	if err != nil {
@@ -83,9 +83,9 @@ func readReceipt(st *store.Store, place string) (r receipt, ok bool) {
 	return r, json.Unmarshal(whole.Receipt, &r) == nil
 }
 
-// holdsFile reports whether a file holds what saving an output would write, going
-// by its bytes: the store remembers the digest of a file that did not change since
-// it was looked at, so that a large one is not read on every run.
+// holdsFile reports whether a file has the bytes that saving an output would write.
+// The store remembers the digests of files that did not change, so a large one is
+// not read in every run.
 func holdsFile(st *store.Store, place string, want receipt, o store.Output) bool {
 	info, err := os.Lstat(place)
 	if err != nil || !info.Mode().IsRegular() {

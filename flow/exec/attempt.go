@@ -13,7 +13,7 @@ import (
 	"github.com/distillflow/distillflow/internal/base/parallel"
 )
 
-// maxRetryPause bounds the doubling pause between the tries of a stage.
+// maxRetryPause limits the pause between the tries of a stage, which doubles.
 const maxRetryPause = time.Minute
 
 // TimeoutError is a stage that did not end within its timeout:.
@@ -24,7 +24,7 @@ func (e *TimeoutError) Error() string {
 	return fmt.Sprintf("stopped after its timeout of %s", e.Timeout)
 }
 
-// attempts runs a task up to once more than its stage has retries:.
+// attempts runs a task, and after a failure again, as often as retries: says.
 func (s *scheduler) attempts(ctx context.Context, n *graph.Node, task stage.Task) (stage.Result, error) {
 	pause := s.opts.RetryPause
 	for try := 0; ; try++ {
@@ -39,7 +39,7 @@ func (s *scheduler) attempts(ctx context.Context, n *graph.Node, task stage.Task
 		case <-time.After(pause):
 		}
 		pause = min(2*pause, maxRetryPause)
-		for _, path := range task.Outputs { // what the failed try has left
+		for _, path := range task.Outputs { // what the failed try left
 			if err := os.RemoveAll(path); err != nil {
 				return res, fmt.Errorf("making room for another try: %w", err)
 			}
@@ -47,8 +47,9 @@ func (s *scheduler) attempts(ctx context.Context, n *graph.Node, task stage.Task
 	}
 }
 
-// Permanent reports errors that another try cannot mend: a bug in the stage, and
-// what says so by a method Permanent() bool, such as a spent budget.
+// Permanent reports whether another try would fail too: after a bug in the stage,
+// and after an error that says so by a method Permanent() bool, such as a spent
+// budget.
 func Permanent(err error) bool {
 	var bug *parallel.PanicError
 	var p interface{ Permanent() bool }

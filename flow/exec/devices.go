@@ -5,14 +5,14 @@ import (
 	"sync"
 )
 
-// devices shares out GPUs: whoever takes some has them alone until they are given
-// back. The queue sees to it that there are enough.
+// devices shares out GPUs: whoever takes some has them alone until it gives them
+// back. The queue makes sure that there are enough.
 type devices struct {
 	mu   sync.Mutex
 	free []string
 }
 
-// take gives n devices, always the first that are free; nil if there are fewer.
+// take gives the first n free devices, or nil if there are fewer.
 func (d *devices) take(n int64) []string {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -11,12 +11,12 @@ import (
 	"github.com/distillflow/distillflow/internal/base/parallel"
 )
 
-// known is the store as the look-up before a run sees it. A run must not wait for
-// the hashing of a large file that one of its stages reads, so that stage is left
-// to a worker.
+// known is the store for the look-up before a run. That must not wait until a
+// large file is hashed: a stage that reads one is looked up when its turn comes.
 type known struct{ *store.Store }
 
-// hashedAtOnce bounds, in bytes, the files whose hashing nobody notices.
+// hashedAtOnce is the size in bytes up to which hashing a file takes no time that
+// anybody notices.
 const hashedAtOnce = 1 << 20
 
 var errUnknown = errors.New("the file's digest is not known yet")
@@ -32,8 +32,9 @@ func (k known) HashFile(ctx context.Context, path string) (store.Digest, int64, 
 	return k.Store.HashFile(ctx, path)
 }
 
-// hit ends a node that the look-up before the run found in the cache: it needs no
-// worker unless something is to be written for it.
+// hit ends a node that the look-up before the run found in the cache. So a cached
+// stage neither waits for the resources that it declares nor keeps a stage behind
+// it waiting. One with files to write has to wait for its turn.
 func (s *scheduler) hit(ctx context.Context, step *plan.Step) (f finished, ok bool) {
 	n := step.Node
 	if step.Status != plan.Hit || n.Stage.Save != "" && s.opts.Save != nil {

@@ -17,8 +17,8 @@ import (
 	"github.com/distillflow/distillflow/internal/base/parallel"
 )
 
-// maxTries bounds how often a stage runs because a file outside the store was
-// changed while it ran.
+// maxTries is how often a stage runs at most because a file that it reads changed
+// meanwhile.
 const maxTries = 3
 
 // errDeferred ends a node that may not run; see [Options.Only].
@@ -72,7 +72,7 @@ func (s *scheduler) bring(ctx context.Context, n *graph.Node, f *finished) error
 
 // result finds the node's result in the cache or makes it.
 func (s *scheduler) result(ctx context.Context, n *graph.Node, f *finished) (plan.Step, error) {
-	// Taken before the files are hashed: whatever changes from here on shows.
+	// Before the files are hashed, so that any later change shows.
 	files, err := outside(ctx, n)
 	if err != nil {
 		return plan.Step{}, err
@@ -147,8 +147,8 @@ func (s *scheduler) save(n *graph.Node, outputs map[string]store.Output) error {
 	return nil
 }
 
-// failed ends a node. What goes wrong after an interrupt is taken as its
-// consequence: a killed child process, for one, does not say why it ended.
+// failed ends a node. After an interrupt any error counts as its consequence: a
+// killed child process, for one, does not say why it ended.
 func (s *scheduler) failed(ctx context.Context, f finished, err error) finished {
 	f.outputs = nil
 	e := event.Event{Kind: event.StageFailed, Stage: f.n.Name, Type: f.n.Type.Type, Key: f.key, Error: err.Error()}
@@ -207,8 +207,8 @@ func (s *scheduler) execute(ctx context.Context, n *graph.Node, step plan.Step, 
 	return a.Outputs, a.Incomplete, nil
 }
 
-// discard removes what a task has left in the staging folder. Publishing has
-// moved the files of row outputs away; of folders, the empty tree remains.
+// discard removes what a task left in the staging folder. Publishing moves the
+// files of row outputs away, but of a folder the empty tree remains.
 func discard(n *graph.Node, task stage.Task, published bool) {
 	for _, p := range n.Type.Outputs {
 		if !published || p.Kind == stage.DirPort {
@@ -262,8 +262,8 @@ func (s *scheduler) task(n *graph.Node, key string) (stage.Task, error) {
 	return t, nil
 }
 
-// workDir is the scratch folder of a key. Pure stages seldom want one and there
-// may be very many of them, so theirs is a name only; see [stage.Env].
+// workDir is the scratch folder of a key. Pure stages seldom need one, so for them
+// it is not made; see [stage.Env].
 func (s *scheduler) workDir(n *graph.Node, key string) (string, error) {
 	if n.Type.Class == stage.Pure {
 		return filepath.Join(s.store.Dir(), "work", key), nil

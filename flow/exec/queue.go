@@ -17,8 +17,8 @@ type Limits struct {
 	GPUs   *int64
 }
 
-// amount is a sum of declared resources. CPUs count in thousandths, because
-// sums of fractions would not come back to what they were.
+// amount is a sum of declared resources. It counts CPUs in thousandths, because
+// adding and subtracting fractions leaves rounding errors.
 type amount struct{ cpus, memory, gpus int64 }
 
 func declared(n *graph.Node) amount {
@@ -72,7 +72,7 @@ func (l Limits) Check(n *graph.Node) error {
 	if want.gpus > have.gpus {
 		parts = append(parts, fmt.Sprintf("%d gpus, and there are %d (--gpus)", r.GPUs, *l.GPUs))
 	}
-	return fmt.Errorf("it declares %s: run it on a larger machine, declare less, or raise the limit by the flag", strings.Join(parts, "; "))
+	return fmt.Errorf("it declares %s: run it on a larger machine, declare less, or raise the limit with the flag", strings.Join(parts, "; "))
 }
 
 // queue holds the nodes that are ready to run and gives them out in the order in
@@ -85,8 +85,8 @@ type queue struct {
 
 func newQueue(l Limits) *queue { return &queue{total: l.amount(), free: l.amount()} }
 
-// want is what a node takes. One that declares more than there is takes all: its
-// result may be cached, and running it is refused later.
+// want is what a node takes. One that declares more than there is takes all of it:
+// its result may be cached, and otherwise it is refused when it is to run.
 func (q *queue) want(n *graph.Node) amount { return declared(n).min(q.total) }
 
 func (q *queue) push(n *graph.Node) { q.ready = append(q.ready, n) }

@@ -27,8 +27,7 @@ type Runner interface {
 	Run(ctx context.Context, t stage.Task, hooks Hooks) (stage.Result, error)
 }
 
-// Hooks receive what a running stage tells. They may be called from any
-// goroutine.
+// Hooks receive what a running stage reports. Any goroutine may call them.
 type Hooks struct {
 	Progress func(stage.Progress)
 	Warn     func(string)
@@ -47,19 +46,19 @@ type Options struct {
 	Force    map[string]bool
 	Limits   Limits // what the stages running at a time may declare together
 	// Devices are the GPUs to share out: a stage that runs and declares gpus gets
-	// that many of its own, see [stage.Env]. When they are fewer than the limit
-	// says, stages for which none are left are given none.
+	// that many of its own, see [stage.Env]. If there are fewer than the limit
+	// says, a stage may get none.
 	Devices []string
 	Sink    event.Sink
 	Save    Saver
-	// Only names the stages that may run; the others are taken from the cache or
-	// left alone, as is what depends on those. Nil lets all run.
+	// Only reports whether a stage may run. One that may not is taken from the cache
+	// or deferred, with all that depends on it. Nil lets all run.
 	Only func(n *graph.Node) bool
-	// Check may refuse a stage: once its preimage is known, with nil outputs, and
-	// again with its outputs. Nil refuses none.
+	// Check may refuse a stage. It is called when the preimage is known, with nil
+	// outputs, and again with the outputs. Nil refuses none.
 	Check func(ctx context.Context, n *graph.Node, preimage json.RawMessage, outputs map[string]store.Output) error
-	// RetryPause is how long a failed stage with retries: rests before its second
-	// try; it doubles with each, up to a minute. 0 means a second.
+	// RetryPause is the pause before a failed stage's second try; it doubles with
+	// each further try, up to a minute. 0 means a second.
 	RetryPause time.Duration
 	Now        func() time.Time
 }
@@ -95,7 +94,7 @@ type Outcome struct {
 	States     map[string]State
 	Outputs    map[string]map[string]store.Output // stage -> port -> output
 	Errors     []error                            // one *StageError for each failed stage
-	Preimages  map[string]json.RawMessage         // stage -> what its key was the hash of; shared, do not change
+	Preimages  map[string]json.RawMessage         // stage -> what its key is the hash of; shared, do not change
 	Incomplete map[string]bool                    // stages whose outputs are usable, but not final
 }
 
@@ -154,8 +153,8 @@ type scheduler struct {
 	tasks    atomic.Int64
 
 	out *Outcome // owned by the loop
-	// outputs are those of the nodes that have finished, by index. The loop writes
-	// them before it gives out a node behind them, whose worker reads them.
+	// outputs are those of the finished nodes, by index. The loop writes them before
+	// it starts a node that depends on them.
 	outputs []map[string]store.Output
 	devices devices
 }

@@ -16,10 +16,9 @@ type Asker struct {
 	Open func(store.Digest) (string, error)
 }
 
-// Estimate fills in the estimates of a plan's steps: exact ones for what is
-// cached, and what the stage types that can tell say of the others. An estimate
-// that fails leaves its error in the step and the plan as good as before; the
-// returned error is only ever ctx's.
+// Estimate fills in the estimates of a plan's steps: exact ones for what is cached,
+// and for the others what their stage types say. A failed estimate leaves its error
+// in the step; the returned error can only be ctx's.
 func (p *Plan) Estimate(ctx context.Context, a Asker) error {
 	for i := range p.Steps {
 		if err := ctx.Err(); err != nil {
@@ -44,8 +43,8 @@ func (p *Plan) Estimate(ctx context.Context, a Asker) error {
 	return ctx.Err()
 }
 
-// free is the estimate of what makes no paid call. Its ranges are shared by all
-// steps, and nobody changes them.
+// free is the estimate of a stage that makes no paid call. All steps share its
+// ranges, and nobody changes them.
 var (
 	zero = stage.Exactly(0)
 	free = stage.Estimate{MemoHits: zero, Requests: zero, Tokens: zero, USD: zero}
@@ -73,8 +72,8 @@ func (p *Plan) ask(ctx context.Context, s *Step, a Asker) {
 	s.Estimate = known(n, est)
 }
 
-// known adds what follows from a stage's class: what is determined by its inputs
-// asks nobody.
+// known adds what follows from a stage's class: one whose inputs determine its
+// result makes no paid call.
 func known(n *graph.Node, e stage.Estimate) stage.Estimate {
 	if c := n.Type.Class; c != stage.Pure && c != stage.Seeded {
 		return e
@@ -84,7 +83,7 @@ func known(n *graph.Node, e stage.Estimate) stage.Estimate {
 	return f
 }
 
-// expected is what is known of a source; false for one that is left out.
+// expected is what is known of a source; false for a source that is skipped.
 func (p *Plan) expected(src graph.Source, a Asker) (stage.Expected, bool) {
 	s := &p.Steps[src.Node.Index()]
 	if s.Status == Skip {
@@ -92,7 +91,7 @@ func (p *Plan) expected(src graph.Source, a Asker) (stage.Expected, bool) {
 	}
 	e := stage.Expected{Rows: s.Estimate.Rows[src.Port.Name]}
 	if o, ok := s.Outputs[src.Port.Name]; ok && s.Status == Hit && a.Open != nil && src.Port.Kind == stage.RowsPort {
-		if path, err := a.Open(o.Digest); err == nil { // without it the estimate is poorer
+		if path, err := a.Open(o.Digest); err == nil { // otherwise the estimate is less exact
 			e.Path = path
 		}
 	}
@@ -104,9 +103,9 @@ func (s *Step) Rows() *stage.Range {
 	return s.Estimate.Rows[s.Node.Type.Outputs[0].Name]
 }
 
-// Free lists the stages that can run now without any paid call and that stand
-// before one that may make such calls or takes long: running them makes the
-// estimates of the others real.
+// Free lists the stages that can run now without any paid call and on which a stage
+// depends that may make such calls or take long: once they have run, the estimates
+// of the others are exact.
 func (p *Plan) Free() map[*graph.Node]bool {
 	before := make([]bool, len(p.Steps)) // before a stage that is not free and has yet to run
 	cheap := make([]bool, len(p.Steps))  // pure, and so is all before it that has to run

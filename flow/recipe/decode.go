@@ -98,7 +98,7 @@ func (d *decoder) head(root *Value, ev *evaluator) {
 		switch en.Key {
 		case "name":
 			if v := ev.value(en.Val); d.want(v, String, "`name` is a text") {
-				r.Name, r.NamePos = v.Str, en.Val.Pos
+				r.Name = v.Str
 			}
 		case "description":
 			if v := ev.value(en.Val); d.want(v, String, "`description` is a text") {
@@ -110,7 +110,7 @@ func (d *decoder) head(root *Value, ev *evaluator) {
 					d.diags.Add(diag.Errorf(en.Val.Pos, "wrong-type", "`seed` must not be negative").Over(en.Val.width()))
 					continue
 				}
-				r.Seed, r.HasSeed, r.SeedPos = uint64(v.Int), true, en.Val.Pos
+				r.Seed, r.HasSeed = uint64(v.Int), true
 			}
 		}
 	}
@@ -162,11 +162,11 @@ func (d *decoder) profiles(v *Value) {
 	}
 	for _, en := range v.Entries {
 		if en.Val.IsNull() {
-			d.recipe.Profiles = append(d.recipe.Profiles, &Profile{Name: en.Key, NamePos: en.KeyPos})
+			d.recipe.Profiles = append(d.recipe.Profiles, &Profile{Name: en.Key})
 			continue
 		}
 		if d.want(en.Val, Map, "a profile maps params to values") {
-			d.recipe.Profiles = append(d.recipe.Profiles, &Profile{Name: en.Key, NamePos: en.KeyPos, Values: en.Val.Entries})
+			d.recipe.Profiles = append(d.recipe.Profiles, &Profile{Name: en.Key, Values: en.Val.Entries})
 		}
 	}
 }

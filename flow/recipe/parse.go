@@ -84,7 +84,8 @@ func Parse(file string, src []byte, opts Options) (*Recipe, diag.List) {
 func ParseDocument(file string, src []byte, sources *diag.Sources) (*Value, diag.List) {
 	var diags diag.List
 	y := &yamlReader{file: file, baseDir: filepath.Dir(file), sources: sources, diags: &diags}
-	return y.read(src, DefaultMaxBytes), diags
+	v := y.read(src, DefaultMaxBytes)
+	return v, diags
 }
 
 // Load reads a recipe file; a file that cannot be read is a diagnostic too.

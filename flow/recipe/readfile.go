@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// readLimited reads one byte more than the limit at most, which is enough to
-// see that a file is too large.
+// readLimited reads at most one byte more than the limit, which shows that a file
+// is too large.
 func readLimited(path string, limit int) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {

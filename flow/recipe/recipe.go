@@ -19,12 +19,10 @@ type Recipe struct {
 	Files []File
 
 	Name        string // empty when the recipe has no `name:`
-	NamePos     diag.Pos
 	Description string
 
 	Seed    uint64 // meaningful when HasSeed
 	HasSeed bool
-	SeedPos diag.Pos
 
 	Params   []*Param   // in the order of declaration
 	Profiles []*Profile // in the order of declaration
@@ -95,9 +93,8 @@ type Stage struct {
 	SavePos diag.Pos
 	SaveDir string // folder that a relative Save resolves against
 
-	When    string // the condition as written, "" for none
-	WhenPos diag.Pos
-	Skip    bool // `when:` is false: the stage does not take part in the run
+	When string // the condition as written, "" for none
+	Skip bool   // `when:` is false: the stage does not take part in the run
 
 	Stream    string   // tells this stage's draws from those of its type elsewhere; "" for none
 	StreamPos diag.Pos // of the `stream:` value
@@ -123,15 +120,14 @@ func (s *Stage) SavePath() string {
 
 // Edge is one reference in `from:`: the output OutPort of Stage feeds Port.
 type Edge struct {
-	Port     string   // input port; "" is the stage type's default input
-	PortPos  diag.Pos // of the key that names the port, or Pos for a default port
-	Stage    string   // the stage referred to
-	OutPort  string   // its output port; "" is the default output
-	Pos      diag.Pos // of the reference
-	OutPos   diag.Pos // of the output port inside the reference, or Pos
-	InList   bool     // one of several for the port, which must accept a list
-	Gather   bool     // one of the legs of a matrix that the port gathers
-	FromExpr bool     // the reference was computed, so columns inside it are not exact
+	Port    string   // input port; "" is the stage type's default input
+	PortPos diag.Pos // of the key that names the port, or Pos for a default port
+	Stage   string   // the stage referred to
+	OutPort string   // its output port; "" is the default output
+	Pos     diag.Pos // of the reference
+	OutPos  diag.Pos // of the output port inside the reference, or Pos
+	InList  bool     // one of several for the port, which must accept a list
+	Gather  bool     // one of the legs of a matrix that the port gathers
 }
 
 // Ref is the reference as written: "stage" or "stage.port".
@@ -144,7 +140,6 @@ func (e Edge) Ref() string {
 
 // Profile is a named set of param values.
 type Profile struct {
-	Name    string
-	NamePos diag.Pos
-	Values  []Entry // param name and value
+	Name   string
+	Values []Entry // param name and value
 }

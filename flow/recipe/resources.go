@@ -16,7 +16,6 @@ type Resources struct {
 	CPUs   float64
 	Memory int64 // bytes
 	GPUs   int64
-	Pos    diag.Pos // of the `resources:` value; invalid without one
 }
 
 var resourceKeys = []string{"cpus", "memory", "gpus"}
@@ -32,7 +31,6 @@ func (d *decoder) resources(s *Stage, v *Value) {
 	if v.IsNull() || !d.want(v, Map, "`resources` maps cpus, memory and gpus to amounts") {
 		return
 	}
-	s.Resources.Pos = v.Pos
 	for _, en := range v.Entries {
 		switch en.Key {
 		case "cpus":

@@ -24,7 +24,7 @@ stages:
 	if a.Stream != "7" || a.Timeout != 90*time.Second || a.Retries != 2 {
 		t.Errorf("stream %q, timeout %v, retries %d", a.Stream, a.Timeout, a.Retries)
 	}
-	if got := a.Resources; got.CPUs != 1.5 || got.Memory != 16<<30 || got.GPUs != 1 || !got.Pos.IsValid() {
+	if got := a.Resources; got.CPUs != 1.5 || got.Memory != 16<<30 || got.GPUs != 1 {
 		t.Errorf("resources %+v", got)
 	}
 	if got := r.Stage("b").Resources; got != (Resources{}) {

@@ -148,7 +148,7 @@ func (d *decoder) stage(en Entry, ev *evaluator) *Stage {
 			if f.Val.IsNull() {
 				continue
 			}
-			s.When, s.WhenPos = strings.TrimSpace(f.Val.Str), f.Val.Pos
+			s.When = strings.TrimSpace(f.Val.Str)
 			if on, ok := ev.condition(f.Val); ok {
 				s.Skip = !on
 			}
@@ -226,7 +226,7 @@ func (d *decoder) ref(s *Stage, port string, portPos diag.Pos, v *Value, inList 
 		return posIn(d.sources, v, rune)
 	}
 	stage, out, dotted := strings.Cut(v.Str, ".")
-	e := Edge{Port: port, PortPos: portPos, Stage: stage, OutPort: out, Pos: at(0), InList: inList, FromExpr: v.prov != nil}
+	e := Edge{Port: port, PortPos: portPos, Stage: stage, OutPort: out, Pos: at(0), InList: inList}
 	e.OutPos = e.Pos
 	if dotted {
 		e.OutPos = at(utf8.RuneCountInString(stage) + 1)

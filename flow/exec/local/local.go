@@ -48,10 +48,10 @@ type Process struct {
 type WorkerError struct {
 	Msg      string
 	ExitCode int  // of the process; -1 if a signal ended it
-	Final    bool // another try cannot mend it
+	Final    bool // another try would fail too
 }
 
-// Permanent reports whether another try cannot mend it; see [exec.Permanent].
+// Permanent reports whether another try would fail too; see [exec.Permanent].
 func (e *WorkerError) Permanent() bool { return e.Final }
 
 // Error implements error.
@@ -143,8 +143,8 @@ func (t *tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// relay passes a worker's messages on and returns the one that ended it. It reads
-// to the end whatever comes: a worker must never wait for its reader. Other
+// relay passes a worker's messages on and returns its last one. It always reads to
+// the end: a worker must never wait for its reader. Other
 // lines are the output of some library; they are dropped, as its standard error is.
 func relay(r io.Reader, h exec.Hooks) (last message) {
 	b := bufio.NewReaderSize(r, 64<<10)
