@@ -15,6 +15,7 @@ import (
 
 	"github.com/distillflow/distillflow/flow/exec"
 	"github.com/distillflow/distillflow/flow/stage"
+	"github.com/distillflow/distillflow/internal/base/parallel"
 )
 
 // asWorker makes the test binary a worker.
@@ -141,9 +142,20 @@ func TestProcessInterrupted(t *testing.T) {
 	}
 }
 
+// A panic in what listens to a worker fails the task and ends the worker.
+func TestProcessWithAPanickingListener(t *testing.T) {
+	p := Process{Argv: []string{os.Args[0]}, Env: append(os.Environ(), asWorker+"=1")}
+	_, err := p.Run(t.Context(), task(t, `{}`), exec.Hooks{Warn: func(string) { panic("toy panic") }})
+	var bug *parallel.PanicError
+	if !errors.As(err, &bug) || bug.Value != "toy panic" {
+		t.Errorf("error %v", err)
+	}
+}
+
 // A worker whose parent is gone stops, whether its stage listens or not.
 func TestAttachedStopsWithItsParent(t *testing.T) {
 	grace = time.Millisecond
+	deaf = make(chan struct{})
 	for _, wait := range []string{"ctx", "deaf"} {
 		r, w := io.Pipe()
 		abandoned := make(chan struct{})
