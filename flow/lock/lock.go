@@ -16,6 +16,7 @@ import (
 	"github.com/distillflow/distillflow/flow/plan"
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/flow/store"
+	"github.com/distillflow/distillflow/internal/base/atomicfile"
 )
 
 // FileName is the name of the lock file of a folder's recipes.
@@ -130,7 +131,7 @@ func Write(recipeFile string, r *Recipe) (changed bool, err error) {
 	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, b) {
 		return false, nil
 	}
-	if err := replace(path, b); err != nil {
+	if err := atomicfile.WriteBytes(path, 0o644, atomicfile.Durable, b); err != nil {
 		return false, fmt.Errorf("writing the lock: %w", err)
 	}
 	return true, nil
@@ -146,19 +147,6 @@ func encode(f *File) ([]byte, error) {
 		return nil, fmt.Errorf("writing the lock: %w", err)
 	}
 	return b.Bytes(), nil
-}
-
-func replace(path string, b []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".distillflow-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // gone already after the rename
-	_, err = f.Write(b)
-	if err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }
 
 // Deviation is one way in which a run differs from its lock.
