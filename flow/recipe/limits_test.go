@@ -44,7 +44,7 @@ func TestBadInput(t *testing.T) {
 		"twenty axes":         {src: "stages: {s: {uses: x, matrix: {" + axes(20, list(10)) + "}}}", code: "limit"},
 		"excluded bomb":       {src: fmt.Sprintf("stages: {s: {uses: x, matrix: {%s, exclude: [{a0: 1}]}}}", axes(20, list(10))), code: "limit"},
 		"gathered legs":       {src: fmt.Sprintf("stages: {s: {uses: x, matrix: {a: %s}}, t: {uses: x, from: s, matrix: {b: %s}}}", list(1000), list(1000)), code: "limit", opts: Options{MaxNodes: 2500}},
-		"values of legs":      {src: fmt.Sprintf("stages: {s: {uses: x, matrix: {a: %s, b: %s}, with: {l: %s}}}", list(200), list(200), list(1000)), code: "limit"},
+		"values of legs":      {src: fmt.Sprintf("stages: {s: {uses: x, matrix: {a: %s, b: %s}, with: {l: %s}}}", list(80), list(80), list(2000)), code: "limit"},
 		"a computed matrix":   {src: "params: {n: 5000}\nstages: {s: {uses: x, matrix: {a: '${{ 1..params.n }}', b: '${{ 1..params.n }}'}}}", code: "limit"},
 		"more than max nodes": {src: string(generated(1001)), code: "limit", opts: Options{MaxNodes: 1000}},
 	} {
