@@ -100,6 +100,7 @@ func (p Path) appendInfo(dst []byte) []byte {
 	if p.Replicate != 0 {
 		w.num("replicate", p.Replicate)
 	}
+	w.strOpt("reasoning", p.Reasoning)
 	if p.FinishReason != defaultFinish(p.Response) {
 		w.str("finish_reason", p.FinishReason)
 	}

@@ -17,7 +17,7 @@ func randomPath(r *rand.Rand) Path {
 		return []string{"", "x", "a \"quoted\" \\boxed{1}\nline", "é<&>\u2028", "null"}[r.IntN(5)]
 	}
 	p := Path{
-		Style: []string{"cot", "code", ""}[r.IntN(3)], Replicate: r.IntN(3), Prompt: text(), Response: text(),
+		Style: []string{"cot", "code", ""}[r.IntN(3)], Replicate: r.IntN(3), Prompt: text(), Reasoning: text(), Response: text(),
 		FinishReason: []string{"", "stop", "length"}[r.IntN(3)], Provider: text(), Pred: text(), Rule: text(),
 		Reason: text(), Error: text(),
 	}

@@ -12,7 +12,8 @@ type Path struct {
 	Style        string
 	Replicate    int // 0-based index among answers to the same prompt
 	Prompt       string
-	Response     string
+	Reasoning    string // what the teacher thought before it answered; "" for most
+	Response     string // what it answered: all that is extracted, verified and judged
 	FinishReason string // stop, length, content_filter, ...; "" means not asked yet
 	Provider     string // who answered, as provider/model
 	Pred         string // extracted answer; "" with a Reason when there is none
@@ -45,6 +46,7 @@ func (p Path) appendJSON(dst []byte) []byte {
 	w.str("style", p.Style)
 	w.num("replicate", p.Replicate)
 	w.strOpt("prompt", p.Prompt)
+	w.strOpt("reasoning", p.Reasoning)
 	if p.FinishReason != "" || p.Response != "" {
 		w.str("response", p.Response)
 		w.str("finish_reason", p.FinishReason)
@@ -91,6 +93,8 @@ func (p *Path) setField(name string, v gjson.Result) error {
 		return setInt(&p.Replicate, name, v)
 	case "prompt":
 		return setString(&p.Prompt, name, v)
+	case "reasoning":
+		return setString(&p.Reasoning, name, v)
 	case "response":
 		return setString(&p.Response, name, v)
 	case "finish_reason":

@@ -35,6 +35,7 @@ type parquetPath struct {
 	Style        string  `parquet:"style"`
 	Replicate    int32   `parquet:"replicate"`
 	Prompt       string  `parquet:"prompt"`
+	Reasoning    string  `parquet:"reasoning"`
 	Response     string  `parquet:"response"`
 	FinishReason string  `parquet:"finish_reason"`
 	Provider     string  `parquet:"provider"`
@@ -71,7 +72,7 @@ func parquetRowOf(p schema.Problem) parquetRow {
 	}
 	for _, x := range p.Paths {
 		q := parquetPath{
-			Style: x.Style, Replicate: int32(x.Replicate), Prompt: x.Prompt, Response: x.Response, FinishReason: x.FinishReason,
+			Style: x.Style, Replicate: int32(x.Replicate), Prompt: x.Prompt, Reasoning: x.Reasoning, Response: x.Response, FinishReason: x.FinishReason,
 			Provider: x.Provider, Pred: x.Pred, Rule: x.Rule, Correct: x.Correct, Reason: x.Reason, Error: x.Error, Extra: extraJSON(x.Extra),
 		}
 		if x.Span != nil {

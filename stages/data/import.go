@@ -15,7 +15,7 @@ import (
 type importConfig struct {
 	Root    stage.Path        `json:"root" required:"true" doc:"A file, a glob or a folder of JSONL. Folders are read without their *.enriched.jsonl and *.correct.jsonl: name those, or give a glob that ends so."`
 	Task    string            `json:"task" doc:"The task of rows that do not say theirs."`
-	Fields  map[string]string `json:"fields" doc:"Our field to theirs. A dot goes into an object or list: response: messages.1.content. Ours may be a field of the row, or of its paths: prompt, response, style, pred, correct, provider, finish_reason, reason, error."`
+	Fields  map[string]string `json:"fields" doc:"Our field to theirs. A dot goes into an object or list: response: messages.1.content. Ours may be a field of the row, or of its paths: prompt, reasoning, response, style, pred, correct, provider, finish_reason, reason, error."`
 	OnError string            `json:"on_error" default:"error" choices:"error|skip|quarantine" doc:"What to do with a line that is not a row: stop, leave it out, or write it to the port quarantine."`
 }
 

@@ -121,6 +121,7 @@ func member(v gjson.Result, name string) gjson.Result {
 // pathSetters set the fields of a path that can be mapped.
 var pathSetters = map[string]func(*schema.Path, gjson.Result) error{
 	"prompt":        func(p *schema.Path, v gjson.Result) error { return setText(&p.Prompt, "prompt", v) },
+	"reasoning":     func(p *schema.Path, v gjson.Result) error { return setText(&p.Reasoning, "reasoning", v) },
 	"response":      func(p *schema.Path, v gjson.Result) error { return setText(&p.Response, "response", v) },
 	"style":         func(p *schema.Path, v gjson.Result) error { return setText(&p.Style, "style", v) },
 	"provider":      func(p *schema.Path, v gjson.Result) error { return setText(&p.Provider, "provider", v) },

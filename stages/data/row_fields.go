@@ -18,7 +18,7 @@ import (
 // rest that schema.Path has no field for are derived: whether a path was
 // verified cannot be read from correct, which is false until then.
 var pathFields = rowexpr.Fields{
-	"style": rowexpr.String, "replicate": rowexpr.Int, "prompt": rowexpr.String, "response": rowexpr.String,
+	"style": rowexpr.String, "replicate": rowexpr.Int, "prompt": rowexpr.String, "reasoning": rowexpr.String, "response": rowexpr.String,
 	"finish_reason": rowexpr.String, "provider": rowexpr.String, "pred": rowexpr.String, "rule": rowexpr.String,
 	"correct": rowexpr.Bool, "reason": rowexpr.String, "error": rowexpr.String,
 	"judge":    rowexpr.Object(rowexpr.Fields{"valid": rowexpr.Bool, "reason": rowexpr.String}),
@@ -48,8 +48,8 @@ func withField(f rowexpr.Fields, name string, t rowexpr.Type) rowexpr.Fields {
 // exprFieldsDoc explains to the users of every row stage what expressions see.
 const exprFieldsDoc = `An expression sees the row's fields: id, task, question, gold_answer, choices
 (label, text), premise, hypothesis, table, paths, and every other field of the
-data. Of a path it sees style, replicate, prompt, response, finish_reason,
-provider, pred, rule, correct, reason, error, judge (valid, reason), its other
+data. Of a path it sees style, replicate, prompt, reasoning, response,
+finish_reason, provider, pred, rule, correct, reason, error, judge (valid, reason), its other
 fields, and answered, verified and judged. Texts that a row lacks are "", unknown
 fields null: (level ?? 0) > 3.`
 
@@ -126,6 +126,8 @@ func pathField(p *schema.Path, name string) (any, bool) {
 		return p.Replicate, true
 	case "prompt":
 		return p.Prompt, true
+	case "reasoning":
+		return p.Reasoning, true
 	case "response":
 		return p.Response, true
 	case "finish_reason":
