@@ -176,7 +176,8 @@ func ParseRetryAfter(h http.Header, now time.Time) time.Duration {
 	return 0
 }
 
-// Scrub cuts a key out of a text: some servers repeat it in their error message.
+// Scrub cuts a key out of a message that is shown: some servers repeat it in their
+// errors. It must never touch an answer: a placeholder such as "none" is also a word.
 func Scrub(s, key string) string {
 	if len(key) < 4 {
 		return s

@@ -70,7 +70,7 @@ func (c *Client) Complete(ctx context.Context, req llm.Request) (*llm.Response, 
 	if call.Failed(err) {
 		return nil, c.fail(ctx, err, call)
 	}
-	resp, perr := parse([]byte(llm.Scrub(string(call.Body), c.key)))
+	resp, perr := parse(call.Body)
 	if perr != nil {
 		return nil, c.fail(ctx, perr, call)
 	}

@@ -170,7 +170,7 @@ func (c *Client) answer(one gjson.Result) llm.JobAnswer {
 		a.Err = &llm.Error{Kind: kind, Message: llm.Scrub(llm.Clip(e.Get("message").String(), 500), c.key)}
 		return a
 	}
-	resp, err := parse([]byte(llm.Scrub(one.Get("response").Raw, c.key)))
+	resp, err := parse([]byte(one.Get("response").Raw))
 	if err != nil {
 		a.Err = &llm.Error{Kind: llm.KindMalformed, Message: fmt.Sprintf("unreadable answer: %s", llm.Scrub(err.Error(), c.key))}
 		return a

@@ -83,7 +83,7 @@ func (c *Client) Complete(ctx context.Context, req llm.Request) (*llm.Response, 
 	}
 	// A good status: what counts is whether the answer can be read, not whether it fits
 	// go-openai's types to the last field.
-	resp, perr := parse([]byte(llm.Scrub(string(call.Body), c.key)))
+	resp, perr := parse(call.Body)
 	if perr != nil {
 		return nil, c.fail(ctx, perr, call)
 	}

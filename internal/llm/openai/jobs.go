@@ -192,7 +192,7 @@ func (c *Client) answer(line gjson.Result) llm.JobAnswer {
 		a.Err = e
 		return a
 	}
-	resp, err := parse([]byte(llm.Scrub(body.Raw, c.key)))
+	resp, err := parse([]byte(body.Raw))
 	if err != nil {
 		a.Err = &llm.Error{Kind: llm.KindMalformed, Message: fmt.Sprintf("unreadable answer: %s", llm.Scrub(err.Error(), c.key))}
 		return a
