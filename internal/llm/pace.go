@@ -43,10 +43,13 @@ func (p *pace) set(rpm float64) {
 	}
 }
 
+// wait waits for the next turn, or until the context ends. (rate.Limiter.Wait would
+// refuse at once when the turn comes after a deadline, which fails the row.)
 func (p *pace) wait(ctx context.Context) error {
-	err := p.limiter.Wait(ctx)
-	if err != nil && ctx.Err() != nil {
-		return context.Cause(ctx)
+	turn := p.limiter.Reserve()
+	err := sleep(ctx, turn.Delay())
+	if err != nil {
+		turn.Cancel() // the next one takes it
 	}
 	return err
 }
