@@ -1,5 +1,7 @@
 package llm
 
+import "encoding/json"
+
 // Charge is what calls cost, or may cost at worst.
 type Charge struct {
 	Requests int     `json:"requests,omitempty"`
@@ -45,8 +47,49 @@ func (p *Price) usd(prompt, completion int) float64 {
 // worstCase bounds the cost of one attempt. No byte-level tokenizer makes more tokens than
 // there are bytes; 16 a message covers the chat template.
 func worstCase(req Request, price *Price) Charge {
-	prompt := req.PromptBytes() + 16*len(req.Messages)
-	return Charge{Requests: 1, Tokens: prompt + req.MaxTokens, USD: price.usd(prompt, req.MaxTokens)}
+	prompt, answer := req.sentBytes()+16*len(req.Messages), req.mostAnswer()
+	return Charge{Requests: 1, Tokens: prompt + answer, USD: price.usd(prompt, answer)}
+}
+
+// sentBytes is the size of all that a provider may count as the prompt: the messages, the
+// schema of the answer, and further fields such as tools.
+func (r Request) sentBytes() int {
+	n := r.PromptBytes()
+	if r.JSON != nil {
+		n += len(r.JSON.Name) + len(r.JSON.Schema)
+	}
+	if len(r.Extra) > 0 {
+		b, _ := json.Marshal(r.Extra) // what has no JSON form has no RequestKey and is never sent
+		n += len(b)
+	}
+	return n
+}
+
+// mostAnswer bounds the tokens of all answers to a request. Further fields may ask for
+// several answers, or set a limit of their own.
+func (r Request) mostAnswer() int {
+	limit, answers := r.MaxTokens, 1
+	gemini, _ := r.Extra["generationConfig"].(map[string]any)
+	for _, fields := range []map[string]any{r.Extra, gemini} {
+		for name, v := range fields {
+			n := 0
+			switch v := v.(type) {
+			case int:
+				n = v
+			case int64:
+				n = int(v)
+			case float64:
+				n = int(v)
+			}
+			switch name {
+			case "max_tokens", "max_completion_tokens", "maxOutputTokens":
+				limit = max(limit, n)
+			case "n", "best_of", "candidateCount":
+				answers = max(answers, n)
+			}
+		}
+	}
+	return limit * answers
 }
 
 // actual is what an attempt cost. One that may have been billed though its answer was lost

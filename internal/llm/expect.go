@@ -28,12 +28,12 @@ func (t *Transport) Expect(req Request) (Expectation, error) {
 	if r != nil {
 		return Expectation{Remembered: true}, nil
 	}
-	bytes := req.PromptBytes()
+	bytes := req.sentBytes()
 	least := bytes/mostBytesPerToken + 1
 	most := bytes/leastBytesPerToken + templateTokens*len(req.Messages)
 	return Expectation{
 		Least: Charge{Requests: 1, Tokens: least + 1, USD: t.o.Price.usd(least, 1)},
-		Most:  Charge{Requests: 1, Tokens: most + req.MaxTokens, USD: t.o.Price.usd(most, req.MaxTokens)},
+		Most:  Charge{Requests: 1, Tokens: most + req.mostAnswer(), USD: t.o.Price.usd(most, req.mostAnswer())},
 		Open:  req.MaxTokens == 0,
 	}, nil
 }

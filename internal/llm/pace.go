@@ -112,7 +112,7 @@ func estimate(req Request) float64 {
 	if answer == 0 {
 		answer = 1024
 	}
-	return float64(req.PromptBytes()/4 + 16*len(req.Messages) + answer)
+	return float64(req.sentBytes()/4 + 16*len(req.Messages) + answer)
 }
 
 // take waits until n tokens are free. One request larger than the bucket waits for a full

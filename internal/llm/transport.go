@@ -300,7 +300,8 @@ func (t *Transport) attempt(ctx context.Context, req Request, key [32]byte) (res
 	if err := t.tokens.take(ctx, guess); err != nil {
 		return nil, o, err
 	}
-	held, err := t.o.Budget.reserve(ctx, key, worstCase(req, t.o.Price), t.o.Price)
+	worst := worstCase(req, t.o.Price)
+	held, err := t.o.Budget.reserve(ctx, key, worst, t.o.Price)
 	if err != nil {
 		t.tokens.giveBack(guess, 0)
 		return nil, o, err
@@ -308,7 +309,7 @@ func (t *Transport) attempt(ctx context.Context, req Request, key [32]byte) (res
 	t.stats.add(func(s *Stats) { s.Calls++ })
 	resp, err = t.call(ctx, req)
 	now := time.Now()
-	cost := actual(worstCase(req, t.o.Price), t.o.Price, resp, err)
+	cost := actual(worst, t.o.Price, resp, err)
 	t.tokens.giveBack(guess, used(resp, err, guess))
 	t.countAnswer(resp, err)
 	t.pace.note(err, now)
