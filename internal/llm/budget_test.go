@@ -17,13 +17,15 @@ func TestBudgetCountsTheWholeRequest(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, change := range map[string]func(r *Request){
-		"nothing":          func(*Request) {},
-		"prompt":           func(r *Request) { r.Messages[0].Content = long },
-		"schema":           func(r *Request) { r.JSON = &Schema{Name: "answer", Schema: schema} },
-		"tools":            func(r *Request) { r.Extra = map[string]any{"tools": []any{map[string]any{"description": long}}} },
-		"answers":          func(r *Request) { r.Extra = map[string]any{"n": 60} },
-		"a higher limit":   func(r *Request) { r.Extra = map[string]any{"max_completion_tokens": int64(600)} },
-		"Gemini's limit":   func(r *Request) { r.Extra = map[string]any{"generationConfig": map[string]any{"maxOutputTokens": 600.0}} },
+		"nothing":        func(*Request) {},
+		"prompt":         func(r *Request) { r.Messages[0].Content = long },
+		"schema":         func(r *Request) { r.JSON = &Schema{Name: "answer", Schema: schema} },
+		"tools":          func(r *Request) { r.Extra = map[string]any{"tools": []any{map[string]any{"description": long}}} },
+		"answers":        func(r *Request) { r.Extra = map[string]any{"n": 60} },
+		"a higher limit": func(r *Request) { r.Extra = map[string]any{"max_completion_tokens": int64(600)} },
+		"Gemini's limit": func(r *Request) {
+			r.Extra = map[string]any{"generationConfig": map[string]any{"maxOutputTokens": 600.0}}
+		},
 		"Gemini's answers": func(r *Request) { r.Extra = map[string]any{"generationConfig": map[string]any{"candidateCount": 60}} },
 	} {
 		b, err := NewBudget(Limits{Tokens: 500}, nil)

@@ -19,5 +19,5 @@
 //   - A Hint is what the simulated teacher may know about a row. The Transport removes it
 //     before any other provider sees the request.
 //
-// The package imports nothing of this module.
+// The package imports nothing of this module but its ground floor.
 package llm

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/distillflow/distillflow/internal/base/parallel"
 )
 
 // Kind says what went wrong in terms of what can be done about it.
@@ -32,6 +34,7 @@ const (
 	KindBatch      Kind = "batch"      // a batch ended without this answer, or has not ended yet
 	KindBudget     Kind = "budget"     // the budget does not allow another call
 	KindUnrecorded Kind = "unrecorded" // a test of a recipe has no recorded answer for the call
+	KindInternal   Kind = "internal"   // a panic: a mistake in this program
 	KindOther      Kind = "other"
 )
 
@@ -48,7 +51,7 @@ func (k Kind) Retryable() bool {
 // stop rather than collect one error per row.
 func (k Kind) Fatal() bool {
 	switch k {
-	case KindAuth, KindNotFound, KindQuota, KindMemo, KindBudget, KindDown, KindUnrecorded:
+	case KindAuth, KindNotFound, KindQuota, KindMemo, KindBudget, KindDown, KindUnrecorded, KindInternal:
 		return true
 	}
 	return false
@@ -135,6 +138,10 @@ func KindOf(err error) Kind {
 	var be *BudgetError
 	if errors.As(err, &be) {
 		return KindBudget
+	}
+	var pe *parallel.PanicError
+	if errors.As(err, &pe) {
+		return KindInternal
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return KindTimeout

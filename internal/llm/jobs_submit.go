@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/distillflow/distillflow/internal/base/parallel"
 )
 
 // chunk is a job that is being put together.
@@ -243,26 +245,20 @@ func sleep(ctx context.Context, d time.Duration) error {
 // inParallel runs n small tasks, many at a time: the memo flushes what is put into it at
 // the same time together.
 func inParallel(n int, do func(i int) error) error {
-	const width = 64
-	var mu sync.Mutex
-	var first error
-	var wg sync.WaitGroup
-	for w := range min(width, n) {
-		wg.Go(func() {
-			for i := w; i < n; i += width {
-				err := do(i)
-				mu.Lock()
-				if first == nil {
-					first = err
-				}
-				stop := first != nil
-				mu.Unlock()
-				if stop {
-					return
-				}
+	var g parallel.Group
+	g.SetLimit(64)
+	var failed atomic.Bool
+	for i := range n {
+		if failed.Load() {
+			break
+		}
+		g.Go(func() error {
+			err := do(i)
+			if err != nil {
+				failed.Store(true)
 			}
+			return err
 		})
 	}
-	wg.Wait()
-	return first
+	return g.Wait()
 }

@@ -189,3 +189,20 @@ func FuzzParseRetryAfter(f *testing.F) {
 		}
 	})
 }
+
+// A panic behind a request is a mistake in this program: it ends the run, is not tried
+// again, and callers that share the request are not left waiting.
+func TestPanicEndsTheRun(t *testing.T) {
+	calls := 0
+	tr := transport(func(context.Context, Request) (*Response, error) { calls++; panic("boom") }, Options{MaxRetries: 3, Memo: &MapMemo{}})
+	_, err := tr.Complete(t.Context(), prompt("p"))
+	if KindOf(err) != KindInternal || !strings.Contains(err.Error(), "boom") || calls != 1 {
+		t.Errorf("%v after %d calls", err, calls)
+	}
+	if err := NewFailures(Policy{}).Note(t.Context(), err); err == nil {
+		t.Error("the run went on")
+	}
+	if busy, _ := tr.gate.state(); busy != 0 {
+		t.Errorf("%d places are still taken", busy)
+	}
+}

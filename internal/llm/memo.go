@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"sync"
+
+	"github.com/distillflow/distillflow/internal/base/parallel"
 )
 
 // Memo keeps completed answers by RequestKey. Its methods are safe for concurrent use.
@@ -131,7 +133,10 @@ func (f *flight) do(ctx context.Context, key [32]byte, fn func() (*Response, err
 			c = &flightCall{done: make(chan struct{})}
 			f.m[key] = c
 			f.mu.Unlock()
-			c.resp, c.err = fn()
+			c.err = parallel.Call(func() (err error) {
+				c.resp, err = fn()
+				return err
+			})
 			c.gone = c.err != nil && ctx.Err() != nil
 			f.mu.Lock()
 			delete(f.m, key)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"iter"
 	"sync"
+
+	"github.com/distillflow/distillflow/internal/base/parallel"
 )
 
 // Batch is the work of one row: its Tasks may run in any order and at the same time, and
@@ -16,8 +18,8 @@ type Batch struct {
 // InOrder runs the tasks of all batches on a number of workers and calls their Done
 // functions one after the other in the given order, whatever finishes first. At most
 // window batches are in memory at a time. Done functions run on the caller's goroutine,
-// the sequence on one of its own. The first error of a task, of a Done or of the sequence
-// cancels the tasks still running and is returned.
+// the sequence on one of its own. The first error or panic of a task or of the sequence,
+// or error of a Done, cancels the tasks still running and is returned.
 func InOrder(ctx context.Context, workers, window int, batches iter.Seq2[Batch, error]) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -31,42 +33,51 @@ func InOrder(ctx context.Context, workers, window int, batches iter.Seq2[Batch, 
 	}
 	order := make(chan *pending, max(window, 1))
 	tasks := make(chan task)
-	var running sync.WaitGroup
-	running.Go(func() {
+	var running parallel.Group
+	start := func(f func() error) {
+		running.Go(func() error {
+			if err := parallel.Call(f); err != nil {
+				stop(err)
+			}
+			return nil
+		})
+	}
+	start(func() error {
 		defer close(order)
 		defer close(tasks)
 		for b, err := range batches {
 			if err != nil {
-				stop(err)
-				return
+				return err
 			}
 			p := &pending{batch: b}
 			p.left.Add(len(b.Tasks))
 			select {
 			case order <- p:
 			case <-ctx.Done():
-				return
+				return nil
 			}
 			for i, run := range b.Tasks {
 				select {
 				case tasks <- task{run, p}:
 				case <-ctx.Done():
 					p.left.Add(i - len(b.Tasks)) // nobody will run the rest
-					return
+					return nil
 				}
 			}
 		}
+		return nil
 	})
 	for range max(workers, 1) {
-		running.Go(func() {
+		start(func() error {
 			for t := range tasks {
 				if ctx.Err() == nil {
-					if err := t.run(ctx); err != nil {
+					if err := parallel.Call(func() error { return t.run(ctx) }); err != nil {
 						stop(err)
 					}
 				}
 				t.p.left.Done()
 			}
+			return nil
 		})
 	}
 	for p := range order {
@@ -78,6 +89,6 @@ func InOrder(ctx context.Context, workers, window int, batches iter.Seq2[Batch, 
 			stop(err)
 		}
 	}
-	running.Wait()
+	_ = running.Wait() // their errors went to stop
 	return context.Cause(ctx)
 }

@@ -91,6 +91,12 @@ func TestInOrderStops(t *testing.T) {
 		"sequence": func(ctx context.Context) error {
 			return InOrder(ctx, 3, 4, func(yield func(Batch, error) bool) { yield(Batch{}, boom) })
 		},
+		"panic in a task": func(ctx context.Context) error {
+			return InOrder(ctx, 3, 4, numbered(50, 3, func(context.Context, int) error { panic(boom) }, func(int) error { return nil }))
+		},
+		"panic in the sequence": func(ctx context.Context) error {
+			return InOrder(ctx, 3, 4, func(func(Batch, error) bool) { panic(boom) })
+		},
 		"context": func(ctx context.Context) error {
 			ctx, cancel := context.WithCancelCause(ctx)
 			return InOrder(ctx, 3, 4, numbered(50, 3, func(ctx context.Context, i int) error {

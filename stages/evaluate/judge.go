@@ -93,7 +93,7 @@ func judge(ctx context.Context, env *stage.Env, c judgeConfig, in judgeIn, out j
 			return nil
 		})
 	}
-	stop()
+	err = errors.Join(err, stop())
 	for name, v := range caller.Figures() { // also when the stage failed
 		env.AddStat(name, v)
 	}

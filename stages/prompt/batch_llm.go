@@ -119,7 +119,7 @@ func batchLLM(ctx context.Context, env *stage.Env, c batchConfig, in batchIn, ou
 			return nil
 		})
 	}
-	stop()
+	err = errors.Join(err, stop())
 	for name, v := range caller.Figures() { // also when the stage failed
 		env.AddStat(name, v)
 	}

@@ -65,7 +65,11 @@ func (c *Client) Complete(ctx context.Context, req llm.Request) (*llm.Response, 
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		return nil, &llm.Error{Kind: llm.KindOther, Err: fmt.Errorf("model %s: %w", c.ref.Model, err)}
+		kind := llm.KindOther // not what KindOf sees in it: another try changes nothing
+		if llm.KindOf(err) == llm.KindInternal {
+			kind = llm.KindInternal
+		}
+		return nil, &llm.Error{Kind: kind, Err: fmt.Errorf("model %s: %w", c.ref.Model, err)}
 	}
 	r := &llm.Response{Text: m.Tokenizer.Decode(o.IDs), FinishReason: llm.FinishLength, Model: c.ref.Model,
 		Usage: llm.Usage{PromptTokens: len(j.ids), CompletionTokens: len(o.LogProbs)}}

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"testing"
 
+	"github.com/distillflow/distillflow/internal/llm"
 	"github.com/distillflow/distillflow/internal/lm/generate"
 )
 
@@ -91,5 +92,25 @@ func TestJoin(t *testing.T) {
 	}
 	if got := b.more(1); got != nil {
 		t.Fatal("a job joined a batch that is over")
+	}
+}
+
+// A panic while a batch is answered is the error of those who wait for it, and the
+// queue goes on with the next.
+func TestPanicInABatch(t *testing.T) {
+	broken := true
+	q := newQueue(1, func(_ context.Context, jobs []*job, _ *batch) {
+		if broken {
+			panic("boom")
+		}
+		jobs[0].out = generate.Output{IDs: []int32{7}}
+	})
+	_, err := q.do(t.Context(), &job{})
+	if llm.KindOf(err) != llm.KindInternal {
+		t.Errorf("got %v", err)
+	}
+	broken = false
+	if o, err := q.do(t.Context(), &job{}); err != nil || len(o.IDs) != 1 {
+		t.Errorf("after a panic: %v, %v", o, err)
 	}
 }

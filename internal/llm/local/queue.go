@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/distillflow/distillflow/internal/base/parallel"
 	"github.com/distillflow/distillflow/internal/lm/generate"
 )
 
@@ -79,7 +80,7 @@ func (q *queue) do(ctx context.Context, j *job) (generate.Output, error) {
 	if q.busy < q.workers {
 		q.busy++
 		q.collecting++
-		go q.work()
+		parallel.Start(q.work) // nobody waits: its batches have the errors
 	}
 	q.mu.Unlock()
 	select {
@@ -99,20 +100,23 @@ func (q *queue) do(ctx context.Context, j *job) (generate.Output, error) {
 }
 
 // work answers batches until the queue is empty. It enters as one that collects.
-func (q *queue) work() {
+func (q *queue) work() error {
 	for {
 		time.Sleep(collect)
 		ctx, cancel := context.WithCancel(context.Background()) // of no single request
 		b := q.take(cancel)
 		if b == nil {
 			cancel()
-			return
+			return nil
 		}
-		q.run(ctx, b.jobs, b)
+		err := parallel.Call(func() error { q.run(ctx, b.jobs, b); return nil })
 		cancel()
 		q.mu.Lock()
 		for _, j := range b.jobs {
 			if j.batch != nil {
+				if err != nil {
+					j.err = err
+				}
 				b.end(j)
 			}
 		}

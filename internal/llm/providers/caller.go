@@ -119,7 +119,7 @@ func (c *Caller) chain(ctx context.Context, req llm.Request) (*llm.Response, err
 		}
 		last = err
 		kind := llm.KindOf(err)
-		if ctx.Err() != nil || kind == llm.KindBudget || kind == llm.KindMemo {
+		if ctx.Err() != nil || kind == llm.KindBudget || kind == llm.KindMemo || kind == llm.KindInternal {
 			return nil, err
 		}
 		if kind.Fatal() && i < len(c.links)-1 && !k.out.Swap(true) {

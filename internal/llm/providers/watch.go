@@ -10,8 +10,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"time"
+
+	"github.com/distillflow/distillflow/internal/base/parallel"
 )
 
 // View is what a live view shows of a Caller.
@@ -23,13 +24,13 @@ type View struct {
 // rateWindow is the time over which the rate of calls is averaged.
 const rateWindow = 10 * time.Second
 
-// Watch calls report now and then until stop is called, and once more then. done and total
+// Watch calls report now and then until stop is called, and once more then. stop returns
+// an error only for a panic in done or report. done and total
 // count rows, or what else the stage counts; total 0 means unknown.
-func (c *Caller) Watch(every time.Duration, done func() (done, total int64), report func(View)) (stop func()) {
+func (c *Caller) Watch(every time.Duration, done func() (done, total int64), report func(View)) (stop func() error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	m := &meter{caller: c, done: done, start: time.Now()}
-	var wg sync.WaitGroup
-	wg.Go(func() {
+	wait := parallel.Start(func() error {
 		t := time.NewTicker(every)
 		defer t.Stop()
 		for {
@@ -38,11 +39,11 @@ func (c *Caller) Watch(every time.Duration, done func() (done, total int64), rep
 				report(m.view(time.Now()))
 			case <-ctx.Done():
 				report(m.view(time.Now()))
-				return
+				return nil
 			}
 		}
 	})
-	return func() { cancel(); wg.Wait() }
+	return func() error { cancel(); return wait() }
 }
 
 type meter struct {
