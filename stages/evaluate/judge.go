@@ -1,6 +1,7 @@
 package evaluate
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -107,7 +108,7 @@ func judge(ctx context.Context, env *stage.Env, c judgeConfig, in judgeIn, out j
 	if err != nil {
 		return err
 	}
-	if why := j.failures.Missing(); why != "" {
+	if why := cmp.Or(j.failures.Missing(), caller.Missing()); why != "" {
 		env.Incomplete(why)
 	}
 	if n := j.failures.Total(); n > 0 {

@@ -1,6 +1,7 @@
 package prompt
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -129,7 +130,7 @@ func batchLLM(ctx context.Context, env *stage.Env, c batchConfig, in batchIn, ou
 	if err != nil {
 		return err
 	}
-	if why := b.failures.Missing(); why != "" {
+	if why := cmp.Or(b.failures.Missing(), caller.Missing()); why != "" {
 		env.Incomplete(why)
 	}
 	if n := b.failures.Total(); n > 0 {

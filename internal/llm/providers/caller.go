@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/distillflow/distillflow/internal/base/text"
 	"github.com/distillflow/distillflow/internal/llm"
 )
 
@@ -22,6 +23,9 @@ type Caller struct {
 
 	fallbacks atomic.Int64 // answers that a later link gave
 	again     atomic.Int64 // further tries that retry_on bought
+
+	offline    bool         // nobody may be called
+	unanswered atomic.Int64 // further tries that failed and may succeed later
 }
 
 // link is one model of the chain.
@@ -73,7 +77,7 @@ func (c *Caller) Concurrency() int {
 
 // Complete returns the answer to req, whose Model the caller fills in. An answer that was
 // ever bought from any of the models is taken before one is bought. The response names its
-// provider.
+// provider. When the further try that retry_on buys fails, the first answer stays.
 func (c *Caller) Complete(ctx context.Context, req llm.Request) (*llm.Response, error) {
 	r, err := c.chain(ctx, req)
 	if err != nil || req.Try != 0 || !c.settings.again(r) {
@@ -82,13 +86,16 @@ func (c *Caller) Complete(ctx context.Context, req llm.Request) (*llm.Response, 
 	c.again.Add(1)
 	req.Try = 1
 	second, err := c.chain(ctx, req)
-	if err != nil {
+	switch kind := llm.KindOf(err); {
+	case err == nil && !c.settings.again(second):
+		return second, nil
+	case err == nil, c.offline:
+	case ctx.Err() != nil || kind.Fatal():
 		return nil, err
+	case kind != llm.KindInvalid:
+		c.unanswered.Add(1)
 	}
-	if c.settings.again(second) {
-		return r, nil
-	}
-	return second, nil
+	return r, nil
 }
 
 func (c *Caller) chain(ctx context.Context, req llm.Request) (*llm.Response, error) {
@@ -176,6 +183,14 @@ func (c *Caller) Figures() map[string]float64 {
 		}
 	}
 	return f
+}
+
+// Missing says why a later run may give better answers, or "".
+func (c *Caller) Missing() string {
+	if n := c.unanswered.Load(); n > 0 {
+		return fmt.Sprintf("%s of retry_on failed and may succeed later", text.Plural(int(n), "further try"))
+	}
+	return ""
 }
 
 // Spent is what this run and the earlier ones it goes on from have spent.

@@ -166,6 +166,65 @@ func TestRetryOn(t *testing.T) {
 	}
 }
 
+// When the second try fails, the first answer stays: it was paid for. What a later run
+// may mend makes the result incomplete, and that run asks again.
+func TestRetryOnKeepsTheFirstAnswer(t *testing.T) {
+	for name, tc := range map[string]struct {
+		status  int
+		missing bool
+		fails   llm.Kind // of the whole run, whose answers are in the memo
+	}{
+		"busy":    {status: 503, missing: true},
+		"refused": {status: 400},
+		"no key":  {status: 401, fails: llm.KindAuth},
+	} {
+		well := false
+		url, calls := server(t, func(_ string, n int) (int, string, string) {
+			switch {
+			case n == 1:
+				return 200, "cut", "length"
+			case well:
+				return 200, "whole", "stop"
+			}
+			return tc.status, "no", ""
+		})
+		memo := &llm.MapMemo{}
+		open := func(offline string) *Caller {
+			c, err := New(Settings{Links: []Fallback{{Model: "openai/m", BaseURL: url}}, RetryOn: []string{"length"}},
+				Services{Memo: memo, Getenv: func(name string) string {
+					if name == OfflineEnv {
+						return offline
+					}
+					return ""
+				}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return c
+		}
+		c := open("")
+		r, err := ask(t, c, "q")
+		if tc.fails != "" {
+			if llm.KindOf(err) != tc.fails {
+				t.Errorf("%s: %+v, %v", name, r, err)
+			}
+			continue
+		}
+		if err != nil || r.Text != "cut" || (c.Missing() != "") != tc.missing {
+			t.Errorf("%s: %+v, %v, missing %q", name, r, err, c.Missing())
+		}
+		c = open("1")
+		if r, err := ask(t, c, "q"); err != nil || r.Text != "cut" || c.Missing() != "" {
+			t.Errorf("%s, offline: %+v, %v, missing %q", name, r, err, c.Missing())
+		}
+		well = true
+		c = open("")
+		if r, err := ask(t, c, "q"); err != nil || r.Text != "whole" || c.Missing() != "" || calls() != 3 {
+			t.Errorf("%s, later: %+v, %v, missing %q, %d calls", name, r, err, c.Missing(), calls())
+		}
+	}
+}
+
 func TestWatch(t *testing.T) {
 	url, _ := server(t, func(p string, _ int) (int, string, string) {
 		if p == "bad" {

@@ -114,7 +114,7 @@ func New(s Settings, svc Services) (*Caller, error) {
 			return nil, err
 		}
 	}
-	c := &Caller{settings: s, start: time.Now(), notify: svc.Notify}
+	c := &Caller{settings: s, start: time.Now(), notify: svc.Notify, offline: cut}
 	if c.notify == nil {
 		c.notify = func(string) {}
 	}
