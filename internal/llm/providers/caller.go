@@ -36,6 +36,7 @@ type link struct {
 	name      string // provider/model, as records name who answered
 	price     *llm.Price
 	transport *llm.Transport
+	here      bool        // it answers in this process
 	out       atomic.Bool // it failed in a way that every request would
 }
 

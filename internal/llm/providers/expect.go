@@ -21,11 +21,8 @@ func (o Options) OpenToExpect(priceFile string, memo llm.Memo) (*Caller, error) 
 	return New(s, svc)
 }
 
-// Priced reports whether dollars can be told: the price of the first model is
-// known, or it costs nothing.
-func (c *Caller) Priced() bool {
-	return c.links[0].price != nil || c.links[0].provider.Name == llm.Simulated
-}
+// Priced reports whether dollars can be told: the price of the first model is known.
+func (c *Caller) Priced() bool { return c.links[0].price != nil }
 
 // Expect tells what [Caller.Complete] would take for req, if the first model
 // answers.

@@ -12,7 +12,7 @@ import (
 // newLocal makes the client of a model in this process. Its endpoint in memo keys is what
 // its files hold, so that a model that is moved keeps its answers and one that was trained
 // again does not get those of the old one.
-func newLocal(l Link, _ func(string) string) (llm.Provider, error) {
+func newLocal(l Link) (llm.Provider, error) {
 	_, name, err := llm.ParseModel(l.Model)
 	if err != nil {
 		return llm.Provider{}, err

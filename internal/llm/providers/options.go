@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/distillflow/distillflow/internal/llm"
-	"github.com/distillflow/distillflow/internal/llm/local"
 	"github.com/distillflow/distillflow/internal/llm/prices"
 	"github.com/distillflow/distillflow/internal/llm/simulated"
 )
@@ -25,7 +24,7 @@ type Options struct {
 	Fallback    []Fallback `json:"fallback" doc:"Who is asked, in this order, for an answer that model could not give. A path's provider says who gave it."`
 	RetryOn     []string   `json:"retry_on" doc:"Which answers buy one more try: empty, length (cut off), content_filter (refused). The second answer is taken if it is none of these."`
 
-	APIKeyEnv   string  `json:"api_key_env" semantic:"false" doc:"Environment variable with the API key. Empty: OPENAI_API_KEY or GEMINI_API_KEY."`
+	APIKeyEnv   string  `json:"api_key_env" semantic:"false" doc:"Environment variable with the API key. Empty: the provider's own, such as OPENAI_API_KEY; distillflow doctor lists them."`
 	Concurrency int     `json:"concurrency" default:"8" min:"1" max:"4096" semantic:"false" doc:"Most requests at the same time; a local model answers them in batches. It is lowered while the provider answers 429 and raised again step by step."`
 	RPM         float64 `json:"rpm" default:"0" min:"0" semantic:"false" doc:"Most requests a minute; 0: no limit. The pace is lowered while the provider answers 429 and raised again step by step."`
 	TPM         float64 `json:"tpm" default:"0" min:"0" semantic:"false" doc:"Most tokens a minute, prompts and answers; 0: no limit."`
@@ -80,15 +79,15 @@ func (o Options) Validate(maxTokens int, priceFile string) error {
 	fail := func(field, format string, args ...any) {
 		errs = append(errs, FieldError{Field: field, Msg: fmt.Sprintf(format, args...)})
 	}
-	if err := Check(o.Model); err != nil {
+	if _, _, err := lookup(o.Model); err != nil {
 		fail("model", "%v", err)
 	}
 	paid := o.paid()
 	for _, f := range o.Fallback {
-		switch {
+		switch _, _, err := lookup(f.Model); {
 		case f.Model == "": // said already
-		case Check(f.Model) != nil:
-			fail("fallback", "%v", Check(f.Model))
+		case err != nil:
+			fail("fallback", "%v", err)
 		case !paidModel(f.Model):
 			fail("fallback", "the simulated model invents answers and cannot stand in for another")
 		}
@@ -144,18 +143,18 @@ func (o Options) links() []Fallback {
 // price finds what a link costs, nil if that is not known. The tables speak of the
 // providers' own addresses: whoever runs another server has prices of its own.
 func (l Fallback) price(own *prices.Table) (*llm.Price, error) {
-	provider, model, err := llm.ParseModel(l.Model)
-	if err != nil || provider == llm.Simulated {
-		return nil, nil
+	spec, model, err := lookup(l.Model)
+	if err != nil {
+		return nil, nil // said elsewhere
 	}
-	if provider == local.Name {
+	if spec.URL == "" {
 		return &llm.Price{}, nil
 	}
 	if l.PriceInput != nil && l.PriceOutput != nil {
 		return &llm.Price{Input: *l.PriceInput, Output: *l.PriceOutput}, nil
 	}
 	if own != nil {
-		if p := own.Find(provider, model); p != nil {
+		if p := own.Find(spec.Name, model); p != nil {
 			return p, nil
 		}
 	}
@@ -166,7 +165,7 @@ func (l Fallback) price(own *prices.Table) (*llm.Price, error) {
 	if err != nil {
 		return nil, err
 	}
-	return t.Find(provider, model), nil
+	return t.Find(spec.Name, model), nil
 }
 
 func unknownPrice(l Fallback) error {

@@ -1,13 +1,14 @@
-// Package providers turns the settings of a stage into a ready Caller. It is the one list
-// of providers: a new one is a client package and a line in All.
+// Package providers turns the settings of a stage into a ready Caller. It has the one list
+// of providers, which the checks of recipes, locks and doctor go by.
 package providers
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"sort"
+	"slices"
 	"strings"
 	"time"
 
@@ -42,45 +43,61 @@ type Settings struct {
 	Simulated simulated.Options
 }
 
-// Link is one model of Settings as a Factory sees it.
+// Spec is one provider.
+type Spec struct {
+	Name   string // before the slash of a model
+	URL    string // of the provider's own server; "": the answers are made in this process, for free
+	KeyEnv string // environment variable with the API key; "": it takes none
+	// New makes a client. The endpoint of the answers in the memo is that of the link,
+	// or else URL, unless New names one.
+	New func(Link) (llm.Provider, error)
+}
+
+// Link is one model of Settings as a provider sees it.
 type Link struct {
 	Fallback
-	KeyFile   string
+	Key       string // "": none
 	Stream    bool
 	Device    string
 	Models    *local.Models // nil: of its own
 	Simulated simulated.Options
 }
 
-// Factory makes the client of one provider. getenv reads the user's environment.
-type Factory func(l Link, getenv func(string) string) (llm.Provider, error)
-
-// All returns every provider by the name that stands before the slash of a model.
-func All() map[string]Factory {
-	return map[string]Factory{
-		"openai":      newOpenAI,
-		"gemini":      newGemini,
-		local.Name:    newLocal,
-		llm.Simulated: newSimulated,
-	}
+// specs lists every provider. A new one is a package with its client and a line here.
+var specs = []Spec{
+	{"openai", openai.DefaultBaseURL, "OPENAI_API_KEY", func(l Link) (p llm.Provider, err error) {
+		p.Client, err = openai.New(openai.Config{BaseURL: l.BaseURL, Key: l.Key, TokensField: l.TokensField, Stream: l.Stream})
+		return p, err
+	}},
+	{"gemini", gemini.DefaultBaseURL, "GEMINI_API_KEY", func(l Link) (p llm.Provider, err error) {
+		p.Client, err = gemini.New(gemini.Config{BaseURL: l.BaseURL, Key: l.Key})
+		return p, err
+	}},
+	{Name: local.Name, New: newLocal},
+	{Name: llm.Simulated, New: func(l Link) (p llm.Provider, err error) {
+		p.Client, err = simulated.New(l.Simulated)
+		return p, err
+	}},
 }
 
-// Check finds what is wrong with a model's name without building anything.
-func Check(model string) error {
-	name, _, err := llm.ParseModel(model)
+// Specs lists every provider.
+func Specs() []Spec { return slices.Clone(specs) }
+
+// lookup gives the provider of a model, and the provider's name of the model.
+func lookup(model string) (Spec, string, error) {
+	name, rest, err := llm.ParseModel(model)
 	if err != nil {
-		return err
+		return Spec{}, "", err
 	}
-	all := All()
-	if _, ok := all[name]; ok {
-		return nil
+	known := make([]string, 0, len(specs))
+	for _, s := range specs {
+		if s.Name == name {
+			return s, rest, nil
+		}
+		known = append(known, s.Name)
 	}
-	known := make([]string, 0, len(all))
-	for k := range all {
-		known = append(known, k)
-	}
-	sort.Strings(known)
-	return fmt.Errorf("model %q: there is no provider %q; known: %s (any OpenAI-compatible server is openai/MODEL with base_url)",
+	slices.Sort(known)
+	return Spec{}, "", fmt.Errorf("model %q: there is no provider %q; known: %s (any OpenAI-compatible server is openai/MODEL with base_url)",
 		model, name, strings.Join(known, ", "))
 }
 
@@ -120,10 +137,11 @@ func New(s Settings, svc Services) (*Caller, error) {
 	}
 	for i, f := range s.Links {
 		l := Link{Fallback: f, Stream: s.Stream, Device: s.Device, Models: svc.Models, Simulated: s.Simulated}
+		keyFile := ""
 		if i == 0 {
-			l.KeyFile = s.KeyFile
+			keyFile = s.KeyFile
 		}
-		k, err := newLink(l, svc.Getenv)
+		k, err := newLink(l, keyFile, svc.Getenv)
 		if err != nil {
 			return nil, err
 		}
@@ -148,7 +166,7 @@ func New(s Settings, svc Services) (*Caller, error) {
 	}
 	for _, k := range c.links {
 		timeout := s.Timeout
-		if k.provider.Name == local.Name {
+		if k.here {
 			timeout = 0 // to ask again would only take as long again
 		}
 		k.transport = llm.NewTransport(k.provider, llm.Options{
@@ -161,84 +179,42 @@ func New(s Settings, svc Services) (*Caller, error) {
 }
 
 // newLink makes a client; its errors name the model.
-func newLink(l Link, getenv func(string) string) (*link, error) {
-	if err := Check(l.Model); err != nil {
-		return nil, err
-	}
-	name, model, err := llm.ParseModel(l.Model)
+func newLink(l Link, keyFile string, getenv func(string) string) (*link, error) {
+	spec, model, err := lookup(l.Model)
 	if err != nil {
 		return nil, err
 	}
-	if getenv == nil {
-		getenv = func(string) string { return "" }
+	l.Key, err = spec.key(l.Fallback, keyFile, getenv)
+	var p llm.Provider
+	if err == nil {
+		p, err = spec.New(l)
 	}
-	p, err := All()[name](l, getenv)
 	if err != nil {
 		return nil, fmt.Errorf("model %q: %w", l.Model, err)
 	}
-	p.Name = name // the transport gives hints by this name
-	k := &link{Fallback: l.Fallback, provider: p, model: model, name: name}
+	p.Name = spec.Name // the transport gives hints by this name
+	if p.Endpoint == "" {
+		p.Endpoint = spec.endpoint(l.Fallback)
+	}
+	k := &link{Fallback: l.Fallback, provider: p, model: model, name: spec.Name, here: spec.URL == ""}
 	if model != "" {
 		k.name += "/" + model
 	}
-	if name == local.Name {
+	if spec.Name == local.Name {
 		k.model = "" // its endpoint names it; where it lies is no part of the memo key
 	}
 	return k, nil
 }
 
-func newSimulated(l Link, _ func(string) string) (llm.Provider, error) {
-	c, err := simulated.New(l.Simulated)
-	return llm.Provider{Client: c}, err
-}
+// endpoint is the name of the server in memo keys and locks.
+func (s Spec) endpoint(f Fallback) string { return cmp.Or(f.Endpoint, f.BaseURL, s.URL) }
 
-// The variables that the providers' own clients read.
-const (
-	openAIKeyEnv = "OPENAI_API_KEY"
-	geminiKeyEnv = "GEMINI_API_KEY"
-)
-
-func newOpenAI(l Link, getenv func(string) string) (llm.Provider, error) {
-	key, err := findKey(l, openAIKeyEnv, getenv)
-	if err != nil {
-		return llm.Provider{}, err
-	}
-	c, err := openai.New(openai.Config{BaseURL: l.BaseURL, Key: key, TokensField: l.TokensField, Stream: l.Stream})
-	if err != nil {
-		return llm.Provider{}, err
-	}
-	return llm.Provider{Endpoint: endpoint(l, openai.DefaultBaseURL), Client: c}, nil
-}
-
-func newGemini(l Link, getenv func(string) string) (llm.Provider, error) {
-	key, err := findKey(l, geminiKeyEnv, getenv)
-	if err != nil {
-		return llm.Provider{}, err
-	}
-	c, err := gemini.New(gemini.Config{BaseURL: l.BaseURL, Key: key})
-	if err != nil {
-		return llm.Provider{}, err
-	}
-	return llm.Provider{Endpoint: endpoint(l, gemini.DefaultBaseURL), Client: c}, nil
-}
-
-// endpoint is the name of the server in memo keys.
-func endpoint(l Link, usual string) string {
-	switch {
-	case l.Endpoint != "":
-		return l.Endpoint
-	case l.BaseURL != "":
-		return l.BaseURL
-	}
-	return usual
-}
-
-// findKey takes the key from the named file, else from the environment. Servers other than
-// the provider's own may need none, so a missing key is an error only where it was named
+// key takes the API key from a file, else from the environment. Servers other than the
+// provider's own may need none, so a missing key is an error only where it was named
 // or is always needed.
-func findKey(l Link, usual string, getenv func(string) string) (string, error) {
-	if l.KeyFile != "" {
-		b, err := os.ReadFile(l.KeyFile)
+func (s Spec) key(f Fallback, file string, getenv func(string) string) (string, error) {
+	if file != "" {
+		b, err := os.ReadFile(file)
 		if err != nil {
 			var pe *fs.PathError
 			if errors.As(err, &pe) {
@@ -252,13 +228,16 @@ func findKey(l Link, usual string, getenv func(string) string) (string, error) {
 		}
 		return key, nil
 	}
-	name := l.APIKeyEnv
+	name := cmp.Or(f.APIKeyEnv, s.KeyEnv)
 	if name == "" {
-		name = usual
+		return "", nil
 	}
-	key := strings.TrimSpace(getenv(name))
-	if key == "" && (l.BaseURL == "" || l.APIKeyEnv != "") {
-		return "", fmt.Errorf("no API key: set the environment variable %s, or name another one in api_key_env, or use model: simulated, which needs none", name)
+	key := ""
+	if getenv != nil {
+		key = strings.TrimSpace(getenv(name))
+	}
+	if key == "" && (f.BaseURL == "" || f.APIKeyEnv != "") {
+		return "", fmt.Errorf("no API key: set the environment variable %s, or name another one in api_key_env; model: simulated needs none, and with %s=1 remembered answers are enough", name, OfflineEnv)
 	}
 	return key, nil
 }

@@ -8,11 +8,11 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/distillflow/distillflow/internal/llm"
-	"github.com/distillflow/distillflow/internal/llm/local"
 	"github.com/distillflow/distillflow/internal/llm/simulated"
 )
 
@@ -21,7 +21,7 @@ const planted = "sk-planted-key-0123456789"
 func noEnv(string) string { return "" }
 
 func withKey(name string) string {
-	if name == openAIKeyEnv || name == geminiKeyEnv {
+	if slices.ContainsFunc(Specs(), func(s Spec) bool { return s.KeyEnv == name }) {
 		return planted
 	}
 	return ""
@@ -79,13 +79,14 @@ func TestKeyFile(t *testing.T) {
 	}
 }
 
-// Only the simulated provider may see a hint. Every other provider of All is pointed at a
+// Only the simulated provider may see a hint. Every other provider is pointed at a
 // server that records what it receives; a provider added later is covered by itself.
 func TestNoProviderReceivesTheHint(t *testing.T) {
 	hint := &llm.Hint{Task: "hinttask", Style: "hintstyle", Question: "hintquestion", Gold: "hintgold",
 		Solution: "hintsolution", Response: "hintresponse", Choices: []llm.Choice{{Label: "hintlabel", Text: "hinttext"}}}
-	for name := range All() {
-		if name == llm.Simulated || name == local.Name { // neither has a server; see TestLocal
+	for _, spec := range Specs() {
+		name := spec.Name
+		if spec.URL == "" { // neither has a server; see TestLocal
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
@@ -141,5 +142,43 @@ func TestSimulatedReceivesTheHint(t *testing.T) {
 	}
 	if memo.Len() != 0 {
 		t.Error("a simulated answer went into the memo of paid calls")
+	}
+}
+
+// parrot is a client of a provider of its own.
+type parrot struct{ key string }
+
+func (p parrot) Complete(_ context.Context, r llm.Request) (*llm.Response, error) {
+	return &llm.Response{Text: r.Messages[0].Content + " " + r.Model + " " + p.key, FinishReason: llm.FinishStop}, nil
+}
+
+// A new provider is a client and one line in the table: recipes may name it, its key is
+// looked for, and its server stands in memo keys and locks.
+func TestANewProviderIsOneLine(t *testing.T) {
+	old := specs
+	t.Cleanup(func() { specs = old })
+	specs = append(Specs(), Spec{"parrot", "https://parrot.example", "PARROT_KEY",
+		func(l Link) (llm.Provider, error) { return llm.Provider{Client: parrot{l.Key}}, nil }})
+
+	o := Options{Model: "parrot/ara", Fallback: []Fallback{{Model: "parrot/kea", BaseURL: "http://here"}}}
+	if err := o.Validate(10, ""); err != nil {
+		t.Error(err)
+	}
+	want := []Teacher{{"parrot/ara", "https://parrot.example"}, {"parrot/kea", "http://here"}}
+	if got := o.Teachers(); !slices.Equal(got, want) {
+		t.Errorf("the lock gets %v", got)
+	}
+	if _, err := New(o.Settings("", ""), Services{Getenv: noEnv}); err == nil || !strings.Contains(err.Error(), "PARROT_KEY") {
+		t.Errorf("without a key: %v", err)
+	}
+	c, err := New(o.Settings("", ""), Services{Getenv: withKey, Memo: &llm.MapMemo{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, err := ask(t, c, "hello"); err != nil || r.Text != "hello ara "+planted || r.Provider != "parrot/ara" {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if _, err := New(one(Fallback{Model: "parot/ara"}), Services{}); err == nil || !strings.Contains(err.Error(), "openai, parrot, simulated") {
+		t.Errorf("a name that is wrong: %v", err)
 	}
 }

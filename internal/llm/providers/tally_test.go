@@ -11,7 +11,7 @@ import (
 // TestTallyOfPartOfTheRows: requests of rows that were not looked at cost as much as the
 // others, or nothing.
 func TestTallyOfPartOfTheRows(t *testing.T) {
-	free := &Caller{links: []*link{{provider: llm.Provider{Name: llm.Simulated}}}}
+	free := &Caller{links: []*link{{price: &llm.Price{}}}}
 	paid := llm.Charge{Requests: 60, Tokens: 600, USD: 6}
 	got := (&Tally{caller: free, rows: 50, looked: 100, hits: 40, least: paid, most: paid, cut: true}).Totals(100)
 	want := Totals{MemoHits: &Bounds{40, 140}, Requests: &Bounds{60, 160}, Tokens: &Bounds{600, 1600}, USD: &Bounds{6, 16}}

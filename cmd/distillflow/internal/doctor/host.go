@@ -18,6 +18,7 @@ import (
 	"github.com/distillflow/distillflow/cmd/distillflow/internal/machine"
 	"github.com/distillflow/distillflow/internal/base/paths"
 	"github.com/distillflow/distillflow/internal/base/text"
+	"github.com/distillflow/distillflow/internal/llm/providers"
 	"github.com/distillflow/distillflow/internal/lm/device"
 	"github.com/distillflow/distillflow/internal/lm/hub"
 	"github.com/distillflow/distillflow/internal/lm/pretrained"
@@ -177,21 +178,19 @@ func shownURL(s string) string {
 	return u.Scheme + "://" + u.Host + u.Path
 }
 
-// providerKeys are the variables with the keys of the providers of batch-llm.
-var providerKeys = []struct{ provider, variable string }{
-	{"openai", "OPENAI_API_KEY"}, {"gemini", "GEMINI_API_KEY"},
-}
-
 func keys(getenv func(string) string) []Finding {
 	var out []Finding
-	for _, k := range providerKeys {
-		switch v := getenv(k.variable); {
+	for _, s := range providers.Specs() {
+		if s.KeyEnv == "" {
+			continue
+		}
+		switch v := getenv(s.KeyEnv); {
 		case strings.TrimSpace(v) == "":
-			out = append(out, Finding{"keys", k.provider, Missing, k.variable + " is not set", "export " + k.variable + "=... to use " + k.provider + "/... as a teacher"})
+			out = append(out, Finding{"keys", s.Name, Missing, s.KeyEnv + " is not set", "export " + s.KeyEnv + "=... to use " + s.Name + "/... as a teacher"})
 		case strings.TrimSpace(v) != v:
-			out = append(out, Finding{"keys", k.provider, Warning, k.variable + " is set, with blanks around the key", "set it again without them"})
+			out = append(out, Finding{"keys", s.Name, Warning, s.KeyEnv + " is set, with blanks around the key", "set it again without them"})
 		default:
-			out = append(out, Finding{"keys", k.provider, OK, k.variable + " is set", ""})
+			out = append(out, Finding{"keys", s.Name, OK, s.KeyEnv + " is set", ""})
 		}
 	}
 	return out
