@@ -14,16 +14,16 @@ import (
 )
 
 // admit refuses a run that is bound to fail, before it has cost anything: one
-// that deviates from its lock, or with stages that declare more than there is,
-// unless their results are cached.
+// that deviates from its lock, or with stages that declare more than there is or
+// need what the environment has not (an API key), unless their results are cached.
 func (e *Engine) admit(ctx context.Context, g *graph.Graph, st *store.Store, o RunOptions) error {
-	tooLarge := map[*graph.Node]error{}
+	unfit := map[*graph.Node]error{}
 	for _, n := range g.Nodes {
-		if err := o.Limits.Check(n); err != nil && !n.Skip {
-			tooLarge[n] = err
+		if err := errors.Join(o.Limits.Check(n), n.Config.Require(e.getenv())); err != nil && !n.Skip {
+			unfit[n] = err
 		}
 	}
-	if len(tooLarge) == 0 && o.Locked == nil {
+	if len(unfit) == 0 && o.Locked == nil {
 		return nil
 	}
 	p, err := plan.New(ctx, g, st, plan.Options{Seed: o.seed(g), Force: o.Force})
@@ -41,7 +41,7 @@ func (e *Engine) admit(ctx context.Context, g *graph.Graph, st *store.Store, o R
 		}
 	}
 	for _, s := range p.Steps {
-		if err := tooLarge[s.Node]; err != nil && (s.Status == plan.Run || s.Status == plan.Wait) {
+		if err := unfit[s.Node]; err != nil && (s.Status == plan.Run || s.Status == plan.Wait) {
 			errs = append(errs, &exec.StageError{Stage: s.Node.Name, Err: err})
 		}
 	}

@@ -193,6 +193,21 @@ func (c *Config) Networked() bool {
 	return ok && n.Networked()
 }
 
+// Requirer is implemented by configs whose stage needs something of the user's
+// environment, such as an API key. The engine asks before a run has cost anything, for
+// stages whose results are not cached.
+type Requirer interface {
+	Require(getenv func(string) string) error
+}
+
+// Require says what the stage needs of the environment and does not find there.
+func (c *Config) Require(getenv func(string) string) error {
+	if r, ok := c.v.Interface().(Requirer); ok {
+		return r.Require(getenv)
+	}
+	return nil
+}
+
 // Path is a file or folder outside the store.
 type Path string
 

@@ -48,6 +48,7 @@ var rules = []rule{
 	{"internal/llm/local", []string{"internal/llm", "internal/llm/local/...", "internal/lm/..."}},
 	{"internal/lm/...", []string{"internal/lm/..."}},
 
+	{shared, []string{"flow/stage", "internal/llm/..."}},
 	{"stages/data", family("data")},
 	{"stages/prompt", family("prompt")},
 	{"stages/evaluate", family("evaluate")},
@@ -67,6 +68,10 @@ var rules = []rule{
 // ground is what every package may import: it knows nothing of the others.
 const ground = "internal/base/..."
 
+// shared is what families have in common: how a stage asks a language model. It cannot
+// lie in internal, because it knows the engine's Env.
+const shared = "stages/llmstage"
+
 // testOnly is what the tests of any package may import besides what its code
 // may. The store is among it for its memo: that paid answers survive a kill can
 // only be shown on a real one.
@@ -74,7 +79,7 @@ var testOnly = []string{"flow/stagetest", "schema", "flow/stage", "flow/store"}
 
 // family is what a stage family may import: never another family.
 func family(name string) []string {
-	return []string{"flow/stage", "schema", "internal/...", "stages/" + name + "/..."}
+	return []string{"flow/stage", "schema", "internal/...", shared, "stages/" + name + "/..."}
 }
 
 // covers reports whether a pattern stands for a package; "x/..." stands for x

@@ -1,25 +1,18 @@
 package evaluate
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"iter"
-	"sync/atomic"
 
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/internal/llm"
-	"github.com/distillflow/distillflow/internal/llm/providers"
 	"github.com/distillflow/distillflow/schema"
+	"github.com/distillflow/distillflow/stages/llmstage"
 )
 
 type judgeConfig struct {
-	providers.Options
-	providers.FailureOptions
-	APIKeyFile stage.Path `json:"api_key_file" semantic:"false" doc:"File with the API key; goes before the environment."`
-	PriceFile  stage.Path `json:"price_file" semantic:"false" doc:"YAML table of prices that goes before the built-in one."`
+	llmstage.Options
 
 	Instructions string  `json:"instructions" doc:"What the judge is asked to check, in place of the built-in text; question, reasoning, answer and the form of the reply follow it."`
 	MaxTokens    int     `json:"max_tokens" default:"512" min:"0" doc:"Most tokens of a verdict; 0 sends no limit. A reasoning model needs more."`
@@ -30,9 +23,7 @@ type judgeConfig struct {
 }
 
 // Validate checks what the field tags cannot say.
-func (c judgeConfig) Validate() error {
-	return errors.Join(c.Options.Validate(c.MaxTokens, string(c.PriceFile)), c.FailureOptions.Validate())
-}
+func (c judgeConfig) Validate() error { return c.Check(c.MaxTokens) }
 
 type judgeIn struct {
 	Rows stage.Rows[schema.Problem] `port:"rows" doc:"Problems whose paths were verified; only correct paths are judged."`
@@ -58,60 +49,24 @@ outputs; a row without paths left is in neither. Requests, retries, memo, budget
 batches work as in batch-llm.`,
 }, judge)
 
-func judge(ctx context.Context, env *stage.Env, c judgeConfig, in judgeIn, out judgeOut) (err error) {
-	caller, err := c.Open(string(c.APIKeyFile), string(c.PriceFile), env.WorkDir, providers.Services{
-		Getenv: env.Getenv, Memo: env.Memo, Scope: env.Key, Notify: func(s string) { env.Warn("%s", s) },
-		Limiters: providers.Limiters(env.Shared().Value), Models: providers.Models(env.Shared().Value), Fault: env.Fault,
-	})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, caller.Close()) }()
-	total, err := in.Rows.Count()
-	if err != nil {
-		return err
-	}
-	j := &judging{cfg: c, caller: caller, failures: c.Failures()}
-	var done atomic.Int64
-	stop := caller.Watch(providers.ReportEvery, func() (int64, int64) { return done.Load(), total }, func(v providers.View) {
-		env.Progress(stage.Progress{Done: done.Load(), Total: total, Unit: "rows", Values: v.Values, Message: v.Message})
-	})
-	err = caller.Fetch(ctx, j.requests(in.Rows))
-	if err == nil {
-		err = j.judgeAll(ctx, in.Rows, func(valid, invalid schema.Problem) error {
+func judge(ctx context.Context, env *stage.Env, c judgeConfig, in judgeIn, out judgeOut) error {
+	j := &judging{cfg: c}
+	n, err := llmstage.Run(ctx, env, c.Options, in.Rows, func(row schema.Problem) llmstage.Work {
+		w, ballots := j.work(row)
+		w.Done = func() error {
 			env.Fault("judge-row")
-			if len(valid.Paths) > 0 {
-				if err := out.Valid.Write(valid); err != nil {
-					return err
-				}
-			}
-			if len(invalid.Paths) > 0 {
-				if err := out.Invalid.Write(invalid); err != nil {
-					return err
-				}
-			}
-			done.Add(1)
-			return nil
-		})
-	}
-	err = errors.Join(err, stop())
-	for name, v := range caller.Figures() { // also when the stage failed
-		env.AddStat(name, v)
-	}
+			return j.write(row, ballots, out)
+		}
+		return w
+	})
 	env.AddStat("unclear", float64(j.unclear))
 	if j.cast > 0 {
 		env.AddStat("agreement", float64(j.agreed)/float64(j.cast))
 	}
-	if err == nil {
-		err = j.failures.End()
-	}
 	if err != nil {
 		return err
 	}
-	if why := cmp.Or(j.failures.Missing(), caller.Missing()); why != "" {
-		env.Incomplete(why)
-	}
-	if n := j.failures.Total(); n > 0 {
+	if n > 0 {
 		env.Warn("%d of the requests failed; their paths went to the port invalid with an error", n)
 	}
 	if j.unclear > 0 {
@@ -120,43 +75,80 @@ func judge(ctx context.Context, env *stage.Env, c judgeConfig, in judgeIn, out j
 	return nil
 }
 
-type judging struct {
-	cfg      judgeConfig
-	caller   *providers.Caller
-	failures *llm.Failures
+// Estimate implements [stage.Estimator].
+func (c judgeConfig) Estimate(ctx context.Context, q stage.Question) (stage.Estimate, error) {
+	j := &judging{cfg: c}
+	e, judged, err := llmstage.Estimate(ctx, q, c.Options, "rows", func(row schema.Problem) llmstage.Work {
+		w, _ := j.work(row)
+		return w
+	})
+	if judged == nil {
+		judged = q.Rows("rows")
+	}
+	// A row without a correct path is in neither output.
+	e.Rows = map[string]*stage.Range{"valid": judged.Times(0, 1), "invalid": judged.Times(0, 1)}
+	return e, err
+}
 
-	// Touched only by Done functions, which run one after the other.
+type judging struct {
+	cfg judgeConfig
+
+	// Touched only by write, which is called row after row.
 	unclear int
 	agreed  int // votes on the winning side, of paths with several votes
 	cast    int // votes on these paths
 }
 
-func (j *judging) judgeAll(ctx context.Context, rows stage.Rows[schema.Problem], write func(valid, invalid schema.Problem) error) error {
-	n := j.caller.Concurrency()
-	return llm.InOrder(ctx, n, max(64, 4*n), j.batches(rows, write))
+// ballot collects the votes on one path.
+type ballot struct {
+	path  schema.Path
+	votes []verdict
+	errs  []error
 }
 
-// requests lists what will be asked about the rows.
-func (j *judging) requests(rows stage.Rows[schema.Problem]) iter.Seq2[llm.Request, error] {
-	return func(yield func(llm.Request, error) bool) {
-		for row, err := range rows.All() {
-			if err != nil {
-				yield(llm.Request{}, err)
-				return
-			}
-			for _, p := range row.Paths {
-				if !p.IsCorrect() {
-					continue
+// work asks for all votes on the correct paths of a row.
+func (j *judging) work(row schema.Problem) (w llmstage.Work, ballots []*ballot) {
+	for _, p := range row.Paths {
+		if !p.IsCorrect() {
+			continue
+		}
+		b := &ballot{path: p, votes: make([]verdict, j.cfg.Votes), errs: make([]error, j.cfg.Votes)}
+		ballots = append(ballots, b)
+		prompt := judgePrompt(j.cfg.Instructions, row, p)
+		for k := range j.cfg.Votes {
+			req := j.request(prompt, k)
+			req.Hint = &llm.Hint{Kind: llm.HintJudge, Task: row.Task, Style: p.Style, Question: row.Question,
+				Gold: row.GoldAnswer, Response: p.Response}
+			w.Calls = append(w.Calls, llmstage.Call{Request: req, Answer: func(r *llm.Response, err error) {
+				if b.errs[k] = err; err == nil {
+					b.votes[k] = parseVerdict(r.Text)
 				}
-				prompt := judgePrompt(j.cfg.Instructions, row, p)
-				for k := range j.cfg.Votes {
-					if !yield(j.request(prompt, k), nil) {
-						return
-					}
-				}
-			}
+			}})
 		}
 	}
+	return w, ballots
+}
+
+// write counts the votes and sends the paths to their outputs.
+func (j *judging) write(row schema.Problem, ballots []*ballot, out judgeOut) error {
+	valid, invalid := row, row
+	valid.Paths, invalid.Paths = nil, nil
+	for _, b := range ballots {
+		if p, sound := j.count(b); sound {
+			valid.Paths = append(valid.Paths, p)
+		} else {
+			invalid.Paths = append(invalid.Paths, p)
+		}
+	}
+	if len(valid.Paths) > 0 {
+		if err := out.Valid.Write(valid); err != nil {
+			return err
+		}
+	}
+	if len(invalid.Paths) > 0 {
+		return out.Invalid.Write(invalid)
+	}
+	return nil
 }
 
 // request is what vote k asks.
@@ -171,75 +163,9 @@ func (j *judging) request(prompt string, k int) llm.Request {
 	return req
 }
 
-func (j *judging) batches(rows stage.Rows[schema.Problem], write func(valid, invalid schema.Problem) error) iter.Seq2[llm.Batch, error] {
-	return func(yield func(llm.Batch, error) bool) {
-		for row, err := range rows.All() {
-			if err != nil {
-				yield(llm.Batch{}, err)
-				return
-			}
-			if !yield(j.row(row, write), nil) {
-				return
-			}
-		}
-	}
-}
-
-// ballot collects the votes on one path. Its tasks write to different elements.
-type ballot struct {
-	path  schema.Path
-	votes []verdict
-	errs  []error
-}
-
-func (j *judging) row(row schema.Problem, write func(valid, invalid schema.Problem) error) llm.Batch {
-	var tasks []func(context.Context) error
-	var ballots []*ballot
-	for _, p := range row.Paths {
-		if !p.IsCorrect() {
-			continue
-		}
-		b := &ballot{path: p, votes: make([]verdict, j.cfg.Votes), errs: make([]error, j.cfg.Votes)}
-		ballots = append(ballots, b)
-		prompt := judgePrompt(j.cfg.Instructions, row, p)
-		for k := range j.cfg.Votes {
-			tasks = append(tasks, func(ctx context.Context) error { return j.vote(ctx, row, b, prompt, k) })
-		}
-	}
-	return llm.Batch{Tasks: tasks, Done: func() error {
-		valid, invalid := row, row
-		valid.Paths, invalid.Paths = nil, nil
-		for _, b := range ballots {
-			if p, sound := j.count(b); sound {
-				valid.Paths = append(valid.Paths, p)
-			} else {
-				invalid.Paths = append(invalid.Paths, p)
-			}
-		}
-		return write(valid, invalid)
-	}}
-}
-
 // verdictSchema is what structured: true holds the reply to.
 var verdictSchema = &llm.Schema{Name: "verdict", Strict: true, Schema: json.RawMessage(
 	`{"type":"object","properties":{"reason":{"type":"string"},"verdict":{"type":"string","enum":["valid","invalid"]}},"required":["reason","verdict"],"additionalProperties":false}`)}
-
-// vote asks once. It returns an error only if the stage should end.
-func (j *judging) vote(ctx context.Context, row schema.Problem, b *ballot, prompt string, k int) error {
-	req := j.request(prompt, k)
-	req.Hint = &llm.Hint{Kind: llm.HintJudge, Task: row.Task, Style: b.path.Style, Question: row.Question,
-		Gold: row.GoldAnswer, Response: b.path.Response}
-	resp, err := j.caller.Complete(ctx, req)
-	if stop := j.failures.Note(ctx, err); stop != nil {
-		return fmt.Errorf("asking %s: %w", j.caller.Name(), stop)
-	}
-	if err != nil {
-		b.errs[k] = err
-		return nil
-	}
-	b.votes[k] = parseVerdict(resp.Text)
-	return nil
-}
 
 // count turns the votes into the path's judgement. The reason is that of the first vote
 // on the winning side.

@@ -1,26 +1,20 @@
 package prompt
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"iter"
 	"strings"
-	"sync/atomic"
 
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/internal/llm"
-	"github.com/distillflow/distillflow/internal/llm/providers"
 	"github.com/distillflow/distillflow/schema"
+	"github.com/distillflow/distillflow/stages/llmstage"
 )
 
 type batchConfig struct {
-	providers.Options
-	providers.FailureOptions
-	APIKeyFile stage.Path `json:"api_key_file" semantic:"false" doc:"File with the API key; goes before the environment."`
-	PriceFile  stage.Path `json:"price_file" semantic:"false" doc:"YAML table of prices that goes before the built-in one."`
+	llmstage.Options
 
 	System      string   `json:"system" doc:"System prompt sent before each prompt."`
 	Temperature *float64 `json:"temperature" min:"0" max:"5" doc:"Sampling temperature. Not given: the provider's default."`
@@ -34,7 +28,7 @@ type batchConfig struct {
 
 // Validate checks what the field tags cannot say.
 func (c batchConfig) Validate() error {
-	errs := []error{c.Options.Validate(c.MaxTokens, string(c.PriceFile)), c.FailureOptions.Validate()}
+	errs := []error{c.Check(c.MaxTokens)}
 	if _, ok := c.Extra.(map[string]any); c.Extra != nil && !ok {
 		errs = append(errs, stage.Invalid("extra", "must be a map of request fields"))
 	}
@@ -88,80 +82,60 @@ row's gold answer, reasons in the shape of the path's style and is right as ofte
 as simulated.accuracy says for that style.`,
 }, batchLLM)
 
-func batchLLM(ctx context.Context, env *stage.Env, c batchConfig, in batchIn, out batchOut) (err error) {
-	caller, err := c.Open(string(c.APIKeyFile), string(c.PriceFile), env.WorkDir, providers.Services{
-		Getenv: env.Getenv, Memo: env.Memo, Scope: env.Key, Notify: func(s string) { env.Warn("%s", s) },
-		Limiters: providers.Limiters(env.Shared().Value), Models: providers.Models(env.Shared().Value), Fault: env.Fault,
-	})
+func batchLLM(ctx context.Context, env *stage.Env, c batchConfig, in batchIn, out batchOut) error {
+	b, err := newBatch(c)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, caller.Close()) }()
-	b := &batch{cfg: c, caller: caller, failures: c.Failures()}
-	if err := b.prepare(); err != nil {
-		return err
-	}
-	total, err := in.Prompts.Count()
-	if err != nil {
-		return err
-	}
-	var done atomic.Int64
-	stop := caller.Watch(providers.ReportEvery, func() (int64, int64) { return done.Load(), total }, func(v providers.View) {
-		env.Progress(stage.Progress{Done: done.Load(), Total: total, Unit: "rows", Values: v.Values, Message: v.Message})
-	})
-	err = caller.Fetch(ctx, b.requests(in.Prompts))
-	if err == nil {
-		err = b.ask(ctx, in.Prompts, func(row schema.Problem) error {
+	n, err := llmstage.Run(ctx, env, c.Options, in.Prompts, func(row schema.Problem) llmstage.Work {
+		w := b.work(&row)
+		w.Done = func() error {
 			env.Fault("batch-llm-row")
-			if err := b.write(row, out); err != nil {
-				return err
-			}
-			done.Add(1)
-			return nil
-		})
-	}
-	err = errors.Join(err, stop())
-	for name, v := range caller.Figures() { // also when the stage failed
-		env.AddStat(name, v)
-	}
-	if err == nil {
-		err = b.failures.End()
-	}
-	if err != nil {
-		return err
-	}
-	if why := cmp.Or(b.failures.Missing(), caller.Missing()); why != "" {
-		env.Incomplete(why)
-	}
-	if n := b.failures.Total(); n > 0 {
+			return write(row, out)
+		}
+		return w
+	})
+	if err == nil && n > 0 {
 		env.Warn("%d of the requests failed; their paths are in the port errors", n)
 	}
-	return nil
+	return err
 }
 
-type batch struct {
-	cfg      batchConfig
-	extra    map[string]any
-	schema   *llm.Schema
-	caller   *providers.Caller
-	failures *llm.Failures
-}
-
-func (b *batch) prepare() error {
-	b.extra, _ = b.cfg.Extra.(map[string]any)
-	if b.cfg.JSONSchema == nil {
-		return nil
-	}
-	js, err := json.Marshal(b.cfg.JSONSchema)
+// Estimate implements [stage.Estimator].
+func (c batchConfig) Estimate(ctx context.Context, q stage.Question) (stage.Estimate, error) {
+	b, err := newBatch(c)
 	if err != nil {
-		return fmt.Errorf("json_schema: %w", err)
+		return stage.Estimate{}, err
+	}
+	e, _, err := llmstage.Estimate(ctx, q, c.Options, "prompts", func(row schema.Problem) llmstage.Work { return b.work(&row) })
+	rows := q.Rows("prompts")
+	e.Rows = map[string]*stage.Range{"replies": rows, "errors": rows.Times(0, 1)}
+	return e, err
+}
+
+// batch is what all requests have in common.
+type batch struct {
+	cfg    batchConfig
+	extra  map[string]any
+	schema *llm.Schema
+}
+
+func newBatch(c batchConfig) (*batch, error) {
+	b := &batch{cfg: c}
+	b.extra, _ = c.Extra.(map[string]any)
+	if c.JSONSchema == nil {
+		return b, nil
+	}
+	js, err := json.Marshal(c.JSONSchema)
+	if err != nil {
+		return nil, fmt.Errorf("json_schema: %w", err)
 	}
 	b.schema = &llm.Schema{Name: "answer", Schema: js, Strict: true}
-	return nil
+	return b, nil
 }
 
-// write parts the paths that were asked in vain from the others.
-func (b *batch) write(row schema.Problem, out batchOut) error {
+// write sets the paths that got no answer apart from the others.
+func write(row schema.Problem, out batchOut) error {
 	var failed []schema.Path
 	kept := row.Paths[:0:0]
 	for _, p := range row.Paths {
@@ -182,54 +156,22 @@ func (b *batch) write(row schema.Problem, out batchOut) error {
 	return out.Replies.Write(row)
 }
 
-// ask asks for all rows and gives them to write in their order.
-func (b *batch) ask(ctx context.Context, rows stage.Rows[schema.Problem], write func(schema.Problem) error) error {
-	n := b.caller.Concurrency()
-	return llm.InOrder(ctx, n, max(64, 4*n), b.batches(rows, write))
-}
-
-// requests lists what the rows will ask.
-func (b *batch) requests(rows stage.Rows[schema.Problem]) iter.Seq2[llm.Request, error] {
-	return func(yield func(llm.Request, error) bool) {
-		for row, err := range rows.All() {
-			if err != nil {
-				yield(llm.Request{}, err)
-				return
-			}
-			for _, p := range b.replicate(row.Paths) {
-				if p.Prompt != "" && !p.Answered() && !yield(b.request(&p), nil) {
-					return
-				}
-			}
-		}
-	}
-}
-
-// batches makes one llm.Batch of each row.
-func (b *batch) batches(rows stage.Rows[schema.Problem], write func(schema.Problem) error) iter.Seq2[llm.Batch, error] {
-	return func(yield func(llm.Batch, error) bool) {
-		for row, err := range rows.All() {
-			if err != nil {
-				yield(llm.Batch{}, err)
-				return
-			}
-			if !yield(b.row(row, write), nil) {
-				return
-			}
-		}
-	}
-}
-
-func (b *batch) row(row schema.Problem, write func(schema.Problem) error) llm.Batch {
+// work asks for the paths of a row that have no response.
+func (b *batch) work(row *schema.Problem) (w llmstage.Work) {
 	row.Paths = b.replicate(row.Paths)
-	hint := hintOf(row)
-	var tasks []func(context.Context) error
+	hint := hintOf(*row)
 	for i := range row.Paths {
-		if p := &row.Paths[i]; p.Prompt != "" && !p.Answered() {
-			tasks = append(tasks, func(ctx context.Context) error { return b.fill(ctx, p, hint) })
+		p := &row.Paths[i]
+		if p.Prompt == "" || p.Answered() {
+			continue
 		}
+		req := b.request(p)
+		h := hint
+		h.Style = p.Style
+		req.Hint = &h
+		w.Calls = append(w.Calls, llmstage.Call{Request: req, Answer: func(r *llm.Response, err error) { b.fill(p, r, err) }})
 	}
-	return llm.Batch{Tasks: tasks, Done: func() error { return write(row) }}
+	return w
 }
 
 // replicate makes n paths of each path that will be asked. Its first replicate keeps the
@@ -268,19 +210,11 @@ func (b *batch) request(p *schema.Path) llm.Request {
 	return req
 }
 
-// fill asks for one path. It returns an error only if the stage should end.
-func (b *batch) fill(ctx context.Context, p *schema.Path, hint llm.Hint) error {
-	req := b.request(p)
-	hint.Style = p.Style
-	req.Hint = &hint
-
-	resp, err := b.caller.Complete(ctx, req)
-	if stop := b.failures.Note(ctx, err); stop != nil {
-		return fmt.Errorf("asking %s: %w", b.caller.Name(), stop)
-	}
+// fill puts an answer, or why there is none, into its path.
+func (b *batch) fill(p *schema.Path, resp *llm.Response, err error) {
 	if err != nil {
-		p.Provider, p.Error = b.caller.Name(), llm.RowError(err)
-		return nil
+		p.Provider, p.Error = b.cfg.Model, llm.RowError(err)
+		return
 	}
 	p.Provider, p.Error = resp.Provider, ""
 	p.Response, p.FinishReason = resp.Text, resp.FinishReason
@@ -293,7 +227,6 @@ func (b *batch) fill(ctx context.Context, p *schema.Path, hint llm.Hint) error {
 	if len(resp.Logprobs) > 0 {
 		p.Extra.Set("logprobs", resp.Logprobs)
 	}
-	return nil
 }
 
 // hintOf collects what the simulated teacher may know. The transport gives it to no other

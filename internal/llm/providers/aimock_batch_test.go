@@ -42,7 +42,7 @@ func TestAimockBatches(t *testing.T) {
 				Jobs: llm.JobOptions{MinPoll: 2 * time.Millisecond, MaxPoll: 10 * time.Millisecond, MaxRequests: 25}}
 			memo := &llm.MapMemo{}
 			run := func() *Caller {
-				c, err := New(s, Services{Getenv: withKey, Memo: memo, Scope: "s"})
+				c, err := New(t.Context(), s, Services{Getenv: withKey, Memo: memo, Scope: "s"})
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -177,7 +177,7 @@ func TestAimock(t *testing.T) {
 				link.Concurrency = 8
 				s := Settings{Links: []Fallback{link}, MaxRetries: 40, MinBackoff: 5 * time.Millisecond, Timeout: 10 * time.Second}
 				memo := &llm.MapMemo{}
-				c, err := New(s, Services{Getenv: withKey, Memo: memo})
+				c, err := New(t.Context(), s, Services{Getenv: withKey, Memo: memo})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -194,7 +194,7 @@ func TestAimock(t *testing.T) {
 					t.Errorf("the server noted %d requests, we sent %d", n, st.Calls)
 				}
 				before := a.served(provider.path)
-				if c, err = New(s, Services{Getenv: withKey, Memo: memo}); err != nil {
+				if c, err = New(t.Context(), s, Services{Getenv: withKey, Memo: memo}); err != nil {
 					t.Fatal(err)
 				}
 				askAll(t, c)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -68,7 +67,7 @@ func TestFallback(t *testing.T) {
 	memo := &llm.MapMemo{}
 	var told []string
 	open := func() *Caller {
-		c, err := New(s, Services{Getenv: withKey, Memo: memo, Notify: func(m string) { told = append(told, m) }})
+		c, err := New(t.Context(), s, Services{Getenv: withKey, Memo: memo, Notify: func(m string) { told = append(told, m) }})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -113,7 +112,7 @@ func TestBudgetIsSharedByFallbacks(t *testing.T) {
 		{Model: "openai/a", BaseURL: first, PriceInput: price(1), PriceOutput: price(1)},
 		{Model: "openai/b", BaseURL: second, PriceInput: price(1), PriceOutput: price(2)},
 	}, Limits: llm.Limits{Requests: 5}}
-	c, err := New(s, Services{Getenv: withKey})
+	c, err := New(t.Context(), s, Services{Getenv: withKey})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +130,7 @@ func TestBudgetIsSharedByFallbacks(t *testing.T) {
 	}
 	s.Links[1].PriceInput, s.Links[1].PriceOutput = nil, nil
 	s.Limits = llm.Limits{USD: 1}
-	if _, err := New(s, Services{Getenv: withKey}); err == nil || !strings.Contains(err.Error(), "openai/b") {
+	if _, err := New(t.Context(), s, Services{Getenv: withKey}); err == nil || !strings.Contains(err.Error(), "openai/b") {
 		t.Errorf("a dollar budget with an unknown price: %v", err)
 	}
 }
@@ -156,7 +155,7 @@ func TestRetryOn(t *testing.T) {
 		{nil, "a", "  ", 1}, {[]string{"empty"}, "a", "good", 2}, {[]string{"empty"}, "a", "good", 2},
 		{[]string{"length"}, "a", "  ", 2}, {[]string{"empty", "length"}, "always cut", "cut 3", 4}, {[]string{"length"}, "always cut", "cut 3", 4},
 	} {
-		c, err := New(Settings{Links: []Fallback{{Model: "openai/m", BaseURL: url}}, RetryOn: tc.on}, Services{Memo: memo})
+		c, err := New(t.Context(), Settings{Links: []Fallback{{Model: "openai/m", BaseURL: url}}, RetryOn: tc.on}, Services{Memo: memo})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -190,7 +189,7 @@ func TestRetryOnKeepsTheFirstAnswer(t *testing.T) {
 		})
 		memo := &llm.MapMemo{}
 		open := func(offline string) *Caller {
-			c, err := New(Settings{Links: []Fallback{{Model: "openai/m", BaseURL: url}}, RetryOn: []string{"length"}},
+			c, err := New(t.Context(), Settings{Links: []Fallback{{Model: "openai/m", BaseURL: url}}, RetryOn: []string{"length"}},
 				Services{Memo: memo, Getenv: func(name string) string {
 					if name == OfflineEnv {
 						return offline
@@ -232,7 +231,7 @@ func TestWatch(t *testing.T) {
 		}
 		return 200, "x", "stop"
 	})
-	c, err := New(Settings{Links: []Fallback{{Model: "openai/gpt-4o-mini", BaseURL: url, PriceInput: new(float64), PriceOutput: func() *float64 { v := 100.0; return &v }()}}}, Services{})
+	c, err := New(t.Context(), Settings{Links: []Fallback{{Model: "openai/gpt-4o-mini", BaseURL: url, PriceInput: new(float64), PriceOutput: func() *float64 { v := 100.0; return &v }()}}}, Services{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -245,22 +244,5 @@ func TestWatch(t *testing.T) {
 	if v.Values["calls"] != 2 || v.Values["errors_invalid"] != 1 || v.Values["failed"] != 1 || v.Values["tokens"] != 15 ||
 		v.Values["usd"] != want || v.Values["usd_projected"] != 5*want || v.Values["eta_s"] <= 0 {
 		t.Errorf("%v", v.Values)
-	}
-}
-
-func TestRefreshName(t *testing.T) {
-	dir := t.TempDir()
-	a, err := RefreshName(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if b, err := RefreshName(dir); err != nil || a != b || a == "" {
-		t.Errorf("%q and %q in one folder, %v", a, b, err)
-	}
-	if b, err := RefreshName(t.TempDir()); err != nil || a == b {
-		t.Errorf("two folders share %q, %v", b, err)
-	}
-	if _, err := RefreshName(filepath.Join(dir, "refresh")); err == nil {
-		t.Error("a folder that is none was accepted")
 	}
 }

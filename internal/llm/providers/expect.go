@@ -1,12 +1,14 @@
 package providers
 
 import (
+	"context"
+
 	"github.com/distillflow/distillflow/internal/llm"
 )
 
 // OpenToExpect builds a caller that serves only [Caller.Expect]: it needs no API
 // key, carries no budget and sends nothing.
-func (o Options) OpenToExpect(priceFile string, memo llm.Memo) (*Caller, error) {
+func (o Options) OpenToExpect(ctx context.Context, priceFile string, memo llm.Memo) (*Caller, error) {
 	s := o.Settings("", priceFile)
 	s.Limits = llm.Limits{}
 	svc := Services{Memo: memo, Getenv: func(name string) string {
@@ -18,7 +20,7 @@ func (o Options) OpenToExpect(priceFile string, memo llm.Memo) (*Caller, error) 
 	if o.Refresh {
 		svc.Refresh = "expected" // the name of no run: what was bought before does not count
 	}
-	return New(s, svc)
+	return New(ctx, s, svc)
 }
 
 // Priced reports whether dollars can be told: the price of the first model is known.

@@ -12,7 +12,7 @@ import (
 // newLocal makes the client of a model in this process. Its endpoint in memo keys is what
 // its files hold, so that a model that is moved keeps its answers and one that was trained
 // again does not get those of the old one.
-func newLocal(l Link) (llm.Provider, error) {
+func newLocal(ctx context.Context, l Link) (llm.Provider, error) {
 	_, name, err := llm.ParseModel(l.Model)
 	if err != nil {
 		return llm.Provider{}, err
@@ -25,17 +25,11 @@ func newLocal(l Link) (llm.Provider, error) {
 	if models == nil {
 		models = &local.Models{}
 	}
-	id, err := models.Identity(context.Background(), ref)
+	id, err := models.Identity(ctx, ref)
 	if err != nil {
 		return llm.Provider{}, err
 	}
 	return llm.Provider{Endpoint: id, Client: local.NewClient(models, ref, id, l.Device)}, nil
-}
-
-// Models gives the local models that the stages of a process share; see [Limiters].
-func Models(value func(name string, create func() any) any) *local.Models {
-	m, _ := value("local-models", func() any { return &local.Models{} }).(*local.Models)
-	return m
 }
 
 // isLocal reports whether a model runs in this process.

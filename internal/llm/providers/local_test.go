@@ -21,7 +21,7 @@ func TestLocal(t *testing.T) {
 		t.Helper()
 		s := one(Fallback{Model: "local/" + dir, Concurrency: 4})
 		s.Device, s.Timeout, s.Limits = "cpu", 1, llm.Limits{USD: 1} // a nanosecond, which does not count
-		c, err := New(s, Services{Memo: memo, Models: models, Getenv: func(name string) string {
+		c, err := New(t.Context(), s, Services{Memo: memo, Models: models, Getenv: func(name string) string {
 			if name == OfflineEnv {
 				return env
 			}

@@ -29,7 +29,7 @@ func TestOffline(t *testing.T) {
 			defer srv.Close()
 			memo := &llm.MapMemo{}
 			link := Fallback{Model: name + "/m", BaseURL: srv.URL, Concurrency: 1}
-			online, err := New(one(link), Services{Getenv: withKey, Memo: memo})
+			online, err := New(t.Context(), one(link), Services{Getenv: withKey, Memo: memo})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -46,7 +46,7 @@ func TestOffline(t *testing.T) {
 			s := one(link)
 			gone := filepath.Join(t.TempDir(), "gone")
 			s.KeyFile, s.PriceFile, s.Limits, s.Mode = gone, gone, llm.Limits{USD: 1}, ModeBatch
-			off, err := New(s, Services{Memo: memo, Refresh: "anew", Getenv: func(name string) string {
+			off, err := New(t.Context(), s, Services{Memo: memo, Refresh: "anew", Getenv: func(name string) string {
 				if name == OfflineEnv {
 					return "1"
 				}

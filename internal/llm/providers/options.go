@@ -82,7 +82,7 @@ func (o Options) Validate(maxTokens int, priceFile string) error {
 	if _, _, err := lookup(o.Model); err != nil {
 		fail("model", "%v", err)
 	}
-	paid := o.paid()
+	paid := o.Paid()
 	for _, f := range o.Fallback {
 		switch _, _, err := lookup(f.Model); {
 		case f.Model == "": // said already
@@ -129,7 +129,8 @@ func paidModel(model string) bool {
 	return err != nil || p != llm.Simulated
 }
 
-func (o Options) paid() bool { return paidModel(o.Model) }
+// Paid reports whether answers may cost something: every model but the simulated one.
+func (o Options) Paid() bool { return paidModel(o.Model) }
 
 // links lists all models to ask: the first one and the fallbacks.
 func (o Options) links() []Fallback {
@@ -172,6 +173,26 @@ func unknownPrice(l Fallback) error {
 	return fmt.Errorf("the price of %s is not known: set price_input and price_output, or list it in a price_file", l.Model)
 }
 
+// CheckKeys finds models whose API key is missing. keyFile is the file with the first
+// model's key, "" for none. Where no provider may be called none is needed.
+func (o Options) CheckKeys(keyFile string, getenv func(string) string) error {
+	if offline(getenv) {
+		return nil
+	}
+	var errs []error
+	for _, f := range o.links() {
+		spec, _, err := lookup(f.Model)
+		if err == nil {
+			_, err = spec.key(f, keyFile, getenv)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("model %q: %w", f.Model, err))
+		}
+		keyFile = ""
+	}
+	return errors.Join(errs...)
+}
+
 // Settings gives what New needs. keyFile is the file with the first model's API key and
 // priceFile the user's table of prices, "" for none.
 func (o Options) Settings(keyFile, priceFile string) Settings {
@@ -182,7 +203,7 @@ func (o Options) Settings(keyFile, priceFile string) Settings {
 		Simulated: o.Simulated, Links: o.links(), Stream: o.Stream, Device: o.Device,
 		Mode: o.Mode, BatchMin: o.BatchMin, Jobs: o.jobOptions(), PriceBatch: o.PriceBatch,
 	}
-	if o.paid() { // a model that costs nothing is stopped by no budget
+	if o.Paid() { // a model that costs nothing is stopped by no budget
 		s.Limits = llm.Limits{Requests: o.BudgetRequests, Tokens: o.BudgetTokens, USD: o.BudgetUSD}
 	}
 	return s

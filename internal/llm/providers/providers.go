@@ -4,6 +4,7 @@ package providers
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -50,7 +51,7 @@ type Spec struct {
 	KeyEnv string // environment variable with the API key; "": it takes none
 	// New makes a client. The endpoint of the answers in the memo is that of the link,
 	// or else URL, unless New names one.
-	New func(Link) (llm.Provider, error)
+	New func(context.Context, Link) (llm.Provider, error)
 }
 
 // Link is one model of Settings as a provider sees it.
@@ -65,16 +66,16 @@ type Link struct {
 
 // specs lists every provider. A new one is a package with its client and a line here.
 var specs = []Spec{
-	{"openai", openai.DefaultBaseURL, "OPENAI_API_KEY", func(l Link) (p llm.Provider, err error) {
+	{"openai", openai.DefaultBaseURL, "OPENAI_API_KEY", func(_ context.Context, l Link) (p llm.Provider, err error) {
 		p.Client, err = openai.New(openai.Config{BaseURL: l.BaseURL, Key: l.Key, TokensField: l.TokensField, Stream: l.Stream})
 		return p, err
 	}},
-	{"gemini", gemini.DefaultBaseURL, "GEMINI_API_KEY", func(l Link) (p llm.Provider, err error) {
+	{"gemini", gemini.DefaultBaseURL, "GEMINI_API_KEY", func(_ context.Context, l Link) (p llm.Provider, err error) {
 		p.Client, err = gemini.New(gemini.Config{BaseURL: l.BaseURL, Key: l.Key})
 		return p, err
 	}},
 	{Name: local.Name, New: newLocal},
-	{Name: llm.Simulated, New: func(l Link) (p llm.Provider, err error) {
+	{Name: llm.Simulated, New: func(_ context.Context, l Link) (p llm.Provider, err error) {
 		p.Client, err = simulated.New(l.Simulated)
 		return p, err
 	}},
@@ -116,7 +117,7 @@ type Services struct {
 
 // New builds the caller for s. Errors say which setting is wrong; they never hold a key.
 // The caller must be closed.
-func New(s Settings, svc Services) (*Caller, error) {
+func New(ctx context.Context, s Settings, svc Services) (*Caller, error) {
 	if len(s.Links) == 0 {
 		return nil, errors.New("no model is named")
 	}
@@ -141,7 +142,7 @@ func New(s Settings, svc Services) (*Caller, error) {
 		if i == 0 {
 			keyFile = s.KeyFile
 		}
-		k, err := newLink(l, keyFile, svc.Getenv)
+		k, err := newLink(ctx, l, keyFile, svc.Getenv)
 		if err != nil {
 			return nil, err
 		}
@@ -179,7 +180,7 @@ func New(s Settings, svc Services) (*Caller, error) {
 }
 
 // newLink makes a client; its errors name the model.
-func newLink(l Link, keyFile string, getenv func(string) string) (*link, error) {
+func newLink(ctx context.Context, l Link, keyFile string, getenv func(string) string) (*link, error) {
 	spec, model, err := lookup(l.Model)
 	if err != nil {
 		return nil, err
@@ -187,7 +188,7 @@ func newLink(l Link, keyFile string, getenv func(string) string) (*link, error) 
 	l.Key, err = spec.key(l.Fallback, keyFile, getenv)
 	var p llm.Provider
 	if err == nil {
-		p, err = spec.New(l)
+		p, err = spec.New(ctx, l)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("model %q: %w", l.Model, err)

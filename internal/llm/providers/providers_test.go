@@ -46,7 +46,7 @@ func TestNewErrors(t *testing.T) {
 		{"dollars without a price", Settings{Links: []Fallback{{Model: "openai/m"}}, Limits: llm.Limits{USD: 1}}, withKey, "price_input"},
 		{"bad share", Settings{Links: []Fallback{{Model: "simulated"}}, Simulated: simulated.Options{Truncated: 2}}, noEnv, "truncated"},
 	} {
-		_, err := New(tc.s, Services{Getenv: tc.env})
+		_, err := New(t.Context(), tc.s, Services{Getenv: tc.env})
 		if err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: error %v, want one with %q", tc.name, err, tc.want)
 		}
@@ -67,7 +67,7 @@ func TestKeyFile(t *testing.T) {
 		io.WriteString(w, `{"choices":[{"message":{"content":"ok"},"finish_reason":"stop"}]}`)
 	}))
 	defer srv.Close()
-	c, err := New(Settings{Links: []Fallback{{Model: "openai/m", BaseURL: srv.URL}}, KeyFile: file}, Services{Getenv: noEnv})
+	c, err := New(t.Context(), Settings{Links: []Fallback{{Model: "openai/m", BaseURL: srv.URL}}, KeyFile: file}, Services{Getenv: noEnv})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func TestNoProviderReceivesTheHint(t *testing.T) {
 			}))
 			defer srv.Close()
 			memo := &llm.MapMemo{}
-			c, err := New(one(Fallback{Model: name + "/m", BaseURL: srv.URL}), Services{Getenv: withKey, Memo: memo})
+			c, err := New(t.Context(), one(Fallback{Model: name + "/m", BaseURL: srv.URL}), Services{Getenv: withKey, Memo: memo})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -130,7 +130,7 @@ func TestNoProviderReceivesTheHint(t *testing.T) {
 
 func TestSimulatedReceivesTheHint(t *testing.T) {
 	memo := &llm.MapMemo{}
-	c, err := New(Settings{Links: []Fallback{{Model: "simulated"}}, Simulated: simulated.Options{
+	c, err := New(t.Context(), Settings{Links: []Fallback{{Model: "simulated"}}, Simulated: simulated.Options{
 		Accuracy: map[string]float64{"cot": 1},
 	}}, Services{Getenv: noEnv, Memo: memo})
 	if err != nil {
@@ -158,7 +158,7 @@ func TestANewProviderIsOneLine(t *testing.T) {
 	old := specs
 	t.Cleanup(func() { specs = old })
 	specs = append(Specs(), Spec{"parrot", "https://parrot.example", "PARROT_KEY",
-		func(l Link) (llm.Provider, error) { return llm.Provider{Client: parrot{l.Key}}, nil }})
+		func(_ context.Context, l Link) (llm.Provider, error) { return llm.Provider{Client: parrot{l.Key}}, nil }})
 
 	o := Options{Model: "parrot/ara", Fallback: []Fallback{{Model: "parrot/kea", BaseURL: "http://here"}}}
 	if err := o.Validate(10, ""); err != nil {
@@ -168,17 +168,17 @@ func TestANewProviderIsOneLine(t *testing.T) {
 	if got := o.Teachers(); !slices.Equal(got, want) {
 		t.Errorf("the lock gets %v", got)
 	}
-	if _, err := New(o.Settings("", ""), Services{Getenv: noEnv}); err == nil || !strings.Contains(err.Error(), "PARROT_KEY") {
+	if _, err := New(t.Context(), o.Settings("", ""), Services{Getenv: noEnv}); err == nil || !strings.Contains(err.Error(), "PARROT_KEY") {
 		t.Errorf("without a key: %v", err)
 	}
-	c, err := New(o.Settings("", ""), Services{Getenv: withKey, Memo: &llm.MapMemo{}})
+	c, err := New(t.Context(), o.Settings("", ""), Services{Getenv: withKey, Memo: &llm.MapMemo{}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if r, err := ask(t, c, "hello"); err != nil || r.Text != "hello ara "+planted || r.Provider != "parrot/ara" {
 		t.Errorf("%+v, %v", r, err)
 	}
-	if _, err := New(one(Fallback{Model: "parot/ara"}), Services{}); err == nil || !strings.Contains(err.Error(), "openai, parrot, simulated") {
+	if _, err := New(t.Context(), one(Fallback{Model: "parot/ara"}), Services{}); err == nil || !strings.Contains(err.Error(), "openai, parrot, simulated") {
 		t.Errorf("a name that is wrong: %v", err)
 	}
 }

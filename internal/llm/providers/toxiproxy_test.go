@@ -47,7 +47,7 @@ func TestBadNetwork(t *testing.T) {
 			s := Settings{Links: []Fallback{{Model: "openai/m", BaseURL: "http://" + proxy.Listen + "/v1", Concurrency: 4}},
 				MaxRetries: 30, MinBackoff: time.Millisecond, Timeout: tc.timeout}
 			memo := &llm.MapMemo{}
-			c, err := New(s, Services{Memo: memo})
+			c, err := New(t.Context(), s, Services{Memo: memo})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,0 +1,69 @@
+package llmstage
+
+import (
+	"context"
+	"errors"
+
+	"github.com/distillflow/distillflow/flow/stage"
+	"github.com/distillflow/distillflow/internal/llm"
+	"github.com/distillflow/distillflow/internal/llm/providers"
+)
+
+// Options are the config fields that every stage which asks a language model has in
+// common. A stage embeds them in its config, which thereby gets the methods by which the
+// engine asks for outside files, revisions and keys.
+type Options struct {
+	providers.Options
+	OnError    string     `json:"on_error" default:"keep_going" choices:"keep_going|fail_fast" doc:"A request that failed after its retries: keep_going sets its path apart with the cause and goes on, fail_fast ends the stage. A wrong key, an empty budget or a provider that stays down always end it."`
+	Threshold  string     `json:"threshold" semantic:"false" doc:"Share of requests that may fail, for example 2%; more of them end the stage. It is judged from the hundredth request on and at the end. Empty: any share."`
+	APIKeyFile stage.Path `json:"api_key_file" semantic:"false" doc:"File with the API key; goes before the environment."`
+	PriceFile  stage.Path `json:"price_file" semantic:"false" doc:"YAML table of prices that goes before the built-in one."`
+}
+
+// Check finds what the field tags cannot say. maxTokens is the stage's limit on one answer,
+// 0 for none.
+func (o Options) Check(maxTokens int) error {
+	_, err := o.policy()
+	return errors.Join(o.Options.Validate(maxTokens, string(o.PriceFile)), err)
+}
+
+// policy says which failures the stage goes on after.
+func (o Options) policy() (llm.Policy, error) {
+	v, err := llm.ParseThreshold(o.Threshold)
+	p := llm.Policy{FailFast: o.OnError == "fail_fast", Threshold: v}
+	switch {
+	case err != nil:
+		return p, stage.Invalid("threshold", "%v", err)
+	case v > 0 && p.FailFast:
+		return p, stage.Invalid("threshold", "on_error: fail_fast ends the stage at the first failure; remove one of the two")
+	}
+	return p, nil
+}
+
+// Require implements [stage.Requirer]: the API key of every model that may be asked.
+func (o Options) Require(getenv func(string) string) error {
+	return o.CheckKeys(string(o.APIKeyFile), getenv)
+}
+
+// Externals implements [stage.Externals]: the files of local models.
+func (o Options) Externals(ctx context.Context) ([]stage.External, error) {
+	files, err := o.LocalFiles(ctx)
+	var out []stage.External
+	for _, f := range files {
+		out = append(out, stage.External{Name: f.Name, Path: f.Path, Aside: f.Hub.Aside,
+			Remote: stage.Remote{URL: f.Hub.URL, Cache: f.Hub.Cache, SHA256: f.Hub.SHA256, Bytes: f.Hub.Size, Heavy: f.Hub.Weights}})
+	}
+	return out, err
+}
+
+// Revisions implements [stage.Revisions]: behind which server each model was asked,
+// and which commit a local model of the Hub is. What the server made of the model's
+// name is the provider's affair; its answers are in the memo.
+func (o Options) Revisions(ctx context.Context) ([]stage.Revision, error) {
+	local, err := o.LocalRevisions(ctx)
+	var out []stage.Revision
+	for _, t := range append(o.Teachers(), local...) {
+		out = append(out, stage.Revision{Name: t.Model, Resolved: t.Endpoint})
+	}
+	return out, err
+}
