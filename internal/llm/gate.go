@@ -61,7 +61,8 @@ func (g *gate) leave(err error, retryAfter time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.busy--
-	if g.grace > 0 {
+	before := g.grace > 0 // it was sent before the last decrease
+	if before {
 		g.grace--
 	}
 	switch {
@@ -72,7 +73,7 @@ func (g *gate) leave(err error, retryAfter time.Duration) {
 			g.good = 0
 		}
 	case KindOf(err) == KindRate:
-		if g.grace == 0 {
+		if !before {
 			g.limit = max(1, g.limit/2)
 			g.grace = g.busy
 		}

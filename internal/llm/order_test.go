@@ -147,11 +147,22 @@ func TestFailures(t *testing.T) {
 		t.Error("server errors do not count as missing")
 	}
 	var err error
-	for range down {
+	for range 25 {
 		err = f.Note(ctx, &Error{Kind: KindNetwork})
 	}
 	if err == nil {
 		t.Error("a provider that is down did not end the run")
+	}
+	// A refusal shows that the provider is there, whatever failed before.
+	f = NewFailures(Policy{})
+	for i := range 3 * (down - 1) {
+		err := error(&Error{Kind: KindServer})
+		if i%(down-1) == 0 {
+			err = &Error{Kind: KindInvalid}
+		}
+		if err := f.Note(ctx, err); err != nil {
+			t.Fatalf("%d: %v", i, err)
+		}
 	}
 	cause := errors.New("interrupted")
 	gone, cancel := context.WithCancelCause(ctx)

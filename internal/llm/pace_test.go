@@ -33,3 +33,49 @@ func TestPaceWaitsUntilTheContextEnds(t *testing.T) {
 		})
 	}
 }
+
+// The pace is lowered at most once a second, however many answers of that second say 429,
+// and good answers raise it again, up to the limit and no further.
+func TestPaceAdapts(t *testing.T) {
+	p := newPace(600)
+	limit := float64(p.limiter.Limit())
+	now := time.Unix(1000, 0)
+	busy := &Error{Kind: KindRate}
+	for _, step := range []struct {
+		after time.Duration
+		err   error
+		times int
+		want  float64 // of the limit
+	}{
+		{0, busy, 1, 0.75},
+		{300 * time.Millisecond, busy, 20, 0.75},
+		{700 * time.Millisecond, busy, 20, 0.75 * 0.75},
+		{time.Millisecond, &Error{Kind: KindServer}, 5, 0.75 * 0.75},
+		{time.Millisecond, nil, 10, 0.75*0.75 + 10./200},
+		{time.Second, nil, 1000, 1},
+	} {
+		now = now.Add(step.after)
+		for range step.times {
+			p.note(step.err, now)
+		}
+		if got := float64(p.limiter.Limit()) / limit; got < step.want-1e-9 || got > step.want+1e-9 {
+			t.Errorf("%v times %v: at %.4f of the limit, want %.4f", step.err, step.times, got, step.want)
+		}
+	}
+}
+
+// The requests of a minute are at most those of the limit.
+func TestPaceHoldsTheLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := transport(func(context.Context, Request) (*Response, error) { return ok("x"), nil }, Options{RPM: 60, Concurrency: 4})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		_ = InOrder(ctx, 4, 64, numbered(200, 1, func(ctx context.Context, i int) error {
+			_, err := tr.Complete(ctx, prompt(fmt.Sprint(i)))
+			return err
+		}, func(int) error { return nil }))
+		if n := tr.Stats().Calls; n < 58 || n > 60 {
+			t.Errorf("%d calls in a minute", n)
+		}
+	})
+}
