@@ -44,6 +44,7 @@ var rules = []rule{
 	{"internal/sampledata", nil},
 	{"internal/answer", []string{"internal/mathverify"}},
 	{"internal/llm", nil},
+	{"internal/llm/llmtest", nil},
 	{"internal/llm/...", []string{"internal/llm/..."}},
 	{"internal/llm/local", []string{"internal/llm", "internal/llm/local/...", "internal/lm/..."}},
 	{"internal/lm/...", []string{"internal/lm/..."}},
@@ -75,7 +76,7 @@ const shared = "stages/llmstage"
 // testOnly is what the tests of any package may import besides what its code
 // may. The store is among it for its memo: that paid answers survive a kill can
 // only be shown on a real one.
-var testOnly = []string{"flow/stagetest", "schema", "flow/stage", "flow/store"}
+var testOnly = []string{"flow/stagetest", "schema", "flow/stage", "flow/store", "internal/llm/llmtest"}
 
 // family is what a stage family may import: never another family.
 func family(name string) []string {

@@ -4,55 +4,37 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/distillflow/distillflow/internal/llm/llmtest"
 )
 
 // claimMemo is a memo in memory with claims, for several Transports.
 type claimMemo struct {
-	MapMemo
+	llmtest.Memo
 	err  error  // what a claim fails with
 	warn string // what a claim warns of
 
-	mu     sync.Mutex
-	taken  map[[32]byte]chan struct{}
-	claims int
+	claims, held atomic.Int64
 }
 
 func (m *claimMemo) Claim(ctx context.Context, key [32]byte, warn func(string)) (func(), error) {
 	if m.warn != "" {
 		warn(m.warn)
 	}
-	for {
-		m.mu.Lock()
-		theirs, ok := m.taken[key]
-		if !ok {
-			break
-		}
-		m.mu.Unlock()
-		select {
-		case <-theirs:
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		}
-	}
-	defer m.mu.Unlock()
 	if m.err != nil {
 		return nil, m.err
 	}
-	if m.taken == nil {
-		m.taken = map[[32]byte]chan struct{}{}
+	release, err := m.Memo.Claim(ctx, key, warn)
+	if err != nil {
+		return nil, err
 	}
-	m.claims++
-	mine := make(chan struct{})
-	m.taken[key] = mine
-	return func() {
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		delete(m.taken, key)
-		close(mine)
-	}, nil
+	m.claims.Add(1)
+	m.held.Add(1)
+	return func() { m.held.Add(-1); release() }, nil
 }
 
 // Of two Transports that share a memo one buys; the other waits, counts a hit and
@@ -95,17 +77,17 @@ func TestTransportsBuyOnce(t *testing.T) {
 		if spent := budgets[0].Spent().Requests + budgets[1].Spent().Requests; spent != n {
 			t.Errorf("%d requests paid", spent)
 		}
-		if len(memo.taken) != 0 {
-			t.Errorf("%d claims are still held", len(memo.taken))
+		if n := memo.held.Load(); n != 0 {
+			t.Errorf("%d claims are still held", n)
 		}
 		// The path of a hit makes no claim.
-		before := memo.claims
+		before := memo.claims.Load()
 		for p := range n {
 			if _, err := all[0].Complete(t.Context(), prompt(string(rune('a'+p)))); err != nil {
 				t.Error(err)
 			}
 		}
-		if memo.claims != before {
+		if memo.claims.Load() != before {
 			t.Error("hits made claims")
 		}
 	})

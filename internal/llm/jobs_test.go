@@ -11,16 +11,18 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/distillflow/distillflow/internal/llm/llmtest"
 )
 
 // onceMemo keeps the first value of a key, as the memo on disk does.
-type onceMemo struct{ MapMemo }
+type onceMemo struct{ llmtest.Memo }
 
 func (m *onceMemo) Put(key [32]byte, val []byte) error {
 	if _, ok, _ := m.Get(key); ok {
 		return nil
 	}
-	return m.MapMemo.Put(key, val)
+	return m.Memo.Put(key, val)
 }
 
 // farm is a provider's batch API. It outlives the processes that talk to it.
@@ -463,7 +465,7 @@ func TestExpiredBatchIsNoOutage(t *testing.T) {
 }
 
 func TestJobsNeedAMemo(t *testing.T) {
-	if _, err := transport(nil, Options{Memo: &MapMemo{}}).NewJobs(JobOptions{}); err == nil || !strings.Contains(err.Error(), "no batch API") {
+	if _, err := transport(nil, Options{Memo: &llmtest.Memo{}}).NewJobs(JobOptions{}); err == nil || !strings.Contains(err.Error(), "no batch API") {
 		t.Error(err)
 	}
 	tr := NewTransport(Provider{Name: "test", Client: &farm{}}, Options{Memo: forgetful{}})

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/distillflow/distillflow/internal/llm/llmtest"
 )
 
 func openLedger(t *testing.T, memo Memo) *Ledger {
@@ -27,7 +29,7 @@ func openLedger(t *testing.T, memo Memo) *Ledger {
 func TestLedgerSurvivesCrashes(t *testing.T) {
 	for seed := range uint64(6) {
 		rng := rand.New(rand.NewPCG(seed, 7))
-		memo := &MapMemo{}
+		memo := &llmtest.Memo{}
 		price := &Price{Input: 1, Output: 2}
 		worst := Charge{Requests: 1, Tokens: 100, USD: 1}
 		var answered, failed, cut int
@@ -83,7 +85,7 @@ func TestLedgerSurvivesCrashes(t *testing.T) {
 
 // A budget holds over the runs of one piece of work, and a lost call counts in full.
 func TestBudgetHoldsAcrossRuns(t *testing.T) {
-	memo := &MapMemo{}
+	memo := &llmtest.Memo{}
 	run := func(limit int, from, to int) (calls int, err error) {
 		b, err := NewBudget(Limits{Requests: limit}, openLedger(t, memo))
 		if err != nil {
@@ -213,7 +215,7 @@ func TestTPM(t *testing.T) {
 }
 
 func TestRefreshBuysOnce(t *testing.T) {
-	memo := &MapMemo{}
+	memo := &llmtest.Memo{}
 	n := 0
 	ask := func(refresh string, times int) string {
 		tr := transport(func(context.Context, Request) (*Response, error) { n++; return ok(fmt.Sprint("answer ", n)), nil },

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/distillflow/distillflow/internal/llm/llmtest"
 )
 
 func TestParseModel(t *testing.T) {
@@ -194,7 +196,7 @@ func FuzzParseRetryAfter(f *testing.F) {
 // again, and callers that share the request are not left waiting.
 func TestPanicEndsTheRun(t *testing.T) {
 	calls := 0
-	tr := transport(func(context.Context, Request) (*Response, error) { calls++; panic("boom") }, Options{MaxRetries: 3, Memo: &MapMemo{}})
+	tr := transport(func(context.Context, Request) (*Response, error) { calls++; panic("boom") }, Options{MaxRetries: 3, Memo: &llmtest.Memo{}})
 	_, err := tr.Complete(t.Context(), prompt("p"))
 	if KindOf(err) != KindInternal || !strings.Contains(err.Error(), "boom") || calls != 1 {
 		t.Errorf("%v after %d calls", err, calls)

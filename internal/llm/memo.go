@@ -23,68 +23,6 @@ type Memo interface {
 	Claim(ctx context.Context, key [32]byte, warn func(string)) (release func(), err error)
 }
 
-// MapMemo is a Memo in memory, for callers without a store and for tests. The zero value
-// is ready.
-type MapMemo struct {
-	mu     sync.Mutex
-	m      map[[32]byte][]byte
-	claims map[[32]byte]chan struct{} // closed when the claim ends
-}
-
-// Claim implements [Memo].
-func (m *MapMemo) Claim(ctx context.Context, key [32]byte, _ func(string)) (release func(), err error) {
-	for {
-		m.mu.Lock()
-		held, ok := m.claims[key]
-		if !ok {
-			if m.claims == nil {
-				m.claims = map[[32]byte]chan struct{}{}
-			}
-			mine := make(chan struct{})
-			m.claims[key] = mine
-			m.mu.Unlock()
-			return func() {
-				m.mu.Lock()
-				defer m.mu.Unlock()
-				delete(m.claims, key)
-				close(mine)
-			}, nil
-		}
-		m.mu.Unlock()
-		select {
-		case <-held:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}
-}
-
-// Get returns the value of key.
-func (m *MapMemo) Get(key [32]byte) ([]byte, bool, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	v, ok := m.m[key]
-	return v, ok, nil
-}
-
-// Put stores a copy of val under key.
-func (m *MapMemo) Put(key [32]byte, val []byte) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.m == nil {
-		m.m = map[[32]byte][]byte{}
-	}
-	m.m[key] = append([]byte(nil), val...)
-	return nil
-}
-
-// Len returns the number of answers held.
-func (m *MapMemo) Len() int {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return len(m.m)
-}
-
 // memoEntry is what the memo holds: an answer, and for one bought by a refreshing run
 // that run's name, so that the run's continuation does not buy it again.
 type memoEntry struct {

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/distillflow/distillflow/internal/llm/llmtest"
 )
 
 type clientFunc func(ctx context.Context, req Request) (*Response, error)
@@ -213,7 +215,7 @@ func TestCancellation(t *testing.T) {
 func TestMemo(t *testing.T) {
 	n := 0
 	finish := FinishLength
-	memo := &MapMemo{}
+	memo := &llmtest.Memo{}
 	client := clientFunc(func(_ context.Context, r Request) (*Response, error) {
 		n++
 		return &Response{Text: fmt.Sprint("answer ", n), FinishReason: finish, Raw: []byte(`{"id":1}`)}, nil
@@ -237,7 +239,7 @@ func TestMemo(t *testing.T) {
 
 func TestErrorsAreNeverHits(t *testing.T) {
 	fail := true
-	memo := &MapMemo{}
+	memo := &llmtest.Memo{}
 	tr := transport(func(context.Context, Request) (*Response, error) {
 		if fail {
 			return nil, &Error{Kind: KindInvalid}
@@ -254,7 +256,7 @@ func TestErrorsAreNeverHits(t *testing.T) {
 }
 
 func TestCorruptMemoEntryHeals(t *testing.T) {
-	memo := &MapMemo{}
+	memo := &llmtest.Memo{}
 	key, err := RequestKey(prompt("p"), "test", "here")
 	if err != nil {
 		t.Fatal(err)
@@ -275,7 +277,7 @@ func TestCorruptMemoEntryHeals(t *testing.T) {
 	}
 }
 
-type brokenMemo struct{ MapMemo }
+type brokenMemo struct{ llmtest.Memo }
 
 func (*brokenMemo) Put([32]byte, []byte) error { return errors.New("disk full") }
 
@@ -292,7 +294,7 @@ func TestSameRequestInFlightIsSharedOnce(t *testing.T) {
 		tr := transport(func(context.Context, Request) (*Response, error) {
 			time.Sleep(time.Second)
 			return ok("one"), nil
-		}, Options{Concurrency: 8, Memo: &MapMemo{}})
+		}, Options{Concurrency: 8, Memo: &llmtest.Memo{}})
 		var wg sync.WaitGroup
 		for range 8 {
 			wg.Go(func() {
@@ -420,7 +422,7 @@ func TestMemoHitsAreFree(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tr := transport(func(context.Context, Request) (*Response, error) { return ok("x"), nil }, Options{Memo: &MapMemo{}, Budget: b})
+	tr := transport(func(context.Context, Request) (*Response, error) { return ok("x"), nil }, Options{Memo: &llmtest.Memo{}, Budget: b})
 	for range 3 {
 		if _, err := tr.Complete(context.Background(), prompt("p")); err != nil {
 			t.Fatal(err)
@@ -434,7 +436,7 @@ func TestMemoHitsAreFree(t *testing.T) {
 }
 
 func BenchmarkMemoHit(b *testing.B) {
-	tr := transport(func(context.Context, Request) (*Response, error) { return ok("x"), nil }, Options{Memo: &MapMemo{}})
+	tr := transport(func(context.Context, Request) (*Response, error) { return ok("x"), nil }, Options{Memo: &llmtest.Memo{}})
 	b.ReportAllocs()
 	for range b.N {
 		if _, err := tr.Complete(context.Background(), prompt("p")); err != nil {

@@ -10,7 +10,7 @@ import (
 
 	"github.com/tidwall/gjson"
 
-	"github.com/distillflow/distillflow/internal/llm"
+	"github.com/distillflow/distillflow/internal/llm/llmtest"
 )
 
 // The judge's votes go through a batch as a teacher's prompts do, and a later run by calls
@@ -48,7 +48,7 @@ func TestJudgeInBatches(t *testing.T) {
 	})
 	srv := httptest.NewServer(mux)
 	defer srv.Close()
-	memo := &llm.MapMemo{}
+	memo := &llmtest.Memo{}
 	rows := []string{pathRow("a", "sound", "a guess"), pathRow("b", "also sound")}
 	for _, mode := range []string{"batch", "sync"} {
 		j := runJudge(t, map[string]any{"model": "openai/m", "base_url": srv.URL + "/v1", "mode": mode, "votes": 3, "poll_min": 0.005, "poll_max": 0.01}, memo, rows...)

@@ -11,14 +11,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/distillflow/distillflow/flow/stage"
-	"github.com/distillflow/distillflow/internal/llm"
+	"github.com/distillflow/distillflow/internal/llm/llmtest"
 )
 
 // TestJudgeEstimate asks nobody, and is right about what a run then sends.
 func TestJudgeEstimate(t *testing.T) {
 	var calls atomic.Int64
 	url := judgeServer(t, &calls, func(string, int64) (int, string) { return 200, `{"verdict":"valid","reason":"ok"}` })
-	memo := &llm.MapMemo{}
+	memo := &llmtest.Memo{}
 	rows := []string{pathRow("r1", "x", "y"), pathRow("r2", "z"), `{"id":"r3","task":"gsm8k","question":"q","gold_answer":"1","paths":[{"style":"s","response":"no","correct":false}]}`}
 	cfg := map[string]any{"model": "openai/m", "base_url": url, "votes": 2, "price_input": 1.0, "price_output": 2.0}
 	input := filepath.Join(t.TempDir(), "rows.jsonl")

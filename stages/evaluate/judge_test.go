@@ -17,6 +17,7 @@ import (
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/flow/stagetest"
 	"github.com/distillflow/distillflow/internal/llm"
+	"github.com/distillflow/distillflow/internal/llm/llmtest"
 	"github.com/distillflow/distillflow/schema"
 )
 
@@ -191,7 +192,7 @@ func TestJudgeSortsPaths(t *testing.T) {
 			}
 			return 200, "Hard to tell."
 		})
-		memo := &llm.MapMemo{}
+		memo := &llmtest.Memo{}
 		cfg := map[string]any{"model": "openai/m", "base_url": url, "max_retries": 0, "unclear": tc.unclear}
 		rows := []string{pathRow("r1", "GOOD", "BAD", "FOGGY", "BROKEN"), pathRow("r2", "GOOD"), pathRow("r3", "BAD")}
 		j := runJudge(t, cfg, memo, rows...)

@@ -18,6 +18,7 @@ import (
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/flow/store"
 	"github.com/distillflow/distillflow/internal/llm"
+	"github.com/distillflow/distillflow/internal/llm/llmtest"
 )
 
 // childJob names the file that tells a child process of a test what to run.
@@ -229,7 +230,7 @@ func TestKilledRunsBuyNothingTwice(t *testing.T) {
 // is the same refreshing, and later runs take the newest answers.
 func TestRefresh(t *testing.T) {
 	te := newTeacher(t, func(_ http.ResponseWriter, q string, n int) string { return fmt.Sprint("answer ", n) })
-	input, memo := writePrompts(t, 5), &llm.MapMemo{}
+	input, memo := writePrompts(t, 5), &llmtest.Memo{}
 	plain, anew := config(te, nil), config(te, map[string]any{"refresh": true})
 	dir := t.TempDir()
 	var last outcome
@@ -258,7 +259,7 @@ func TestThresholdEndsTheStage(t *testing.T) {
 		}
 		return "re: " + q
 	})
-	input, memo := writePrompts(t, 100), &llm.MapMemo{}
+	input, memo := writePrompts(t, 100), &llmtest.Memo{}
 	o := runBatch(t, t.Context(), config(te, map[string]any{"threshold": "2%"}), input, memo)
 	if o.err == nil || !strings.Contains(o.err.Error(), "threshold of 2%") || te.calls() > 150 || memo.Len() < 80 {
 		t.Errorf("%v after %d calls, %d kept", o.err, te.calls(), memo.Len())

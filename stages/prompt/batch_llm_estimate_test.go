@@ -7,7 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/distillflow/distillflow/flow/stage"
-	"github.com/distillflow/distillflow/internal/llm"
+	"github.com/distillflow/distillflow/internal/llm/llmtest"
 )
 
 func estimate(t *testing.T, cfg map[string]any, input string, rows float64, memo stage.Memo) stage.Estimate {
@@ -28,7 +28,7 @@ func estimate(t *testing.T, cfg map[string]any, input string, rows float64, memo
 // TestEstimateLooksEveryRequestUp needs no API key and calls no server.
 func TestEstimateLooksEveryRequestUp(t *testing.T) {
 	te := newTeacher(t, echo)
-	memo := &llm.MapMemo{}
+	memo := &llmtest.Memo{}
 	three, five := writePrompts(t, 3), writePrompts(t, 5)
 	cfg := config(te, map[string]any{"max_tokens": 100, "price_input": 1.0, "price_output": 2.0})
 	check := func(name string, e stage.Estimate, hits, requests float64) {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/distillflow/distillflow/internal/llm"
+	"github.com/distillflow/distillflow/internal/llm/llmtest"
 )
 
 // TestRealModel asks a real model behind an OpenAI-compatible server, for example
@@ -34,7 +35,7 @@ func TestRealModel(t *testing.T) {
 	if err := os.WriteFile(input, []byte(b.String()), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	memo := &llm.MapMemo{}
+	memo := &llmtest.Memo{}
 	for _, stream := range []bool{false, true} {
 		cfg := map[string]any{"model": "openai/" + name, "base_url": url, "max_tokens": 100, "temperature": 0.0,
 			"concurrency": 1, "timeout": 300.0, "stream": stream, "endpoint": fmt.Sprint("stream ", stream)}

@@ -21,6 +21,7 @@ import (
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/flow/stagetest"
 	"github.com/distillflow/distillflow/internal/llm"
+	"github.com/distillflow/distillflow/internal/llm/llmtest"
 	"github.com/distillflow/distillflow/schema"
 )
 
@@ -188,7 +189,7 @@ func TestOrderDoesNotDependOnConcurrency(t *testing.T) {
 func TestInterruptedRunPaysForNothingTwice(t *testing.T) {
 	const rows, concurrency = 100, 4
 	input := writePrompts(t, rows)
-	memo := &llm.MapMemo{}
+	memo := &llmtest.Memo{}
 	ctx, cancel := context.WithCancel(t.Context())
 	var te *teacher
 	var cutting atomic.Bool
@@ -230,7 +231,7 @@ func TestInterruptedRunPaysForNothingTwice(t *testing.T) {
 
 func TestMoreReplicatesBuyOnlyTheNewOnes(t *testing.T) {
 	te := newTeacher(t, func(_ http.ResponseWriter, q string, n int) string { return fmt.Sprint("answer ", n) })
-	input, memo := writePrompts(t, 5), &llm.MapMemo{}
+	input, memo := writePrompts(t, 5), &llmtest.Memo{}
 	for _, n := range []int{1, 4, 8} {
 		o := runBatch(t, t.Context(), config(te, map[string]any{"replicates": n}), input, memo)
 		if o.err != nil {
@@ -272,7 +273,7 @@ func TestErrorsAreKeptAndAskedAgain(t *testing.T) {
 		}
 		return "re: " + q
 	})
-	input, memo := writePrompts(t, 10), &llm.MapMemo{}
+	input, memo := writePrompts(t, 10), &llmtest.Memo{}
 	cfg := config(te, map[string]any{"max_retries": 0})
 	o := runBatch(t, t.Context(), cfg, input, memo)
 	if o.err != nil {
@@ -325,7 +326,7 @@ func TestProviderThatIsDownEndsTheStage(t *testing.T) {
 
 func TestBudgetStopsAndResumes(t *testing.T) {
 	te := newTeacher(t, echo)
-	input, memo := writePrompts(t, 20), &llm.MapMemo{}
+	input, memo := writePrompts(t, 20), &llmtest.Memo{}
 	// The working folder of a stage is named by what it makes.
 	dir := filepath.Join(t.TempDir(), strings.Repeat("a1", 32))
 	if err := os.Mkdir(dir, 0o755); err != nil {

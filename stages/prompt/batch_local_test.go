@@ -12,6 +12,7 @@ import (
 
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/internal/llm"
+	"github.com/distillflow/distillflow/internal/llm/llmtest"
 	"github.com/distillflow/distillflow/internal/llm/local/localtest"
 )
 
@@ -27,7 +28,7 @@ func TestLocalModel(t *testing.T) {
 		t.Fatal(err)
 	}
 	cfg := map[string]any{"model": "local/" + dir, "device": "cpu", "temperature": 1.0, "max_tokens": 8, "replicates": 2}
-	memo := &llm.MapMemo{}
+	memo := &llmtest.Memo{}
 	first := runBatch(t, t.Context(), cfg, input, memo)
 	if first.err != nil {
 		t.Fatal(first.err)
@@ -92,7 +93,7 @@ func TestRealLocalModel(t *testing.T) {
 	}
 	cfg := map[string]any{"model": "local/" + model, "max_tokens": 32, "stop": []any{"\n\n"}, "concurrency": 16,
 		"extra": map[string]any{"logprobs": true}}
-	memo := &llm.MapMemo{}
+	memo := &llmtest.Memo{}
 	start := time.Now()
 	first := runBatch(t, t.Context(), cfg, input, memo)
 	took := time.Since(start)

@@ -15,6 +15,7 @@ import (
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/flow/store"
 	"github.com/distillflow/distillflow/internal/llm"
+	"github.com/distillflow/distillflow/internal/llm/llmtest"
 )
 
 // The mode decides how answers come and what they cost, and nothing else: the output is
@@ -31,7 +32,7 @@ func TestModesGiveTheSameOutput(t *testing.T) {
 			return c
 		}
 		input := writePrompts(t, 20)
-		memo := &llm.MapMemo{}
+		memo := &llmtest.Memo{}
 		batched := runBatch(t, t.Context(), cfg(map[string]any{"mode": "batch", "batch_max": 15, "price_input": 2, "price_output": 4, "price_batch": 0.5}), input, memo)
 		if batched.err != nil || len(batched.errs) > 0 || h.singles > 0 || len(h.batches) != 3 {
 			t.Fatalf("%v: %v, %d errors, %d single calls, %d batches", model, batched.err, len(batched.errs), h.singles, len(h.batches))
@@ -46,7 +47,7 @@ func TestModesGiveTheSameOutput(t *testing.T) {
 		if again.err != nil || h.singles > 0 || !bytes.Equal(again.bytes, batched.bytes) || again.res.Stats["memo_hits"] != 40 {
 			t.Errorf("%v: calls do not find what batches bought: %v, %d single calls", model, again.err, h.singles)
 		}
-		calls := runBatch(t, t.Context(), cfg(nil), input, &llm.MapMemo{})
+		calls := runBatch(t, t.Context(), cfg(nil), input, &llmtest.Memo{})
 		if calls.err != nil || h.singles != 40 || !bytes.Equal(calls.bytes, batched.bytes) {
 			t.Errorf("%v: calls give something else: %v, %d single calls", model, calls.err, h.singles)
 		}
@@ -63,7 +64,7 @@ func TestExpiredBatchLeavesTheRestForTheNextRun(t *testing.T) {
 		}
 		return "completed", 1000
 	}
-	input, memo, dir := writePrompts(t, 30), &llm.MapMemo{}, filepath.Join(t.TempDir(), strings.Repeat("0c", 32))
+	input, memo, dir := writePrompts(t, 30), &llmtest.Memo{}, filepath.Join(t.TempDir(), strings.Repeat("0c", 32))
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -92,32 +93,32 @@ func TestExpiredBatchLeavesTheRestForTheNextRun(t *testing.T) {
 func TestBatchModeChoices(t *testing.T) {
 	h := newBatchHouse(t)
 	input := writePrompts(t, 10)
-	if o := runBatch(t, t.Context(), h.config(map[string]any{"mode": "auto", "batch_min": 21}), input, &llm.MapMemo{}); o.err != nil || h.singles != 20 || len(h.batches) != 0 {
+	if o := runBatch(t, t.Context(), h.config(map[string]any{"mode": "auto", "batch_min": 21}), input, &llmtest.Memo{}); o.err != nil || h.singles != 20 || len(h.batches) != 0 {
 		t.Errorf("few: %v, %d single calls", o.err, h.singles)
 	}
-	if o := runBatch(t, t.Context(), h.config(map[string]any{"mode": "auto", "batch_min": 20}), input, &llm.MapMemo{}); o.err != nil || h.singles != 20 || len(h.batches) != 1 {
+	if o := runBatch(t, t.Context(), h.config(map[string]any{"mode": "auto", "batch_min": 20}), input, &llmtest.Memo{}); o.err != nil || h.singles != 20 || len(h.batches) != 1 {
 		t.Errorf("many: %v, %d single calls, %d batches", o.err, h.singles, len(h.batches))
 	}
 	h = newBatchHouse(t)
 	h.blank = "plain 3"
-	o := runBatch(t, t.Context(), h.config(map[string]any{"mode": "batch"}), input, &llm.MapMemo{})
+	o := runBatch(t, t.Context(), h.config(map[string]any{"mode": "batch"}), input, &llmtest.Memo{})
 	if p := o.rows[3].Paths[1]; o.err != nil || strings.TrimSpace(p.Response) != "" || !strings.Contains(string(o.bytes), `"empty":true`) || o.res.Stats["empty"] != 1 {
 		t.Errorf("empty: %v, %+v, %v", o.err, p, o.res.Stats)
 	}
 	h.bought = map[string]int{}
-	o = runBatch(t, t.Context(), h.config(map[string]any{"mode": "batch", "retry_on": []any{"empty"}}), input, &llm.MapMemo{})
+	o = runBatch(t, t.Context(), h.config(map[string]any{"mode": "batch", "retry_on": []any{"empty"}}), input, &llmtest.Memo{})
 	if p := o.rows[3].Paths[1]; o.err != nil || p.Response != "re: plain 3" || len(h.batches) != 3 || len(h.batches[2].lines) != 1 || o.res.Stats["retries_on_answer"] != 1 {
 		t.Errorf("retry_on: empty: %v, %+v, %d batches, %v", o.err, p, len(h.batches), o.res.Stats)
 	}
 	h = newBatchHouse(t)
-	memo, dir := &llm.MapMemo{}, t.TempDir()
+	memo, dir := &llmtest.Memo{}, t.TempDir()
 	for i, want := range []int{1, 2, 2} { // bought, bought anew, and the same refreshing once more
 		o := runBatchIn(t, t.Context(), dir, h.config(map[string]any{"mode": "batch", "refresh": i > 0}), input, memo)
 		if o.err != nil || len(h.batches) != want || h.singles > 0 {
 			t.Errorf("refresh, run %d: %v, %d batches", i, o.err, len(h.batches))
 		}
 	}
-	if o := runBatch(t, t.Context(), map[string]any{"mode": "batch"}, input, &llm.MapMemo{}); o.err != nil || len(o.rows) != 10 {
+	if o := runBatch(t, t.Context(), map[string]any{"mode": "batch"}, input, &llmtest.Memo{}); o.err != nil || len(o.rows) != 10 {
 		t.Errorf("simulated: %v", o.err)
 	}
 }
@@ -125,7 +126,7 @@ func TestBatchModeChoices(t *testing.T) {
 // A budget that allows a part buys that part, keeps it, and stops; a higher one goes on.
 func TestBatchBudget(t *testing.T) {
 	h := newBatchHouse(t)
-	input, memo, dir := writePrompts(t, 20), &llm.MapMemo{}, filepath.Join(t.TempDir(), strings.Repeat("0d", 32))
+	input, memo, dir := writePrompts(t, 20), &llmtest.Memo{}, filepath.Join(t.TempDir(), strings.Repeat("0d", 32))
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -289,7 +290,7 @@ func TestStagesOfARunShareTheirLimits(t *testing.T) {
 					Stage: "replies", Type: "batch-llm", Version: BatchLLM.Version, Config: js, WorkDir: t.TempDir(),
 					Inputs:  map[string][]stage.Input{"prompts": {{Path: input, Label: "prompts"}}},
 					Outputs: map[string]string{"replies": out, "errors": out + ".errors"},
-				}, stage.Services{Shared: shared[i], Memo: &llm.MapMemo{}})
+				}, stage.Services{Shared: shared[i], Memo: &llmtest.Memo{}})
 				if err != nil {
 					t.Error(err)
 				}

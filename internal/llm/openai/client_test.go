@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/distillflow/distillflow/internal/llm"
+	"github.com/distillflow/distillflow/internal/llm/llmtest"
 )
 
 const planted = "sk-planted-key-0123456789"
@@ -284,7 +285,7 @@ func TestTroubledServer(t *testing.T) {
 			fmt.Fprintf(w, `{"choices":[{"message":{"content":"re: %s"},"finish_reason":"stop"}]}`, q)
 		}
 	})
-	memo := &llm.MapMemo{}
+	memo := &llmtest.Memo{}
 	for round := range 2 {
 		tr := llm.NewTransport(llm.Provider{Name: "openai", Client: c}, llm.Options{
 			Concurrency: 4, MaxRetries: 6, MinBackoff: time.Millisecond, MaxBackoff: 2 * time.Millisecond, Memo: memo})

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/distillflow/distillflow/internal/llm"
+	"github.com/distillflow/distillflow/internal/llm/llmtest"
 )
 
 // aimockRequests lists what askAll would ask.
@@ -40,7 +41,7 @@ func TestAimockBatches(t *testing.T) {
 			}
 			s := Settings{Links: []Fallback{{Model: "openai/gpt-4o", BaseURL: a.url + "/v1", Concurrency: 8}}, MaxRetries: 60, Mode: ModeBatch,
 				Jobs: llm.JobOptions{MinPoll: 2 * time.Millisecond, MaxPoll: 10 * time.Millisecond, MaxRequests: 25}}
-			memo := &llm.MapMemo{}
+			memo := &llmtest.Memo{}
 			run := func() *Caller {
 				c, err := New(t.Context(), s, Services{Getenv: withKey, Memo: memo, Scope: "s"})
 				if err != nil {

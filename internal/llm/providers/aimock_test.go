@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/distillflow/distillflow/internal/llm"
+	"github.com/distillflow/distillflow/internal/llm/llmtest"
 )
 
 // aimockEnv names the script of the npm package @copilotkit/aimock, dist/cli.js in its
@@ -176,7 +177,7 @@ func TestAimock(t *testing.T) {
 				link := provider.link(a.url)
 				link.Concurrency = 8
 				s := Settings{Links: []Fallback{link}, MaxRetries: 40, MinBackoff: 5 * time.Millisecond, Timeout: 10 * time.Second}
-				memo := &llm.MapMemo{}
+				memo := &llmtest.Memo{}
 				c, err := New(t.Context(), s, Services{Getenv: withKey, Memo: memo})
 				if err != nil {
 					t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/distillflow/distillflow/internal/llm"
+	"github.com/distillflow/distillflow/internal/llm/llmtest"
 )
 
 // badNetwork forwards connections to a server. forward has each of them, numbered from 0,
@@ -85,7 +86,7 @@ func TestBadNetwork(t *testing.T) {
 			url := badNetwork(t, upstream, tc.forward)
 			s := Settings{Links: []Fallback{{Model: "openai/m", BaseURL: url + "/v1", Concurrency: 4}},
 				MaxRetries: 30, MinBackoff: time.Millisecond, Timeout: tc.timeout}
-			memo := &llm.MapMemo{}
+			memo := &llmtest.Memo{}
 			c, err := New(t.Context(), s, Services{Memo: memo})
 			if err != nil {
 				t.Fatal(err)

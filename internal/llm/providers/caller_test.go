@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/distillflow/distillflow/internal/llm"
+	"github.com/distillflow/distillflow/internal/llm/llmtest"
 )
 
 // server is an OpenAI-compatible one that answers as told and counts.
@@ -64,7 +65,7 @@ func TestFallback(t *testing.T) {
 	})
 	second, secondCalls := server(t, always(200, "second"))
 	s := Settings{Links: []Fallback{{Model: "openai/a", BaseURL: first}, {Model: "openai/b", BaseURL: second}}}
-	memo := &llm.MapMemo{}
+	memo := &llmtest.Memo{}
 	var told []string
 	open := func() *Caller {
 		c, err := New(t.Context(), s, Services{Getenv: withKey, Memo: memo, Notify: func(m string) { told = append(told, m) }})
@@ -145,7 +146,7 @@ func TestRetryOn(t *testing.T) {
 		}
 		return 200, "good", "stop"
 	})
-	memo := &llm.MapMemo{}
+	memo := &llmtest.Memo{}
 	for _, tc := range []struct {
 		on     []string
 		prompt string
@@ -187,7 +188,7 @@ func TestRetryOnKeepsTheFirstAnswer(t *testing.T) {
 			}
 			return tc.status, "no", ""
 		})
-		memo := &llm.MapMemo{}
+		memo := &llmtest.Memo{}
 		open := func(offline string) *Caller {
 			c, err := New(t.Context(), Settings{Links: []Fallback{{Model: "openai/m", BaseURL: url}}, RetryOn: []string{"length"}},
 				Services{Memo: memo, Getenv: func(name string) string {

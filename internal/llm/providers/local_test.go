@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/distillflow/distillflow/internal/llm"
+	"github.com/distillflow/distillflow/internal/llm/llmtest"
 	"github.com/distillflow/distillflow/internal/llm/local"
 	"github.com/distillflow/distillflow/internal/llm/local/localtest"
 )
@@ -16,7 +17,7 @@ import (
 // budget needs no price, and it never sees a hint.
 func TestLocal(t *testing.T) {
 	dir := localtest.Folder(t)
-	memo, models := &llm.MapMemo{}, &local.Models{}
+	memo, models := &llmtest.Memo{}, &local.Models{}
 	open := func(dir string, env string) *Caller {
 		t.Helper()
 		s := one(Fallback{Model: "local/" + dir, Concurrency: 4})

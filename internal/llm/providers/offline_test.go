@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/distillflow/distillflow/internal/llm"
+	"github.com/distillflow/distillflow/internal/llm/llmtest"
 )
 
 // With OfflineEnv no provider is called, whatever is configured, and remembered
@@ -27,7 +28,7 @@ func TestOffline(t *testing.T) {
 				io.WriteString(w, `{"choices":[{"message":{"content":"ok"},"finish_reason":"stop"}],"candidates":[{"content":{"parts":[{"text":"ok"}]},"finishReason":"STOP"}]}`)
 			}))
 			defer srv.Close()
-			memo := &llm.MapMemo{}
+			memo := &llmtest.Memo{}
 			link := Fallback{Model: name + "/m", BaseURL: srv.URL, Concurrency: 1}
 			online, err := New(t.Context(), one(link), Services{Getenv: withKey, Memo: memo})
 			if err != nil {

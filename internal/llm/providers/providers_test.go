@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/distillflow/distillflow/internal/llm"
+	"github.com/distillflow/distillflow/internal/llm/llmtest"
 	"github.com/distillflow/distillflow/internal/llm/simulated"
 )
 
@@ -102,7 +103,7 @@ func TestNoProviderReceivesTheHint(t *testing.T) {
 				io.WriteString(w, `{"choices":[{"message":{"content":"ok"},"finish_reason":"stop"}],"candidates":[{"content":{"parts":[{"text":"ok"}]},"finishReason":"STOP"}]}`)
 			}))
 			defer srv.Close()
-			memo := &llm.MapMemo{}
+			memo := &llmtest.Memo{}
 			c, err := New(t.Context(), one(Fallback{Model: name + "/m", BaseURL: srv.URL}), Services{Getenv: withKey, Memo: memo})
 			if err != nil {
 				t.Fatal(err)
@@ -129,7 +130,7 @@ func TestNoProviderReceivesTheHint(t *testing.T) {
 }
 
 func TestSimulatedReceivesTheHint(t *testing.T) {
-	memo := &llm.MapMemo{}
+	memo := &llmtest.Memo{}
 	c, err := New(t.Context(), Settings{Links: []Fallback{{Model: "simulated"}}, Simulated: simulated.Options{
 		Accuracy: map[string]float64{"cot": 1},
 	}}, Services{Getenv: noEnv, Memo: memo})
@@ -171,7 +172,7 @@ func TestANewProviderIsOneLine(t *testing.T) {
 	if _, err := New(t.Context(), o.Settings("", ""), Services{Getenv: noEnv}); err == nil || !strings.Contains(err.Error(), "PARROT_KEY") {
 		t.Errorf("without a key: %v", err)
 	}
-	c, err := New(t.Context(), o.Settings("", ""), Services{Getenv: withKey, Memo: &llm.MapMemo{}})
+	c, err := New(t.Context(), o.Settings("", ""), Services{Getenv: withKey, Memo: &llmtest.Memo{}})
 	if err != nil {
 		t.Fatal(err)
 	}

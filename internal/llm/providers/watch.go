@@ -2,14 +2,7 @@ package providers
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/distillflow/distillflow/internal/base/parallel"
@@ -101,32 +94,4 @@ func (m *meter) view(now time.Time) View {
 		view.Message = fmt.Sprintf("the provider is down; paused until %s", s.PausedUntil.Format(time.TimeOnly))
 	}
 	return view
-}
-
-// RefreshName names a run that buys its answers anew. The name lies in the stage's working
-// folder, so that the run that goes on after a crash is the same one.
-func RefreshName(dir string) (string, error) {
-	file := filepath.Join(dir, "refresh")
-	if dir != "" {
-		b, err := os.ReadFile(file)
-		if name := strings.TrimSpace(string(b)); err == nil && name != "" {
-			return name, nil
-		} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return "", fmt.Errorf("refresh: %w", err)
-		}
-	}
-	var r [8]byte
-	_, _ = rand.Read(r[:]) // never fails
-	name := hex.EncodeToString(r[:])
-	if dir == "" {
-		return name, nil
-	}
-	tmp := file + ".new"
-	if err := os.WriteFile(tmp, []byte(name+"\n"), 0o600); err != nil {
-		return "", fmt.Errorf("refresh: %w", err)
-	}
-	if err := os.Rename(tmp, file); err != nil {
-		return "", fmt.Errorf("refresh: %w", err)
-	}
-	return name, nil
 }
