@@ -6,59 +6,59 @@ import (
 	"time"
 )
 
-// JobClient is a client whose provider also answers many requests together, later and as
-// a rule for less money: OpenAI's and Gemini's batch APIs. One such batch is called a job
-// here. A method makes one attempt and fails as [Client.Complete] does; [Jobs] owns the
+// BatchClient is a client whose provider also answers many requests together in a batch,
+// later and as a rule for less money: OpenAI's and Gemini's batch APIs. A method makes one
+// attempt and fails as [Client.Complete] does; [Batches] owns the
 // rest.
-type JobClient interface {
+type BatchClient interface {
 	Client
 
-	// JobLimits bounds one job.
-	JobLimits() JobLimits
-	// EncodeJob gives a request as one element of a job. id comes back with its answer.
-	EncodeJob(id string, req Request) ([]byte, error)
-	// SubmitJob hands elements for one model in and returns the provider's id of the job.
-	// FindJob must find the job by name from the moment the provider has accepted it.
-	SubmitJob(ctx context.Context, name, model string, elements [][]byte) (id string, err error)
-	// FindJob looks for a job by the name it was submitted under, among those created
+	// BatchLimits bounds one batch.
+	BatchLimits() BatchLimits
+	// EncodeForBatch gives a request as one element of a batch. id comes back with its answer.
+	EncodeForBatch(id string, req Request) ([]byte, error)
+	// SubmitBatch hands elements for one model in and returns the provider's id of the batch.
+	// FindBatch must find the batch by name from the moment the provider has accepted it.
+	SubmitBatch(ctx context.Context, name, model string, elements [][]byte) (id string, err error)
+	// FindBatch looks for a batch by the name it was submitted under, among those created
 	// after since. ok is false where there is none.
-	FindJob(ctx context.Context, name string, since time.Time) (id string, ok bool, err error)
-	// JobState says how far a job is.
-	JobState(ctx context.Context, id string) (JobState, error)
-	// JobAnswers gives what an ended job has answered, in any order. Requests that the job
+	FindBatch(ctx context.Context, name string, since time.Time) (id string, ok bool, err error)
+	// BatchState says how far a batch is.
+	BatchState(ctx context.Context, id string) (BatchState, error)
+	// BatchAnswers gives what an ended batch has answered, in any order. Requests that the batch
 	// did not get to are missing. An error of each ends the reading.
-	JobAnswers(ctx context.Context, id string, each func(JobAnswer) error) error
+	BatchAnswers(ctx context.Context, id string, each func(BatchAnswer) error) error
 }
 
-// JobLimits is what one job may hold at most.
-type JobLimits struct {
+// BatchLimits is what one batch may hold at most.
+type BatchLimits struct {
 	Requests int
 	Bytes    int // of all elements, with a line break after each
 }
 
-// JobState is a job's state.
-type JobState struct {
+// BatchState is a batch's state.
+type BatchState struct {
 	Ended   bool
 	Status  string // the provider's own word for it, such as expired
 	Total   int    // requests; 0 where the provider does not say
 	Done    int    // answered so far
 	Failed  int    // refused so far
-	Message string // why the job as a whole failed
+	Message string // why the batch as a whole failed
 	Full    bool   // it was refused because too much is waiting at the provider already
 }
 
-// JobAnswer is the outcome of one request of a job.
-type JobAnswer struct {
+// BatchAnswer is the outcome of one request of a batch.
+type BatchAnswer struct {
 	ID       string
 	Response *Response // nil where Err is set
 	Err      error     // an *Error
 }
 
-// jobID is a memo key as the id of a job's element: 43 characters, which is less than
+// elementID is a memo key as the id of a batch's element: 43 characters, which is less than
 // every provider's limit.
-func jobID(key [32]byte) string { return base64.RawURLEncoding.EncodeToString(key[:]) }
+func elementID(key [32]byte) string { return base64.RawURLEncoding.EncodeToString(key[:]) }
 
-func parseJobID(s string) (key [32]byte, ok bool) {
+func parseElementID(s string) (key [32]byte, ok bool) {
 	b, err := base64.RawURLEncoding.DecodeString(s)
 	if err != nil || len(b) != len(key) {
 		return key, false
@@ -66,17 +66,17 @@ func parseJobID(s string) (key [32]byte, ok bool) {
 	return [32]byte(b), true
 }
 
-// A job's life, in records that lie in the memo beside the answers. A record is written
+// A batch's life, in records that lie in the memo beside the answers. A record is written
 // once and never changed.
 //
-//	pointer  key of a request, n  -> name of the n-th job that asks for it
-//	intent   name                 -> jobIntent: from here on the job may exist
-//	opened   name                 -> jobOpened: the provider's id
-//	closed   name                 -> jobClosed: its answers are in the memo
+//	pointer  key of a request, n  -> name of the n-th batch that asks for it
+//	intent   name                 -> batchIntent: from here on the batch may exist
+//	opened   name                 -> batchOpened: the provider's id
+//	closed   name                 -> batchClosed: its answers are in the memo
 //
 // Pointers are written before the intent and mean nothing without it. An intent without an
 // opened record may or may not have reached the provider, which is asked by name.
-type jobIntent struct {
+type batchIntent struct {
 	Name     string    `json:"name"`
 	Provider string    `json:"provider"`
 	Endpoint string    `json:"endpoint"`
@@ -88,21 +88,21 @@ type jobIntent struct {
 	At       time.Time `json:"at"`
 }
 
-type jobOpened struct {
+type batchOpened struct {
 	ID string `json:"id"`
 }
 
-type jobClosed struct {
+type batchClosed struct {
 	Status  string `json:"status"`
 	Cost    Charge `json:"cost"`
 	Answers int    `json:"answers"`
 }
 
-// jobBook reads and writes these records.
-type jobBook struct{ memo Memo }
+// batchRecords reads and writes these records.
+type batchRecords struct{ memo Memo }
 
-func (b jobBook) intent(name string) (*jobIntent, error) {
-	var r jobIntent
+func (b batchRecords) intent(name string) (*batchIntent, error) {
+	var r batchIntent
 	ok, err := getRecord(b.memo, &r, "llm-job-1", "intent", name)
 	if !ok {
 		return nil, err
@@ -110,14 +110,14 @@ func (b jobBook) intent(name string) (*jobIntent, error) {
 	return &r, nil
 }
 
-func (b jobBook) opened(name string) (id string, err error) {
-	var r jobOpened
+func (b batchRecords) opened(name string) (id string, err error) {
+	var r batchOpened
 	_, err = getRecord(b.memo, &r, "llm-job-1", "opened", name)
 	return r.ID, err
 }
 
-func (b jobBook) closed(name string) (*jobClosed, error) {
-	var r jobClosed
+func (b batchRecords) closed(name string) (*batchClosed, error) {
+	var r batchClosed
 	ok, err := getRecord(b.memo, &r, "llm-job-1", "closed", name)
 	if !ok {
 		return nil, err
@@ -125,16 +125,16 @@ func (b jobBook) closed(name string) (*jobClosed, error) {
 	return &r, nil
 }
 
-func (b jobBook) put(v any, kind, name string) error {
+func (b batchRecords) put(v any, kind, name string) error {
 	return putRecord(b.memo, v, "llm-job-1", kind, name)
 }
 
-// asking finds the job that a request waits in. Without one it returns "" and the number
+// asking finds the batch that a request waits in. Without one it returns "" and the number
 // for the pointer of the next.
-func (b jobBook) asking(key [32]byte) (name string, next int, err error) {
+func (b batchRecords) asking(key [32]byte) (name string, next int, err error) {
 	for n := 0; ; n++ {
 		var p string
-		ok, err := getRecord(b.memo, &p, "llm-job-1", "pointer", jobID(key), n)
+		ok, err := getRecord(b.memo, &p, "llm-job-1", "pointer", elementID(key), n)
 		if err != nil || !ok {
 			return "", n, err
 		}
@@ -155,6 +155,6 @@ func (b jobBook) asking(key [32]byte) (name string, next int, err error) {
 	}
 }
 
-func (b jobBook) point(key [32]byte, n int, name string) error {
-	return putRecord(b.memo, name, "llm-job-1", "pointer", jobID(key), n)
+func (b batchRecords) point(key [32]byte, n int, name string) error {
+	return putRecord(b.memo, name, "llm-job-1", "pointer", elementID(key), n)
 }

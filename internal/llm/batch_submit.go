@@ -13,7 +13,7 @@ import (
 	"github.com/distillflow/distillflow/internal/base/parallel"
 )
 
-// chunk is a job that is being put together.
+// chunk is a batch that is being put together.
 type chunk struct {
 	model    string
 	keys     [][32]byte
@@ -26,22 +26,22 @@ type chunk struct {
 // submitClaimed is submit, while no other process that shares the memo submits anything to
 // this endpoint: what it is about to ask for stands in its pointers by then, and is taken
 // up in place of being bought again.
-func (j *Jobs) submitClaimed(ctx context.Context, seq iter.Seq2[Request, error]) error {
-	if j.single {
-		return j.submit(ctx, seq)
+func (bs *Batches) submitClaimed(ctx context.Context, seq iter.Seq2[Request, error]) error {
+	if bs.single {
+		return bs.submit(ctx, seq)
 	}
-	release, err := j.t.o.Memo.Claim(ctx, recordKey("llm-job-1", "submit", j.t.p.Name, j.t.p.Endpoint), j.t.o.Notify)
+	release, err := bs.t.o.Memo.Claim(ctx, recordKey("llm-job-1", "submit", bs.t.p.Name, bs.t.p.Endpoint), bs.t.o.Notify)
 	if err != nil {
 		return fmt.Errorf("submitting a batch: %w", err)
 	}
 	defer release()
-	return j.submit(ctx, seq)
+	return bs.submit(ctx, seq)
 }
 
-// submit reads seq, takes up the jobs that requests wait in, and submits the rest in jobs
+// submit reads seq, takes up the batches that requests wait in, and submits the rest in batches
 // as large as may be.
-func (j *Jobs) submit(ctx context.Context, seq iter.Seq2[Request, error]) error {
-	limits := j.c.JobLimits()
+func (bs *Batches) submit(ctx context.Context, seq iter.Seq2[Request, error]) error {
+	limits := bs.c.BatchLimits()
 	var c chunk
 	seen := map[[32]byte]bool{}
 	flush := func() error {
@@ -50,7 +50,7 @@ func (j *Jobs) submit(ctx context.Context, seq iter.Seq2[Request, error]) error 
 		}
 		full := c
 		c = chunk{}
-		return j.send(ctx, full)
+		return bs.send(ctx, full)
 	}
 	for req, err := range seq {
 		if err == nil {
@@ -59,53 +59,53 @@ func (j *Jobs) submit(ctx context.Context, seq iter.Seq2[Request, error]) error 
 		if err != nil {
 			return err
 		}
-		key, r, err := j.t.peek(req)
+		key, r, err := bs.t.peek(req)
 		if err != nil {
 			return err
 		}
-		if r != nil || seen[key] || j.failed[key] != nil {
+		if r != nil || seen[key] || bs.failed[key] != nil {
 			continue
 		}
 		seen[key] = true
-		name, next, err := j.book.asking(key)
+		name, next, err := bs.book.asking(key)
 		if err != nil {
 			return err
 		}
 		if name != "" {
-			if err := j.takeUp(ctx, name); err != nil {
+			if err := bs.takeUp(ctx, name); err != nil {
 				return err
 			}
-			if o := j.open[name]; o != nil {
+			if o := bs.open[name]; o != nil {
 				o.wanted[key] = true
 				continue
 			}
 			// It turned out never to have been submitted, or was collected just now.
-			if key, r, err = j.t.peek(req); err != nil {
+			if key, r, err = bs.t.peek(req); err != nil {
 				return err
 			} else if r != nil {
 				continue
 			}
 		}
-		if j.single || j.blocked != nil {
+		if bs.single || bs.blocked != nil {
 			continue
 		}
-		el, err := j.c.EncodeJob(jobID(key), req)
+		el, err := bs.c.EncodeForBatch(elementID(key), req)
 		if err != nil || len(el)+1 > limits.Bytes {
 			if err == nil {
 				err = &Error{Kind: KindInvalid, Message: fmt.Sprintf("the request has %d bytes, more than a batch may hold", len(el))}
 			}
-			j.failed[key] = j.own(err)
+			bs.failed[key] = bs.own(err)
 			continue
 		}
-		worst := worstCase(req, j.o.Price)
+		worst := worstCase(req, bs.o.Price)
 		switch {
 		case len(c.keys) == 0:
-		case len(c.keys) >= j.o.MaxRequests, c.bytes+len(el)+1 > limits.Bytes, c.model != req.Model:
+		case len(c.keys) >= bs.o.MaxRequests, c.bytes+len(el)+1 > limits.Bytes, c.model != req.Model:
 			if err := flush(); err != nil {
 				return err
 			}
 		}
-		if j.blocked = j.t.o.Budget.fitsJob(c.worst.plus(worst, 1)); j.blocked != nil {
+		if bs.blocked = bs.t.o.Budget.fitsBatch(c.worst.plus(worst, 1)); bs.blocked != nil {
 			if err := flush(); err != nil {
 				return err
 			}
@@ -119,92 +119,92 @@ func (j *Jobs) submit(ctx context.Context, seq iter.Seq2[Request, error]) error 
 	return flush()
 }
 
-// send submits one job.
-func (j *Jobs) send(ctx context.Context, c chunk) error {
+// send submits one batch.
+func (bs *Batches) send(ctx context.Context, c chunk) error {
 	var r [12]byte
 	_, _ = rand.Read(r[:]) // never fails
-	in := jobIntent{
-		Name: "distillflow-" + hex.EncodeToString(r[:]), Provider: j.t.p.Name, Endpoint: j.t.p.Endpoint, Model: c.model,
-		Requests: len(c.keys), Worst: c.worst, Price: j.o.Price, Refresh: j.t.o.Refresh, At: time.Now().UTC(),
+	in := batchIntent{
+		Name: "distillflow-" + hex.EncodeToString(r[:]), Provider: bs.t.p.Name, Endpoint: bs.t.p.Endpoint, Model: c.model,
+		Requests: len(c.keys), Worst: c.worst, Price: bs.o.Price, Refresh: bs.t.o.Refresh, At: time.Now().UTC(),
 	}
 	// A batch that is too large for the budget is cut before it comes here; only another
 	// stage that shares the budget can have taken the room meanwhile.
-	if err := j.t.o.Budget.reserveJob(in.Name, in.Worst, in.Price); err != nil {
+	if err := bs.t.o.Budget.reserveBatch(in.Name, in.Worst, in.Price); err != nil {
 		var be *BudgetError
 		if errors.As(err, &be) {
-			j.blocked = err
+			bs.blocked = err
 			return nil
 		}
 		return err
 	}
-	j.held[in.Name] = true
-	j.o.Fault("job-reserved")
-	if err := inParallel(len(c.keys), func(i int) error { return j.book.point(c.keys[i], c.next[i], in.Name) }); err != nil {
+	bs.held[in.Name] = true
+	bs.o.Fault("batch-reserved")
+	if err := inParallel(len(c.keys), func(i int) error { return bs.book.point(c.keys[i], c.next[i], in.Name) }); err != nil {
 		return err
 	}
-	j.o.Fault("job-pointed")
-	if err := j.book.put(in, "intent", in.Name); err != nil {
+	bs.o.Fault("batch-pointed")
+	if err := bs.book.put(in, "intent", in.Name); err != nil {
 		return err
 	}
-	if back, err := j.book.intent(in.Name); err != nil || back == nil {
+	if back, err := bs.book.intent(in.Name); err != nil || back == nil {
 		return errors.Join(err, errors.New("mode: batch needs a memo of paid answers that keeps what is put into it"))
 	}
-	j.o.Fault("job-intended")
-	id, err := j.persist(ctx, in, c.elements)
+	bs.o.Fault("batch-intended")
+	id, err := bs.persist(ctx, in, c.elements)
 	var e *Error
 	switch {
 	case err == nil:
-	case errors.As(err, &e) && e.Kind == KindRate && len(j.open) > 0:
+	case errors.As(err, &e) && e.Kind == KindRate && len(bs.open) > 0:
 		// Too much waits there already. When some of it has ended there is room.
-		j.blocked = j.fate(err)
-		return j.close(in, jobClosed{Status: "refused"})
+		bs.blocked = bs.fate(err)
+		return bs.close(in, batchClosed{Status: "refused"})
 	case errors.As(err, &e) && !e.Kind.Retryable() && e.Kind != KindMemo:
 		// It certainly does not exist.
-		return errors.Join(err, j.close(in, jobClosed{Status: "refused"}))
+		return errors.Join(err, bs.close(in, batchClosed{Status: "refused"}))
 	default:
 		return err
 	}
-	if err := j.book.put(jobOpened{ID: id}, "opened", in.Name); err != nil {
+	if err := bs.book.put(batchOpened{ID: id}, "opened", in.Name); err != nil {
 		return err
 	}
-	j.o.Fault("job-opened")
-	o := &openJob{jobIntent: in, id: id, wanted: map[[32]byte]bool{}}
+	bs.o.Fault("batch-opened")
+	o := &openBatch{batchIntent: in, id: id, wanted: map[[32]byte]bool{}}
 	for _, k := range c.keys {
 		o.wanted[k] = true
 	}
-	j.add(o)
+	bs.add(o)
 	return nil
 }
 
-// persist submits a job and tries again after what may pass. Before each further try it
+// persist submits a batch and tries again after what may pass. Before each further try it
 // looks whether the last one arrived after all.
-func (j *Jobs) persist(ctx context.Context, in jobIntent, elements [][]byte) (id string, err error) {
-	pause := j.o.MinPoll
+func (bs *Batches) persist(ctx context.Context, in batchIntent, elements [][]byte) (id string, err error) {
+	pause := bs.o.MinPoll
 	for try := 0; ; try++ {
-		id, err = j.c.SubmitJob(ctx, in.Name, in.Model, elements)
-		j.o.Fault("job-submitted")
+		id, err = bs.c.SubmitBatch(ctx, in.Name, in.Model, elements)
+		bs.o.Fault("batch-submitted")
 		if err == nil {
 			return id, nil
 		}
-		err = j.own(err)
+		err = bs.own(err)
 		var e *Error
 		if ctx.Err() != nil {
 			return "", context.Cause(ctx)
 		}
 		if !errors.As(err, &e) || !e.Kind.Retryable() {
-			return "", j.hint(err)
+			return "", bs.hint(err)
 		}
-		j.t.stats.add(func(s *Stats) { s.Errors[e.Kind]++ })
-		if e.Kind == KindRate && len(j.open) > 0 || try >= j.t.o.MaxRetries {
+		bs.t.stats.add(func(s *Stats) { s.Errors[e.Kind]++ })
+		if e.Kind == KindRate && len(bs.open) > 0 || try >= bs.t.o.MaxRetries {
 			return "", err
 		}
 		if err := sleep(ctx, max(pause, e.RetryAfter)); err != nil {
 			return "", err
 		}
-		j.t.stats.add(func(s *Stats) { s.Retries++ })
-		pause = min(2*pause, j.o.MaxPoll)
+		bs.t.stats.add(func(s *Stats) { s.Retries++ })
+		pause = min(2*pause, bs.o.MaxPoll)
 		if mayBeBilled(err) || e.Kind == KindServer {
-			id, ok, ferr := j.find(ctx, in)
+			id, ok, ferr := bs.find(ctx, in)
 			if ferr != nil || ok {
 				return id, ferr
 			}
@@ -212,18 +212,18 @@ func (j *Jobs) persist(ctx context.Context, in jobIntent, elements [][]byte) (id
 	}
 }
 
-// find asks the provider for a job of which it is not known whether it arrived.
-func (j *Jobs) find(ctx context.Context, in jobIntent) (id string, ok bool, err error) {
-	// A clock that differs from the provider's must not hide the job.
-	err = j.retrying(ctx, func() (err error) {
-		id, ok, err = j.c.FindJob(ctx, in.Name, in.At.Add(-time.Hour))
+// find asks the provider for a batch of which it is not known whether it arrived.
+func (bs *Batches) find(ctx context.Context, in batchIntent) (id string, ok bool, err error) {
+	// A clock that differs from the provider's must not hide the batch.
+	err = bs.retrying(ctx, func() (err error) {
+		id, ok, err = bs.c.FindBatch(ctx, in.Name, in.At.Add(-time.Hour))
 		return err
 	})
 	return id, ok, err
 }
 
 // hint adds what to do where a server knows no batches.
-func (j *Jobs) hint(err error) error {
+func (bs *Batches) hint(err error) error {
 	if KindOf(err) == KindNotFound || KindOf(err) == KindInvalid {
 		return fmt.Errorf("submitting a batch: %w; where the server or the model has no batch API, use mode: sync", err)
 	}

@@ -27,20 +27,20 @@ func (m *onceMemo) Put(key [32]byte, val []byte) error {
 
 // farm is a provider's batch API. It outlives the processes that talk to it.
 type farm struct {
-	limits  JobLimits
-	polls   int                                   // looks until a job has ended
+	limits  BatchLimits
+	polls   int                                   // looks until a batch has ended
 	answer  func(prompt string) (string, error)   // nil: "re: " + prompt
-	outcome func(n int) JobState                  // of the n-th job; nil: completed
+	outcome func(n int) BatchState                // of the n-th batch; nil: completed
 	submit  func(n int) (arrives bool, err error) // of the n-th attempt; nil: well
 
 	mu       sync.Mutex
-	jobs     []*farmJob
+	batches  []*farmBatch
 	attempts int
 	bought   map[string]int // prompts, by how often they were bought
-	singles  int            // calls outside jobs
+	singles  int            // calls outside batches
 }
 
-type farmJob struct {
+type farmBatch struct {
 	name, id string
 	elements []farmElement
 	looks    int
@@ -55,18 +55,18 @@ func (f *farm) Complete(_ context.Context, req Request) (*Response, error) {
 	return ok("single: " + req.Messages[0].Content), nil
 }
 
-func (f *farm) JobLimits() JobLimits {
-	if f.limits == (JobLimits{}) {
-		return JobLimits{Requests: 1000, Bytes: 1 << 20}
+func (f *farm) BatchLimits() BatchLimits {
+	if f.limits == (BatchLimits{}) {
+		return BatchLimits{Requests: 1000, Bytes: 1 << 20}
 	}
 	return f.limits
 }
 
-func (f *farm) EncodeJob(id string, req Request) ([]byte, error) {
+func (f *farm) EncodeForBatch(id string, req Request) ([]byte, error) {
 	return json.Marshal(farmElement{id, req.Messages[0].Content})
 }
 
-func (f *farm) SubmitJob(_ context.Context, name, _ string, elements [][]byte) (string, error) {
+func (f *farm) SubmitBatch(_ context.Context, name, _ string, elements [][]byte) (string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	arrives, err := true, error(nil)
@@ -77,7 +77,7 @@ func (f *farm) SubmitJob(_ context.Context, name, _ string, elements [][]byte) (
 	if !arrives {
 		return "", err
 	}
-	j := &farmJob{name: name, id: fmt.Sprint("job", len(f.jobs))}
+	j := &farmBatch{name: name, id: fmt.Sprint("batch", len(f.batches))}
 	for _, e := range elements {
 		var el farmElement
 		if err := json.Unmarshal(e, &el); err != nil {
@@ -89,14 +89,14 @@ func (f *farm) SubmitJob(_ context.Context, name, _ string, elements [][]byte) (
 		}
 		f.bought[el.Prompt]++
 	}
-	f.jobs = append(f.jobs, j)
+	f.batches = append(f.batches, j)
 	return j.id, err
 }
 
-func (f *farm) FindJob(_ context.Context, name string, _ time.Time) (string, bool, error) {
+func (f *farm) FindBatch(_ context.Context, name string, _ time.Time) (string, bool, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, j := range f.jobs {
+	for _, j := range f.batches {
 		if j.name == name {
 			return j.id, true, nil
 		}
@@ -104,49 +104,49 @@ func (f *farm) FindJob(_ context.Context, name string, _ time.Time) (string, boo
 	return "", false, nil
 }
 
-func (f *farm) job(id string) (*farmJob, JobState) {
-	for i, j := range f.jobs {
+func (f *farm) batch(id string) (*farmBatch, BatchState) {
+	for i, j := range f.batches {
 		if j.id == id {
-			s := JobState{Ended: true, Status: "completed", Total: len(j.elements), Done: len(j.elements)}
+			s := BatchState{Ended: true, Status: "completed", Total: len(j.elements), Done: len(j.elements)}
 			if f.outcome != nil {
 				s = f.outcome(i)
 			}
 			return j, s
 		}
 	}
-	return nil, JobState{}
+	return nil, BatchState{}
 }
 
-func (f *farm) JobState(_ context.Context, id string) (JobState, error) {
+func (f *farm) BatchState(_ context.Context, id string) (BatchState, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	j, s := f.job(id)
+	j, s := f.batch(id)
 	if j == nil {
 		return s, &Error{Kind: KindNotFound}
 	}
 	if j.looks++; j.looks <= f.polls {
-		return JobState{Status: "in_progress", Total: len(j.elements)}, nil
+		return BatchState{Status: "in_progress", Total: len(j.elements)}, nil
 	}
 	return s, nil
 }
 
-func (f *farm) JobAnswers(_ context.Context, id string, each func(JobAnswer) error) error {
+func (f *farm) BatchAnswers(_ context.Context, id string, each func(BatchAnswer) error) error {
 	f.mu.Lock()
-	j, s := f.job(id)
+	j, s := f.batch(id)
 	f.mu.Unlock()
 	if s.Full {
 		return nil
 	}
 	for i := range j.elements {
 		if i >= s.Done {
-			return nil // the job ended without the rest
+			return nil // the batch ended without the rest
 		}
 		e := j.elements[len(j.elements)-1-i] // not in order
 		text, err := "re: "+e.Prompt, error(nil)
 		if f.answer != nil {
 			text, err = f.answer(e.Prompt)
 		}
-		a := JobAnswer{ID: e.ID, Err: err}
+		a := BatchAnswer{ID: e.ID, Err: err}
 		if err == nil {
 			a.Response = ok(text)
 		}
@@ -167,15 +167,15 @@ func prompts(n int) iter.Seq2[Request, error] {
 	}
 }
 
-// process is one run of a program that asks n prompts through jobs.
+// process is one run of a program that asks n prompts through batches.
 type process struct {
-	tr     *Transport
-	jobs   *Jobs
-	ledger *Ledger
-	notes  []string
+	tr      *Transport
+	batches *Batches
+	ledger  *Ledger
+	notes   []string
 }
 
-func newProcess(t *testing.T, f *farm, memo Memo, scope string, l Limits, o JobOptions) *process {
+func newProcess(t *testing.T, f *farm, memo Memo, scope string, l Limits, o BatchOptions) *process {
 	t.Helper()
 	ledger, err := OpenLedger(memo, scope)
 	if err != nil {
@@ -188,7 +188,7 @@ func newProcess(t *testing.T, f *farm, memo Memo, scope string, l Limits, o JobO
 	p := &process{ledger: ledger}
 	p.tr = NewTransport(Provider{Name: "test", Endpoint: "here", Client: f}, Options{Memo: memo, Budget: b, MaxRetries: 3,
 		Concurrency: 4, Notify: func(s string) { p.notes = append(p.notes, s) }})
-	if p.jobs, err = p.tr.NewJobs(o); err != nil {
+	if p.batches, err = p.tr.NewBatches(o); err != nil {
 		t.Fatal(err)
 	}
 	return p
@@ -196,7 +196,7 @@ func newProcess(t *testing.T, f *farm, memo Memo, scope string, l Limits, o JobO
 
 // run fetches and then asks for every answer.
 func (p *process) run(ctx context.Context, n int) (answers int, errs []error, err error) {
-	if err := p.jobs.Fetch(ctx, prompts(n)); err != nil {
+	if err := p.batches.Fetch(ctx, prompts(n)); err != nil {
 		return 0, nil, err
 	}
 	for req := range prompts(n) {
@@ -216,11 +216,11 @@ type killed struct{ point string }
 // A process that dies at any point between the decision to buy and the last record leaves
 // a state from which the next one goes on without buying anything twice, with an honest
 // ledger.
-func TestKilledJobsAreBoughtOnce(t *testing.T) {
+func TestKilledBatchesAreBoughtOnce(t *testing.T) {
 	points := map[string]bool{}
 	f := &farm{polls: 1}
 	synctest.Test(t, func(t *testing.T) {
-		p := newProcess(t, f, &onceMemo{}, "s", Limits{}, JobOptions{MaxRequests: 50, Fault: func(s string) { points[s] = true }})
+		p := newProcess(t, f, &onceMemo{}, "s", Limits{}, BatchOptions{MaxRequests: 50, Fault: func(s string) { points[s] = true }})
 		if n, errs, err := p.run(t.Context(), 120); n != 120 || len(errs) > 0 || err != nil {
 			t.Fatal(n, errs, err)
 		}
@@ -233,17 +233,17 @@ func TestKilledJobsAreBoughtOnce(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f, memo := &farm{polls: 1}, &onceMemo{}
 				n, dead := 0, false
-				if at > 3 && point != "job-answer" {
+				if at > 3 && point != "batch-answer" {
 					return // the others are not passed so often
 				}
-				first := newProcess(t, f, memo, "s", Limits{Requests: 500}, JobOptions{MaxRequests: 50, Fault: func(s string) {
+				first := newProcess(t, f, memo, "s", Limits{Requests: 500}, BatchOptions{MaxRequests: 50, Fault: func(s string) {
 					if s == point {
 						if n++; n == at {
 							panic(killed{s})
 						}
 					}
 				}})
-				first.jobs.atOnce = 20
+				first.batches.atOnce = 20
 				func() {
 					defer func() { _, dead = recover().(killed) }()
 					_, _, _ = first.run(t.Context(), 120)
@@ -251,7 +251,7 @@ func TestKilledJobsAreBoughtOnce(t *testing.T) {
 				if !dead {
 					t.Fatalf("%s %d: not killed", point, at)
 				}
-				second := newProcess(t, f, memo, "s", Limits{Requests: 120}, JobOptions{MaxRequests: 50})
+				second := newProcess(t, f, memo, "s", Limits{Requests: 120}, BatchOptions{MaxRequests: 50})
 				got, errs, err := second.run(t.Context(), 120)
 				if got != 120 || len(errs) > 0 || err != nil {
 					t.Errorf("%s %d: %d answers, %v %v", point, at, got, errs, err)
@@ -284,12 +284,12 @@ func openScope(t *testing.T, memo Memo, scope string) *Ledger {
 	return l
 }
 
-// A reservation outlives its process: a later run that only asks one by one counts the job
+// A reservation outlives its process: a later run that only asks one by one counts the batch
 // in flight, and one of another recipe waits for its answers and pays nothing.
-func TestHeldJobs(t *testing.T) {
+func TestHeldBatches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, memo := &farm{polls: 1 << 30}, &onceMemo{}
-		p := newProcess(t, f, memo, "a", Limits{}, JobOptions{MaxWait: time.Hour})
+		p := newProcess(t, f, memo, "a", Limits{}, BatchOptions{MaxWait: time.Hour})
 		start := time.Now()
 		n, errs, err := p.run(t.Context(), 10)
 		if n != 0 || len(errs) != 10 || err != nil || KindOf(errs[0]) != KindBatch || !strings.Contains(errs[0].Error(), "goes on waiting") {
@@ -298,8 +298,8 @@ func TestHeldJobs(t *testing.T) {
 		if d := time.Since(start); d < time.Hour || d > time.Hour+time.Minute {
 			t.Errorf("waited %s", d)
 		}
-		if f.jobs[0].looks > 30 {
-			t.Errorf("looked %d times in an hour", f.jobs[0].looks)
+		if f.batches[0].looks > 30 {
+			t.Errorf("looked %d times in an hour", f.batches[0].looks)
 		}
 		held := openScope(t, memo, "a").Totals()
 		if held.Held.Requests != 10 || held.Settled.Requests != 0 || held.Lost.Requests != 0 {
@@ -310,21 +310,21 @@ func TestHeldJobs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := b.fitsJob(Charge{Requests: 2}); err != nil {
+		if err := b.fitsBatch(Charge{Requests: 2}); err != nil {
 			t.Error(err)
 		}
 		var be *BudgetError
 		if _, err := b.reserve(t.Context(), [32]byte{1}, Charge{Requests: 3}, nil); !errors.As(err, &be) || be.Spent != 10 {
-			t.Errorf("a call beside a held job: %v", err)
+			t.Errorf("a call beside a held batch: %v", err)
 		}
 
 		f.polls = 0
-		other := newProcess(t, f, memo, "b", Limits{Requests: 5}, JobOptions{})
+		other := newProcess(t, f, memo, "b", Limits{Requests: 5}, BatchOptions{})
 		if n, errs, err := other.run(t.Context(), 12); n != 12 || len(errs) != 0 || err != nil {
 			t.Fatal(n, errs, err)
 		}
-		if sum := other.ledger.Totals(); sum.Settled.Requests != 2 || len(f.jobs) != 2 {
-			t.Errorf("the other recipe paid %+v for %d jobs", sum, len(f.jobs))
+		if sum := other.ledger.Totals(); sum.Settled.Requests != 2 || len(f.batches) != 2 {
+			t.Errorf("the other recipe paid %+v for %d batches", sum, len(f.batches))
 		}
 		if sum := openScope(t, memo, "a").Totals(); sum.Settled.Requests != 10 || sum.Held.Requests != 0 || sum.Answers != 10 {
 			t.Errorf("the first recipe: %+v", sum)
@@ -333,20 +333,20 @@ func TestHeldJobs(t *testing.T) {
 }
 
 // A change to mode: sync finishes what is in flight before it asks for the rest.
-func TestSyncAfterJobs(t *testing.T) {
+func TestSyncAfterBatches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, memo := &farm{polls: 1 << 30}, &onceMemo{}
-		p := newProcess(t, f, memo, "a", Limits{}, JobOptions{MaxWait: time.Minute})
+		p := newProcess(t, f, memo, "a", Limits{}, BatchOptions{MaxWait: time.Minute})
 		if _, _, err := p.run(t.Context(), 10); err != nil {
 			t.Fatal(err)
 		}
 		f.polls = 0
-		p = newProcess(t, f, memo, "a", Limits{}, JobOptions{OnlyResume: true})
+		p = newProcess(t, f, memo, "a", Limits{}, BatchOptions{OnlyResume: true})
 		if n, errs, err := p.run(t.Context(), 15); n != 15 || len(errs) > 0 || err != nil {
 			t.Fatal(n, errs, err)
 		}
-		if f.singles != 5 || len(f.jobs) != 1 {
-			t.Errorf("%d single calls, %d jobs", f.singles, len(f.jobs))
+		if f.singles != 5 || len(f.batches) != 1 {
+			t.Errorf("%d single calls, %d batches", f.singles, len(f.batches))
 		}
 		if st := p.tr.Stats(); st.MemoHits != 0 || st.Calls != 15 {
 			t.Errorf("%+v", st)
@@ -354,27 +354,27 @@ func TestSyncAfterJobs(t *testing.T) {
 	})
 }
 
-func TestJobOutcomes(t *testing.T) {
+func TestBatchOutcomes(t *testing.T) {
 	lost := &Error{Kind: KindNetwork, Message: "cut"}
 	for name, tc := range map[string]struct {
 		farm    *farm
-		o       JobOptions
+		o       BatchOptions
 		limits  Limits
 		answers int
 		singles int
-		jobs    int
+		batches int
 		kind    Kind   // of the errors
 		want    string // in the first error
 		fatal   bool
 	}{
-		"well":      {answers: 20, jobs: 1},
-		"split":     {farm: &farm{limits: JobLimits{Requests: 6, Bytes: 1 << 20}}, answers: 20, jobs: 4},
-		"bytes":     {farm: &farm{limits: JobLimits{Requests: 100, Bytes: 400}}, answers: 20, jobs: 4},
-		"too large": {farm: &farm{limits: JobLimits{Requests: 100, Bytes: 20}}, kind: KindInvalid, want: "more than a batch may hold"},
-		"few":       {o: JobOptions{AutoBelow: 21}, answers: 20, singles: 20},
-		"enough":    {o: JobOptions{AutoBelow: 20}, answers: 20, jobs: 1},
-		"expired":   {farm: &farm{outcome: func(int) JobState { return JobState{Ended: true, Status: "expired", Done: 12} }}, answers: 12, jobs: 1, kind: KindBatch, want: "expired"},
-		"cancelled": {farm: &farm{outcome: func(int) JobState { return JobState{Ended: true, Status: "cancelled"} }}, jobs: 1, kind: KindBatch, want: "cancelled"},
+		"well":      {answers: 20, batches: 1},
+		"split":     {farm: &farm{limits: BatchLimits{Requests: 6, Bytes: 1 << 20}}, answers: 20, batches: 4},
+		"bytes":     {farm: &farm{limits: BatchLimits{Requests: 100, Bytes: 400}}, answers: 20, batches: 4},
+		"too large": {farm: &farm{limits: BatchLimits{Requests: 100, Bytes: 20}}, kind: KindInvalid, want: "more than a batch may hold"},
+		"few":       {o: BatchOptions{AutoBelow: 21}, answers: 20, singles: 20},
+		"enough":    {o: BatchOptions{AutoBelow: 20}, answers: 20, batches: 1},
+		"expired":   {farm: &farm{outcome: func(int) BatchState { return BatchState{Ended: true, Status: "expired", Done: 12} }}, answers: 12, batches: 1, kind: KindBatch, want: "expired"},
+		"cancelled": {farm: &farm{outcome: func(int) BatchState { return BatchState{Ended: true, Status: "cancelled"} }}, batches: 1, kind: KindBatch, want: "cancelled"},
 		"row errors": {farm: &farm{answer: func(p string) (string, error) {
 			switch p {
 			case "p3":
@@ -383,30 +383,30 @@ func TestJobOutcomes(t *testing.T) {
 				return "", &Error{Kind: KindServer, Status: 503}
 			}
 			return "re: " + p, nil
-		}}, answers: 18, jobs: 1, kind: KindInvalid, want: "bad prompt"},
-		"lost answer to the submission": {farm: &farm{submit: func(n int) (bool, error) { return true, lost }}, answers: 20, jobs: 1},
+		}}, answers: 18, batches: 1, kind: KindInvalid, want: "bad prompt"},
+		"lost answer to the submission": {farm: &farm{submit: func(n int) (bool, error) { return true, lost }}, answers: 20, batches: 1},
 		"lost submission": {farm: &farm{submit: func(n int) (bool, error) {
 			if n < 2 {
 				return false, lost
 			}
 			return true, nil
-		}}, answers: 20, jobs: 1},
+		}}, answers: 20, batches: 1},
 		"refused": {farm: &farm{submit: func(n int) (bool, error) { return false, &Error{Kind: KindAuth, Status: 401} }}, fatal: true, want: "401"},
 		"no API":  {farm: &farm{submit: func(n int) (bool, error) { return false, &Error{Kind: KindNotFound, Status: 404} }}, fatal: true, want: "mode: sync"},
-		"too full": {farm: &farm{outcome: func(n int) JobState {
+		"too full": {farm: &farm{outcome: func(n int) BatchState {
 			if n == 0 {
-				return JobState{Ended: true, Status: "failed", Full: true}
+				return BatchState{Ended: true, Status: "failed", Full: true}
 			}
-			return JobState{Ended: true, Status: "completed", Done: 1000}
-		}}, answers: 20, jobs: 2},
-		"full beside another": {farm: &farm{limits: JobLimits{Requests: 10, Bytes: 1 << 20}, submit: func(n int) (bool, error) {
+			return BatchState{Ended: true, Status: "completed", Done: 1000}
+		}}, answers: 20, batches: 2},
+		"full beside another": {farm: &farm{limits: BatchLimits{Requests: 10, Bytes: 1 << 20}, submit: func(n int) (bool, error) {
 			if n == 1 {
 				return false, &Error{Kind: KindRate, Status: 429}
 			}
 			return true, nil
-		}}, answers: 20, jobs: 2},
-		"budget for half": {limits: Limits{Requests: 12}, answers: 12, jobs: 1, kind: KindBudget, want: "budget_requests 12"},
-		"budget in turns": {limits: Limits{Tokens: 400}, answers: 20, jobs: 2},
+		}}, answers: 20, batches: 2},
+		"budget for half": {limits: Limits{Requests: 12}, answers: 12, batches: 1, kind: KindBudget, want: "budget_requests 12"},
+		"budget in turns": {limits: Limits{Tokens: 400}, answers: 20, batches: 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -428,8 +428,8 @@ func TestJobOutcomes(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if n != tc.answers || len(errs) != 20-tc.answers || f.singles != tc.singles || tc.jobs > 0 && len(f.jobs) != tc.jobs {
-					t.Errorf("%d answers, %d errors, %d single calls, %d jobs; %v", n, len(errs), f.singles, len(f.jobs), errs)
+				if n != tc.answers || len(errs) != 20-tc.answers || f.singles != tc.singles || tc.batches > 0 && len(f.batches) != tc.batches {
+					t.Errorf("%d answers, %d errors, %d single calls, %d batches; %v", n, len(errs), f.singles, len(f.batches), errs)
 				}
 				if len(errs) > 0 && (KindOf(errs[0]) != tc.kind || !strings.Contains(errs[0].Error(), tc.want)) {
 					t.Errorf("error %v", errs[0])
@@ -443,7 +443,7 @@ func TestJobOutcomes(t *testing.T) {
 				if sum.Answers != tc.answers || sum.Held != (Charge{}) || sum.Lost != (Charge{}) {
 					t.Errorf("ledger %+v", sum)
 				}
-				if v := p.jobs.View(); v.Open != 0 || v.Message != "" {
+				if v := p.batches.View(); v.Open != 0 || v.Message != "" {
 					t.Errorf("view %+v", v)
 				}
 			})
@@ -464,12 +464,12 @@ func TestExpiredBatchIsNoOutage(t *testing.T) {
 	}
 }
 
-func TestJobsNeedAMemo(t *testing.T) {
-	if _, err := transport(nil, Options{Memo: &llmtest.Memo{}}).NewJobs(JobOptions{}); err == nil || !strings.Contains(err.Error(), "no batch API") {
+func TestBatchesNeedAMemo(t *testing.T) {
+	if _, err := transport(nil, Options{Memo: &llmtest.Memo{}}).NewBatches(BatchOptions{}); err == nil || !strings.Contains(err.Error(), "no batch API") {
 		t.Error(err)
 	}
 	tr := NewTransport(Provider{Name: "test", Client: &farm{}}, Options{Memo: forgetful{}})
-	j, err := tr.NewJobs(JobOptions{})
+	j, err := tr.NewBatches(BatchOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,82 +9,82 @@ import (
 	"time"
 )
 
-// wait looks at the open jobs, less and less often, and collects each that has ended. It
-// returns the number of answers it recorded, and whether the provider refused a job
-// because too much was waiting. Jobs that take longer than MaxWait stay open for the next
+// wait looks at the open batches, less and less often, and collects each that has ended. It
+// returns the number of answers it recorded, and whether the provider refused a batch
+// because too much was waiting. Batches that take longer than MaxWait stay open for the next
 // run.
-func (j *Jobs) wait(ctx context.Context) (answers int, full bool, err error) {
-	start, pause := time.Now(), j.o.MinPoll
+func (bs *Batches) wait(ctx context.Context) (answers int, full bool, err error) {
+	start, pause := time.Now(), bs.o.MinPoll
 	for {
-		before := j.View().Done
-		for _, name := range slices.Sorted(maps.Keys(j.open)) {
-			o := j.open[name]
-			var state JobState
-			err := j.retrying(ctx, func() (err error) {
-				state, err = j.c.JobState(ctx, o.id)
+		before := bs.View().Done
+		for _, name := range slices.Sorted(maps.Keys(bs.open)) {
+			o := bs.open[name]
+			var state BatchState
+			err := bs.retrying(ctx, func() (err error) {
+				state, err = bs.c.BatchState(ctx, o.id)
 				return err
 			})
 			var e *Error
 			switch {
 			case errors.As(err, &e) && e.Kind == KindNotFound:
 				// Gone without a trace: it may have been worked on.
-				state = JobState{Ended: true, Status: "lost", Message: "the provider does not know it any more"}
-				j.abandon(o, state)
-				if err := j.close(o.jobIntent, jobClosed{Status: state.Status, Cost: o.Worst}); err != nil {
+				state = BatchState{Ended: true, Status: "lost", Message: "the provider does not know it any more"}
+				bs.abandon(o, state)
+				if err := bs.close(o.batchIntent, batchClosed{Status: state.Status, Cost: o.Worst}); err != nil {
 					return answers, full, err
 				}
 				continue
 			case err != nil:
 				return answers, full, err
 			}
-			j.o.Fault("job-polled")
-			j.mu.Lock()
+			bs.o.Fault("batch-polled")
+			bs.mu.Lock()
 			o.state = state
-			j.look(time.Time{})
-			j.mu.Unlock()
+			bs.look(time.Time{})
+			bs.mu.Unlock()
 			if !state.Ended {
 				continue
 			}
-			n, err := j.collect(ctx, o)
+			n, err := bs.collect(ctx, o)
 			if err != nil {
 				return answers, full, err
 			}
 			answers += n
 			full = full || state.Full
-			pause = j.o.MinPoll
+			pause = bs.o.MinPoll
 		}
-		if len(j.open) == 0 {
+		if len(bs.open) == 0 {
 			return answers, full, nil
 		}
-		if j.o.MaxWait > 0 && time.Since(start) >= j.o.MaxWait {
-			for _, o := range j.open {
-				j.abandon(o, JobState{Status: fmt.Sprintf("has not ended within %s; the next run goes on waiting", j.o.MaxWait)})
+		if bs.o.MaxWait > 0 && time.Since(start) >= bs.o.MaxWait {
+			for _, o := range bs.open {
+				bs.abandon(o, BatchState{Status: fmt.Sprintf("has not ended within %s; the next run goes on waiting", bs.o.MaxWait)})
 			}
 			return answers, full, nil
 		}
-		if j.View().Done > before {
-			pause = j.o.MinPoll
+		if bs.View().Done > before {
+			pause = bs.o.MinPoll
 		}
-		if j.o.MaxWait > 0 {
-			pause = min(pause, max(j.o.MaxWait-time.Since(start), time.Millisecond))
+		if bs.o.MaxWait > 0 {
+			pause = min(pause, max(bs.o.MaxWait-time.Since(start), time.Millisecond))
 		}
-		j.mu.Lock()
-		j.look(time.Now().Add(pause))
-		j.mu.Unlock()
+		bs.mu.Lock()
+		bs.look(time.Now().Add(pause))
+		bs.mu.Unlock()
 		if err := sleep(ctx, pause); err != nil {
 			return answers, full, err
 		}
-		pause = min(pause*3/2, j.o.MaxPoll)
+		pause = min(pause*3/2, bs.o.MaxPoll)
 	}
 }
 
 // recordAtOnce is how many answers go into the memo together.
 const recordAtOnce = 256
 
-// collect records the answers of an ended job and closes it. It may be repeated.
-func (j *Jobs) collect(ctx context.Context, o *openJob) (answers int, err error) {
-	var closed jobClosed
-	var fresh []JobAnswer
+// collect records the answers of an ended batch and closes it. It may be repeated.
+func (bs *Batches) collect(ctx context.Context, o *openBatch) (answers int, err error) {
+	var closed batchClosed
+	var fresh []BatchAnswer
 	share := Charge{Requests: 1}
 	if o.Requests > 0 { // what a request costs that does not say
 		share = Charge{1, o.Worst.Tokens / o.Requests, o.Worst.USD / float64(o.Requests)}
@@ -93,19 +93,19 @@ func (j *Jobs) collect(ctx context.Context, o *openJob) (answers int, err error)
 	record := func() error {
 		batch := fresh
 		fresh = nil
-		return inParallel(len(batch), func(i int) error { return j.record(o, batch[i]) })
+		return inParallel(len(batch), func(i int) error { return bs.record(o, batch[i]) })
 	}
-	err = j.retrying(ctx, func() error {
-		closed, fresh = jobClosed{Status: o.state.Status}, nil
+	err = bs.retrying(ctx, func() error {
+		closed, fresh = batchClosed{Status: o.state.Status}, nil
 		clear(failed)
-		err := j.c.JobAnswers(ctx, o.id, func(a JobAnswer) error {
-			key, ok := parseJobID(a.ID)
+		err := bs.c.BatchAnswers(ctx, o.id, func(a BatchAnswer) error {
+			key, ok := parseElementID(a.ID)
 			if !ok {
 				return nil // none of ours
 			}
 			if a.Err != nil {
 				closed.Cost.Requests++
-				failed[key] = j.fate(a.Err)
+				failed[key] = bs.fate(a.Err)
 				return nil
 			}
 			if a.Response.FinishReason == "" {
@@ -113,8 +113,8 @@ func (j *Jobs) collect(ctx context.Context, o *openJob) (answers int, err error)
 			}
 			closed.Answers++
 			closed.Cost = closed.Cost.plus(actual(share, o.Price, a.Response, nil), 1)
-			j.o.Fault("job-answer")
-			if fresh = append(fresh, a); len(fresh) < j.atOnce {
+			bs.o.Fault("batch-answer")
+			if fresh = append(fresh, a); len(fresh) < bs.atOnce {
 				return nil
 			}
 			return record()
@@ -127,30 +127,30 @@ func (j *Jobs) collect(ctx context.Context, o *openJob) (answers int, err error)
 	if err != nil {
 		return 0, err
 	}
-	j.o.Fault("job-collected")
-	if err := j.close(o.jobIntent, closed); err != nil {
+	bs.o.Fault("batch-collected")
+	if err := bs.close(o.batchIntent, closed); err != nil {
 		return 0, err
 	}
 	for key, err := range failed {
 		if !o.wanted[key] {
 			continue
 		}
-		j.mu.Lock()
-		j.failed[key] = err
-		j.mu.Unlock()
-		j.t.stats.add(func(s *Stats) { s.Errors[KindOf(err)]++ })
+		bs.mu.Lock()
+		bs.failed[key] = err
+		bs.mu.Unlock()
+		bs.t.stats.add(func(s *Stats) { s.Errors[KindOf(err)]++ })
 	}
 	if len(failed) > 0 || closed.Answers < o.Requests {
-		j.t.o.Notify(fmt.Sprintf("batch %s ended (%s) with %d answers to %d requests%s", o.id, o.state.Status, closed.Answers, o.Requests, because(o.state.Message)))
+		bs.t.o.Notify(fmt.Sprintf("batch %s ended (%s) with %d answers to %d requests%s", o.id, o.state.Status, closed.Answers, o.Requests, because(o.state.Message)))
 	}
-	j.abandon(o, o.state)
+	bs.abandon(o, o.state)
 	return closed.Answers, nil
 }
 
-// fate is what an error on one request of a job means. Whether the provider was busy or
+// fate is what an error on one request of a batch means. Whether the provider was busy or
 // down at that moment says nothing about the calls of this run.
-func (j *Jobs) fate(err error) error {
-	e := j.own(err).(*Error)
+func (bs *Batches) fate(err error) error {
+	e := bs.own(err).(*Error)
 	if e.Kind != KindInvalid {
 		e.Kind = KindBatch
 	}
@@ -158,9 +158,9 @@ func (j *Jobs) fate(err error) error {
 }
 
 // record puts one answer into the memo, unless it is there since an earlier try.
-func (j *Jobs) record(o *openJob, a JobAnswer) error {
-	key, _ := parseJobID(a.ID)
-	val, ok, err := j.t.o.Memo.Get(key)
+func (bs *Batches) record(o *openBatch, a BatchAnswer) error {
+	key, _ := parseElementID(a.ID)
+	val, ok, err := bs.t.o.Memo.Get(key)
 	if err == nil && ok {
 		if _, ok = decodeMemo(val); ok {
 			return nil
@@ -168,44 +168,44 @@ func (j *Jobs) record(o *openJob, a JobAnswer) error {
 	}
 	if err == nil {
 		if val, err = encodeMemo(a.Response, o.Refresh); err == nil {
-			err = j.t.o.Memo.Put(key, val)
+			err = bs.t.o.Memo.Put(key, val)
 		}
 	}
 	if err != nil {
-		return &Error{Kind: KindMemo, Provider: j.t.p.Name, Err: fmt.Errorf("recording a paid answer: %w", err)}
+		return &Error{Kind: KindMemo, Provider: bs.t.p.Name, Err: fmt.Errorf("recording a paid answer: %w", err)}
 	}
-	j.mu.Lock()
-	j.bought[key] = struct{}{}
-	j.mu.Unlock()
-	j.t.stats.add(func(s *Stats) { s.Calls++ })
-	j.t.countCost(a.Response, o.Price)
+	bs.mu.Lock()
+	bs.bought[key] = struct{}{}
+	bs.mu.Unlock()
+	bs.t.stats.add(func(s *Stats) { s.Calls++ })
+	bs.t.countCost(a.Response, o.Price)
 	return nil
 }
 
-// abandon takes a job off the open ones. The requests that it leaves without an answer
-// fail, but for those of a job that the provider had no room for.
-func (j *Jobs) abandon(o *openJob, s JobState) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	delete(j.open, o.Name)
-	defer j.look(time.Time{})
-	if s.Full && j.o.MaxRequests > 1 {
+// abandon takes a batch off the open ones. The requests that it leaves without an answer
+// fail, but for those of a batch that the provider had no room for.
+func (bs *Batches) abandon(o *openBatch, s BatchState) {
+	bs.mu.Lock()
+	defer bs.mu.Unlock()
+	delete(bs.open, o.Name)
+	defer bs.look(time.Time{})
+	if s.Full && bs.o.MaxRequests > 1 {
 		return
 	}
 	for key := range o.wanted {
-		if _, ok := j.bought[key]; ok || j.failed[key] != nil {
+		if _, ok := bs.bought[key]; ok || bs.failed[key] != nil {
 			continue
 		}
-		if r, _, err := j.t.lookup(key); err == nil && r != nil {
+		if r, _, err := bs.t.lookup(key); err == nil && r != nil {
 			continue // recorded before this run
 		}
 		what := "ended without this answer: " + s.Status
 		if !s.Ended {
 			what = s.Status
 		}
-		j.failed[key] = &Error{Kind: KindBatch, Provider: j.t.p.Name, Message: "the batch " + what + because(s.Message)}
-		j.view.Expired++
-		j.t.stats.add(func(s *Stats) { s.Errors[KindBatch]++ })
+		bs.failed[key] = &Error{Kind: KindBatch, Provider: bs.t.p.Name, Message: "the batch " + what + because(s.Message)}
+		bs.view.Expired++
+		bs.t.stats.add(func(s *Stats) { s.Errors[KindBatch]++ })
 	}
 }
 
@@ -218,8 +218,8 @@ func because(s string) string {
 
 // retrying repeats what only reads, after what may pass, for as long as the transport
 // would try one call.
-func (j *Jobs) retrying(ctx context.Context, do func() error) error {
-	pause := j.o.MinPoll
+func (bs *Batches) retrying(ctx context.Context, do func() error) error {
+	pause := bs.o.MinPoll
 	for try := 0; ; try++ {
 		err := do()
 		if err == nil {
@@ -229,22 +229,22 @@ func (j *Jobs) retrying(ctx context.Context, do func() error) error {
 			return context.Cause(ctx)
 		}
 		var e *Error
-		if err = j.own(err); !errors.As(err, &e) || !e.Kind.Retryable() || try >= j.t.o.MaxRetries {
+		if err = bs.own(err); !errors.As(err, &e) || !e.Kind.Retryable() || try >= bs.t.o.MaxRetries {
 			return err
 		}
-		j.t.stats.add(func(s *Stats) { s.Errors[e.Kind]++; s.Retries++ })
+		bs.t.stats.add(func(s *Stats) { s.Errors[e.Kind]++; s.Retries++ })
 		if err := sleep(ctx, max(pause, e.RetryAfter)); err != nil {
 			return err
 		}
-		pause = min(2*pause, j.o.MaxPoll)
+		pause = min(2*pause, bs.o.MaxPoll)
 	}
 }
 
 // look renews the view; the caller holds mu.
-func (j *Jobs) look(next time.Time) {
-	v := &j.view
-	v.Open, v.Requests, v.Done, v.Next, v.Message = len(j.open), 0, 0, next, ""
-	for _, o := range j.open {
+func (bs *Batches) look(next time.Time) {
+	v := &bs.view
+	v.Open, v.Requests, v.Done, v.Next, v.Message = len(bs.open), 0, 0, next, ""
+	for _, o := range bs.open {
 		v.Requests += o.Requests
 		v.Done += o.state.Done
 	}
@@ -256,12 +256,12 @@ func (j *Jobs) look(next time.Time) {
 	}
 }
 
-// View says how the jobs are.
-func (j *Jobs) View() JobView {
-	if j == nil {
-		return JobView{}
+// View says how the batches are.
+func (bs *Batches) View() BatchView {
+	if bs == nil {
+		return BatchView{}
 	}
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.view
+	bs.mu.Lock()
+	defer bs.mu.Unlock()
+	return bs.view
 }

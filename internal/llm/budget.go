@@ -42,7 +42,7 @@ type Budget struct {
 	mu       sync.Mutex
 	spent    Charge
 	reserved Charge
-	jobs     Charge        // reserved for jobs, which no call of this process waits for
+	batches  Charge        // reserved for batches, which no call of this process waits for
 	settled  chan struct{} // closed and replaced at every settlement
 }
 
@@ -55,7 +55,7 @@ func NewBudget(l Limits, ledger *Ledger) (*Budget, error) {
 	b := &Budget{limits: l, ledger: ledger, settled: make(chan struct{})}
 	if ledger != nil {
 		t := ledger.Totals()
-		b.spent, b.jobs = t.Settled.plus(t.Lost, 1), t.Held
+		b.spent, b.batches = t.Settled.plus(t.Lost, 1), t.Held
 	}
 	return b, nil
 }
@@ -106,8 +106,8 @@ func (b *Budget) reserve(ctx context.Context, key [32]byte, want Charge, price *
 
 func (b *Budget) over(want Charge) error {
 	l := b.limits
-	all := b.spent.plus(b.reserved, 1).plus(b.jobs, 1).plus(want, 1)
-	spent := b.spent.plus(b.jobs, 1)
+	all := b.spent.plus(b.reserved, 1).plus(b.batches, 1).plus(want, 1)
+	spent := b.spent.plus(b.batches, 1)
 	if l.Requests > 0 && all.Requests > l.Requests {
 		return &BudgetError{"requests", float64(l.Requests), float64(spent.Requests), float64(want.Requests)}
 	}

@@ -163,13 +163,13 @@ func TestRefreshUnderAClaim(t *testing.T) {
 }
 
 // Two processes that want the same batch at the same moment submit it once.
-func TestJobsAreSubmittedOnce(t *testing.T) {
+func TestBatchesAreSubmittedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n = 18
 		f, memo := &farm{polls: 2, bought: map[string]int{}}, &claimMemo{}
 		var wg sync.WaitGroup
 		for _, scope := range []string{"one", "two"} {
-			p := newProcess(t, f, memo, scope, Limits{}, JobOptions{})
+			p := newProcess(t, f, memo, scope, Limits{}, BatchOptions{})
 			wg.Go(func() {
 				answers, errs, err := p.run(t.Context(), n)
 				if err != nil || len(errs) > 0 || answers != n {
@@ -178,8 +178,8 @@ func TestJobsAreSubmittedOnce(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if len(f.jobs) != 1 || len(f.bought) != n || f.singles != 0 {
-			t.Errorf("%d jobs for %d prompts, %d single calls", len(f.jobs), len(f.bought), f.singles)
+		if len(f.batches) != 1 || len(f.bought) != n || f.singles != 0 {
+			t.Errorf("%d batches for %d prompts, %d single calls", len(f.batches), len(f.bought), f.singles)
 		}
 		for p, times := range f.bought {
 			if times != 1 {

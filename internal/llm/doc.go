@@ -11,8 +11,8 @@
 //   - A Transport wraps a Provider with a concurrency limit that adapts to the provider,
 //     a request-rate limit, retries, per-request timeouts, a Budget, a Memo of answers
 //     that are already paid for, and counters.
-//   - A Job is one batch at a provider's batch API. Jobs buys answers through them and puts
-//     them into the memo, where the Transport finds them.
+//   - Batches buys answers through a provider's batch API and puts them into the memo, where
+//     the Transport finds them.
 //   - Limiters shares the limits of providers among the Transports of a process.
 //   - A Memo maps a RequestKey to a completed answer. The interface is declared here, on
 //     the side that uses it; any store can implement it.

@@ -8,24 +8,24 @@ import (
 	"github.com/distillflow/distillflow/internal/base/parallel"
 )
 
-// Batch is the work of one row: its Tasks may run in any order and at the same time, and
-// Done is called after all of them, in the order of the batches.
-type Batch struct {
+// Row is the work of one row: its Tasks may run in any order and at the same time, and
+// Done is called after all of them, in the order of the rows.
+type Row struct {
 	Tasks []func(context.Context) error
 	Done  func() error
 }
 
-// InOrder runs the tasks of all batches on a number of workers and calls their Done
+// InOrder runs the tasks of all rows on a number of workers and calls their Done
 // functions one after the other in the given order, whatever finishes first. At most
-// window batches are in memory at a time. Done functions run on the caller's goroutine,
+// window rows are in memory at a time. Done functions run on the caller's goroutine,
 // the sequence on one of its own. The first error or panic of a task or of the sequence,
 // or error of a Done, cancels the tasks still running and is returned.
-func InOrder(ctx context.Context, workers, window int, batches iter.Seq2[Batch, error]) error {
+func InOrder(ctx context.Context, workers, window int, rows iter.Seq2[Row, error]) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	type pending struct {
-		batch Batch
-		left  sync.WaitGroup
+		row  Row
+		left sync.WaitGroup
 	}
 	type task struct {
 		run func(context.Context) error
@@ -45,11 +45,11 @@ func InOrder(ctx context.Context, workers, window int, batches iter.Seq2[Batch, 
 	start(func() error {
 		defer close(order)
 		defer close(tasks)
-		for b, err := range batches {
+		for b, err := range rows {
 			if err != nil {
 				return err
 			}
-			p := &pending{batch: b}
+			p := &pending{row: b}
 			p.left.Add(len(b.Tasks))
 			select {
 			case order <- p:
@@ -85,7 +85,7 @@ func InOrder(ctx context.Context, workers, window int, batches iter.Seq2[Batch, 
 		if ctx.Err() != nil {
 			continue // drain, so that the producer can end
 		}
-		if err := p.batch.Done(); err != nil {
+		if err := p.row.Done(); err != nil {
 			stop(err)
 		}
 	}

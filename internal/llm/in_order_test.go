@@ -13,10 +13,10 @@ import (
 	"time"
 )
 
-func numbered(n, tasks int, run func(ctx context.Context, i int) error, done func(i int) error) iter.Seq2[Batch, error] {
-	return func(yield func(Batch, error) bool) {
+func numbered(n, tasks int, run func(ctx context.Context, i int) error, done func(i int) error) iter.Seq2[Row, error] {
+	return func(yield func(Row, error) bool) {
 		for i := range n {
-			b := Batch{Done: func() error { return done(i) }}
+			b := Row{Done: func() error { return done(i) }}
 			for range tasks {
 				b.Tasks = append(b.Tasks, func(ctx context.Context) error { return run(ctx, i) })
 			}
@@ -43,9 +43,9 @@ func TestInOrderKeepsOrderAndBounds(t *testing.T) {
 				ran.Add(1)
 				for p := peak.Load(); n > p && !peak.CompareAndSwap(p, n); p = peak.Load() {
 				}
-				// One batch runs, window of them wait in order, one is being handed over.
+				// One row runs, window of them wait in order, one is being handed over.
 				if ahead := int64(i) - written.Load(); ahead > int64(tc.window)+2 {
-					t.Errorf("batch %d started while %d were written", i, written.Load())
+					t.Errorf("row %d started while %d were written", i, written.Load())
 				}
 				time.Sleep(delays[i])
 				return nil
@@ -75,7 +75,7 @@ func TestInOrderStops(t *testing.T) {
 				return nil
 			}, func(i int) error {
 				if i >= 7 {
-					return fmt.Errorf("batch %d was written", i)
+					return fmt.Errorf("row %d was written", i)
 				}
 				return nil
 			}))
@@ -89,13 +89,13 @@ func TestInOrderStops(t *testing.T) {
 			}))
 		},
 		"sequence": func(ctx context.Context) error {
-			return InOrder(ctx, 3, 4, func(yield func(Batch, error) bool) { yield(Batch{}, boom) })
+			return InOrder(ctx, 3, 4, func(yield func(Row, error) bool) { yield(Row{}, boom) })
 		},
 		"panic in a task": func(ctx context.Context) error {
 			return InOrder(ctx, 3, 4, numbered(50, 3, func(context.Context, int) error { panic(boom) }, func(int) error { return nil }))
 		},
 		"panic in the sequence": func(ctx context.Context) error {
-			return InOrder(ctx, 3, 4, func(func(Batch, error) bool) { panic(boom) })
+			return InOrder(ctx, 3, 4, func(func(Row, error) bool) { panic(boom) })
 		},
 		"context": func(ctx context.Context) error {
 			ctx, cancel := context.WithCancelCause(ctx)

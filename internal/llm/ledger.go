@@ -19,8 +19,8 @@ import (
 // it costs what that answer says; otherwise it is lost and counts with its worst case.
 // So the account is never below what the provider may bill.
 //
-// A job (see [Jobs]) has one reservation, which outlives its process: it is held until the
-// job's own record says that it was collected and what it cost.
+// A batch (see [Batches]) has one reservation, which outlives its process: it is held until the
+// batch's own record says that it was collected and what it cost.
 type Ledger struct {
 	memo  Memo
 	scope string
@@ -34,7 +34,7 @@ type Ledger struct {
 	total   Totals         // Open is computed from open
 	unsaved int            // settlements since the last checkpoint
 	points  int            // checkpoints written
-	jobs    map[string]int // jobs of this process: the numbers of their reservations
+	batches map[string]int // batches of this process: the numbers of their reservations
 	held    map[string]Charge
 }
 
@@ -43,7 +43,7 @@ type Totals struct {
 	Settled Charge `json:"settled"` // calls that ended, with what they cost
 	Lost    Charge `json:"lost"`    // calls cut off by a crash, with their worst case
 	Open    Charge `json:"open"`    // calls in flight, with their worst case
-	Held    Charge `json:"held"`    // jobs that earlier processes submitted and nobody has collected, with their worst case
+	Held    Charge `json:"held"`    // batches that earlier processes submitted and nobody has collected, with their worst case
 	Answers int    `json:"answers"` // settled calls whose answer stands in the memo
 }
 
@@ -58,14 +58,14 @@ const (
 type sessionRecord struct {
 	Nonce  string            `json:"nonce"`
 	Before Totals            `json:"before"`
-	Held   map[string]Charge `json:"held,omitempty"` // jobs by name
+	Held   map[string]Charge `json:"held,omitempty"` // batches by name
 }
 
 type reservationRecord struct {
 	Key   string `json:"key"` // hexadecimal memo key of the answer
 	Worst Charge `json:"worst"`
 	Price *Price `json:"price,omitempty"`
-	Job   string `json:"job,omitempty"` // name of a job, in place of a key
+	Batch string `json:"job,omitempty"` // name of a batch, in place of a key
 }
 
 type checkpointRecord struct {
@@ -79,7 +79,7 @@ type checkpointRecord struct {
 // and begins a session of this process. One process at a time works on a scope; the caller
 // sees to that.
 func OpenLedger(memo Memo, scope string) (*Ledger, error) {
-	l := &Ledger{memo: memo, scope: scope, open: map[int]Charge{}, ahead: map[int]bool{}, jobs: map[string]int{}, held: map[string]Charge{}}
+	l := &Ledger{memo: memo, scope: scope, open: map[int]Charge{}, ahead: map[int]bool{}, batches: map[string]int{}, held: map[string]Charge{}}
 	last, n := sessionRecord{}, 0
 	for ; ; n++ {
 		var s sessionRecord
@@ -141,11 +141,11 @@ func (l *Ledger) recover(s sessionRecord) (Totals, error) {
 			continue
 		}
 		holes = 0
-		if r.Job != "" {
+		if r.Batch != "" {
 			if cp.Held == nil {
 				cp.Held = map[string]Charge{}
 			}
-			cp.Held[r.Job] = r.Worst
+			cp.Held[r.Batch] = r.Worst
 			continue
 		}
 		left = append(left, r)

@@ -5,10 +5,10 @@ import (
 	"slices"
 )
 
-// resolve settles the jobs that have been collected, by whichever process, keeps the
+// resolve settles the batches that have been collected, by whichever process, keeps the
 // others held, and forgets those that were never submitted.
 func (l *Ledger) resolve(held map[string]Charge, total *Totals) error {
-	book := jobBook{l.memo}
+	book := batchRecords{l.memo}
 	for name, worst := range held {
 		done, err := book.closed(name)
 		if err != nil {
@@ -30,8 +30,8 @@ func (l *Ledger) resolve(held map[string]Charge, total *Totals) error {
 	return nil
 }
 
-// heldJobs names the jobs of this scope that earlier processes submitted.
-func (l *Ledger) heldJobs() []string {
+// heldBatches names the batches of this scope that earlier processes submitted.
+func (l *Ledger) heldBatches() []string {
 	if l == nil {
 		return nil
 	}
@@ -40,26 +40,26 @@ func (l *Ledger) heldJobs() []string {
 	return slices.Sorted(maps.Keys(l.held))
 }
 
-// Held is the number of jobs that earlier processes submitted for this work and that
+// Held is the number of batches that earlier processes submitted for this work and that
 // nobody has collected.
-func (l *Ledger) Held() int { return len(l.heldJobs()) }
+func (l *Ledger) Held() int { return len(l.heldBatches()) }
 
-// reserveJob records a job that is about to be submitted.
-func (l *Ledger) reserveJob(name string, worst Charge, price *Price) error {
+// reserveBatch records a batch that is about to be submitted.
+func (l *Ledger) reserveBatch(name string, worst Charge, price *Price) error {
 	l.mu.Lock()
 	id := l.next
 	l.next++
 	l.open[id] = worst
-	l.jobs[name] = id
+	l.batches[name] = id
 	l.mu.Unlock()
-	return l.put(reservationRecord{Job: name, Worst: worst, Price: price}, l.nonce, "reservation", id)
+	return l.put(reservationRecord{Batch: name, Worst: worst, Price: price}, l.nonce, "reservation", id)
 }
 
-// settleJob replaces a job's reservation, if it has one in this scope, by what it cost. It
+// settleBatch replaces a batch's reservation, if it has one in this scope, by what it cost. It
 // is durable when it returns.
-func (l *Ledger) settleJob(name string, cost Charge, answers int) error {
+func (l *Ledger) settleBatch(name string, cost Charge, answers int) error {
 	l.mu.Lock()
-	id, own := l.jobs[name]
+	id, own := l.batches[name]
 	_, held := l.held[name]
 	if !own && !held {
 		l.mu.Unlock()
@@ -67,7 +67,7 @@ func (l *Ledger) settleJob(name string, cost Charge, answers int) error {
 	}
 	if own {
 		l.retire(id)
-		delete(l.jobs, name)
+		delete(l.batches, name)
 	}
 	delete(l.held, name)
 	l.total.Settled = l.total.Settled.plus(cost, 1)
@@ -77,8 +77,8 @@ func (l *Ledger) settleJob(name string, cost Charge, answers int) error {
 	return l.checkpoint()
 }
 
-// fitsJob reports a *BudgetError if a job of that worst case has no room.
-func (b *Budget) fitsJob(worst Charge) error {
+// fitsBatch reports a *BudgetError if a batch of that worst case has no room.
+func (b *Budget) fitsBatch(worst Charge) error {
 	if b == nil {
 		return nil
 	}
@@ -87,36 +87,36 @@ func (b *Budget) fitsJob(worst Charge) error {
 	return b.over(worst)
 }
 
-// reserveJob holds a job's worst case. It never waits: what stands in the way may take a
+// reserveBatch holds a batch's worst case. It never waits: what stands in the way may take a
 // day.
-func (b *Budget) reserveJob(name string, worst Charge, price *Price) error {
+func (b *Budget) reserveBatch(name string, worst Charge, price *Price) error {
 	if b == nil {
 		return nil
 	}
 	b.mu.Lock()
 	err := b.over(worst)
 	if err == nil {
-		b.jobs = b.jobs.plus(worst, 1)
+		b.batches = b.batches.plus(worst, 1)
 	}
 	b.mu.Unlock()
 	if err == nil && b.ledger != nil {
-		if err = b.ledger.reserveJob(name, worst, price); err != nil {
+		if err = b.ledger.reserveBatch(name, worst, price); err != nil {
 			b.mu.Lock()
-			b.jobs = b.jobs.plus(worst, -1)
+			b.batches = b.batches.plus(worst, -1)
 			b.mu.Unlock()
 		}
 	}
 	return err
 }
 
-// settleJob replaces a job's reservation by what it cost. own says that the reservation is
+// settleBatch replaces a batch's reservation by what it cost. own says that the reservation is
 // one of this budget.
-func (b *Budget) settleJob(name string, worst, cost Charge, answers int, own bool) error {
+func (b *Budget) settleBatch(name string, worst, cost Charge, answers int, own bool) error {
 	if b == nil || !own {
 		return nil
 	}
 	b.mu.Lock()
-	b.jobs = b.jobs.plus(worst, -1)
+	b.batches = b.batches.plus(worst, -1)
 	b.spent = b.spent.plus(cost, 1)
 	close(b.settled)
 	b.settled = make(chan struct{})
@@ -124,13 +124,13 @@ func (b *Budget) settleJob(name string, worst, cost Charge, answers int, own boo
 	if b.ledger == nil {
 		return nil
 	}
-	return b.ledger.settleJob(name, cost, answers)
+	return b.ledger.settleBatch(name, cost, answers)
 }
 
-// heldJobs names the jobs whose reservations this budget took over from earlier processes.
-func (b *Budget) heldJobs() []string {
+// heldBatches names the batches whose reservations this budget took over from earlier processes.
+func (b *Budget) heldBatches() []string {
 	if b == nil {
 		return nil
 	}
-	return b.ledger.heldJobs()
+	return b.ledger.heldBatches()
 }

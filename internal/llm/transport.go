@@ -53,7 +53,7 @@ type Transport struct {
 	breaker breaker
 	flight  flight
 	stats   counters
-	jobs    *Jobs // nil: every request is a call of its own
+	batches *Batches // nil: every request is a call of its own
 }
 
 // NewTransport wraps p.
@@ -138,7 +138,7 @@ func (t *Transport) remembered(ctx context.Context, req Request) (*Response, err
 		if err != nil || r != nil {
 			return r, err
 		}
-		if err := t.jobs.verdict(to); err != nil {
+		if err := t.batches.verdict(to); err != nil {
 			return nil, err
 		}
 		return t.claimed(ctx, req, key, to)
@@ -206,7 +206,7 @@ func (t *Transport) peek(req Request) (to [32]byte, r *Response, err error) {
 // the key to record it under.
 func (t *Transport) recall(key [32]byte) (*Response, [32]byte, error) {
 	r, at, err := t.lookup(key)
-	if r != nil && !t.jobs.paid(at) {
+	if r != nil && !t.batches.paid(at) {
 		t.stats.add(func(s *Stats) { s.MemoHits++ })
 	}
 	return r, at, err

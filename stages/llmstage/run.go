@@ -81,14 +81,14 @@ func Run[R stage.Record](ctx context.Context, env *stage.Env, o Options, rows st
 			return err
 		}
 		n := caller.Concurrency()
-		return llm.InOrder(ctx, n, max(64, 4*n), func(yield func(llm.Batch, error) bool) {
+		return llm.InOrder(ctx, n, max(64, 4*n), func(yield func(llm.Row, error) bool) {
 			for row, err := range rows.All() {
 				if err != nil {
-					yield(llm.Batch{}, err)
+					yield(llm.Row{}, err)
 					return
 				}
 				w := work(row)
-				b := llm.Batch{Done: func() error {
+				b := llm.Row{Done: func() error {
 					err := w.Done()
 					done.Add(1)
 					return err

@@ -14,21 +14,21 @@ import (
 	"github.com/distillflow/distillflow/internal/llm"
 )
 
-// Bounds of a job. The API takes 20 MB of requests in the call that creates a batch and
+// Bounds of a batch. The API takes 20 MB of requests in the call that creates a batch and
 // gives no bound on their number; its answer holds all responses at once, hence ours.
 const (
-	jobRequests = 5_000
-	jobBytes    = 18 << 20
+	batchRequests = 5_000
+	batchBytes    = 18 << 20
 )
 
-// JobLimits implements llm.JobClient.
-func (c *Client) JobLimits() llm.JobLimits {
-	return llm.JobLimits{Requests: jobRequests, Bytes: jobBytes}
+// BatchLimits implements llm.BatchClient.
+func (c *Client) BatchLimits() llm.BatchLimits {
+	return llm.BatchLimits{Requests: batchRequests, Bytes: batchBytes}
 }
 
-// EncodeJob implements llm.JobClient: an inlined request whose body is that of the single
+// EncodeForBatch implements llm.BatchClient: an inlined request whose body is that of the single
 // call.
-func (c *Client) EncodeJob(id string, req llm.Request) ([]byte, error) {
+func (c *Client) EncodeForBatch(id string, req llm.Request) ([]byte, error) {
 	contents, cfg := request(req)
 	body := map[string]any{}
 	for k, v := range cfg.HTTPOptions.ExtraBody {
@@ -47,8 +47,8 @@ func (c *Client) EncodeJob(id string, req llm.Request) ([]byte, error) {
 	return b, nil
 }
 
-// SubmitJob implements llm.JobClient.
-func (c *Client) SubmitJob(ctx context.Context, name, model string, elements [][]byte) (string, error) {
+// SubmitBatch implements llm.BatchClient.
+func (c *Client) SubmitBatch(ctx context.Context, name, model string, elements [][]byte) (string, error) {
 	list := make([]map[string]any, len(elements)) // the SDK's own type of this field
 	for i, e := range elements {
 		var parts map[string]json.RawMessage
@@ -81,8 +81,8 @@ func (c *Client) SubmitJob(ctx context.Context, name, model string, elements [][
 	return id, nil
 }
 
-// FindJob implements llm.JobClient. The list begins with the newest batch.
-func (c *Client) FindJob(ctx context.Context, name string, since time.Time) (string, bool, error) {
+// FindBatch implements llm.BatchClient. The list begins with the newest batch.
+func (c *Client) FindBatch(ctx context.Context, name string, since time.Time) (string, bool, error) {
 	token := ""
 	for {
 		once := int32(1)
@@ -109,18 +109,18 @@ func (c *Client) FindJob(ctx context.Context, name string, since time.Time) (str
 	}
 }
 
-// JobState implements llm.JobClient.
-func (c *Client) JobState(ctx context.Context, id string) (llm.JobState, error) {
+// BatchState implements llm.BatchClient.
+func (c *Client) BatchState(ctx context.Context, id string) (llm.BatchState, error) {
 	root, err := c.get(ctx, id)
 	if err != nil {
-		return llm.JobState{}, err
+		return llm.BatchState{}, err
 	}
 	meta := root.Get("metadata")
 	// The service says BATCH_STATE_..., the SDK's types JOB_STATE_....
 	state := meta.Get("state").String()
 	state = strings.TrimPrefix(strings.TrimPrefix(state, "BATCH_STATE_"), "JOB_STATE_")
 	stats := meta.Get("batchStats")
-	s := llm.JobState{
+	s := llm.BatchState{
 		Status: strings.ToLower(state), Total: int(stats.Get("requestCount").Int()),
 		Done: int(stats.Get("successfulRequestCount").Int()), Failed: int(stats.Get("failedRequestCount").Int()),
 		Message: llm.Scrub(root.Get("error.message").String(), c.key),
@@ -142,8 +142,8 @@ func (c *Client) get(ctx context.Context, id string) (gjson.Result, error) {
 	})
 }
 
-// JobAnswers implements llm.JobClient.
-func (c *Client) JobAnswers(ctx context.Context, id string, each func(llm.JobAnswer) error) error {
+// BatchAnswers implements llm.BatchClient.
+func (c *Client) BatchAnswers(ctx context.Context, id string, each func(llm.BatchAnswer) error) error {
 	root, err := c.get(ctx, id)
 	if err != nil {
 		return err
@@ -159,8 +159,8 @@ func (c *Client) JobAnswers(ctx context.Context, id string, each func(llm.JobAns
 	return err
 }
 
-func (c *Client) answer(one gjson.Result) llm.JobAnswer {
-	a := llm.JobAnswer{ID: one.Get("metadata.key").String()}
+func (c *Client) answer(one gjson.Result) llm.BatchAnswer {
+	a := llm.BatchAnswer{ID: one.Get("metadata.key").String()}
 	if e := one.Get("error"); e.Exists() {
 		kind := llm.KindServer
 		switch e.Get("code").Int() {
@@ -182,7 +182,7 @@ func (c *Client) answer(one gjson.Result) llm.JobAnswer {
 // do makes one call of the SDK and gives the body as received.
 func (c *Client) do(ctx context.Context, f func(context.Context) error) (gjson.Result, error) {
 	call := &callInfo{}
-	call.Max = jobAnswer
+	call.Max = batchAnswerBytes
 	err := f(context.WithValue(ctx, callKey{}, call))
 	if call.Failed(err) {
 		return gjson.Result{}, c.fail(ctx, err, call)
@@ -193,5 +193,5 @@ func (c *Client) do(ctx context.Context, f func(context.Context) error) (gjson.R
 	return gjson.ParseBytes(call.Body), nil
 }
 
-// jobAnswer bounds the answer that holds all responses of a job, in bytes.
-const jobAnswer = 512 << 20
+// batchAnswerBytes bounds the answer that holds all responses of a batch, in bytes.
+const batchAnswerBytes = 512 << 20

@@ -17,7 +17,7 @@ import (
 	"github.com/distillflow/distillflow/internal/llm"
 )
 
-func jobClient(t *testing.T, h http.HandlerFunc) *Client {
+func batchClient(t *testing.T, h http.HandlerFunc) *Client {
 	t.Helper()
 	srv := httptest.NewServer(h)
 	t.Cleanup(srv.Close)
@@ -38,7 +38,7 @@ func TestBatchedRequestIsTheSingleOne(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	el, err := jobClient(t, nil).EncodeJob("id-1", req)
+	el, err := batchClient(t, nil).EncodeForBatch("id-1", req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +62,7 @@ func TestSubmitAndFind(t *testing.T) {
 	defer log.SetOutput(log.Default().Writer())
 	var created gjson.Result
 	var path string
-	c := jobClient(t, func(w http.ResponseWriter, r *http.Request) {
+	c := batchClient(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == "POST" {
 			b, _ := io.ReadAll(r.Body)
 			created, path = gjson.ParseBytes(b), r.URL.Path
@@ -75,7 +75,7 @@ func TestSubmitAndFind(t *testing.T) {
 		}
 		io.WriteString(w, `{"operations":[{"name":"batches/y","metadata":{"displayName":"mine","createTime":"2030-01-02T03:04:05Z"}},{"name":"batches/z","metadata":{"displayName":"old","createTime":"2001-01-02T03:04:05Z"}}],"nextPageToken":"t"}`)
 	})
-	id, err := c.SubmitJob(t.Context(), "mine", "gemini-x", [][]byte{[]byte(`{"request":{"contents":[1]},"metadata":{"key":"k1"}}`), []byte(`{"request":{"contents":[2]},"metadata":{"key":"k2"}}`)})
+	id, err := c.SubmitBatch(t.Context(), "mine", "gemini-x", [][]byte{[]byte(`{"request":{"contents":[1]},"metadata":{"key":"k1"}}`), []byte(`{"request":{"contents":[2]},"metadata":{"key":"k2"}}`)})
 	if err != nil || id != "batches/b1" || !strings.HasSuffix(path, "/models/gemini-x:batchGenerateContent") {
 		t.Errorf("%q %v at %s", id, err, path)
 	}
@@ -83,10 +83,10 @@ func TestSubmitAndFind(t *testing.T) {
 	if len(reqs) != 2 || reqs[1].Get("metadata.key").String() != "k2" || reqs[1].Get("request.contents.0").Int() != 2 || created.Get("batch.displayName").String() != "mine" {
 		t.Errorf("sent %s", created.Raw)
 	}
-	if id, ok, err := c.FindJob(t.Context(), "mine", time.Unix(1e9, 0)); id != "batches/y" || !ok || err != nil {
+	if id, ok, err := c.FindBatch(t.Context(), "mine", time.Unix(1e9, 0)); id != "batches/y" || !ok || err != nil {
 		t.Error(id, ok, err)
 	}
-	if _, ok, err := c.FindJob(t.Context(), "gone", time.Unix(1.1e9, 0)); ok || err != nil {
+	if _, ok, err := c.FindBatch(t.Context(), "gone", time.Unix(1.1e9, 0)); ok || err != nil {
 		t.Error(ok, err)
 	}
 	if noise.Len() > 0 {
@@ -94,8 +94,8 @@ func TestSubmitAndFind(t *testing.T) {
 	}
 }
 
-func TestJobStates(t *testing.T) {
-	for body, want := range map[string]llm.JobState{
+func TestBatchStates(t *testing.T) {
+	for body, want := range map[string]llm.BatchState{
 		`{"name":"batches/b","metadata":{"state":"BATCH_STATE_PENDING"}}`:                                                                                         {Status: "pending"},
 		`{"name":"batches/b","metadata":{"state":"BATCH_STATE_RUNNING","batchStats":{"requestCount":"5","successfulRequestCount":"2","failedRequestCount":"1"}}}`: {Status: "running", Total: 5, Done: 2, Failed: 1},
 		`{"name":"batches/b","metadata":{"state":"BATCH_STATE_SUCCEEDED"},"done":true}`:                                                                           {Status: "succeeded", Ended: true},
@@ -103,27 +103,27 @@ func TestJobStates(t *testing.T) {
 		`{"name":"batches/b","metadata":{"state":"BATCH_STATE_CANCELLED"}}`:                                                                                       {Status: "cancelled", Ended: true},
 		`{"name":"batches/b","metadata":{"state":"BATCH_STATE_FAILED"},"error":{"code":8,"message":"quota"}}`:                                                     {Status: "failed", Ended: true, Full: true, Message: "quota"},
 	} {
-		if got, err := jobClient(t, say(body)).JobState(t.Context(), "batches/b"); err != nil || got != want {
+		if got, err := batchClient(t, say(body)).BatchState(t.Context(), "batches/b"); err != nil || got != want {
 			t.Errorf("%s: %+v %v", body, got, err)
 		}
 	}
-	c := jobClient(t, func(w http.ResponseWriter, _ *http.Request) {
+	c := batchClient(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(429)
 		io.WriteString(w, `{"error":{"code":429,"message":"slow","status":"RESOURCE_EXHAUSTED"}}`)
 	})
-	if _, err := c.JobState(t.Context(), "batches/b"); llm.KindOf(err) != llm.KindRate {
+	if _, err := c.BatchState(t.Context(), "batches/b"); llm.KindOf(err) != llm.KindRate {
 		t.Error(err)
 	}
 }
 
-func TestJobAnswers(t *testing.T) {
+func TestBatchAnswers(t *testing.T) {
 	list := `{"inlinedResponses":{"inlinedResponses":[{"metadata":{"key":"a"},"response":` + fine + `},{"metadata":{"key":"b"},"error":{"code":3,"message":"bad"}},{"metadata":{"key":"c"},"error":{"code":13,"message":"internal"}},{"metadata":{"key":"d"},"response":{}}]}}`
 	for _, body := range []string{
 		`{"name":"batches/b","metadata":{"state":"BATCH_STATE_SUCCEEDED","output":` + list + `},"done":true}`,
 		`{"name":"batches/b","metadata":{"state":"BATCH_STATE_SUCCEEDED"},"done":true,"response":` + list + `}`,
 	} {
-		got := map[string]llm.JobAnswer{}
-		if err := jobClient(t, say(body)).JobAnswers(t.Context(), "batches/b", func(a llm.JobAnswer) error { got[a.ID] = a; return nil }); err != nil || len(got) != 4 {
+		got := map[string]llm.BatchAnswer{}
+		if err := batchClient(t, say(body)).BatchAnswers(t.Context(), "batches/b", func(a llm.BatchAnswer) error { got[a.ID] = a; return nil }); err != nil || len(got) != 4 {
 			t.Fatal(err, got)
 		}
 		if r := got["a"].Response; r == nil || r.Text != "The answer is 4." || r.Usage.CompletionTokens != 16 {
@@ -134,7 +134,7 @@ func TestJobAnswers(t *testing.T) {
 			t.Errorf("%+v", got)
 		}
 		stop := errors.New("stop")
-		if err := jobClient(t, say(body)).JobAnswers(t.Context(), "batches/b", func(llm.JobAnswer) error { return stop }); err != stop {
+		if err := batchClient(t, say(body)).BatchAnswers(t.Context(), "batches/b", func(llm.BatchAnswer) error { return stop }); err != stop {
 			t.Error(err)
 		}
 	}

@@ -15,7 +15,7 @@ func TestPlaceholderKeysStayInAnswers(t *testing.T) {
 	for _, key := range []string{"none", "null", "EMPTY", "test", planted} {
 		words := "We " + key + " every case, and null, none of them EMPTY"
 		answer := fmt.Sprintf(`{"modelVersion":%q,"x":null,"candidates":[{"content":{"parts":[{"text":%q}]},"finishReason":"STOP"}]}`, key, words)
-		c := jobClient(t, func(w http.ResponseWriter, r *http.Request) {
+		c := batchClient(t, func(w http.ResponseWriter, r *http.Request) {
 			if r.Method == "GET" {
 				answer := `{"metadata":{"output":{"inlinedResponses":{"inlinedResponses":[{"metadata":{"key":"1"},"response":` + answer + `}]}}}}`
 				io.WriteString(w, answer)
@@ -29,7 +29,7 @@ func TestPlaceholderKeysStayInAnswers(t *testing.T) {
 				return c.Complete(t.Context(), llm.Request{Model: "m", Messages: []llm.Message{{Role: llm.RoleUser, Content: "q"}}})
 			},
 			"batch": func() (r *llm.Response, err error) {
-				err = c.JobAnswers(t.Context(), "batches/b", func(a llm.JobAnswer) error {
+				err = c.BatchAnswers(t.Context(), "batches/b", func(a llm.BatchAnswer) error {
 					r = a.Response
 					return a.Err
 				})

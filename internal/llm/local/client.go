@@ -37,7 +37,7 @@ func NewClient(models *Models, r Ref, identity, device string) *Client {
 // knows top_k and logprobs; it cannot hold an answer to a JSON Schema. A context that ends
 // ends the wait, and the computation when no other request shares it.
 func (c *Client) Complete(ctx context.Context, req llm.Request) (*llm.Response, error) {
-	j, logprobs, err := newJob(req)
+	x, logprobs, err := newQuestion(req)
 	if err != nil {
 		return nil, &llm.Error{Kind: llm.KindInvalid, Err: err}
 	}
@@ -52,15 +52,15 @@ func (c *Client) Complete(ctx context.Context, req llm.Request) (*llm.Response, 
 	for _, msg := range req.Messages {
 		messages = append(messages, chat.Message{Role: msg.Role, Content: msg.Content})
 	}
-	if j.ids, err = m.Prompt(messages); err != nil {
+	if x.ids, err = m.Prompt(messages); err != nil {
 		return nil, &llm.Error{Kind: llm.KindInvalid, Err: err}
 	}
-	room := m.Config.MaxSeq - len(j.ids)
+	room := m.Config.MaxSeq - len(x.ids)
 	if room < 1 {
-		return nil, &llm.Error{Kind: llm.KindInvalid, Message: fmt.Sprintf("the prompt has %d tokens: model %s has %d positions", len(j.ids), c.ref.Model, m.Config.MaxSeq)}
+		return nil, &llm.Error{Kind: llm.KindInvalid, Message: fmt.Sprintf("the prompt has %d tokens: model %s has %d positions", len(x.ids), c.ref.Model, m.Config.MaxSeq)}
 	}
-	j.maxNew = min(j.maxNew, room)
-	o, err := m.queue.do(ctx, j)
+	x.maxNew = min(x.maxNew, room)
+	o, err := m.queue.do(ctx, x)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
@@ -72,7 +72,7 @@ func (c *Client) Complete(ctx context.Context, req llm.Request) (*llm.Response, 
 		return nil, &llm.Error{Kind: kind, Err: fmt.Errorf("model %s: %w", c.ref.Model, err)}
 	}
 	r := &llm.Response{Text: m.Tokenizer.Decode(o.IDs), FinishReason: llm.FinishLength, Model: c.ref.Model,
-		Usage: llm.Usage{PromptTokens: len(j.ids), CompletionTokens: len(o.LogProbs)}}
+		Usage: llm.Usage{PromptTokens: len(x.ids), CompletionTokens: len(o.LogProbs)}}
 	if m.Resolved != "" {
 		r.Model = m.Resolved
 	}
@@ -88,26 +88,26 @@ func (c *Client) Complete(ctx context.Context, req llm.Request) (*llm.Response, 
 	return r, err
 }
 
-// newJob reads how a request wants its answer.
-func newJob(req llm.Request) (j *job, logprobs bool, err error) {
+// newQuestion reads how a request wants its answer.
+func newQuestion(req llm.Request) (x *question, logprobs bool, err error) {
 	if req.JSON != nil {
 		return nil, false, fmt.Errorf("a local model cannot be held to a JSON Schema: leave json_schema or structured out")
 	}
-	j = &job{sampling: sampling{maxNew: req.MaxTokens}}
-	if j.maxNew <= 0 {
-		j.maxNew = unlimited
+	x = &question{sampling: sampling{maxNew: req.MaxTokens}}
+	if x.maxNew <= 0 {
+		x.maxNew = unlimited
 	}
 	if req.Temperature != nil {
-		j.temperature = *req.Temperature
+		x.temperature = *req.Temperature
 	}
 	if req.TopP != nil {
-		j.topP = *req.TopP
+		x.topP = *req.TopP
 	}
 	for name, v := range req.Extra {
 		ok := false
 		switch name {
 		case "top_k":
-			j.topK, ok = whole(v)
+			x.topK, ok = whole(v)
 		case "logprobs":
 			logprobs, ok = v.(bool)
 		}
@@ -115,20 +115,20 @@ func newJob(req llm.Request) (j *job, logprobs bool, err error) {
 			return nil, false, fmt.Errorf("extra field %s: %v: a local model knows top_k (a number) and logprobs (true or false)", name, v)
 		}
 	}
-	if j.temperature <= 0 {
-		j.temperature, j.topP, j.topK = 0, 0, 0 // nothing is drawn
+	if x.temperature <= 0 {
+		x.temperature, x.topP, x.topK = 0, 0, 0 // nothing is drawn
 	}
 	for _, s := range req.Stop {
 		if s != "" {
-			j.stops = append(j.stops, s)
+			x.stops = append(x.stops, s)
 		}
 	}
-	b, err := json.Marshal(j.stops)
+	b, err := json.Marshal(x.stops)
 	if err != nil {
 		return nil, false, err
 	}
-	j.stop, j.seed = string(b), seedOf(req)
-	return j, logprobs, nil
+	x.stop, x.seed = string(b), seedOf(req)
+	return x, logprobs, nil
 }
 
 // whole reads a count from a decoded config or JSON.
@@ -163,24 +163,24 @@ func seedOf(req llm.Request) uint64 {
 	return h.Sum64()
 }
 
-// answer fills in the answers of jobs that sample alike, and of those that join them.
-func answer(ctx context.Context, m *causal.Model, jobs []*job, b *batch) {
-	first := jobs[0]
+// answer fills in the answers of questions that sample alike, and of those that join them.
+func answer(ctx context.Context, m *causal.Model, questions []*question, b *batch) {
+	first := questions[0]
 	o := generate.Options{
 		MaxNew: first.maxNew, Batch: maxRows, Stop: first.stops,
 		Temperature: first.temperature, TopP: first.topP, TopK: first.topK,
 	}
-	prompts := make([][]int32, len(jobs))
-	o.Seeds = make([]uint64, len(jobs))
-	for i, j := range jobs {
-		prompts[i], o.Seeds[i] = j.ids, j.seed
+	prompts := make([][]int32, len(questions))
+	o.Seeds = make([]uint64, len(questions))
+	for i, x := range questions {
+		prompts[i], o.Seeds[i] = x.ids, x.seed
 	}
-	all, ended := slices.Clone(jobs), make([]bool, len(jobs))
+	all, ended := slices.Clone(questions), make([]bool, len(questions))
 	o.More = func(room int) []generate.Prompt {
 		var out []generate.Prompt
-		for _, j := range b.more(room) {
-			all, ended = append(all, j), append(ended, false)
-			out = append(out, generate.Prompt{IDs: j.ids, Seed: j.seed})
+		for _, x := range b.more(room) {
+			all, ended = append(all, x), append(ended, false)
+			out = append(out, generate.Prompt{IDs: x.ids, Seed: x.seed})
 		}
 		return out
 	}
@@ -189,9 +189,9 @@ func answer(ctx context.Context, m *causal.Model, jobs []*job, b *batch) {
 		b.done(all[row])
 	}
 	_, err := m.Generate(ctx, prompts, o)
-	for i, j := range all {
+	for i, x := range all {
 		if !ended[i] {
-			j.err = err
+			x.err = err
 		}
 	}
 }

@@ -293,19 +293,19 @@ func TestRefused(t *testing.T) {
 // client2 is a client of the same model under another identity, which is not loaded yet.
 func client2(c *Client, identity string) *Client { return NewClient(c.models, c.ref, identity, "cpu") }
 
-// Jobs that sample alike share a batch, workers share the jobs, and a job that nobody waits
+// Questions that sample alike share a batch, workers share the questions, and a question that nobody waits
 // for ends its batch only when it is the last.
 func TestQueue(t *testing.T) {
 	var mu sync.Mutex
 	var sizes []int
 	block, started := make(chan struct{}), make(chan struct{}, 8)
-	q := newQueue(1, func(ctx context.Context, jobs []*job, _ *batch) {
+	q := newQueue(1, func(ctx context.Context, questions []*question, _ *batch) {
 		mu.Lock()
-		sizes = append(sizes, len(jobs))
+		sizes = append(sizes, len(questions))
 		mu.Unlock()
-		for _, j := range jobs {
-			if j.sampling != jobs[0].sampling {
-				t.Error("a batch of unlike jobs")
+		for _, j := range questions {
+			if j.sampling != questions[0].sampling {
+				t.Error("a batch of unlike questions")
 			}
 		}
 		started <- struct{}{}
@@ -313,7 +313,7 @@ func TestQueue(t *testing.T) {
 		case <-block:
 		case <-ctx.Done():
 		}
-		for _, j := range jobs {
+		for _, j := range questions {
 			j.out, j.err = generate.Output{IDs: j.ids}, ctx.Err()
 		}
 	})
@@ -323,7 +323,7 @@ func TestQueue(t *testing.T) {
 	errs := make(chan error, 2)
 	for _, ctx := range []context.Context{one, two} {
 		go func() {
-			_, err := q.do(ctx, &job{})
+			_, err := q.do(ctx, &question{})
 			errs <- err
 		}()
 	}
@@ -337,7 +337,7 @@ func TestQueue(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 40 {
 		wg.Go(func() {
-			o, err := q.do(t.Context(), &job{ids: []int32{int32(i)}, sampling: sampling{maxNew: i % 2}})
+			o, err := q.do(t.Context(), &question{ids: []int32{int32(i)}, sampling: sampling{maxNew: i % 2}})
 			if err != nil || o.IDs[0] != int32(i) {
 				t.Errorf("%d: %v %v", i, o, err)
 			}
@@ -356,9 +356,9 @@ func TestQueue(t *testing.T) {
 	wg.Wait()
 	for range 200 { // the worker ends when the queue is empty
 		q.mu.Lock()
-		busy, jobs := q.busy, len(q.jobs)
+		busy, questions := q.busy, len(q.questions)
 		q.mu.Unlock()
-		if busy == 0 && jobs == 0 {
+		if busy == 0 && questions == 0 {
 			return
 		}
 		time.Sleep(collect)

@@ -72,7 +72,7 @@ func (m *Models) get(ctx context.Context, k modelKey, r Ref) (*model, error) {
 	if !gen.Parallel() {
 		workers = runtime.GOMAXPROCS(0)
 	}
-	e.queue = newQueue(workers, func(ctx context.Context, jobs []*job, b *batch) { answer(ctx, c, jobs, b) })
+	e.queue = newQueue(workers, func(ctx context.Context, questions []*question, b *batch) { answer(ctx, c, questions, b) })
 	e.Model = c
 	return e, nil
 }

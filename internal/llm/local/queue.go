@@ -25,8 +25,8 @@ type sampling struct {
 	stop        string // the strings in JSON
 }
 
-// job is one request that waits for its answer.
-type job struct {
+// question is one request that waits for its answer.
+type question struct {
 	sampling
 	stops []string
 	ids   []int32
@@ -41,42 +41,42 @@ type job struct {
 	batch *batch // that it belongs to until it is answered
 }
 
-// batch is a set of jobs that are being answered. Its fields are guarded by the queue's
+// batch is a set of questions that are being answered. Its fields are guarded by the queue's
 // lock.
 type batch struct {
-	q       *queue
-	jobs    []*job // all it ever had; those answered belong to no batch any more
-	waiting int    // jobs that somebody waits for
-	gone    int    // jobs that nobody waits for any more
-	over    bool   // cancelled
-	cancel  context.CancelFunc
+	q         *queue
+	questions []*question // all it ever had; those answered belong to no batch any more
+	waiting   int         // questions that somebody waits for
+	gone      int         // questions that nobody waits for any more
+	over      bool        // cancelled
+	cancel    context.CancelFunc
 }
 
-// queue puts jobs together. Its goroutines live only while there are jobs.
+// queue puts questions together. Its goroutines live only while there are questions.
 type queue struct {
 	workers int
 	run     runFunc
 
 	mu         sync.Mutex
-	jobs       []*job
+	questions  []*question
 	busy       int // workers that live
 	collecting int // of these, those about to take a batch
 }
 
-// runFunc sets out or err of each job. It may take more jobs from the batch while it works,
+// runFunc sets out or err of each question. It may take more questions from the batch while it works,
 // and hand over those that are done before the others.
-type runFunc func(ctx context.Context, jobs []*job, b *batch)
+type runFunc func(ctx context.Context, questions []*question, b *batch)
 
 func newQueue(workers int, run runFunc) *queue {
 	return &queue{workers: workers, run: run}
 }
 
-// do waits for the job's answer. When ctx ends first the job is given up, and its batch
-// with it once nobody waits for any of its jobs.
-func (q *queue) do(ctx context.Context, j *job) (generate.Output, error) {
-	j.done = make(chan struct{})
+// do waits for the question's answer. When ctx ends first the question is given up, and its batch
+// with it once nobody waits for any of its questions.
+func (q *queue) do(ctx context.Context, x *question) (generate.Output, error) {
+	x.done = make(chan struct{})
 	q.mu.Lock()
-	q.jobs = append(q.jobs, j)
+	q.questions = append(q.questions, x)
 	if q.busy < q.workers {
 		q.busy++
 		q.collecting++
@@ -84,14 +84,14 @@ func (q *queue) do(ctx context.Context, j *job) (generate.Output, error) {
 	}
 	q.mu.Unlock()
 	select {
-	case <-j.done:
-		return j.out, j.err
+	case <-x.done:
+		return x.out, x.err
 	case <-ctx.Done():
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	j.gone = true
-	if b := j.batch; b != nil {
+	x.gone = true
+	if b := x.batch; b != nil {
 		b.waiting--
 		b.gone++
 		b.check()
@@ -109,15 +109,15 @@ func (q *queue) work() error {
 			cancel()
 			return nil
 		}
-		err := parallel.Call(func() error { q.run(ctx, b.jobs, b); return nil })
+		err := parallel.Call(func() error { q.run(ctx, b.questions, b); return nil })
 		cancel()
 		q.mu.Lock()
-		for _, j := range b.jobs {
-			if j.batch != nil {
+		for _, x := range b.questions {
+			if x.batch != nil {
 				if err != nil {
-					j.err = err
+					x.err = err
 				}
-				b.end(j)
+				b.end(x)
 			}
 		}
 		q.collecting++
@@ -125,38 +125,38 @@ func (q *queue) work() error {
 	}
 }
 
-// take gives the oldest job with those that sample alike: this worker's share of them,
+// take gives the oldest question with those that sample alike: this worker's share of them,
 // where several collect. Nil ends the worker.
 func (q *queue) take(cancel context.CancelFunc) *batch {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	share := q.collecting
 	q.collecting--
-	var rest, alike []*job
-	for _, j := range q.jobs {
+	var rest, alike []*question
+	for _, x := range q.questions {
 		switch {
-		case j.gone:
-		case len(alike) == 0 || j.sampling == alike[0].sampling:
-			alike = append(alike, j)
+		case x.gone:
+		case len(alike) == 0 || x.sampling == alike[0].sampling:
+			alike = append(alike, x)
 		default:
-			rest = append(rest, j)
+			rest = append(rest, x)
 		}
 	}
 	if len(alike) == 0 {
-		q.jobs = nil
+		q.questions = nil
 		q.busy--
 		return nil
 	}
 	n := min((len(alike)+share-1)/share, maxRows)
-	q.jobs = append(alike[n:len(alike):len(alike)], rest...)
-	b := &batch{q: q, jobs: alike[:n:n], waiting: n, cancel: cancel}
-	for _, j := range b.jobs {
-		j.batch = b
+	q.questions = append(alike[n:len(alike):len(alike)], rest...)
+	b := &batch{q: q, questions: alike[:n:n], waiting: n, cancel: cancel}
+	for _, x := range b.questions {
+		x.batch = b
 	}
 	return b
 }
 
-// check ends a batch whose jobs nobody waits for. The queue is locked.
+// check ends a batch whose questions nobody waits for. The queue is locked.
 func (b *batch) check() {
 	if b.waiting == 0 && b.gone > 0 {
 		b.over = true
@@ -164,11 +164,11 @@ func (b *batch) check() {
 	}
 }
 
-// end answers a job. The queue is locked.
-func (b *batch) end(j *job) {
-	j.batch = nil
-	close(j.done)
-	if j.gone {
+// end answers a question. The queue is locked.
+func (b *batch) end(x *question) {
+	x.batch = nil
+	close(x.done)
+	if x.gone {
 		b.gone--
 	} else {
 		b.waiting--
@@ -176,32 +176,32 @@ func (b *batch) end(j *job) {
 	b.check()
 }
 
-// done hands over a job whose out or err is set.
-func (b *batch) done(j *job) {
+// done hands over a question whose out or err is set.
+func (b *batch) done(x *question) {
 	b.q.mu.Lock()
 	defer b.q.mu.Unlock()
-	b.end(j)
+	b.end(x)
 }
 
-// more gives up to n waiting jobs that sample as those of the batch, in their order. It
+// more gives up to n waiting questions that sample as those of the batch, in their order. It
 // stops at one that samples otherwise, which would else wait for ever.
-func (b *batch) more(n int) []*job {
+func (b *batch) more(n int) []*question {
 	q := b.q
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	var out []*job
-	for len(q.jobs) > 0 && len(out) < n {
-		j := q.jobs[0]
-		if !j.gone {
-			if b.over || j.sampling != b.jobs[0].sampling {
+	var out []*question
+	for len(q.questions) > 0 && len(out) < n {
+		x := q.questions[0]
+		if !x.gone {
+			if b.over || x.sampling != b.questions[0].sampling {
 				break
 			}
-			j.batch = b
+			x.batch = b
 			b.waiting++
-			out = append(out, j)
+			out = append(out, x)
 		}
-		q.jobs = q.jobs[1:]
+		q.questions = q.questions[1:]
 	}
-	b.jobs = append(b.jobs, out...)
+	b.questions = append(b.questions, out...)
 	return out
 }

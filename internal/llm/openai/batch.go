@@ -16,24 +16,24 @@ import (
 	"github.com/distillflow/distillflow/internal/llm"
 )
 
-// Bounds of a job. The API takes 50,000 requests in a file of 200 MB; the file is held in
+// Bounds of a batch. The API takes 50,000 requests in a file of 200 MB; the file is held in
 // memory while it is sent, hence the lower limit on bytes.
 const (
-	jobRequests = 50_000
-	jobBytes    = 50 << 20
+	batchRequests = 50_000
+	batchBytes    = 50 << 20
 )
 
-// jobName is the metadata field that tells our jobs from others.
-const jobName = "distillflow"
+// batchName is the metadata field that tells our batches from others.
+const batchName = "distillflow"
 
-// JobLimits implements llm.JobClient.
-func (c *Client) JobLimits() llm.JobLimits {
-	return llm.JobLimits{Requests: jobRequests, Bytes: jobBytes}
+// BatchLimits implements llm.BatchClient.
+func (c *Client) BatchLimits() llm.BatchLimits {
+	return llm.BatchLimits{Requests: batchRequests, Bytes: batchBytes}
 }
 
-// EncodeJob implements llm.JobClient: one line of a batch file, whose body is that of the
+// EncodeForBatch implements llm.BatchClient: one line of a batch file, whose body is that of the
 // single call, but never streamed.
-func (c *Client) EncodeJob(id string, req llm.Request) ([]byte, error) {
+func (c *Client) EncodeForBatch(id string, req llm.Request) ([]byte, error) {
 	call := &callInfo{patch: map[string]any{}}
 	for k, v := range req.Extra {
 		call.patch[k] = v
@@ -53,9 +53,9 @@ func (c *Client) EncodeJob(id string, req llm.Request) ([]byte, error) {
 	}{id, "POST", openai.BatchEndpointChatCompletions, body})
 }
 
-// SubmitJob implements llm.JobClient: it uploads a file and creates a batch of it. Only
+// SubmitBatch implements llm.BatchClient: it uploads a file and creates a batch of it. Only
 // the second step costs anything.
-func (c *Client) SubmitJob(ctx context.Context, name, _ string, elements [][]byte) (string, error) {
+func (c *Client) SubmitBatch(ctx context.Context, name, _ string, elements [][]byte) (string, error) {
 	file, err := do(ctx, c, func(ctx context.Context) (openai.File, error) {
 		return c.c.CreateFileBytes(ctx, openai.FileBytesRequest{
 			Name: name + ".jsonl", Bytes: append(bytes.Join(elements, []byte("\n")), '\n'), Purpose: openai.PurposeBatch,
@@ -67,7 +67,7 @@ func (c *Client) SubmitJob(ctx context.Context, name, _ string, elements [][]byt
 	b, err := do(ctx, c, func(ctx context.Context) (openai.BatchResponse, error) {
 		return c.c.CreateBatch(ctx, openai.CreateBatchRequest{
 			InputFileID: file.ID, Endpoint: openai.BatchEndpointChatCompletions, CompletionWindow: "24h",
-			Metadata: map[string]any{jobName: name},
+			Metadata: map[string]any{batchName: name},
 		})
 	})
 	if err == nil && b.ID == "" {
@@ -79,8 +79,8 @@ func (c *Client) SubmitJob(ctx context.Context, name, _ string, elements [][]byt
 // listPage is how many batches one look at the list gives.
 const listPage = 100
 
-// FindJob implements llm.JobClient. The list begins with the newest batch.
-func (c *Client) FindJob(ctx context.Context, name string, since time.Time) (string, bool, error) {
+// FindBatch implements llm.BatchClient. The list begins with the newest batch.
+func (c *Client) FindBatch(ctx context.Context, name string, since time.Time) (string, bool, error) {
 	var after *string
 	for {
 		page, err := do(ctx, c, func(ctx context.Context) (openai.ListBatchResponse, error) {
@@ -91,7 +91,7 @@ func (c *Client) FindJob(ctx context.Context, name string, since time.Time) (str
 			return "", false, err
 		}
 		for _, b := range page.Data {
-			if b.Metadata[jobName] == name {
+			if b.Metadata[batchName] == name {
 				return b.ID, true, nil
 			}
 			if b.CreatedAt > 0 && int64(b.CreatedAt) < since.Unix() {
@@ -105,13 +105,13 @@ func (c *Client) FindJob(ctx context.Context, name string, since time.Time) (str
 	}
 }
 
-// JobState implements llm.JobClient.
-func (c *Client) JobState(ctx context.Context, id string) (llm.JobState, error) {
+// BatchState implements llm.BatchClient.
+func (c *Client) BatchState(ctx context.Context, id string) (llm.BatchState, error) {
 	b, err := c.batch(ctx, id)
 	if err != nil {
-		return llm.JobState{}, err
+		return llm.BatchState{}, err
 	}
-	s := llm.JobState{Status: b.Status, Total: b.RequestCounts.Total, Done: b.RequestCounts.Completed, Failed: b.RequestCounts.Failed}
+	s := llm.BatchState{Status: b.Status, Total: b.RequestCounts.Total, Done: b.RequestCounts.Completed, Failed: b.RequestCounts.Failed}
 	switch b.Status {
 	case "completed", "failed", "expired", "cancelled":
 		s.Ended = true
@@ -131,9 +131,9 @@ func (c *Client) batch(ctx context.Context, id string) (openai.BatchResponse, er
 	return do(ctx, c, func(ctx context.Context) (openai.BatchResponse, error) { return c.c.RetrieveBatch(ctx, id) })
 }
 
-// JobAnswers implements llm.JobClient. Answers and errors lie in a file each; a job that
+// BatchAnswers implements llm.BatchClient. Answers and errors lie in a file each; a batch that
 // ended early has those it got to.
-func (c *Client) JobAnswers(ctx context.Context, id string, each func(llm.JobAnswer) error) error {
+func (c *Client) BatchAnswers(ctx context.Context, id string, each func(llm.BatchAnswer) error) error {
 	b, err := c.batch(ctx, id)
 	if err != nil {
 		return err
@@ -149,7 +149,7 @@ func (c *Client) JobAnswers(ctx context.Context, id string, each func(llm.JobAns
 	return nil
 }
 
-func (c *Client) answers(ctx context.Context, file string, each func(llm.JobAnswer) error) error {
+func (c *Client) answers(ctx context.Context, file string, each func(llm.BatchAnswer) error) error {
 	call := &callInfo{stream: true}
 	raw, err := c.c.GetFileContent(context.WithValue(ctx, callKey{}, call), file)
 	if err != nil {
@@ -180,8 +180,8 @@ func (c *Client) answers(ctx context.Context, file string, each func(llm.JobAnsw
 }
 
 // answer reads one line: a response with a status, or an error of the batch itself.
-func (c *Client) answer(line gjson.Result) llm.JobAnswer {
-	a := llm.JobAnswer{ID: line.Get("custom_id").String()}
+func (c *Client) answer(line gjson.Result) llm.BatchAnswer {
+	a := llm.BatchAnswer{ID: line.Get("custom_id").String()}
 	body, status := line.Get("response.body"), int(line.Get("response.status_code").Int())
 	if !body.IsObject() || status >= 400 {
 		e := &llm.Error{Kind: llm.KindOfStatus(status), Status: status, Code: line.Get("error.code").String(), Message: line.Get("error.message").String()}

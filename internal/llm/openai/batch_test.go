@@ -30,7 +30,7 @@ func TestBatchedBodyIsTheSingleOne(t *testing.T) {
 	if _, err := c.Complete(t.Context(), req); err != nil {
 		t.Fatal(err)
 	}
-	line, err := c.EncodeJob("id-1", req)
+	line, err := c.EncodeForBatch("id-1", req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,24 +69,24 @@ func TestSubmitAndFind(t *testing.T) {
 			io.WriteString(w, `{"data":[{"id":"b7","created_at":1999999998,"metadata":{"distillflow":"mine"}},{"id":"b1","created_at":5}],"has_more":true}`)
 		}
 	})
-	id, err := c.SubmitJob(t.Context(), "mine", "m", [][]byte{[]byte("{1}"), []byte("{2}")})
+	id, err := c.SubmitBatch(t.Context(), "mine", "m", [][]byte{[]byte("{1}"), []byte("{2}")})
 	if err != nil || id != "batch-1" || uploaded != "{1}\n{2}\n" {
 		t.Errorf("%q %v, uploaded %q", id, err, uploaded)
 	}
 	if g := gjson.Parse(created); g.Get("input_file_id").String() != "file-1" || g.Get("metadata.distillflow").String() != "mine" || g.Get("completion_window").String() != "24h" || g.Get("endpoint").String() != "/v1/chat/completions" {
 		t.Errorf("created with %s", created)
 	}
-	if id, ok, err := c.FindJob(t.Context(), "mine", time.Unix(1000, 0)); id != "b7" || !ok || err != nil {
+	if id, ok, err := c.FindBatch(t.Context(), "mine", time.Unix(1000, 0)); id != "b7" || !ok || err != nil {
 		t.Error(id, ok, err)
 	}
 	pages = 0
-	if _, ok, err := c.FindJob(t.Context(), "gone", time.Unix(1000, 0)); ok || err != nil || pages != 2 {
+	if _, ok, err := c.FindBatch(t.Context(), "gone", time.Unix(1000, 0)); ok || err != nil || pages != 2 {
 		t.Errorf("%v %v after %d pages", ok, err, pages)
 	}
 }
 
-func TestJobStates(t *testing.T) {
-	for body, want := range map[string]llm.JobState{
+func TestBatchStates(t *testing.T) {
+	for body, want := range map[string]llm.BatchState{
 		`{"status":"validating"}`: {Status: "validating"},
 		`{"status":"in_progress","request_counts":{"total":5,"completed":2,"failed":1}}`: {Status: "in_progress", Total: 5, Done: 2, Failed: 1},
 		`{"status":"cancelling"}`: {Status: "cancelling"},
@@ -97,7 +97,7 @@ func TestJobStates(t *testing.T) {
 		`{"status":"failed","errors":{"data":[{"code":"invalid_url","message":"m"}]}}`:          {Status: "failed", Ended: true, Message: "m"},
 	} {
 		c := serve(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, body) })
-		if got, err := c.JobState(t.Context(), "b"); err != nil || got != want {
+		if got, err := c.BatchState(t.Context(), "b"); err != nil || got != want {
 			t.Errorf("%s: %+v %v", body, got, err)
 		}
 	}
@@ -105,12 +105,12 @@ func TestJobStates(t *testing.T) {
 		w.WriteHeader(404)
 		io.WriteString(w, `{"error":{"message":"No such batch"}}`)
 	})
-	if _, err := c.JobState(t.Context(), "b"); llm.KindOf(err) != llm.KindNotFound {
+	if _, err := c.BatchState(t.Context(), "b"); llm.KindOf(err) != llm.KindNotFound {
 		t.Error(err)
 	}
 }
 
-func TestJobAnswers(t *testing.T) {
+func TestBatchAnswers(t *testing.T) {
 	cut := false
 	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
@@ -128,9 +128,9 @@ func TestJobAnswers(t *testing.T) {
 {"custom_id":"d","response":null,"error":{"code":"batch_expired","message":"This request could not be executed"}}`)
 		}
 	})
-	got := map[string]llm.JobAnswer{}
-	collect := func(a llm.JobAnswer) error { got[a.ID] = a; return nil }
-	if err := c.JobAnswers(t.Context(), "b", collect); err != nil || len(got) != 4 {
+	got := map[string]llm.BatchAnswer{}
+	collect := func(a llm.BatchAnswer) error { got[a.ID] = a; return nil }
+	if err := c.BatchAnswers(t.Context(), "b", collect); err != nil || len(got) != 4 {
 		t.Fatal(err, got)
 	}
 	if r := got["a"].Response; r == nil || r.Text != "A" || r.FinishReason != "length" || r.Usage.CompletionTokens != 4 {
@@ -144,13 +144,13 @@ func TestJobAnswers(t *testing.T) {
 		t.Errorf("b, d: %+v %+v", got["b"], got["d"])
 	}
 	cut = true
-	if err := c.JobAnswers(t.Context(), "b", collect); llm.KindOf(err) != llm.KindNetwork {
+	if err := c.BatchAnswers(t.Context(), "b", collect); llm.KindOf(err) != llm.KindNetwork {
 		t.Errorf("a file that breaks off: %v", err)
 	}
 }
 
 // A server that repeats the key gets it into no state or error.
-func TestJobsHideTheKey(t *testing.T) {
+func TestBatchesHideTheKey(t *testing.T) {
 	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		key := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
 		if len(key) < 8 {
@@ -168,10 +168,10 @@ func TestJobsHideTheKey(t *testing.T) {
 		}
 	})
 	var all []any
-	_, err := c.SubmitJob(t.Context(), "n", "m", [][]byte{[]byte("{}")})
-	s, serr := c.JobState(t.Context(), "b")
+	_, err := c.SubmitBatch(t.Context(), "n", "m", [][]byte{[]byte("{}")})
+	s, serr := c.BatchState(t.Context(), "b")
 	all = append(all, err, s, serr)
-	if err := c.JobAnswers(t.Context(), "b", func(a llm.JobAnswer) error {
+	if err := c.BatchAnswers(t.Context(), "b", func(a llm.BatchAnswer) error {
 		all = append(all, a.ID, a.Err)
 		return nil
 	}); err != nil {

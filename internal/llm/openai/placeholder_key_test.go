@@ -47,7 +47,7 @@ func TestPlaceholderKeysStayInAnswers(t *testing.T) {
 				return c.Complete(t.Context(), user("q"))
 			},
 			"batch": func(c *Client) (r *llm.Response, err error) {
-				err = c.JobAnswers(context.Background(), "b", func(a llm.JobAnswer) error {
+				err = c.BatchAnswers(context.Background(), "b", func(a llm.BatchAnswer) error {
 					r = a.Response
 					return a.Err
 				})

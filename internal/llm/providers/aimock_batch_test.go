@@ -40,7 +40,7 @@ func TestAimockBatches(t *testing.T) {
 				a.chaos(chaos)
 			}
 			s := Settings{Links: []Fallback{{Model: "openai/gpt-4o", BaseURL: a.url + "/v1", Concurrency: 8}}, MaxRetries: 60, Mode: ModeBatch,
-				Jobs: llm.JobOptions{MinPoll: 2 * time.Millisecond, MaxPoll: 10 * time.Millisecond, MaxRequests: 25}}
+				Batches: llm.BatchOptions{MinPoll: 2 * time.Millisecond, MaxPoll: 10 * time.Millisecond, MaxRequests: 25}}
 			memo := &llmtest.Memo{}
 			run := func() *Caller {
 				c, err := New(t.Context(), s, Services{Getenv: withKey, Memo: memo, Scope: "s"})

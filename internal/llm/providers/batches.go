@@ -26,18 +26,18 @@ type BatchOptions struct {
 	PriceBatch *float64 `json:"price_batch" min:"0" max:"1" semantic:"false" doc:"Factor on the prices for prompts in batches. Not given: that of the price table, and 1 for prices that are set here."`
 }
 
-// jobOptions gives what the transport needs.
-func (o BatchOptions) jobOptions() llm.JobOptions {
-	return llm.JobOptions{MaxRequests: o.BatchMax, MinPoll: seconds(o.PollMin), MaxPoll: seconds(o.PollMax), MaxWait: seconds(o.BatchWait)}
+// transportOptions gives what the transport needs.
+func (o BatchOptions) transportOptions() llm.BatchOptions {
+	return llm.BatchOptions{MaxRequests: o.BatchMax, MinPoll: seconds(o.PollMin), MaxPoll: seconds(o.PollMax), MaxWait: seconds(o.BatchWait)}
 }
 
-// batches prepares what Fetch needs. A first model without a batch API that costs nothing
+// openBatches prepares what Fetch needs. A first model without a batch API that costs nothing
 // (the simulated one) is asked by calls whatever the mode: recipes are tried with it. In
 // mode sync only what an earlier run has in flight is fetched.
-func (c *Caller) batches(s Settings, svc Services) error {
+func (c *Caller) openBatches(s Settings, svc Services) error {
 	k := c.links[0]
-	_, can := k.provider.Client.(llm.JobClient)
-	o := s.Jobs
+	_, can := k.provider.Client.(llm.BatchClient)
+	o := s.Batches
 	o.Fault, o.Price = svc.Fault, k.price.InBatch()
 	switch s.Mode {
 	case ModeBatch:
@@ -53,7 +53,7 @@ func (c *Caller) batches(s Settings, svc Services) error {
 		return nil
 	}
 	var err error
-	c.jobs, err = k.transport.NewJobs(o)
+	c.batches, err = k.transport.NewBatches(o)
 	return err
 }
 
@@ -62,11 +62,11 @@ func (c *Caller) batches(s Settings, svc Services) error {
 // of its requests is one that Complete will be asked. It waits for as long as that takes,
 // and returns an error only for what would fail every request.
 func (c *Caller) Fetch(ctx context.Context, seq iter.Seq2[llm.Request, error]) error {
-	if c.jobs == nil || llm.Intercepted(ctx) { // who intercepts is asked one by one
+	if c.batches == nil || llm.Intercepted(ctx) { // who intercepts is asked one by one
 		return nil
 	}
 	k := c.links[0]
-	return c.jobs.Fetch(ctx, func(yield func(llm.Request, error) bool) {
+	return c.batches.Fetch(ctx, func(yield func(llm.Request, error) bool) {
 		for req, err := range seq {
 			if err != nil {
 				yield(req, err)

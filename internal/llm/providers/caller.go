@@ -18,7 +18,7 @@ type Caller struct {
 	links    []*link
 	budget   *llm.Budget
 	ledger   *llm.Ledger
-	jobs     *llm.Jobs // of the first link; nil: none
+	batches  *llm.Batches // of the first link; nil: none
 	notify   func(string)
 
 	fallbacks atomic.Int64 // answers that a later link gave
@@ -165,8 +165,8 @@ func (c *Caller) Figures() map[string]float64 {
 	if n := c.again.Load(); n > 0 {
 		f["retries_on_answer"] = float64(n)
 	}
-	if v := c.jobs.View(); v.Jobs > 0 {
-		f["batches"] = float64(v.Jobs)
+	if v := c.batches.View(); v.Batches > 0 {
+		f["batches"] = float64(v.Batches)
 		if v.Expired > 0 {
 			f["batch_unanswered"] = float64(v.Expired)
 		}

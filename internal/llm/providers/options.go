@@ -201,7 +201,7 @@ func (o Options) Settings(keyFile, priceFile string) Settings {
 		Timeout:   seconds(o.Timeout),
 		MaxOutage: seconds(o.MaxOutage),
 		Simulated: o.Simulated, Links: o.links(), Stream: o.Stream, Device: o.Device,
-		Mode: o.Mode, BatchMin: o.BatchMin, Jobs: o.jobOptions(), PriceBatch: o.PriceBatch,
+		Mode: o.Mode, BatchMin: o.BatchMin, Batches: o.transportOptions(), PriceBatch: o.PriceBatch,
 	}
 	if o.Paid() { // a model that costs nothing is stopped by no budget
 		s.Limits = llm.Limits{Requests: o.BudgetRequests, Tokens: o.BudgetTokens, USD: o.BudgetUSD}

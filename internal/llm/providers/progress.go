@@ -85,10 +85,10 @@ func (m *meter) view(now time.Time) View {
 		set("eta_s", now.Sub(m.start).Seconds()*(share-1))
 	}
 	view := View{Values: v}
-	if jobs := m.caller.jobs.View(); jobs.Jobs > 0 {
-		v["batches"], v["batches_open"] = float64(jobs.Jobs), float64(jobs.Open)
-		v["batch_requests"], v["batch_done"] = float64(jobs.Requests), float64(jobs.Done)
-		view.Message = jobs.Message
+	if batches := m.caller.batches.View(); batches.Batches > 0 {
+		v["batches"], v["batches_open"] = float64(batches.Batches), float64(batches.Open)
+		v["batch_requests"], v["batch_done"] = float64(batches.Requests), float64(batches.Done)
+		view.Message = batches.Message
 	}
 	if s.PausedUntil.After(now) {
 		view.Message = fmt.Sprintf("the provider is down; paused until %s", s.PausedUntil.Format(time.TimeOnly))

@@ -36,10 +36,10 @@ type Settings struct {
 	Device     string     // where local models run; "" is the best there is
 	Limits     llm.Limits // for all links together
 
-	BatchMin   int            // for ModeAuto
-	Mode       string         // one of the Mode constants; "" is ModeSync
-	Jobs       llm.JobOptions // without Price and Fault
-	PriceBatch *float64       // factor on the first link's price; nil: the price table's
+	BatchMin   int              // for ModeAuto
+	Mode       string           // one of the Mode constants; "" is ModeSync
+	Batches    llm.BatchOptions // without Price and Fault
+	PriceBatch *float64         // factor on the first link's price; nil: the price table's
 
 	Simulated simulated.Options
 }
@@ -112,7 +112,7 @@ type Services struct {
 
 	Limiters *llm.Limiters // shared with the other stages of the run; nil: with nobody
 	Models   *local.Models // the same
-	Fault    func(string)  // see llm.JobOptions
+	Fault    func(string)  // see llm.BatchOptions
 }
 
 // New builds the caller for s. Errors say which setting is wrong; they never hold a key.
@@ -176,7 +176,7 @@ func New(ctx context.Context, s Settings, svc Services) (*Caller, error) {
 			Model: k.model, Limiters: svc.Limiters,
 		})
 	}
-	return c, c.batches(s, svc)
+	return c, c.openBatches(s, svc)
 }
 
 // newLink makes a client; its errors name the model.
