@@ -74,7 +74,7 @@ func (t *Transport) NewBatches(o BatchOptions) (*Batches, error) {
 		return nil, fmt.Errorf("%s has no batch API", t.p.Name)
 	}
 	if t.o.Memo == nil {
-		return nil, errors.New("batches need a memo of paid answers")
+		return nil, errors.New("mode: batch needs a memo of paid answers")
 	}
 	if o.MinPoll <= 0 {
 		o.MinPoll = 10 * time.Second
@@ -138,7 +138,7 @@ func (bs *Batches) Fetch(ctx context.Context, seq iter.Seq2[Request, error]) err
 				return nil
 			}
 			bs.o.MaxRequests = max(1, bs.o.MaxRequests/2)
-			bs.t.o.Notify(fmt.Sprintf("%s refuses batches of this size; going on with at most %d requests each", bs.t.p.Name, bs.o.MaxRequests))
+			bs.t.o.Notify(fmt.Sprintf("%s refuses batches of this size; further ones have at most %d requests", bs.t.p.Name, bs.o.MaxRequests))
 		case !full && answers == 0:
 			return nil
 		}
@@ -215,7 +215,7 @@ func (bs *Batches) takeUp(ctx context.Context, name string) error {
 			return err
 		}
 	}
-	bs.t.o.Notify(fmt.Sprintf("going on with batch %s of %d requests, submitted %s", id, in.Requests, in.At.Local().Format(time.DateTime)))
+	bs.t.o.Notify(fmt.Sprintf("waiting for batch %s of %d requests, submitted %s", id, in.Requests, in.At.Local().Format(time.DateTime)))
 	bs.add(&openBatch{batchIntent: *in, id: id, wanted: map[[32]byte]bool{}})
 	return nil
 }

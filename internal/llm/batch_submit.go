@@ -92,7 +92,7 @@ func (bs *Batches) submit(ctx context.Context, seq iter.Seq2[Request, error]) er
 		el, err := bs.c.EncodeForBatch(elementID(key), req)
 		if err != nil || len(el)+1 > limits.Bytes {
 			if err == nil {
-				err = &Error{Kind: KindInvalid, Message: fmt.Sprintf("the request has %d bytes, more than a batch may hold", len(el))}
+				err = &Error{Kind: KindInvalid, Message: fmt.Sprintf("the request has %d bytes: more than a batch may hold", len(el))}
 			}
 			bs.failed[key] = bs.own(err)
 			continue
@@ -225,7 +225,7 @@ func (bs *Batches) find(ctx context.Context, in batchIntent) (id string, ok bool
 // hint adds what to do where a server knows no batches.
 func (bs *Batches) hint(err error) error {
 	if KindOf(err) == KindNotFound || KindOf(err) == KindInvalid {
-		return fmt.Errorf("submitting a batch: %w; where the server or the model has no batch API, use mode: sync", err)
+		return fmt.Errorf("submitting a batch: %w; if the server or the model has no batch API, use mode: sync", err)
 	}
 	return fmt.Errorf("submitting a batch: %w", err)
 }

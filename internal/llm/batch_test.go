@@ -292,7 +292,7 @@ func TestHeldBatches(t *testing.T) {
 		p := newProcess(t, f, memo, "a", Limits{}, BatchOptions{MaxWait: time.Hour})
 		start := time.Now()
 		n, errs, err := p.run(t.Context(), 10)
-		if n != 0 || len(errs) != 10 || err != nil || KindOf(errs[0]) != KindBatch || !strings.Contains(errs[0].Error(), "goes on waiting") {
+		if n != 0 || len(errs) != 10 || err != nil || KindOf(errs[0]) != KindBatch || !strings.Contains(errs[0].Error(), "the next run waits for it") {
 			t.Fatal(n, errs, err)
 		}
 		if d := time.Since(start); d < time.Hour || d > time.Hour+time.Minute {

@@ -28,7 +28,7 @@ func (bs *Batches) wait(ctx context.Context) (answers int, full bool, err error)
 			switch {
 			case errors.As(err, &e) && e.Kind == KindNotFound:
 				// Gone without a trace: it may have been worked on.
-				state = BatchState{Ended: true, Status: "lost", Message: "the provider does not know it any more"}
+				state = BatchState{Ended: true, Status: "lost", Message: "the provider no longer knows it"}
 				bs.abandon(o, state)
 				if err := bs.close(o.batchIntent, batchClosed{Status: state.Status, Cost: o.Worst}); err != nil {
 					return answers, full, err
@@ -58,7 +58,7 @@ func (bs *Batches) wait(ctx context.Context) (answers int, full bool, err error)
 		}
 		if bs.o.MaxWait > 0 && time.Since(start) >= bs.o.MaxWait {
 			for _, o := range bs.open {
-				bs.abandon(o, BatchState{Status: fmt.Sprintf("has not ended within %s; the next run goes on waiting", bs.o.MaxWait)})
+				bs.abandon(o, BatchState{Status: fmt.Sprintf("has not ended within %s; the next run waits for it", bs.o.MaxWait)})
 			}
 			return answers, full, nil
 		}

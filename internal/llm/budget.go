@@ -25,11 +25,11 @@ type BudgetError struct {
 }
 
 func (e *BudgetError) Error() string {
-	return fmt.Sprintf("budget_%s %g is used up: %g spent, and the next call may need %g; raise it and run again, answers already bought are kept",
+	return fmt.Sprintf("budget_%s %g is used up: %g spent, and the next call may need %g; raise it and run again: answers that were bought are kept",
 		e.What, e.Limit, e.Spent, e.Next)
 }
 
-// Permanent says that another try of the stage changes nothing.
+// Permanent reports that another try of the stage changes nothing.
 func (e *BudgetError) Permanent() bool { return true }
 
 // Budget keeps the sum of what is spent and what calls in flight may still cost below its

@@ -67,6 +67,6 @@ func (b *breaker) note(err error, now time.Time) outage {
 
 func downError(provider string, since, now time.Time, err error) error {
 	return &Error{Kind: KindDown, Provider: provider, Err: err, Message: fmt.Sprintf(
-		"no answer since %s (%s), the last failure: %v; answers already bought are kept, run again when the provider is back",
+		"no answer since %s (%s), the last failure: %v; answers that were bought are kept; run again when the provider is back",
 		since.Format(time.TimeOnly), now.Sub(since).Round(time.Second), err)}
 }

@@ -16,10 +16,10 @@ const down = 25
 // judgeAfter is how many requests must have ended before a share of failures is judged.
 const judgeAfter = 100
 
-// Policy says which failures of single requests a run bears.
+// Policy says which failures of single requests end a run.
 type Policy struct {
-	FailFast  bool    // none
-	Threshold float64 // the run ends when more than this share failed; 0: any share is borne
+	FailFast  bool    // the first one does
+	Threshold float64 // a larger share of failures does; 0: no share does
 }
 
 // ParseThreshold reads a share: "2%", or "0.02". An empty text is 0, no threshold.
@@ -33,7 +33,7 @@ func ParseThreshold(s string) (float64, error) {
 		v /= 100
 	}
 	if err != nil || !(v > 0 && v < 1) { // false for NaN too
-		return 0, fmt.Errorf("%q is no share: write for example 2%%, more than 0 and less than 100%%", s)
+		return 0, fmt.Errorf("%q is not a share between 0 and 100%%: write for example 2%%", s)
 	}
 	return v, nil
 }
@@ -55,7 +55,7 @@ type Failures struct {
 func NewFailures(p Policy) *Failures { return &Failures{policy: p} }
 
 // Note takes the outcome of one request. It returns nil if the run should go on, and
-// otherwise the error to end it with: for every failure of a run that bears none, for
+// otherwise the error to end it with: for the first failure of a run that fails fast, for
 // what would fail every other request too (a wrong key, an empty budget), for
 // cancellation, when too great a share failed, and when the provider seems to be down.
 func (f *Failures) Note(ctx context.Context, err error) error {
@@ -93,7 +93,7 @@ func (f *Failures) Note(ctx context.Context, err error) error {
 	}
 	f.inARow++
 	if f.inARow >= down {
-		return fmt.Errorf("%d requests in a row failed, the provider seems to be down; answers already bought are kept: %w", f.inARow, err)
+		return fmt.Errorf("%d requests in a row failed: the provider seems to be down; answers that were bought are kept: %w", f.inARow, err)
 	}
 	return nil
 }
@@ -109,7 +109,7 @@ func (f *Failures) tooMany() error {
 	if f.policy.Threshold <= 0 || float64(f.total) <= f.policy.Threshold*float64(f.ended) {
 		return nil
 	}
-	return fmt.Errorf("%d of %d requests failed, more than the threshold of %g%%; answers already bought are kept; the first failure: %w",
+	return fmt.Errorf("%d of %d requests failed, more than the threshold of %g%%; answers that were bought are kept; the first failure: %w",
 		f.total, f.ended, 100*f.policy.Threshold, f.first)
 }
 

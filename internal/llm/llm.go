@@ -129,11 +129,11 @@ func ParseModel(s string) (provider, model string, err error) {
 	provider, model, found := strings.Cut(strings.TrimSpace(s), "/")
 	switch {
 	case provider == "":
-		return "", "", fmt.Errorf("model %q names no provider: write provider/model, for example openai/gpt-4o, or simulated", s)
+		return "", "", fmt.Errorf("model %q has no provider: write provider/model, for example openai/gpt-4o, or simulated", s)
 	case provider == Simulated:
 		return provider, model, nil
 	case !found || model == "":
-		return "", "", fmt.Errorf("model %q names no model of provider %q: write %s/MODEL (only simulated stands alone)", s, provider, provider)
+		return "", "", fmt.Errorf("model %q does not name a model of provider %q: write %s/MODEL (only simulated stands alone)", s, provider, provider)
 	}
 	return provider, model, nil
 }

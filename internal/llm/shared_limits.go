@@ -22,7 +22,7 @@ type pacing struct {
 }
 
 // limiter is the state that Transports with the same key share. Where their settings
-// differ the tighter one holds for all, for as long as its Transport is open.
+// differ the lowest limit applies to all, for as long as its Transport is open.
 type limiter struct {
 	gate   *gate
 	pace   *pace
@@ -66,7 +66,7 @@ func newLimiter(p pacing) *limiter {
 	return &limiter{gate: newGate(p.concurrency), pace: newPace(p.rpm), tokens: newTokens(p.tpm), members: map[*pacing]bool{}, now: p}
 }
 
-// apply puts the tightest settings into force.
+// apply puts the lowest limits into force.
 func (l *limiter) apply() {
 	all := pacing{concurrency: math.MaxInt, rpm: math.Inf(1), tpm: math.Inf(1)}
 	for m := range l.members {

@@ -367,7 +367,7 @@ func (t *Transport) note(err error, now time.Time) outage {
 	case !o.pause.IsZero():
 		t.gate.pause(o.pause)
 		t.stats.add(func(s *Stats) { s.PausedUntil = o.pause })
-		t.o.Notify(fmt.Sprintf("%s is down (%v); paused until %s, waiting at most %s in all",
+		t.o.Notify(fmt.Sprintf("%s is down (%v); paused until %s, for at most %s in all",
 			t.p.Name, KindOf(err), o.pause.Format(time.TimeOnly), t.o.MaxOutage))
 	case was && err == nil:
 		t.stats.add(func(s *Stats) { s.PausedUntil = time.Time{} })

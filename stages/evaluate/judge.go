@@ -14,12 +14,12 @@ import (
 type judgeConfig struct {
 	llmstage.Options
 
-	Instructions string  `json:"instructions" doc:"What the judge is asked to check, in place of the built-in text; question, reasoning, answer and the form of the reply follow it."`
+	Instructions string  `json:"instructions" doc:"What the judge checks, in place of the built-in text; question, reasoning, answer and the form of the reply follow it."`
 	MaxTokens    int     `json:"max_tokens" default:"512" min:"0" doc:"Most tokens of a verdict; 0 sends no limit. A reasoning model needs more."`
-	Structured   bool    `json:"structured" default:"false" doc:"Ask the server to hold the reply to a JSON Schema; not every server can."`
-	Votes        int     `json:"votes" default:"1" min:"1" max:"99" doc:"Verdicts per path. More valid than invalid ones make it valid; a tie is unclear."`
-	Temperature  float64 `json:"temperature" default:"0" min:"0" max:"5" doc:"Sampling temperature; above 0 only with several votes does it make sense."`
-	Unclear      string  `json:"unclear" default:"drop" choices:"drop|keep" doc:"A path whose verdict cannot be read: drop sends it to the port invalid, keep to valid."`
+	Structured   bool    `json:"structured" default:"false" doc:"Make the reply follow a JSON Schema; not every server supports it."`
+	Votes        int     `json:"votes" default:"1" min:"1" max:"99" doc:"Verdicts per path. The majority decides; a tie is unclear."`
+	Temperature  float64 `json:"temperature" default:"0" min:"0" max:"5" doc:"Sampling temperature; above 0 it makes sense only with several votes."`
+	Unclear      string  `json:"unclear" default:"drop" choices:"drop|keep" doc:"Where a path goes whose verdict cannot be read: drop sends it to the port invalid, keep to valid."`
 }
 
 // Validate checks what the field tags cannot say.
@@ -42,7 +42,7 @@ var Judge = stage.Define(stage.Spec{
 The judge sees the question, the path's response and the answer found in it, and
 replies with a verdict and a one-sentence reason, which the path keeps as judge.
 Verdicts are read tolerantly: JSON alone, in a code fence or among other text, or
-the bare word. What cannot be read is unclear, and the field unclear says where
+the bare word. What cannot be read is unclear; the field unclear says where
 such a path goes. With several votes the statistic agreement is the share of votes
 that stood on the winning side. Paths that are not correct are left out of both
 outputs; a row without paths left is in neither. Requests, retries, memo, budget and
@@ -67,7 +67,7 @@ func judge(ctx context.Context, env *stage.Env, c judgeConfig, in judgeIn, out j
 		return err
 	}
 	if n > 0 {
-		env.Warn("%d of the requests failed; their paths went to the port invalid with an error", n)
+		env.Warn("%d requests failed; their paths went to the port invalid with an error", n)
 	}
 	if j.unclear > 0 {
 		env.Warn("%d verdicts were unclear (unclear: %s)", j.unclear, c.Unclear)

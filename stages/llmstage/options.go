@@ -14,10 +14,10 @@ import (
 // engine asks for outside files, revisions and keys.
 type Options struct {
 	providers.Options
-	OnError    string     `json:"on_error" default:"keep_going" choices:"keep_going|fail_fast" doc:"A request that failed after its retries: keep_going sets its path apart with the cause and goes on, fail_fast ends the stage. A wrong key, an empty budget or a provider that stays down always end it."`
-	Threshold  string     `json:"threshold" semantic:"false" doc:"Share of requests that may fail, for example 2%; more of them end the stage. It is judged from the hundredth request on and at the end. Empty: any share."`
-	APIKeyFile stage.Path `json:"api_key_file" semantic:"false" doc:"File with the API key; goes before the environment."`
-	PriceFile  stage.Path `json:"price_file" semantic:"false" doc:"YAML table of prices that goes before the built-in one."`
+	OnError    string     `json:"on_error" default:"keep_going" choices:"keep_going|fail_fast" doc:"What to do about a request that failed after its retries: keep_going sets its path apart with the cause and goes on; fail_fast ends the stage. A wrong key, an empty budget or a provider that stays down always ends it."`
+	Threshold  string     `json:"threshold" semantic:"false" doc:"Share of requests that may fail, for example 2%; a larger share ends the stage. Checked from the hundredth request on and at the end. Empty: no limit."`
+	APIKeyFile stage.Path `json:"api_key_file" semantic:"false" doc:"File with the API key; takes precedence over the environment."`
+	PriceFile  stage.Path `json:"price_file" semantic:"false" doc:"YAML table of prices; takes precedence over the built-in one."`
 }
 
 // Check finds what the field tags cannot say. maxTokens is the stage's limit on one answer,

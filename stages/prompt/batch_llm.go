@@ -17,13 +17,13 @@ type batchConfig struct {
 	llmstage.Options
 
 	System      string   `json:"system" doc:"System prompt sent before each prompt."`
-	Temperature *float64 `json:"temperature" min:"0" max:"5" doc:"Sampling temperature. Not given: the provider's default."`
-	TopP        *float64 `json:"top_p" min:"0" max:"1" doc:"Nucleus sampling. Not given: the provider's default."`
+	Temperature *float64 `json:"temperature" min:"0" max:"5" doc:"Sampling temperature. Default: the provider's."`
+	TopP        *float64 `json:"top_p" min:"0" max:"1" doc:"Nucleus sampling. Default: the provider's."`
 	MaxTokens   int      `json:"max_tokens" default:"1024" min:"0" doc:"Most tokens of an answer; 0 sends no limit."`
 	Stop        []string `json:"stop" doc:"Texts at which the answer ends."`
-	Replicates  int      `json:"replicates" default:"1" min:"1" max:"1000" doc:"Answers per prompt. More of them later buys only the new ones."`
+	Replicates  int      `json:"replicates" default:"1" min:"1" max:"1000" doc:"Answers per prompt. Raising it later buys only the new ones."`
 	Extra       any      `json:"extra" doc:"Map of further fields of the request body, for servers that know them."`
-	JSONSchema  any      `json:"json_schema" doc:"JSON Schema that the server holds answers to; not every server can."`
+	JSONSchema  any      `json:"json_schema" doc:"JSON Schema that answers must follow; not every server supports it."`
 }
 
 // Validate checks what the field tags cannot say.
@@ -44,7 +44,7 @@ type batchIn struct {
 
 type batchOut struct {
 	Replies *stage.Writer[schema.Problem] `port:"replies" doc:"The same rows and paths with the answers; with replicates, each path once per answer."`
-	Errors  *stage.Writer[schema.Problem] `port:"errors" doc:"Rows with at least one path that got no answer, and only these paths; error says why. They are not in replies."`
+	Errors  *stage.Writer[schema.Problem] `port:"errors" doc:"Rows with at least one path that got no answer, and only these paths; error says why. These paths are not in replies."`
 }
 
 // BatchLLM asks a teacher.
@@ -62,20 +62,21 @@ bytes do not depend on concurrency.
 
 Each answer is remembered by everything that can change it: provider, endpoint,
 model, messages, sampling and replicate. A run that was killed, or another recipe
-that asks the same, pays for nothing twice; refresh: true buys anew. Requests that
-failed are asked again by the next run; until then the output counts as incomplete.
+that asks the same, pays for nothing twice; refresh: true buys again. The next run
+repeats requests that failed; until then the output counts as incomplete.
 
-A budget counts for this result over all runs that work on it: each call reserves
-its worst case before it is sent, and what a crash cut off counts in full.
+A budget covers this result over all runs that work on it: each call reserves its
+worst case before it is sent, and a call that a crash cut off counts in full. The
+worst case counts all that is sent, with json_schema and extra.
 
-mode: batch sends the prompts through the batch API of OpenAI or Gemini: slower,
-and as a rule for half the price. What a batch asks for is recorded before it is
-submitted, so that a run that was killed finds its batches again. What a batch did
-not get to is asked again by the next run.
+mode: batch sends the prompts through the provider's batch API (OpenAI and Gemini
+have one): slower, and usually for half the price. What a batch asks for is recorded
+before it is submitted, so a run that was killed finds its batches again. The next
+run asks for what a batch left out.
 
 The limits rpm, tpm and concurrency belong to provider, model and server: stages
-that run at the same time share them, and where they differ the tighter holds.
-With --isolate each stage's process has limits of its own.
+that run at the same time share them, and the lowest applies. With --isolate each
+stage's process has its own limits. API keys are looked for before any stage runs.
 
 model: simulated is a deterministic teacher without a network. It alone sees the
 row's gold answer, reasons in the shape of the path's style and is right as often
@@ -96,7 +97,7 @@ func batchLLM(ctx context.Context, env *stage.Env, c batchConfig, in batchIn, ou
 		return w
 	})
 	if err == nil && n > 0 {
-		env.Warn("%d of the requests failed; their paths are in the port errors", n)
+		env.Warn("%d requests failed; their paths are in the port errors", n)
 	}
 	return err
 }

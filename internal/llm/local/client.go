@@ -34,7 +34,7 @@ func NewClient(models *Models, r Ref, identity, device string) *Client {
 
 // Complete implements [llm.Client]. A request without a temperature is answered greedily.
 // What it samples is decided by its seed, replicate and messages. Of further fields it
-// knows top_k and logprobs; it cannot hold an answer to a JSON Schema. A context that ends
+// knows top_k and logprobs; it cannot follow a JSON Schema. A context that ends
 // ends the wait, and the computation when no other request shares it.
 func (c *Client) Complete(ctx context.Context, req llm.Request) (*llm.Response, error) {
 	x, logprobs, err := newQuestion(req)
@@ -91,7 +91,7 @@ func (c *Client) Complete(ctx context.Context, req llm.Request) (*llm.Response, 
 // newQuestion reads how a request wants its answer.
 func newQuestion(req llm.Request) (x *question, logprobs bool, err error) {
 	if req.JSON != nil {
-		return nil, false, fmt.Errorf("a local model cannot be held to a JSON Schema: leave json_schema or structured out")
+		return nil, false, fmt.Errorf("a local model cannot follow a JSON Schema: remove json_schema or structured")
 	}
 	x = &question{sampling: sampling{maxNew: req.MaxTokens}}
 	if x.maxNew <= 0 {

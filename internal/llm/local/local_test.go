@@ -61,7 +61,7 @@ func TestParseRef(t *testing.T) {
 		}
 	}
 	for in, want := range map[string]string{
-		"": "names no model", "?adapter=x": "names no model", "m?adaptor=x": `"adaptor"`, "m?adapter=": "needs one value",
+		"": "no model", "?adapter=x": "no model", "m?adaptor=x": `"adaptor"`, "m?adapter=": "needs one value",
 		"m?adapter=a&adapter=b": "needs one value", "m?precision=f16": "want f32 or bf16", "m?%zz": "question mark", "m?quantize=int8": "want nf4", "hf://": "hf://",
 	} {
 		if _, err := ParseRef(in); err == nil || !strings.Contains(err.Error(), want) {

@@ -37,7 +37,7 @@ type Ref struct {
 func ParseRef(s string) (Ref, error) {
 	model, query, _ := strings.Cut(s, "?")
 	if model == "" {
-		return Ref{}, errors.New("names no model: write local/FOLDER, local/FILE.gguf or local/hf://owner/name")
+		return Ref{}, errors.New("no model: write local/FOLDER, local/FILE.gguf or local/hf://owner/name")
 	}
 	r := Ref{Model: model}
 	values, err := url.ParseQuery(query)

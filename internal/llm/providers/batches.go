@@ -17,13 +17,13 @@ const (
 // BatchOptions are the config fields of the provider's batch API. They say how an answer
 // is fetched and never which, so that none of them counts for a result.
 type BatchOptions struct {
-	Mode       string   `json:"mode" default:"sync" choices:"sync|batch|auto" semantic:"false" doc:"How model is asked: sync in one call per prompt; batch through the provider's batch API, which takes hours and as a rule costs half; auto takes batches from batch_min prompts on. Fallbacks are asked by calls. The answers land in the same memo."`
-	BatchMin   int      `json:"batch_min" default:"1000" min:"1" semantic:"false" doc:"mode: auto takes batches when at least so many answers are missing."`
-	BatchMax   int      `json:"batch_max" default:"0" min:"0" semantic:"false" doc:"Most prompts in one batch; 0: as many as the provider takes. Accounts have a limit on the tokens that wait in batches."`
-	PollMin    float64  `json:"poll_min" default:"10" min:"0.001" semantic:"false" doc:"Seconds between two looks at a batch, at first."`
-	PollMax    float64  `json:"poll_max" default:"300" min:"0.001" semantic:"false" doc:"Seconds between two looks at a batch, at most, but never less than poll_min."`
-	BatchWait  float64  `json:"batch_wait" default:"93600" min:"0" semantic:"false" doc:"Seconds that one run waits for batches; 0: for ever. Then the stage ends incomplete, the batches stay, and the next run collects them. Providers end a batch after 24 hours."`
-	PriceBatch *float64 `json:"price_batch" min:"0" max:"1" semantic:"false" doc:"Factor on the prices for prompts in batches. Not given: that of the price table, and 1 for prices that are set here."`
+	Mode       string   `json:"mode" default:"sync" choices:"sync|batch|auto" semantic:"false" doc:"How model is asked: sync sends one call per prompt; batch uses the provider's batch API, which takes hours and usually costs half; auto uses batches from batch_min prompts on. Fallbacks get calls. The answers go to the same memo."`
+	BatchMin   int      `json:"batch_min" default:"1000" min:"1" semantic:"false" doc:"mode: auto uses batches when at least this many answers are missing."`
+	BatchMax   int      `json:"batch_max" default:"0" min:"0" semantic:"false" doc:"Most prompts in one batch; 0: as many as the provider accepts. Accounts have a limit on the tokens that wait in batches."`
+	PollMin    float64  `json:"poll_min" default:"10" min:"0.001" semantic:"false" doc:"Seconds between two queries about a batch, at first."`
+	PollMax    float64  `json:"poll_max" default:"300" min:"0.001" semantic:"false" doc:"Most seconds between two queries about a batch; never less than poll_min."`
+	BatchWait  float64  `json:"batch_wait" default:"93600" min:"0" semantic:"false" doc:"Seconds that one run waits for batches; 0: for ever. After that the stage ends incomplete, the batches stay, and the next run collects them. Providers end a batch after 24 hours."`
+	PriceBatch *float64 `json:"price_batch" min:"0" max:"1" semantic:"false" doc:"Factor on the prices of prompts in batches. Default: that of the price table, and 1 for prices that are set here."`
 }
 
 // transportOptions gives what the transport needs.

@@ -131,7 +131,7 @@ func (c *Caller) chain(ctx context.Context, req llm.Request) (*llm.Response, err
 			return nil, err
 		}
 		if kind.Fatal() && i < len(c.links)-1 && !k.out.Swap(true) {
-			c.notify(fmt.Sprintf("%s is left alone for the rest of this run (%v); going on with %s", k.name, err, c.links[i+1].name))
+			c.notify(fmt.Sprintf("%s is not asked again in this run (%v); %s is asked in its place", k.name, err, c.links[i+1].name))
 		}
 	}
 	return nil, last

@@ -39,7 +39,7 @@ func isLocal(model string) bool {
 }
 
 // checkLocal finds what is wrong with a local model's settings without opening it. field is
-// "" where it is nothing but the name.
+// "" if it is the name.
 func checkLocal(f Fallback) (field string, err error) {
 	_, name, err := llm.ParseModel(f.Model)
 	if err != nil {
@@ -52,7 +52,7 @@ func checkLocal(f Fallback) (field string, err error) {
 		{"base_url", f.BaseURL}, {"endpoint", f.Endpoint}, {"tokens_field", f.TokensField}, {"api_key_env", f.APIKeyEnv},
 	} {
 		if s.value != "" {
-			return s.field, fmt.Errorf("%s means nothing to %s, which runs in this process: remove it", s.field, f.Model)
+			return s.field, fmt.Errorf("%s does not apply to %s, which runs in this process: remove it", s.field, f.Model)
 		}
 	}
 	return "", nil

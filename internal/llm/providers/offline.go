@@ -47,5 +47,5 @@ func (absent) Complete(_ context.Context, req llm.Request) (*llm.Response, error
 		prompt = string(r[:most]) + "..."
 	}
 	return nil, &llm.Error{Kind: llm.KindUnrecorded, Message: fmt.Sprintf(
-		"the memo holds no answer of model %s to the prompt %q, and %s forbids to ask for one", req.Model, prompt, OfflineEnv)}
+		"the memo holds no answer of model %s to the prompt %q, and %s forbids calls", req.Model, prompt, OfflineEnv)}
 }

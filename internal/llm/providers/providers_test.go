@@ -37,7 +37,7 @@ func TestNewErrors(t *testing.T) {
 		env  func(string) string
 		want string
 	}{
-		{"no provider", one(Fallback{Model: "gpt-4o"}), noEnv, "names no model"},
+		{"no provider", one(Fallback{Model: "gpt-4o"}), noEnv, "does not name a model"},
 		{"unknown provider", one(Fallback{Model: "opnai/gpt-4o"}), noEnv, "known: gemini, local, openai, simulated"},
 		{"no key", one(Fallback{Model: "openai/gpt-4o"}), noEnv, "OPENAI_API_KEY"},
 		{"named key missing", one(Fallback{Model: "openai/m", BaseURL: "http://localhost:1", APIKeyEnv: "OTHER"}), withKey, "OTHER"},

@@ -15,24 +15,24 @@ import (
 // embeds them in its config; the tags are those of stage configs. Limits on the answer,
 // sampling and the files belong to the stages, whose defaults and path types differ.
 type Options struct {
-	Model       string     `json:"model" default:"simulated" doc:"Who is asked: provider/name, for example openai/gpt-4o-mini or gemini/gemini-2.5-flash, local/FOLDER for a checkpoint that answers in this process (also local/FILE.gguf or local/hf://owner/name, then ?adapter=DIR, ?tokenizer=DIR, ?precision=f32|bf16), or simulated, which needs no key and no network."`
+	Model       string     `json:"model" default:"simulated" doc:"The model to ask: provider/name, for example openai/gpt-4o-mini or gemini/gemini-2.5-flash, local/FOLDER for a checkpoint that answers in this process (also local/FILE.gguf or local/hf://owner/name, then ?adapter=DIR, ?tokenizer=DIR, ?precision=f32|bf16), or simulated, which needs no key and no network."`
 	Device      string     `json:"device" default:"auto" semantic:"false" doc:"Where local models run: auto, cpu, xla, cuda or cuda:N."`
 	BaseURL     string     `json:"base_url" doc:"Address of the server: OpenAI-compatible ones up to and with /v1, Gemini ones without the version. Empty: the provider's own."`
 	Endpoint    string     `json:"endpoint" doc:"A name for the server in the memo of paid answers, so that a move to another address keeps them. Empty: the base URL."`
 	TokensField string     `json:"tokens_field" choices:"|max_tokens|max_completion_tokens" doc:"Name of the limit max_tokens in requests. Empty: chosen by model and server."`
 	Seed        *int64     `json:"seed" doc:"Seed sent to providers that know one."`
-	Fallback    []Fallback `json:"fallback" doc:"Who is asked, in this order, for an answer that model could not give. A path's provider says who gave it."`
-	RetryOn     []string   `json:"retry_on" doc:"Which answers buy one more try: empty, length (cut off), content_filter (refused). The second answer is taken if it is none of these."`
+	Fallback    []Fallback `json:"fallback" doc:"Models to ask, in this order, for an answer that model could not give. A path's provider says which one answered."`
+	RetryOn     []string   `json:"retry_on" doc:"Answers that buy one more try: empty, length (cut off), content_filter (refused). The second answer is taken unless it is one of these too; if the try fails, the first answer stays."`
 
 	APIKeyEnv   string  `json:"api_key_env" semantic:"false" doc:"Environment variable with the API key. Empty: the provider's own, such as OPENAI_API_KEY; distillflow doctor lists them."`
-	Concurrency int     `json:"concurrency" default:"8" min:"1" max:"4096" semantic:"false" doc:"Most requests at the same time; a local model answers them in batches. It is lowered while the provider answers 429 and raised again step by step."`
-	RPM         float64 `json:"rpm" default:"0" min:"0" semantic:"false" doc:"Most requests a minute; 0: no limit. The pace is lowered while the provider answers 429 and raised again step by step."`
+	Concurrency int     `json:"concurrency" default:"8" min:"1" max:"4096" semantic:"false" doc:"Most requests at the same time; a local model answers them together. While the provider answers 429 it is lowered, then raised step by step."`
+	RPM         float64 `json:"rpm" default:"0" min:"0" semantic:"false" doc:"Most requests a minute; 0: no limit. While the provider answers 429 the rate is lowered, then raised step by step."`
 	TPM         float64 `json:"tpm" default:"0" min:"0" semantic:"false" doc:"Most tokens a minute, prompts and answers; 0: no limit."`
-	Stream      bool    `json:"stream" default:"false" semantic:"false" doc:"Receive answers piece by piece, for long ones through proxies that cut silent connections. OpenAI-compatible servers only; the recorded answer is the same."`
+	Stream      bool    `json:"stream" default:"false" semantic:"false" doc:"Receive answers piece by piece: proxies cut connections that are silent during a long answer. OpenAI-compatible servers only; the recorded answer is the same."`
 	Timeout     float64 `json:"timeout" default:"120" min:"0" semantic:"false" doc:"Seconds to wait for one attempt; 0: no limit. Local models have none."`
 	MaxRetries  int     `json:"max_retries" default:"6" min:"0" max:"100" semantic:"false" doc:"Further attempts after 408, 409, 425, 429, 5xx, timeouts, dropped connections and unreadable answers."`
 	MaxOutage   float64 `json:"max_outage" default:"600" min:"0" semantic:"false" doc:"Seconds that a provider may be down: the stage pauses, says until when, and tries again. 0: no pauses."`
-	Refresh     bool    `json:"refresh" default:"false" semantic:"false" doc:"Buy every answer anew, once, though the memo of paid answers holds one. Answers of the interrupted part of such a run are kept."`
+	Refresh     bool    `json:"refresh" default:"false" semantic:"false" doc:"Buy every answer again, once, even if the memo of paid answers holds it. A run that was interrupted continues where it stopped."`
 
 	BudgetRequests int      `json:"budget_requests" default:"0" min:"0" semantic:"false" doc:"Most requests for this result, over all runs that work on it; 0: no limit. Answers already paid for are free."`
 	BudgetTokens   int      `json:"budget_tokens" default:"0" min:"0" semantic:"false" doc:"Most tokens, prompt and answer, for this result; 0: no limit."`
@@ -89,7 +89,7 @@ func (o Options) Validate(maxTokens int, priceFile string) error {
 		case err != nil:
 			fail("fallback", "%v", err)
 		case !paidModel(f.Model):
-			fail("fallback", "the simulated model invents answers and cannot stand in for another")
+			fail("fallback", "the simulated model invents answers: it cannot replace another")
 		}
 	}
 	if !paid && len(o.Fallback) > 0 {
@@ -112,7 +112,7 @@ func (o Options) Validate(maxTokens int, priceFile string) error {
 	}
 	for _, r := range o.RetryOn {
 		if r != RetryEmpty && r != llm.FinishLength && r != llm.FinishRefusal {
-			fail("retry_on", "%q is none of %s, %s, %s", r, RetryEmpty, llm.FinishLength, llm.FinishRefusal)
+			fail("retry_on", "%q: want %s, %s or %s", r, RetryEmpty, llm.FinishLength, llm.FinishRefusal)
 		}
 	}
 	if _, err := simulated.New(o.Simulated); err != nil {
@@ -219,4 +219,26 @@ func (s Settings) again(r *llm.Response) bool {
 		}
 	}
 	return false
+}
+// Teacher is a model as answers are remembered for it.
+type Teacher struct {
+	Model    string // provider/name
+	Endpoint string // the name of the server: the alias the user chose, or its address
+}
+
+// Teachers lists the models that may be asked, each once, in order. Those that answer in
+// this process are not among them: the simulated one comes with the program, and the files
+// of local ones count as inputs; see [Options.LocalFiles].
+func (o Options) Teachers() []Teacher {
+	var out []Teacher
+	seen := map[string]bool{}
+	for _, f := range o.links() {
+		spec, _, err := lookup(f.Model)
+		if err != nil || spec.URL == "" || seen[f.Model] {
+			continue
+		}
+		seen[f.Model] = true
+		out = append(out, Teacher{Model: f.Model, Endpoint: spec.endpoint(f)})
+	}
+	return out
 }
