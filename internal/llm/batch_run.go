@@ -225,7 +225,7 @@ func (bs *Batches) add(o *openBatch) {
 	defer bs.mu.Unlock()
 	bs.open[o.Name] = o
 	bs.view.Batches++
-	bs.look(time.Time{})
+	bs.updateView(time.Time{})
 }
 
 // close ends a batch's life in the records and in the budget.

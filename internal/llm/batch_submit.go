@@ -156,7 +156,7 @@ func (bs *Batches) send(ctx context.Context, c chunk) error {
 	case err == nil:
 	case errors.As(err, &e) && e.Kind == KindRate && len(bs.open) > 0:
 		// Too much waits there already. When some of it has ended there is room.
-		bs.blocked = bs.fate(err)
+		bs.blocked = bs.requestError(err)
 		return bs.close(in, batchClosed{Status: "refused"})
 	case errors.As(err, &e) && !e.Kind.Retryable() && e.Kind != KindMemo:
 		// It certainly does not exist.

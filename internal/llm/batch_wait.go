@@ -40,7 +40,7 @@ func (bs *Batches) wait(ctx context.Context) (answers int, full bool, err error)
 			bs.o.Fault("batch-polled")
 			bs.mu.Lock()
 			o.state = state
-			bs.look(time.Time{})
+			bs.updateView(time.Time{})
 			bs.mu.Unlock()
 			if !state.Ended {
 				continue
@@ -69,7 +69,7 @@ func (bs *Batches) wait(ctx context.Context) (answers int, full bool, err error)
 			pause = min(pause, max(bs.o.MaxWait-time.Since(start), time.Millisecond))
 		}
 		bs.mu.Lock()
-		bs.look(time.Now().Add(pause))
+		bs.updateView(time.Now().Add(pause))
 		bs.mu.Unlock()
 		if err := sleep(ctx, pause); err != nil {
 			return answers, full, err
@@ -105,7 +105,7 @@ func (bs *Batches) collect(ctx context.Context, o *openBatch) (answers int, err 
 			}
 			if a.Err != nil {
 				closed.Cost.Requests++
-				failed[key] = bs.fate(a.Err)
+				failed[key] = bs.requestError(a.Err)
 				return nil
 			}
 			if a.Response.FinishReason == "" {
@@ -147,9 +147,9 @@ func (bs *Batches) collect(ctx context.Context, o *openBatch) (answers int, err 
 	return closed.Answers, nil
 }
 
-// fate is what an error on one request of a batch means. Whether the provider was busy or
+// requestError is what an error on one request of a batch means. Whether the provider was busy or
 // down at that moment says nothing about the calls of this run.
-func (bs *Batches) fate(err error) error {
+func (bs *Batches) requestError(err error) error {
 	e := bs.own(err).(*Error)
 	if e.Kind != KindInvalid {
 		e.Kind = KindBatch
@@ -188,7 +188,7 @@ func (bs *Batches) abandon(o *openBatch, s BatchState) {
 	bs.mu.Lock()
 	defer bs.mu.Unlock()
 	delete(bs.open, o.Name)
-	defer bs.look(time.Time{})
+	defer bs.updateView(time.Time{})
 	if s.Full && bs.o.MaxRequests > 1 {
 		return
 	}
@@ -240,8 +240,8 @@ func (bs *Batches) retrying(ctx context.Context, do func() error) error {
 	}
 }
 
-// look renews the view; the caller holds mu.
-func (bs *Batches) look(next time.Time) {
+// updateView renews the view; the caller holds mu.
+func (bs *Batches) updateView(next time.Time) {
 	v := &bs.view
 	v.Open, v.Requests, v.Done, v.Next, v.Message = len(bs.open), 0, 0, next, ""
 	for _, o := range bs.open {

@@ -16,7 +16,7 @@ const (
 )
 
 // Expect looks a request up in the memo and otherwise bounds what a call for it
-// costs. It is no promise: [worstCase] is what budgets go by.
+// costs. Budgets go by [worstCase] instead, which is an upper bound.
 func (t *Transport) Expect(req Request) (Expectation, error) {
 	if t.p.Name == Simulated {
 		return Expectation{}, nil

@@ -101,8 +101,8 @@ func (t *Transport) Concurrency() int { return t.o.Concurrency }
 // cancellation of ctx.
 //
 // The hint of req reaches only the provider named "simulated"; that one costs nothing, is
-// deterministic, and therefore passes by the memo: what it says depends on the gold answer,
-// which is no part of a memo key.
+// deterministic, and therefore not remembered: its answer depends on the gold answer, which
+// is not part of a memo key.
 func (t *Transport) Complete(ctx context.Context, req Request) (*Response, error) {
 	resp, err := intercepted(ctx, t.p.Name, req, func(ctx context.Context) (*Response, error) {
 		if t.p.Name != Simulated {
@@ -150,8 +150,8 @@ func (t *Transport) remembered(ctx context.Context, req Request) (*Response, err
 }
 
 // claimed buys the answer to a request that had none, to be recorded under a key, unless
-// somebody else who shares the memo is just buying it: then it waits for that one. It
-// holds no place among the calls in flight and no budget meanwhile.
+// another process that shares the memo is buying it: then it waits for that one. While it
+// waits it takes no place among the calls in flight and no budget.
 func (t *Transport) claimed(ctx context.Context, req Request, key, to [32]byte) (*Response, error) {
 	if t.o.Memo == nil {
 		return t.buy(ctx, req, to)
@@ -331,7 +331,7 @@ func (t *Transport) attempt(ctx context.Context, req Request, key [32]byte) (res
 	return resp, o, err
 }
 
-// record puts an answer into the memo; a nil one is none.
+// record puts an answer, if there is one, into the memo.
 func (t *Transport) record(key [32]byte, r *Response) error {
 	if r == nil || t.o.Memo == nil {
 		return nil

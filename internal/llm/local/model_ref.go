@@ -198,7 +198,7 @@ func (r reader) Read(p []byte) (int, error) { return r(p) }
 // Identity names a model by its content, for the memo of answers: the resolved revision of
 // one from the Hub, else the SHA-256 over its files, and the same of its adapter and
 // tokenizer. A model that is moved keeps its answers; one that is trained again has none.
-// The device is no part of it.
+// The device is not part of it.
 func (m *Models) Identity(ctx context.Context, r Ref) (string, error) {
 	files, resolved, err := r.Files(ctx)
 	if err != nil {

@@ -125,8 +125,8 @@ func (q *queue) work() error {
 	}
 }
 
-// take gives the oldest question with those that sample alike: this worker's share of them,
-// where several collect. Nil ends the worker.
+// take gives the oldest question and those that sample alike: this worker's share of them
+// when several collect. Nil ends the worker.
 func (q *queue) take(cancel context.CancelFunc) *batch {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -184,7 +184,7 @@ func (b *batch) done(x *question) {
 }
 
 // more gives up to n waiting questions that sample as those of the batch, in their order. It
-// stops at one that samples otherwise, which would else wait for ever.
+// stops at one that samples otherwise, which would wait for ever.
 func (b *batch) more(n int) []*question {
 	q := b.q
 	q.mu.Lock()

@@ -220,6 +220,7 @@ func (s Settings) again(r *llm.Response) bool {
 	}
 	return false
 }
+
 // Teacher is a model as answers are remembered for it.
 type Teacher struct {
 	Model    string // provider/name

@@ -70,8 +70,8 @@ func TestLocalConfig(t *testing.T) {
 	}
 	for want, change := range map[string]func(*Options){
 		`unknown setting "x"`:        func(o *Options) { o.Model += "?x=1" },
-		"base_url: base_url does":   func(o *Options) { o.BaseURL = "http://localhost" },
-		"endpoint: endpoint does":   func(o *Options) { o.Endpoint = "mine" },
+		"base_url: base_url does":    func(o *Options) { o.BaseURL = "http://localhost" },
+		"endpoint: endpoint does":    func(o *Options) { o.Endpoint = "mine" },
 		"fallback: tokens_field":     func(o *Options) { o.Fallback = []Fallback{{Model: "local//n", TokensField: "max_tokens"}} },
 		"fallback: model \"local/n?": func(o *Options) { o.Fallback = []Fallback{{Model: "local/n?adapter="}} },
 		`device: device "tpu"`:       func(o *Options) { o.Device = "tpu" },
