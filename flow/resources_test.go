@@ -120,6 +120,33 @@ stages:
 	}
 }
 
+// What a late stage needs of the environment is looked for before an early one runs.
+func TestStageThatNeedsWhatIsNotThere(t *testing.T) {
+	b := newBench(t, `
+stages:
+  a: {uses: read, with: {file: words.txt}}
+  b: {uses: map, from: a, with: {suffix: b, needs: THE_KEY}}
+`)
+	key := ""
+	b.eng.Getenv = func(string) string { return key }
+	l := &log{}
+	res, err := b.eng.Run(t.Context(), b.graph(), flow.RunOptions{Sink: l.sink})
+	if res != nil || err == nil || !strings.Contains(err.Error(), "stage b: THE_KEY is not set") {
+		t.Errorf("got %v", err)
+	}
+	if got := l.stages(event.StageStarted); got != "" {
+		t.Errorf("%q ran before the refusal", got)
+	}
+	key = "k"
+	b.mustRun("a b")
+	key = "" // a cached result needs nothing
+	b.mustRun("")
+	b.edit("suffix: b, needs: THE_KEY", "suffix: c, needs: THE_KEY")
+	if _, err := b.eng.Run(t.Context(), b.graph(), flow.RunOptions{}); err == nil {
+		t.Error("a changed stage ran without its key")
+	}
+}
+
 func TestKeysThatCannotChangeTheResult(t *testing.T) {
 	b := newBench(t, chain)
 	b.mustRun("a b c d")

@@ -55,6 +55,14 @@ type mapConfig struct {
 	Speed  int    `json:"speed" default:"1" semantic:"false" doc:"Cannot change the result."`
 	Fail   bool   `json:"fail" doc:"Fail instead."`
 	Panic  bool   `json:"panic" doc:"Panic instead."`
+	Needs  string `json:"needs" semantic:"false" doc:"An environment variable that must be set."`
+}
+
+func (c mapConfig) Require(getenv func(string) string) error {
+	if c.Needs != "" && getenv(c.Needs) == "" {
+		return fmt.Errorf("%s is not set", c.Needs)
+	}
+	return nil
 }
 
 func mapWords(f func(*stage.Env, mapConfig, string) (string, error)) func(context.Context, *stage.Env, mapConfig, wordsIn, wordsOut) error {
