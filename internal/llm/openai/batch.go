@@ -3,14 +3,17 @@ package openai
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"mime/multipart"
+	"net/http"
+	"net/url"
 	"time"
 
-	openai "github.com/sashabaranov/go-openai"
 	"github.com/tidwall/gjson"
 
 	"github.com/distillflow/distillflow/internal/llm"
@@ -34,129 +37,129 @@ func (c *Client) BatchLimits() llm.BatchLimits {
 // EncodeForBatch implements llm.BatchClient: one line of a batch file, whose body is that of the
 // single call, but never streamed.
 func (c *Client) EncodeForBatch(id string, req llm.Request) ([]byte, error) {
-	call := &callInfo{patch: map[string]any{}}
-	for k, v := range req.Extra {
-		call.patch[k] = v
-	}
-	body, err := json.Marshal(c.request(req, call))
-	if err == nil {
-		body, err = patchJSON(body, call.patch)
-	}
+	body, err := c.body(req, false)
 	if err != nil {
-		return nil, &llm.Error{Kind: llm.KindInvalid, Err: err}
+		return nil, err
 	}
 	return json.Marshal(struct {
-		ID     string               `json:"custom_id"`
-		Method string               `json:"method"`
-		URL    openai.BatchEndpoint `json:"url"`
-		Body   json.RawMessage      `json:"body"`
-	}{id, "POST", openai.BatchEndpointChatCompletions, body})
+		ID     string          `json:"custom_id"`
+		Method string          `json:"method"`
+		URL    string          `json:"url"`
+		Body   json.RawMessage `json:"body"`
+	}{id, http.MethodPost, batchURL, body})
 }
+
+// batchURL is what the requests of a batch are sent to.
+const batchURL = "/v1/chat/completions"
 
 // SubmitBatch implements llm.BatchClient: it uploads a file and creates a batch of it. Only
 // the second step costs anything.
 func (c *Client) SubmitBatch(ctx context.Context, name, _ string, elements [][]byte) (string, error) {
-	file, err := do(ctx, c, func(ctx context.Context) (openai.File, error) {
-		return c.c.CreateFileBytes(ctx, openai.FileBytesRequest{
-			Name: name + ".jsonl", Bytes: append(bytes.Join(elements, []byte("\n")), '\n'), Purpose: openai.PurposeBatch,
-		})
-	})
+	var form bytes.Buffer
+	w := multipart.NewWriter(&form)
+	err := w.WriteField("purpose", "batch")
+	part, perr := w.CreateFormFile("file", name+".jsonl")
+	if err = errors.Join(err, perr); err == nil {
+		for _, e := range elements {
+			_, werr := part.Write(e)
+			_, lerr := io.WriteString(part, "\n")
+			err = errors.Join(err, werr, lerr)
+		}
+	}
+	if err = errors.Join(err, w.Close()); err != nil {
+		return "", err
+	}
+	file, err := c.callJSON(ctx, http.MethodPost, "/files", w.FormDataContentType(), form.Bytes())
 	if err != nil {
 		return "", err
 	}
-	b, err := do(ctx, c, func(ctx context.Context) (openai.BatchResponse, error) {
-		return c.c.CreateBatch(ctx, openai.CreateBatchRequest{
-			InputFileID: file.ID, Endpoint: openai.BatchEndpointChatCompletions, CompletionWindow: "24h",
-			Metadata: map[string]any{batchName: name},
-		})
-	})
-	if err == nil && b.ID == "" {
-		err = &llm.Error{Kind: llm.KindMalformed, Message: "the answer names no batch"}
+	body, err := json.Marshal(map[string]any{"input_file_id": file.Get("id").String(), "endpoint": batchURL,
+		"completion_window": "24h", "metadata": map[string]string{batchName: name}})
+	if err != nil {
+		return "", err
 	}
-	return b.ID, err
+	b, err := c.callJSON(ctx, http.MethodPost, "/batches", "application/json", body)
+	if err != nil {
+		return "", err
+	}
+	id := b.Get("id").String()
+	if id == "" {
+		return "", &llm.Error{Kind: llm.KindMalformed, Message: "the answer does not name a batch"}
+	}
+	return id, nil
 }
-
-// listPage is how many batches one look at the list gives.
-const listPage = 100
 
 // FindBatch implements llm.BatchClient. The list begins with the newest batch.
 func (c *Client) FindBatch(ctx context.Context, name string, since time.Time) (string, bool, error) {
-	var after *string
+	after := ""
 	for {
-		page, err := do(ctx, c, func(ctx context.Context) (openai.ListBatchResponse, error) {
-			n := listPage
-			return c.c.ListBatch(ctx, after, &n)
-		})
+		page, err := c.callJSON(ctx, http.MethodGet, "/batches?limit=100"+after, "", nil)
 		if err != nil {
 			return "", false, err
 		}
-		for _, b := range page.Data {
-			if b.Metadata[batchName] == name {
-				return b.ID, true, nil
+		data := page.Get("data").Array()
+		for _, b := range data {
+			if b.Get("metadata."+batchName).String() == name {
+				return b.Get("id").String(), true, nil
 			}
-			if b.CreatedAt > 0 && int64(b.CreatedAt) < since.Unix() {
+			if at := b.Get("created_at").Int(); at > 0 && at < since.Unix() {
 				return "", false, nil
 			}
 		}
-		if !page.HasMore || len(page.Data) == 0 {
+		if !page.Get("has_more").Bool() || len(data) == 0 {
 			return "", false, nil
 		}
-		after = &page.Data[len(page.Data)-1].ID
+		after = "&after=" + url.QueryEscape(data[len(data)-1].Get("id").String())
 	}
 }
 
 // BatchState implements llm.BatchClient.
 func (c *Client) BatchState(ctx context.Context, id string) (llm.BatchState, error) {
-	b, err := c.batch(ctx, id)
+	b, err := c.callJSON(ctx, http.MethodGet, "/batches/"+url.PathEscape(id), "", nil)
 	if err != nil {
 		return llm.BatchState{}, err
 	}
-	s := llm.BatchState{Status: b.Status, Total: b.RequestCounts.Total, Done: b.RequestCounts.Completed, Failed: b.RequestCounts.Failed}
-	switch b.Status {
+	n := b.Get("request_counts")
+	s := llm.BatchState{Status: b.Get("status").String(), Total: int(n.Get("total").Int()), Done: int(n.Get("completed").Int()), Failed: int(n.Get("failed").Int())}
+	switch s.Status {
 	case "completed", "failed", "expired", "cancelled":
 		s.Ended = true
 	}
-	if b.Errors != nil {
-		for _, e := range b.Errors.Data {
-			if s.Message == "" {
-				s.Message = llm.Scrub(e.Message, c.key)
-			}
-			s.Full = s.Full || e.Code == "token_limit_exceeded"
-		}
+	for _, e := range b.Get("errors.data").Array() {
+		s.Message = cmp.Or(s.Message, llm.Scrub(e.Get("message").String(), c.key))
+		s.Full = s.Full || e.Get("code").String() == "token_limit_exceeded"
 	}
 	return s, nil
-}
-
-func (c *Client) batch(ctx context.Context, id string) (openai.BatchResponse, error) {
-	return do(ctx, c, func(ctx context.Context) (openai.BatchResponse, error) { return c.c.RetrieveBatch(ctx, id) })
 }
 
 // BatchAnswers implements llm.BatchClient. Answers and errors lie in a file each; a batch that
 // ended early has those it got to.
 func (c *Client) BatchAnswers(ctx context.Context, id string, each func(llm.BatchAnswer) error) error {
-	b, err := c.batch(ctx, id)
+	b, err := c.callJSON(ctx, http.MethodGet, "/batches/"+url.PathEscape(id), "", nil)
 	if err != nil {
 		return err
 	}
-	for _, file := range []*string{b.OutputFileID, b.ErrorFileID} {
-		if file == nil || *file == "" {
-			continue
-		}
-		if err := c.answers(ctx, *file, each); err != nil {
-			return err
+	for _, field := range []string{"output_file_id", "error_file_id"} {
+		if file := b.Get(field).String(); file != "" {
+			if err := c.answers(ctx, file, each); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
 func (c *Client) answers(ctx context.Context, file string, each func(llm.BatchAnswer) error) error {
-	call := &callInfo{stream: true}
-	raw, err := c.c.GetFileContent(context.WithValue(ctx, callKey{}, call), file)
+	path := "/files/" + url.PathEscape(file) + "/content"
+	res, a, err := c.send(ctx, http.MethodGet, path, "", nil)
 	if err != nil {
-		return c.fail(ctx, err, call)
+		return err
 	}
-	defer raw.Close()
-	lines := bufio.NewReaderSize(raw, 64<<10)
+	defer res.Body.Close()
+	if a.Status >= 400 {
+		return c.fail(ctx, a.ReadBody(res), a)
+	}
+	lines := bufio.NewReaderSize(res.Body, 64<<10) // the file may be large
 	for {
 		line, err := lines.ReadBytes('\n')
 		if len(bytes.TrimSpace(line)) > 0 {
@@ -201,13 +204,14 @@ func (c *Client) answer(line gjson.Result) llm.BatchAnswer {
 	return a
 }
 
-// do makes one call of the SDK and reads its failure as that of a completion.
-func do[T any](ctx context.Context, c *Client, f func(context.Context) (T, error)) (T, error) {
-	call := &callInfo{}
-	v, err := f(context.WithValue(ctx, callKey{}, call))
+// callJSON makes one request whose answer is JSON.
+func (c *Client) callJSON(ctx context.Context, method, path, kind string, body []byte) (gjson.Result, error) {
+	a, err := c.call(ctx, method, path, kind, body)
 	if err != nil {
-		var zero T
-		return zero, c.fail(ctx, err, call)
+		return gjson.Result{}, err
 	}
-	return v, nil
+	if !gjson.ValidBytes(a.Body) {
+		return gjson.Result{}, c.fail(ctx, errors.New("the answer is not JSON"), a)
+	}
+	return gjson.ParseBytes(a.Body), nil
 }

@@ -5,16 +5,16 @@ package openai
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
 
-	openai "github.com/sashabaranov/go-openai"
 	"github.com/tidwall/gjson"
 
 	"github.com/distillflow/distillflow/internal/llm"
@@ -39,16 +39,16 @@ type Config struct {
 	HTTP        *http.Client // nil: a client of its own with a connection pool for many calls
 }
 
-// Client implements llm.Client.
+// Client implements llm.Client and llm.BatchClient.
 type Client struct {
-	c      *openai.Client
+	h      *http.Client
 	tokens string
 	key    string
 	base   string
 	stream bool
 }
 
-// New returns a client. It fails on a base URL that is none.
+// New returns a client. It fails on a base URL that is not one.
 func New(cfg Config) (*Client, error) {
 	base, err := llm.CheckServer(cfg.BaseURL, DefaultBaseURL, cfg.Key)
 	if err != nil {
@@ -59,65 +59,57 @@ func New(cfg Config) (*Client, error) {
 	default:
 		return nil, fmt.Errorf("tokens field %q: want %s or %s", cfg.TokensField, TokensMax, TokensCompletion)
 	}
-	h := llm.HTTPClient(cfg.HTTP)
-	oc := openai.DefaultConfig(cfg.Key)
-	oc.BaseURL = base
-	oc.HTTPClient = exchange{h}
-	return &Client{c: openai.NewClientWithConfig(oc), tokens: cfg.TokensField, key: cfg.Key, base: base, stream: cfg.Stream}, nil
+	return &Client{h: llm.HTTPClient(cfg.HTTP), tokens: cfg.TokensField, key: cfg.Key, base: base, stream: cfg.Stream}, nil
 }
 
 // Complete implements llm.Client.
 func (c *Client) Complete(ctx context.Context, req llm.Request) (*llm.Response, error) {
-	call := &callInfo{patch: map[string]any{}}
-	for k, v := range req.Extra {
-		call.patch[k] = v
+	body, err := c.body(req, c.stream)
+	if err != nil {
+		return nil, err
 	}
-	if c.stream {
-		call.patch["stream"] = true
-		call.patch["stream_options"] = map[string]any{"include_usage": true}
+	a, err := c.call(ctx, http.MethodPost, "/chat/completions", "application/json", body)
+	if err != nil {
+		return nil, err
 	}
-	r := c.request(req, call)
-	_, err := c.c.CreateChatCompletion(context.WithValue(ctx, callKey{}, call), r)
-	if call.Failed(err) {
-		return nil, c.fail(ctx, err, call)
-	}
-	// A good status: what counts is whether the answer can be read, not whether it fits
-	// go-openai's types to the last field.
-	resp, perr := parse(call.Body)
-	if perr != nil {
-		return nil, c.fail(ctx, perr, call)
+	resp, err := parse(a.Body)
+	if err != nil {
+		return nil, c.fail(ctx, err, a)
 	}
 	return resp, nil
 }
 
-// request maps the fields go-openai knows. What its types cannot say (a temperature of
-// zero, fields of other servers) goes through the patch, which exchange applies.
-func (c *Client) request(req llm.Request, call *callInfo) openai.ChatCompletionRequest {
-	r := openai.ChatCompletionRequest{Model: req.Model, Stop: req.Stop}
-	for _, m := range req.Messages {
-		r.Messages = append(r.Messages, openai.ChatCompletionMessage{Role: m.Role, Content: m.Content})
+// body is the request in JSON. Extra fields go before the request's own messages and
+// schema, and behind its sampling.
+func (c *Client) body(req llm.Request, stream bool) ([]byte, error) {
+	b := map[string]any{"model": req.Model, "messages": req.Messages}
+	if len(req.Stop) > 0 {
+		b["stop"] = req.Stop
 	}
+	if req.JSON != nil {
+		b["response_format"] = map[string]any{"type": "json_schema", "json_schema": req.JSON}
+	}
+	maps.Copy(b, req.Extra)
 	if req.Temperature != nil {
-		call.patch["temperature"] = *req.Temperature
+		b["temperature"] = *req.Temperature
 	}
 	if req.TopP != nil {
-		call.patch["top_p"] = *req.TopP
+		b["top_p"] = *req.TopP
 	}
 	if req.Seed != nil {
-		call.patch["seed"] = *req.Seed
+		b["seed"] = *req.Seed
 	}
 	if req.MaxTokens > 0 {
-		call.patch[c.tokensField(req.Model)] = req.MaxTokens
+		b[c.tokensField(req.Model)] = req.MaxTokens
 	}
-	if s := req.JSON; s != nil {
-		r.ResponseFormat = &openai.ChatCompletionResponseFormat{
-			Type: openai.ChatCompletionResponseFormatTypeJSONSchema,
-			JSONSchema: &openai.ChatCompletionResponseFormatJSONSchema{
-				Name: s.Name, Schema: s.Schema, Strict: s.Strict,
-			},
-		}
+	if stream {
+		b["stream"], b["stream_options"] = true, map[string]any{"include_usage": true}
 	}
-	return r
+	out, err := json.Marshal(b)
+	if err != nil {
+		return nil, &llm.Error{Kind: llm.KindInvalid, Err: err}
+	}
+	return out, nil
 }
 
 // tokensField picks the name of the limit: OpenAI's reasoning models reject max_tokens,
@@ -134,8 +126,8 @@ func (c *Client) tokensField(model string) string {
 	return TokensMax
 }
 
-// parse reads the answer from the received body rather than from go-openai's struct, which
-// knows neither of the two newer names of reasoning text nor null contents.
+// parse reads an answer. Servers differ in the names of reasoning text and in the types of
+// fields that do not matter here.
 func parse(body []byte) (*llm.Response, error) {
 	if !gjson.ValidBytes(body) {
 		return nil, errors.New("the answer is not JSON")
@@ -201,24 +193,71 @@ func compact(body []byte) json.RawMessage {
 	return b.Bytes()
 }
 
+// call makes one request and reads the whole answer. Its errors are those of fail.
+func (c *Client) call(ctx context.Context, method, path, kind string, body []byte) (*llm.RawAnswer, error) {
+	res, a, err := c.send(ctx, method, path, kind, body)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	if res.StatusCode < 300 && strings.HasPrefix(res.Header.Get("Content-Type"), "text/event-stream") {
+		var se *streamError
+		if a.Body, err = gather(res.Body); errors.As(err, &se) {
+			a.Status, a.Body = se.status, []byte(se.message)
+		} else {
+			a.Cut = err != nil
+		}
+	} else {
+		err = a.ReadBody(res)
+	}
+	if err != nil || a.Status >= 400 {
+		return nil, c.fail(ctx, err, a)
+	}
+	return a, nil
+}
+
+// send makes one request; the body of the answer is the caller's to read and close.
+func (c *Client) send(ctx context.Context, method, path, kind string, body []byte) (*http.Response, *llm.RawAnswer, error) {
+	a := &llm.RawAnswer{}
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, a, c.fail(ctx, err, a)
+	}
+	if c.key != "" {
+		req.Header.Set("Authorization", "Bearer "+c.key)
+	}
+	if kind != "" {
+		req.Header.Set("Content-Type", kind)
+	}
+	res, err := c.h.Do(req)
+	if err != nil {
+		return nil, a, c.fail(ctx, err, a)
+	}
+	a.ReadHead(res)
+	return res, a, nil
+}
+
 // fail turns any failure into an *llm.Error without the key.
-func (c *Client) fail(ctx context.Context, err error, call *callInfo) error {
-	e := &llm.Error{Status: call.Status, RetryAfter: call.RetryAfter}
-	var api *openai.APIError
+func (c *Client) fail(ctx context.Context, err error, a *llm.RawAnswer) error {
+	e := &llm.Error{Status: a.Status, RetryAfter: a.RetryAfter}
 	switch {
-	case errors.As(err, &api):
-		e.Message = api.Message
-		if api.Code != nil {
-			e.Code = fmt.Sprint(api.Code)
+	case a.Status >= 400:
+		e.Kind = llm.KindOfStatus(a.Status)
+		if api := gjson.GetBytes(a.Body, "error"); gjson.ValidBytes(a.Body) {
+			e.Message = api.Get("message").String()
+			e.Code = cmp.Or(api.Get("code").String(), api.Get("type").String())
 		}
-		if e.Code == "" {
-			e.Code = api.Type
+		if e.Message == "" {
+			e.Message = llm.Clip(strings.TrimSpace(string(a.Body)), 300)
 		}
-	case call.Status >= 400:
-		e.Message = llm.Clip(strings.TrimSpace(string(call.Body)), 300)
-	case call.Status != 0:
-		// A good status, but a body that go-openai could not read or that broke off.
-		e.Message = "unreadable answer: " + err.Error()
+		if e.Code == "insufficient_quota" {
+			e.Kind = llm.KindQuota // a 429 that no waiting mends
+		}
+	case a.Status != 0:
+		e.Kind, e.Message = llm.KindMalformed, "unreadable answer: "+err.Error()
+		if a.Cut {
+			e.Kind = llm.KindNetwork
+		}
 	case ctx.Err() != nil:
 		return err // the Transport tells a timeout from a cancellation
 	default:
@@ -227,117 +266,11 @@ func (c *Client) fail(ctx context.Context, err error, call *callInfo) error {
 		if errors.As(err, &ue) {
 			err = ue.Err
 		}
-		e.Message, e.Err = err.Error(), err
-	}
-	switch {
-	case call.Status >= 400:
-		e.Kind = llm.KindOfStatus(call.Status)
-		if e.Code == "insufficient_quota" {
-			e.Kind = llm.KindQuota // a 429 that no waiting mends
+		e.Kind, e.Message = llm.KindOf(err), err.Error()
+		if c.key == "" || !strings.Contains(e.Message, c.key) {
+			e.Err = err
 		}
-	case call.Status != 0 && call.Cut:
-		e.Kind = llm.KindNetwork
-	case call.Status != 0:
-		e.Kind = llm.KindMalformed
-	default:
-		e.Kind = llm.KindOf(err)
 	}
 	e.Message, e.Code = llm.Scrub(e.Message, c.key), llm.Scrub(e.Code, c.key)
-	if e.Err != nil && c.key != "" && strings.Contains(e.Err.Error(), c.key) {
-		e.Err = nil
-	}
 	return e
-}
-
-type callKey struct{}
-
-// callInfo travels with one call's context between Complete and exchange: go-openai passes
-// neither unknown request fields nor, on errors, the response headers.
-type callInfo struct {
-	patch  map[string]any
-	stream bool // leave a good answer's body to the reader: it may be large
-	llm.RawAnswer
-}
-
-// exchange is go-openai's HTTP client: it completes the request's body and keeps the raw
-// answer and its Retry-After.
-type exchange struct{ h *http.Client }
-
-// Do implements go-openai's HTTPDoer.
-func (x exchange) Do(req *http.Request) (*http.Response, error) {
-	call, ok := req.Context().Value(callKey{}).(*callInfo)
-	if !ok {
-		return x.h.Do(req)
-	}
-	if err := patch(req, call.patch); err != nil {
-		return nil, err
-	}
-	res, err := x.h.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	call.ReadHead(res)
-	if call.stream && res.StatusCode < 300 {
-		return res, nil
-	}
-	defer res.Body.Close()
-	if res.StatusCode < 300 && strings.HasPrefix(res.Header.Get("Content-Type"), "text/event-stream") {
-		return call.gather(res)
-	}
-	if err := call.ReadBody(res); err != nil {
-		return nil, err
-	}
-	return res, nil
-}
-
-// gather replaces a streamed answer by the whole one.
-func (call *callInfo) gather(res *http.Response) (*http.Response, error) {
-	body, err := gather(res.Body)
-	var se *streamError
-	switch {
-	case errors.As(err, &se):
-		call.Status, call.Body = se.status, []byte(se.message)
-		return nil, err
-	case err != nil:
-		call.Cut = true
-		return nil, err
-	}
-	call.Body = body
-	res.Header.Set("Content-Type", "application/json")
-	res.Body = io.NopCloser(bytes.NewReader(body))
-	return res, nil
-}
-
-// patch sets fields of the request's JSON body.
-func patch(req *http.Request, fields map[string]any) error {
-	if len(fields) == 0 || req.Body == nil {
-		return nil
-	}
-	old, err := io.ReadAll(req.Body)
-	if err != nil {
-		return err
-	}
-	out, err := patchJSON(old, fields)
-	if err != nil {
-		return err
-	}
-	req.Body = io.NopCloser(bytes.NewReader(out))
-	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(out)), nil }
-	req.ContentLength = int64(len(out))
-	return nil
-}
-
-func patchJSON(old []byte, fields map[string]any) ([]byte, error) {
-	var body map[string]json.RawMessage
-	if err := json.Unmarshal(old, &body); err != nil {
-		return nil, fmt.Errorf("request body: %w", err)
-	}
-	for k, v := range fields {
-		b, err := json.Marshal(v)
-		if err != nil {
-			return nil, fmt.Errorf("request field %s: %w", k, err)
-		}
-		body[k] = b
-	}
-	return json.Marshal(body)
 }

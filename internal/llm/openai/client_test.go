@@ -62,7 +62,7 @@ func TestRequestBody(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]any{
-		"model": "org/m", "stream": false,
+		"model": "org/m",
 		"messages": []any{
 			map[string]any{"role": "system", "content": "Be <brief> & exact."},
 			map[string]any{"role": "user", "content": "2+2?"},
