@@ -49,7 +49,7 @@ type batchOut struct {
 
 // BatchLLM asks a teacher.
 var BatchLLM = stage.Define(stage.Spec{
-	Type: "batch-llm", Version: 2, Class: stage.Sampled,
+	Type: "batch-llm", Version: 3, Class: stage.Sampled,
 	Doc: `Sends each path's prompt to a language model and records the answer.
 
 Every path with a prompt gets response, finish_reason and provider; an answer that
@@ -218,12 +218,9 @@ func (b *batch) fill(p *schema.Path, resp *llm.Response, err error) {
 		return
 	}
 	p.Provider, p.Error = resp.Provider, ""
-	p.Response, p.FinishReason = resp.Text, resp.FinishReason
+	p.Response, p.Reasoning, p.FinishReason = resp.Text, resp.Reasoning, resp.FinishReason
 	if strings.TrimSpace(resp.Text) == "" {
 		p.Extra.Set("empty", []byte("true"))
-	}
-	if resp.Reasoning != "" {
-		p.Extra.Set("reasoning", schema.AppendString(nil, resp.Reasoning))
 	}
 	if len(resp.Logprobs) > 0 {
 		p.Extra.Set("logprobs", resp.Logprobs)

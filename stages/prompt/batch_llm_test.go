@@ -460,3 +460,18 @@ func keyOf(workDir string) string {
 	}
 	return ""
 }
+
+// What a reasoning model thought stands beside its answer, not in it.
+func TestThoughtsStandBesideTheAnswer(t *testing.T) {
+	te := newTeacher(t, func(w http.ResponseWriter, q string, _ int) string {
+		io.WriteString(w, `{"choices":[{"message":{"content":"four","reasoning_content":"two and two"},"finish_reason":"stop"}]}`)
+		return ""
+	})
+	o := runBatch(t, t.Context(), config(te, nil), writePrompts(t, 1), nil)
+	if o.err != nil || len(o.rows) != 1 {
+		t.Fatal(o.err, len(o.rows))
+	}
+	if p := o.rows[0].Paths[0]; p.Response != "four" || p.Reasoning != "two and two" {
+		t.Errorf("%+v", p)
+	}
+}
