@@ -49,11 +49,7 @@ func TestPretrainedEncoder(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		fp, err := tr.fingerprint()
-		if err != nil {
-			t.Fatal(err)
-		}
-		prints[fp] = true
+		prints[tr.fingerprint] = true
 	}
 	if len(prints) != 3 {
 		t.Error("states of different encoders look alike")

@@ -1,6 +1,7 @@
 package train
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
@@ -9,23 +10,56 @@ import (
 
 	"github.com/distillflow/distillflow/internal/lm/optim"
 	"github.com/distillflow/distillflow/internal/lm/weights"
-	"github.com/distillflow/distillflow/schema"
 )
 
 // stateFile is the checkpoint in the stage's scratch folder.
 const stateFile = "train.state"
 
-// stateMeta is everything of a trainer's state that is neither a tensor nor an
-// optimizer's.
+// stateFormat is part of the fingerprint: a state that another version wrote
+// differently is not used.
+const stateFormat = 2
+
+// stateMeta is everything of a trainer's state but tensors, optimizers and records.
 type stateMeta struct {
-	Fingerprint string                  `json:"fingerprint"`
-	Step        int                     `json:"step"`
-	Stopped     bool                    `json:"stopped"`
-	Students    []studentMeta           `json:"students"`
-	MeanP       []float64               `json:"mean_p,omitempty"`
-	Signal      []float64               `json:"signal,omitempty"`
-	Metrics     []schema.Metric         `json:"metrics"`
-	Routings    []schema.RouterDecision `json:"routings"`
+	Fingerprint string        `json:"fingerprint"`
+	Step        int           `json:"step"`
+	Stopped     bool          `json:"stopped"`
+	Students    []studentMeta `json:"students"`
+	MeanP       []float64     `json:"mean_p,omitempty"`
+	Signal      []float64     `json:"signal,omitempty"`
+}
+
+// records are the first rows of a list that only grows, as JSON lines: a checkpoint
+// encodes what came since the last one.
+type records[T any] struct {
+	rows int
+	text []byte
+}
+
+// lines are all rows, those encoded before included.
+func (r *records[T]) lines(rows []T) ([]byte, error) {
+	for _, row := range rows[r.rows:] {
+		line, err := json.Marshal(row)
+		if err != nil {
+			return nil, err
+		}
+		r.text = append(append(r.text, line...), '\n')
+		r.rows++
+	}
+	return r.text, nil
+}
+
+// restore goes back to lines and returns their rows.
+func (r *records[T]) restore(text []byte) (rows []T, err error) {
+	for line := range bytes.Lines(text) {
+		var row T
+		if err := json.Unmarshal(line, &row); err != nil {
+			return nil, err
+		}
+		rows = append(rows, row)
+	}
+	r.rows, r.text = len(rows), slices.Clone(text)
+	return rows, nil
 }
 
 type studentMeta struct {
@@ -66,14 +100,14 @@ func (t *trainer) groups() []group {
 	return g
 }
 
-// fingerprint identifies the run that a state belongs to: config, seed, paths and the
-// models. A state of another run is not used.
-func (t *trainer) fingerprint() (string, error) {
+// identify computes the fingerprint of the run that a state belongs to: config, seed,
+// paths and the models. A state of another run is not used.
+func (t *trainer) identify() (string, error) {
 	h := sha256.New()
 	if err := json.NewEncoder(h).Encode(t.plan.config); err != nil {
 		return "", err
 	}
-	fmt.Fprintln(h, t.seed, t.encoder)
+	fmt.Fprintln(h, stateFormat, t.seed, t.encoder)
 	for _, s := range t.students {
 		id, err := s.identity()
 		if err != nil {
@@ -101,11 +135,7 @@ func (t *trainer) tensors() weights.Set {
 
 // save writes the state to path.
 func (t *trainer) save(path string) error {
-	fp, err := t.fingerprint()
-	if err != nil {
-		return err
-	}
-	m := stateMeta{Fingerprint: fp, Step: t.step, Stopped: t.stopped, Metrics: t.metrics, Routings: t.routings}
+	m := stateMeta{Fingerprint: t.fingerprint, Step: t.step, Stopped: t.stopped}
 	if t.router != nil {
 		m.MeanP, m.Signal = t.router.meanP, t.signal.State()
 	}
@@ -116,7 +146,15 @@ func (t *trainer) save(path string) error {
 		}
 		m.Students = append(m.Students, x)
 	}
-	var opts [][]byte
+	metrics, err := t.savedMetrics.lines(t.metrics)
+	if err != nil {
+		return err
+	}
+	routings, err := t.savedRoutings.lines(t.routings)
+	if err != nil {
+		return err
+	}
+	blobs := [][]byte{metrics, routings}
 	for _, g := range t.groups() {
 		if g.opt == nil {
 			continue
@@ -125,9 +163,9 @@ func (t *trainer) save(path string) error {
 		if err != nil {
 			return err
 		}
-		opts = append(opts, b)
+		blobs = append(blobs, b)
 	}
-	return writeState(path, m, t.tensors(), opts)
+	return writeState(path, m, t.tensors(), blobs)
 }
 
 // restore goes back to the state in path. It reports false when there is none, or
@@ -135,16 +173,9 @@ func (t *trainer) save(path string) error {
 // over, which costs time but gives the same result.
 func (t *trainer) restore(path string) (bool, error) {
 	var m stateMeta
-	set, opts, ok, err := readState(path, &m)
-	if err != nil || !ok {
+	set, blobs, ok, err := readState(path, &m)
+	if err != nil || !ok || m.Fingerprint != t.fingerprint {
 		return false, err
-	}
-	fp, err := t.fingerprint()
-	if err != nil {
-		return false, err
-	}
-	if m.Fingerprint != fp || len(m.Students) != len(t.students) {
-		return false, nil
 	}
 	for i, x := range m.Students {
 		s := t.students[i]
@@ -172,11 +203,17 @@ func (t *trainer) restore(path string) (bool, error) {
 		copy(x.Data, set[i].Data)
 	}
 	trained := slices.DeleteFunc(t.groups(), func(g group) bool { return g.opt == nil })
-	if len(opts) != len(trained) {
-		return false, fmt.Errorf("%s has the right fingerprint and %d optimizers instead of %d", path, len(opts), len(trained))
+	if len(blobs) != 2+len(trained) {
+		return false, fmt.Errorf("%s has the right fingerprint and %d parts instead of %d", path, len(blobs), 2+len(trained))
+	}
+	if t.metrics, err = t.savedMetrics.restore(blobs[0]); err != nil {
+		return false, fmt.Errorf("%s: metrics: %w", path, err)
+	}
+	if t.routings, err = t.savedRoutings.restore(blobs[1]); err != nil {
+		return false, fmt.Errorf("%s: router decisions: %w", path, err)
 	}
 	for i, g := range trained {
-		if err := g.opt.UnmarshalBinary(opts[i]); err != nil {
+		if err := g.opt.UnmarshalBinary(blobs[2+i]); err != nil {
 			return false, fmt.Errorf("%s: %s: %w", path, g.name, err)
 		}
 	}
@@ -187,7 +224,7 @@ func (t *trainer) restore(path string) (bool, error) {
 			s.dev.best = *x.Best
 		}
 	}
-	t.step, t.stopped, t.metrics, t.routings = m.Step, m.Stopped, m.Metrics, m.Routings
+	t.step, t.stopped = m.Step, m.Stopped
 	if t.router != nil {
 		t.router.meanP = m.MeanP
 		t.signal.Restore(m.Signal)

@@ -1,7 +1,6 @@
 package train
 
 import (
-	"bufio"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
@@ -11,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 
+	"github.com/distillflow/distillflow/internal/base/atomicfile"
 	"github.com/distillflow/distillflow/internal/lm/checkpoint"
 	"github.com/distillflow/distillflow/internal/lm/weights"
 )
@@ -21,9 +21,8 @@ type stateHead struct {
 	Meta  json.RawMessage `json:"meta"`
 }
 
-// writeState writes a training state to path as a whole. The file is a SHA-256 of
-// the rest, the length of the JSON part, that part, the blobs, and the tensors as
-// safetensors.
+// writeState writes a training state to path as a whole: the length of the JSON part,
+// that part, the blobs, the tensors as safetensors, and a SHA-256 of all of it.
 func writeState(path string, meta any, set weights.Set, blobs [][]byte) error {
 	var head stateHead
 	var err error
@@ -37,40 +36,24 @@ func writeState(path string, meta any, set weights.Set, blobs [][]byte) error {
 	if err != nil {
 		return fmt.Errorf("training state: %w", err)
 	}
-	tmp := path + ".tmp"
-	f, err := os.Create(tmp)
-	if err != nil {
-		return err
-	}
-	sum := sha256.New()
-	w := bufio.NewWriterSize(io.MultiWriter(f, sum), 1<<20)
-	_, err = f.Write(make([]byte, sha256.Size)) // filled in at the end
-	write := func(b []byte) {
-		if err == nil {
-			_, err = w.Write(b)
+	err = atomicfile.Write(path, 0o644, atomicfile.Durable, func(f io.Writer) error {
+		sum := sha256.New()
+		w := io.MultiWriter(f, sum)
+		for _, b := range append([][]byte{binary.LittleEndian.AppendUint64(nil, uint64(len(text))), text}, blobs...) {
+			if _, err := w.Write(b); err != nil {
+				return err
+			}
 		}
-	}
-	write(binary.LittleEndian.AppendUint64(nil, uint64(len(text))))
-	write(text)
-	for _, b := range blobs {
-		write(b)
-	}
-	if err == nil {
-		err = checkpoint.Encode(w, set)
-	}
-	if err == nil {
-		err = w.Flush()
-	}
-	if err == nil {
-		_, err = f.WriteAt(sum.Sum(nil), 0)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
+		if err := checkpoint.Encode(w, set); err != nil {
+			return err
+		}
+		_, err := f.Write(sum.Sum(nil))
+		return err
+	})
+	if err != nil {
 		return fmt.Errorf("training state: %w", err)
 	}
-	return os.Rename(tmp, path)
+	return nil
 }
 
 // readState reads what writeState wrote. ok is false when there is none or when it
@@ -83,12 +66,12 @@ func readState(path string, meta any) (set weights.Set, blobs [][]byte, ok bool,
 	if err != nil {
 		return nil, nil, false, err
 	}
-	const start = sha256.Size + 8
-	if len(data) < start || sha256.Sum256(data[sha256.Size:]) != [sha256.Size]byte(data[:sha256.Size]) {
+	end := len(data) - sha256.Size
+	if end < 8 || sha256.Sum256(data[:end]) != [sha256.Size]byte(data[end:]) {
 		return nil, nil, false, nil
 	}
-	n := binary.LittleEndian.Uint64(data[sha256.Size:])
-	if data = data[start:]; n > uint64(len(data)) {
+	n := binary.LittleEndian.Uint64(data)
+	if data = data[8:end]; n > uint64(len(data)) {
 		return nil, nil, false, nil
 	}
 	var head stateHead

@@ -43,6 +43,10 @@ type trainer struct {
 	metrics  []schema.Metric
 	routings []schema.RouterDecision
 
+	fingerprint   string // of the run
+	savedMetrics  records[schema.Metric]
+	savedRoutings records[schema.RouterDecision]
+
 	// observers, all optional
 	onStep     func(step, total int, values map[string]float64)
 	checkpoint func() error // saves the state
@@ -92,6 +96,9 @@ func newTrainer(ctx context.Context, p *plan, seed uint64, open func(name string
 	}
 	t.warmupOrder = order{seed: seed, stream: streamData + "/warmup", lengths: t.lengths, batch: p.warmupBatch}
 	t.mainOrder = order{seed: seed, stream: streamData + "/main", lengths: t.lengths, batch: p.batch}
+	if t.fingerprint, err = t.identify(); err != nil {
+		return nil, drop, err
+	}
 	return t, drop, nil
 }
 

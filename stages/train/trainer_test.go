@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -256,7 +257,7 @@ func TestResumeGivesTheSameBits(t *testing.T) {
 		if !slices.Equal(hashes(second), hashes(whole)) {
 			t.Errorf("stop at %d, resumed at %v: other weights", stop, resumed)
 		}
-		if len(second.routings) != len(whole.routings) || !slices.Equal(second.metrics, whole.metrics) {
+		if !reflect.DeepEqual(second.routings, whole.routings) || !slices.Equal(second.metrics, whole.metrics) {
 			t.Errorf("stop at %d: %d decisions and %d metrics, want %d and %d", stop, len(second.routings), len(second.metrics), len(whole.routings), len(whole.metrics))
 		}
 	}
