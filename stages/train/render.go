@@ -122,7 +122,7 @@ func Render(ctx context.Context, cfg any, rows stage.Rows[schema.Problem], pick 
 // of finds the path that is picked.
 func (k Pick) of(paths []trainPath) (int, error) {
 	if len(paths) == 0 {
-		return 0, noPick("there is no usable path: one that is answered, not verified wrong and not judged invalid")
+		return 0, noPick("there is no usable path: one that is answered in full, not verified wrong and not judged invalid")
 	}
 	if k.ID == "" && k.Style == "" {
 		if k.Row < 0 || k.Row >= len(paths) {
@@ -143,7 +143,7 @@ func (k Pick) of(paths []trainPath) (int, error) {
 	if k.Style != "" {
 		what = append(what, fmt.Sprintf("style %q", k.Style))
 	}
-	return 0, noPick("none of the %d usable paths is of %s; paths without an answer, verified wrong or judged invalid are left out", len(paths), strings.Join(what, " and "))
+	return 0, noPick("none of the %d usable paths is of %s; paths without a whole answer, verified wrong or judged invalid are left out", len(paths), strings.Join(what, " and "))
 }
 
 // add appends a token that ends at byte end of r.Text. name is the spelling of a

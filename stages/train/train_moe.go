@@ -6,6 +6,7 @@ import (
 	"sort"
 
 	"github.com/distillflow/distillflow/flow/stage"
+	"github.com/distillflow/distillflow/internal/llm"
 	"github.com/distillflow/distillflow/internal/lm/device"
 	"github.com/distillflow/distillflow/schema"
 )
@@ -29,7 +30,7 @@ type modelsInfo struct {
 const modelsFormat = 1
 
 type trainIn struct {
-	Paths stage.Rows[schema.Problem] `port:"paths" doc:"Problems with the reasoning paths to learn from. Paths that were verified wrong or judged invalid are left out."`
+	Paths stage.Rows[schema.Problem] `port:"paths" doc:"Problems with the reasoning paths to learn from. Paths that failed, were cut off or refused, verified wrong or judged invalid are left out."`
 }
 
 type trainOut struct {
@@ -42,7 +43,7 @@ type trainOut struct {
 // TrainMoE trains several students on the same reasoning paths, with a router.
 var TrainMoE = stage.Define(stage.Spec{
 	Type:    "train-moe",
-	Version: 2,
+	Version: 3,
 	Class:   stage.Seeded,
 	Doc: `Trains two or more students on reasoning paths that a router shares out between them.
 Students are published models with low-rank adapters, or small decoders trained from
@@ -115,11 +116,14 @@ func readPaths(rows stage.Rows[schema.Problem], limit int) (paths []trainPath, i
 	return paths, slices.Compact(ids), nil
 }
 
-// usable reports whether a path may be learned from. Paths that were never
-// verified or judged count as usable: the recipe decides which stages run.
+// usable reports whether a path may be learned from: a whole answer, neither verified
+// wrong nor judged invalid. Paths that were never verified or judged count as usable:
+// the recipe decides which stages run.
 func usable(p schema.Path) bool {
 	switch {
-	case p.Response == "" || p.Error != "" || p.FinishReason == "length":
+	case p.Response == "" || p.Error != "":
+		return false
+	case p.FinishReason == llm.FinishLength || p.FinishReason == llm.FinishRefusal:
 		return false
 	case p.Correct != nil && !*p.Correct:
 		return false

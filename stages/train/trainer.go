@@ -341,4 +341,4 @@ func (t *trainer) log(epoch, step int, student, name string, v float64) {
 }
 
 // errNoPath is what a training stage says of input without a usable path.
-var errNoPath = errors.New("no path to train on: every row lacks a usable path (answered, not verified wrong, not judged invalid)")
+var errNoPath = errors.New("no path to train on: no row has a usable path (answered in full, not verified wrong, not judged invalid)")
