@@ -289,6 +289,19 @@ func TestLoadRefuses(t *testing.T) {
 		"missing closing":     func(m map[string]any) { m["target_modules"] = "(q_proj" },
 		"layers_to_transform": func(m map[string]any) { m["layers_to_transform"] = []int{0} },
 		"rank 0":              func(m map[string]any) { m["r"] = 0 },
+
+		`init_lora_weights "pissa"`:         func(m map[string]any) { m["init_lora_weights"] = "pissa" },
+		`init_lora_weights "pissa_niter_4"`: func(m map[string]any) { m["init_lora_weights"] = "pissa_niter_4" },
+		`init_lora_weights "OLoRA"`:         func(m map[string]any) { m["init_lora_weights"] = "OLoRA" },
+		`init_lora_weights "corda"`:         func(m map[string]any) { m["init_lora_weights"] = "corda" },
+		`init_lora_weights "lora_ga"`:       func(m map[string]any) { m["init_lora_weights"] = "lora_ga" },
+		`init_lora_weights "loftq"`:         func(m map[string]any) { m["init_lora_weights"] = "loftq" },
+		`init_lora_weights "unheard of"`:    func(m map[string]any) { m["init_lora_weights"] = "unheard of" },
+		"alora_invocation_tokens":           func(m map[string]any) { m["alora_invocation_tokens"] = []int{5, 6} },
+		"exclude_modules":                   func(m map[string]any) { m["exclude_modules"] = "(q_proj" },
+		"leave out all":                     func(m map[string]any) { m["exclude_modules"] = []string{"q_proj", "self_attn.v_proj"} },
+		"q_proj in 3 of 4 layers":           func(m map[string]any) { m["exclude_modules"] = []string{"layers.1.self_attn.q_proj"} },
+		"v_proj in 1 of 4 layers":           func(m map[string]any) { m["target_modules"] = `.*q_proj|.*layers\.0\..*v_proj` },
 	} {
 		m := read()
 		change(m)
@@ -300,7 +313,39 @@ func TestLoadRefuses(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, ConfigFile), data, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, _, err := Load(dir, d); err == nil || !strings.Contains(err.Error(), name) {
+		if _, _, _, err := Load(dir, d); err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), ConfigFile) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// Settings that change how training began, or name what has no adapter anyway, leave
+// the numbers alone.
+func TestLoadAccepts(t *testing.T) {
+	d, _ := readBase(t, "llama")
+	_, want, _, err := Load(adapterFolder(t, nil, nil), d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string]func(map[string]any){
+		"gaussian":     func(m map[string]any) { m["init_lora_weights"] = "gaussian" },
+		"eva":          func(m map[string]any) { m["init_lora_weights"] = "eva" },
+		"orthogonal":   func(m map[string]any) { m["init_lora_weights"] = "orthogonal" },
+		"false":        func(m map[string]any) { m["init_lora_weights"] = false },
+		"null":         func(m map[string]any) { m["init_lora_weights"], m["alora_invocation_tokens"] = nil, nil },
+		"nothing left": func(m map[string]any) { m["exclude_modules"] = []string{"lm_head", "vision_tower.q_proj", "proj"} },
+		"out of all": func(m map[string]any) {
+			m["target_modules"], m["exclude_modules"] = "all-linear", []string{"k_proj", "o_proj", "gate_proj", "up_proj", "mlp.down_proj"}
+		},
+		"by expression": func(m map[string]any) {
+			m["target_modules"], m["exclude_modules"] = "all-linear", `.*\.mlp\..*|.*(k|o)_proj`
+		},
+		"excluded twice": func(m map[string]any) {
+			m["target_modules"], m["exclude_modules"] = []string{"q_proj", "v_proj", "o_proj"}, []string{"o_proj"}
+		},
+	} {
+		_, got, _, err := Load(adapterFolder(t, change, nil), d)
+		if err != nil || got.Hash() != want.Hash() {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

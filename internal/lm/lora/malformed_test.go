@@ -153,7 +153,7 @@ func FuzzConfig(f *testing.F) {
 		if json.Unmarshal(data, &p) != nil {
 			return
 		}
-		c, err := p.config()
+		c, err := p.config(d.Layers)
 		if err != nil {
 			return
 		}

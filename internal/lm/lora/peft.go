@@ -33,70 +33,98 @@ type peftConfig struct {
 	Alpha        float64            `json:"lora_alpha"`
 	Dropout      float64            `json:"lora_dropout"`
 	Bias         string             `json:"bias"`
-	Targets      targets            `json:"target_modules"`
+	Targets      modules            `json:"target_modules"`
+	Exclude      modules            `json:"exclude_modules,omitzero"`
 	RSLoRA       bool               `json:"use_rslora"`
 	DoRA         bool               `json:"use_dora"`
 	FanInFanOut  bool               `json:"fan_in_fan_out"`
 	InitWeights  any                `json:"init_lora_weights"`
 	Save         []string           `json:"modules_to_save"`
+	Invocation   any                `json:"alora_invocation_tokens,omitempty"`
 	Layers       any                `json:"layers_to_transform"`
 	LayersAt     any                `json:"layers_pattern"`
 	RankPattern  map[string]int     `json:"rank_pattern"`
 	AlphaPattern map[string]float64 `json:"alpha_pattern"`
 }
 
-// targets is target_modules: a list of names, or one regular expression over the
-// full names of modules.
-type targets struct {
+// modules is target_modules or exclude_modules: a list of names, or one regular
+// expression over the full names of modules.
+type modules struct {
 	list    []string
 	pattern string
 }
 
-func (t targets) MarshalJSON() ([]byte, error) { return json.Marshal(t.list) }
+func (m modules) MarshalJSON() ([]byte, error) { return json.Marshal(m.list) }
 
-func (t *targets) UnmarshalJSON(b []byte) error {
+func (m *modules) UnmarshalJSON(b []byte) error {
 	if len(b) > 0 && b[0] == '"' {
-		return json.Unmarshal(b, &t.pattern)
+		return json.Unmarshal(b, &m.pattern)
 	}
-	return json.Unmarshal(b, &t.list)
+	return json.Unmarshal(b, &m.list)
 }
 
-// resolve lists the projections that the configuration names.
-func (t targets) resolve() ([]string, error) {
-	match := func(target string) bool {
-		return slices.ContainsFunc(t.list, func(name string) bool {
-			return name == target || strings.HasSuffix(module(0, target), "."+name)
-		})
+// matcher reports which full names of modules are meant: a name of the list is that of
+// a module or its end.
+func (m modules) matcher() (func(module string) bool, error) {
+	if m.pattern == "" {
+		return func(module string) bool {
+			return slices.ContainsFunc(m.list, func(name string) bool {
+				return name == module || strings.HasSuffix(module, "."+name)
+			})
+		}, nil
 	}
-	known := t.list
-	if t.pattern == "all-linear" {
-		return slices.Clone(decoder.Targets), nil
+	re, err := regexp.Compile("^(?:" + m.pattern + ")$")
+	if err != nil {
+		return nil, err
 	}
-	if t.pattern != "" {
-		re, err := regexp.Compile("^(?:" + t.pattern + ")$")
-		if err != nil {
-			return nil, fmt.Errorf("target_modules: %w", err)
-		}
-		match = func(target string) bool { return re.MatchString(module(0, target)) }
-		known = nil
+	return re.MatchString, nil
+}
+
+// targets lists the projections with an adapter: those that target_modules names and
+// exclude_modules does not, which must be so in every layer.
+func (p peftConfig) targets(layers int) ([]string, error) {
+	all := p.Targets
+	if all.pattern == "all-linear" {
+		all = modules{list: decoder.Targets}
 	}
-	var out []string
-	for _, target := range decoder.Targets {
-		if match(target) {
-			out = append(out, target)
-		}
-	}
-	for _, name := range known {
-		if !slices.ContainsFunc(decoder.Targets, func(target string) bool {
-			return name == target || strings.HasSuffix(module(0, target), "."+name)
-		}) {
+	for _, name := range all.list {
+		one, _ := modules{list: []string{name}}.matcher()
+		if !slices.ContainsFunc(decoder.Targets, func(target string) bool { return layersWith(one, layers, target) > 0 }) {
 			return nil, fmt.Errorf("target_modules: %q is not a projection that adapters can attach to here; those are %s", name, strings.Join(decoder.Targets, ", "))
 		}
 	}
+	target, err := all.matcher()
+	if err != nil {
+		return nil, fmt.Errorf("target_modules: %w", err)
+	}
+	exclude, err := p.Exclude.matcher()
+	if err != nil {
+		return nil, fmt.Errorf("exclude_modules: %w", err)
+	}
+	var out []string
+	for _, t := range decoder.Targets {
+		switch n := layersWith(func(m string) bool { return target(m) && !exclude(m) }, layers, t); n {
+		case 0:
+		case layers:
+			out = append(out, t)
+		default:
+			return nil, fmt.Errorf("target_modules and exclude_modules choose %s in %d of %d layers: only adapters on all layers are supported", t, n, layers)
+		}
+	}
 	if len(out) == 0 {
-		return nil, errors.New("target_modules: matches no projection")
+		return nil, errors.New("target_modules matches no projection, or exclude_modules leave out all")
 	}
 	return out, nil
+}
+
+// layersWith counts the layers whose projection matches.
+func layersWith(match func(module string) bool, layers int, target string) (n int) {
+	for l := range layers {
+		if match(module(l, target)) {
+			n++
+		}
+	}
+	return n
 }
 
 // Save writes an adapter folder that PEFT and vLLM load: s as Init orders it, for
@@ -107,7 +135,7 @@ func Save(dir, base string, c Config, s weights.Set) error {
 	}
 	data, err := json.MarshalIndent(peftConfig{
 		Type: "LORA", Task: "CAUSAL_LM", Base: base, Inference: true, Bias: "none", InitWeights: true,
-		Rank: c.Rank, Alpha: c.Alpha, Dropout: c.Dropout, Targets: targets{list: c.Targets}, RSLoRA: c.RSLoRA,
+		Rank: c.Rank, Alpha: c.Alpha, Dropout: c.Dropout, Targets: modules{list: c.Targets}, RSLoRA: c.RSLoRA,
 		RankPattern: map[string]int{}, AlphaPattern: map[string]float64{},
 	}, "", "  ")
 	if err != nil {
@@ -127,14 +155,14 @@ func Save(dir, base string, c Config, s weights.Set) error {
 
 // Load reads an adapter folder that PEFT or [Save] wrote, for a decoder. Settings
 // that would change the numbers and that are not supported (DoRA, rank patterns,
-// trained biases) are errors, and so are tensors of another model. base is the name
+// trained biases, a base that PEFT changed) are errors, and so are tensors of another model. base is the name
 // of the model it was trained on.
 func Load(dir string, d decoder.Config) (c Config, s weights.Set, base string, err error) {
 	p, err := readConfig(dir)
 	if err != nil {
 		return c, nil, "", err
 	}
-	if c, err = p.config(); err != nil {
+	if c, err = p.config(d.Layers); err != nil {
 		return c, nil, p.Base, fmt.Errorf("%s: %w", filepath.Join(dir, ConfigFile), err)
 	}
 	s, err = loadWeights(filepath.Join(dir, WeightsFile), d, c)
@@ -163,7 +191,26 @@ func readConfig(dir string) (p peftConfig, err error) {
 	return p, nil
 }
 
-func (p peftConfig) config() (Config, error) {
+// checkBase refuses adapters that cannot be added to the published base: those that act
+// on a part of the text, and those whose training began by changing the base's weights.
+// Other ways to begin only choose where training starts.
+func (p peftConfig) checkBase() error {
+	if p.Invocation != nil {
+		return errors.New("alora_invocation_tokens: an adapter that acts only after these tokens is not supported: train a plain LoRA adapter")
+	}
+	init, named := p.InitWeights.(string)
+	switch name := strings.ToLower(init); {
+	case !named || slices.Contains([]string{"gaussian", "eva", "orthogonal"}, name):
+		return nil
+	case strings.HasPrefix(name, "pissa") || strings.HasPrefix(name, "corda") || name == "olora" || name == "lora_ga":
+		return fmt.Errorf("init_lora_weights %q: PEFT changed the base's weights when training began, so the adapter does not fit the published ones: save it again with PEFT's save_pretrained(..., path_initial_model_for_weight_conversion=...)", init)
+	case name == "loftq":
+		return fmt.Errorf("init_lora_weights %q: PEFT changed the base's weights when training began, so the adapter does not fit the published ones: merge it with PEFT into the base that it was trained on", init)
+	}
+	return fmt.Errorf("init_lora_weights %q is unknown here, and some such ways to begin training change the base's weights: merge the adapter with PEFT", init)
+}
+
+func (p peftConfig) config(layers int) (Config, error) {
 	c := Config{Rank: p.Rank, Alpha: p.Alpha, Dropout: p.Dropout, RSLoRA: p.RSLoRA}
 	for _, no := range []struct {
 		bad  bool
@@ -179,11 +226,14 @@ func (p peftConfig) config() (Config, error) {
 		{p.Layers != nil, "layers_to_transform"},
 	} {
 		if no.bad {
-			return c, fmt.Errorf("%s is not supported: the adapter would give other numbers than it was trained for", no.what)
+			return c, fmt.Errorf("%s is not supported: the adapter would give other numbers than it was trained for; merge it with PEFT and name the merged model", no.what)
 		}
 	}
-	var err error
-	if c.Targets, err = p.Targets.resolve(); err != nil {
+	err := p.checkBase()
+	if err != nil {
+		return c, err
+	}
+	if c.Targets, err = p.targets(layers); err != nil {
 		return c, err
 	}
 	return c.Resolve()
