@@ -4,8 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 
-	"golang.org/x/sync/errgroup"
-
+	"github.com/distillflow/distillflow/internal/base/parallel"
 	"github.com/distillflow/distillflow/internal/lm/weights"
 )
 
@@ -34,7 +33,7 @@ func (t *trainer) measure(epoch int) error {
 		held = append(held, i)
 	}
 	losses := make([]float64, len(t.students))
-	var g errgroup.Group
+	var g parallel.Group
 	for i, s := range t.students {
 		g.Go(func() error {
 			nll, _, err := s.forward(held, t.plan.batch, 0)

@@ -10,10 +10,9 @@ import (
 	"sort"
 	"sync"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/internal/answer"
+	"github.com/distillflow/distillflow/internal/base/parallel"
 	"github.com/distillflow/distillflow/internal/lm/checkpoint"
 	"github.com/distillflow/distillflow/internal/lm/device"
 	"github.com/distillflow/distillflow/internal/lm/generate"
@@ -173,7 +172,7 @@ func (e *evaluation) run(ctx context.Context, jobs []job) error {
 		done += n
 		e.env.Progress(stage.Progress{Done: int64(done), Total: int64(total), Unit: "answers"})
 	}
-	g, ctx := errgroup.WithContext(ctx)
+	g, ctx := parallel.WithContext(ctx)
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	for i := range jobs {
 		g.Go(func() error {

@@ -4,8 +4,7 @@ import (
 	"fmt"
 	"math"
 
-	"golang.org/x/sync/errgroup"
-
+	"github.com/distillflow/distillflow/internal/base/parallel"
 	"github.com/distillflow/distillflow/schema"
 )
 
@@ -94,7 +93,7 @@ func (t *trainer) forwardAll(r *routed) error {
 	if peers {
 		per = t.per
 	}
-	var g errgroup.Group
+	var g parallel.Group
 	for s, st := range t.students {
 		g.Go(func() error {
 			nll, z, err := st.forward(r.paths, t.plan.batch, per)
@@ -156,7 +155,7 @@ func (r *routed) target(dst []float32, i, k, per int) {
 // path takes none, and no weight decay either.
 func (t *trainer) trainStudents(r *routed, n int, probe bool) ([]stepResult, error) {
 	results := make([]stepResult, len(t.students))
-	var g errgroup.Group
+	var g parallel.Group
 	for s, st := range t.students {
 		rows := r.rowsOf(s, t.cfg.Lambda2 > 0 && t.cfg.PeerRows == "all")
 		in := trainInput{paths: pick(r.paths, rows), own: make([]bool, len(rows)), most: t.plan.batch, probe: probe}

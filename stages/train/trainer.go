@@ -8,8 +8,7 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
+	"github.com/distillflow/distillflow/internal/base/parallel"
 	"github.com/distillflow/distillflow/internal/lm/device"
 	"github.com/distillflow/distillflow/schema"
 )
@@ -289,7 +288,7 @@ func (t *trainer) plain(ctx context.Context, o *order, first, until int) (map[st
 	}
 	last := make([]stepResult, len(t.students))
 	rates := make([]float64, len(t.students))
-	g, ctx := errgroup.WithContext(ctx)
+	g, ctx := parallel.WithContext(ctx)
 	for k, s := range t.students {
 		g.Go(func() error {
 			for i, paths := range batches {

@@ -9,8 +9,8 @@ import (
 	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph" //nolint:revive // graph code reads as formulas
 	"github.com/gomlx/gomlx/core/tensors"
-	"golang.org/x/sync/errgroup"
 
+	"github.com/distillflow/distillflow/internal/base/parallel"
 	"github.com/distillflow/distillflow/internal/lm/decoder"
 	"github.com/distillflow/distillflow/internal/lm/lora"
 	"github.com/distillflow/distillflow/internal/lm/weights"
@@ -262,7 +262,7 @@ type Result struct {
 func (t *Tuner) Gradients(batches ...Batch) (r Result, err error) {
 	for wave := range slices.Chunk(batches, len(t.devs)) {
 		parts := make([]Result, len(wave))
-		var g errgroup.Group
+		var g parallel.Group
 		for i, b := range wave {
 			g.Go(func() (err error) {
 				parts[i], err = t.gradients(i, b)
@@ -332,7 +332,7 @@ func (t *Tuner) gradients(dev int, b Batch) (r Result, err error) {
 func (t *Tuner) Losses(batches ...Batch) (nll, z [][]float32, err error) {
 	nll, z = make([][]float32, len(batches)), make([][]float32, len(batches))
 	for lo := 0; lo < len(batches); lo += len(t.devs) {
-		var g errgroup.Group
+		var g parallel.Group
 		for i, b := range batches[lo:min(len(batches), lo+len(t.devs))] {
 			g.Go(func() (err error) {
 				nll[lo+i], z[lo+i], err = t.losses(i, b)

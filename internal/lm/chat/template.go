@@ -14,6 +14,8 @@ import (
 	"github.com/nikolalohinski/gonja/v2/config"
 	"github.com/nikolalohinski/gonja/v2/exec"
 	"github.com/nikolalohinski/gonja/v2/loaders"
+
+	"github.com/distillflow/distillflow/internal/base/parallel"
 )
 
 // Roles of messages.
@@ -99,16 +101,15 @@ func within[T any](f func() (T, error)) (T, error) {
 		err error
 	}
 	done := make(chan result, 1)
-	go func() {
+	parallel.Start(func() error {
 		var r result
-		defer func() {
-			if p := recover(); p != nil {
-				r.err = fmt.Errorf("cannot be run: %v", p)
-			}
-			done <- r
-		}()
-		r.v, r.err = f()
-	}()
+		r.err = parallel.Call(func() (err error) { r.v, err = f(); return err })
+		if p, ok := r.err.(*parallel.PanicError); ok {
+			r.err = fmt.Errorf("cannot be run: %v", p.Value)
+		}
+		done <- r
+		return nil
+	})
 	timer := time.NewTimer(timeLimit)
 	defer timer.Stop()
 	select {

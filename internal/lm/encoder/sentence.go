@@ -14,8 +14,8 @@ import (
 
 	. "github.com/gomlx/gomlx/core/graph" //nolint:revive // graph code reads as formulas
 	"github.com/gomlx/gomlx/core/tensors"
-	"golang.org/x/sync/errgroup"
 
+	"github.com/distillflow/distillflow/internal/base/parallel"
 	"github.com/distillflow/distillflow/internal/lm/device"
 	"github.com/distillflow/distillflow/internal/lm/safetensors"
 	"github.com/distillflow/distillflow/internal/lm/tokenizer/hf"
@@ -141,7 +141,7 @@ func (s *Sentence) Encode(texts []string) ([][]float32, error) {
 	}
 	batches := s.batches(chunks)
 	means := make([][]float32, len(batches))
-	var g errgroup.Group
+	var g parallel.Group
 	g.SetLimit(s.parallel())
 	for i, b := range batches {
 		g.Go(func() (err error) {

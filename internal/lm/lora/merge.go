@@ -5,8 +5,8 @@ import (
 	"math"
 	"runtime"
 	"slices"
-	"sync"
 
+	"github.com/distillflow/distillflow/internal/base/parallel"
 	"github.com/distillflow/distillflow/internal/lm/decoder"
 	"github.com/distillflow/distillflow/internal/lm/weights"
 )
@@ -89,12 +89,14 @@ func (c Config) AddTo(w []float32, p Pair, round func(float32) float32) (Drift, 
 			sums[o] = addRow(w[o*in:(o+1)*in], row, round)
 		}
 	}
-	var wg sync.WaitGroup
+	var g parallel.Group
 	workers := min(runtime.GOMAXPROCS(0), out)
 	for k := range workers {
-		wg.Go(func() { each(k*out/workers, (k+1)*out/workers) })
+		g.Go(func() error { each(k*out/workers, (k+1)*out/workers); return nil })
 	}
-	wg.Wait()
+	if err := g.Wait(); err != nil {
+		return Drift{}, err
+	}
 	d := Total(sums) // by row, so that the order of the additions is always the same
 	d.Module = p.Module
 	return d, nil

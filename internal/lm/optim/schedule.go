@@ -1,12 +1,5 @@
 package optim
 
-import (
-	"fmt"
-	"math"
-	"slices"
-	"strings"
-)
-
 // Shapes of a learning-rate schedule after its warm-up.
 const (
 	ShapeCosine   = "cosine"   // half a cosine from the peak to the floor
@@ -14,31 +7,13 @@ const (
 	ShapeConstant = "constant" // the peak throughout
 )
 
-// Shapes lists the schedules there are.
-var Shapes = []string{ShapeConstant, ShapeCosine, ShapeLinear}
-
 // Schedule is a learning rate over the steps of a run: up in a line over Warmup
 // steps, then down by its shape until Total.
 type Schedule struct {
-	Shape         string // one of [Shapes]
+	Shape         string // ShapeCosine, ShapeLinear or ShapeConstant
 	Warmup, Total int    // in optimizer steps; Total counts the warm-up
 	Peak          float64
 	Floor         float64 // what is left at the end, as a part of Peak
-}
-
-// Validate says what is wrong with s.
-func (s Schedule) Validate() error {
-	switch {
-	case !slices.Contains(Shapes, s.Shape):
-		return fmt.Errorf("schedule %q: there are %s", s.Shape, strings.Join(Shapes, ", "))
-	case s.Warmup < 0 || s.Total < 0:
-		return fmt.Errorf("schedule: %d warm-up steps of %d: neither may be negative", s.Warmup, s.Total)
-	case !(s.Peak >= 0) || math.IsInf(s.Peak, 0):
-		return fmt.Errorf("schedule: learning rate %v must be a number of at least 0", s.Peak)
-	case !(s.Floor >= 0 && s.Floor <= 1):
-		return fmt.Errorf("schedule: floor %v is a part of the learning rate, from 0 to 1", s.Floor)
-	}
-	return nil
 }
 
 // At is the learning rate of step (0-based). Steps from Total on have the floor's.

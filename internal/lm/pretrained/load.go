@@ -10,8 +10,8 @@ import (
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
 	"github.com/gomlx/gomlx/core/tensors"
-	"golang.org/x/sync/errgroup"
 
+	"github.com/distillflow/distillflow/internal/base/parallel"
 	"github.com/distillflow/distillflow/internal/lm/decoder"
 	"github.com/distillflow/distillflow/internal/lm/device"
 	"github.com/distillflow/distillflow/internal/lm/safetensors"
@@ -37,7 +37,7 @@ func (m *Model) LoadParams(dev *device.Device, dtype dtypes.DType) ([]*tensors.T
 	layout := decoder.Layout(m.Config)
 	params := make([]*tensors.Tensor, len(layout))
 	load := m.upload
-	var g errgroup.Group
+	var g parallel.Group
 	g.SetLimit(1)
 	if dev.Backend.HasSharedBuffers() {
 		load = m.share

@@ -1,8 +1,11 @@
 package vector
 
 import (
+	"errors"
 	"runtime"
 	"sync/atomic"
+
+	"github.com/distillflow/distillflow/internal/base/parallel"
 )
 
 // Team is a set of goroutines that share loops. Decoding has tens of short loops a token,
@@ -18,6 +21,7 @@ type loop struct {
 	n          int
 	f          func(i int)
 	next, done atomic.Int64
+	panicked   atomic.Pointer[parallel.PanicError]
 }
 
 type member struct {
@@ -41,7 +45,7 @@ func NewTeam(size int) *Team {
 	for range size - 1 {
 		m := &member{wake: make(chan struct{}, 1)}
 		t.members = append(t.members, m)
-		go t.serve(m)
+		parallel.Start(func() error { t.serve(m); return nil })
 	}
 	return t
 }
@@ -50,7 +54,8 @@ func NewTeam(size int) *Team {
 func (t *Team) Size() int { return len(t.members) + 1 }
 
 // Run calls f for each i < n, in any order and several at a time, and returns when all are
-// done. f must not panic and not call Run.
+// done. If f panics, some i are left out and Run panics with a [*parallel.PanicError]. f
+// must not call Run.
 func (t *Team) Run(n int, f func(i int)) {
 	if len(t.members) == 0 || n <= 1 {
 		for i := range n {
@@ -65,6 +70,9 @@ func (t *Team) Run(n int, f func(i int)) {
 		if k > 20 {
 			runtime.Gosched()
 		}
+	}
+	if p := l.panicked.Load(); p != nil {
+		panic(p)
 	}
 }
 
@@ -106,13 +114,22 @@ func (t *Team) serve(m *member) {
 	}
 }
 
+// work calls f until nothing is left to do. After a panic nothing is.
 func (l *loop) work() {
-	for {
-		i := l.next.Add(1) - 1
-		if i >= int64(l.n) {
-			return
+	err := parallel.Call(func() error {
+		for {
+			i := l.next.Add(1) - 1
+			if i >= int64(l.n) {
+				return nil
+			}
+			l.f(int(i))
+			l.done.Add(1)
 		}
-		l.f(int(i))
-		l.done.Add(1)
+	})
+	var p *parallel.PanicError
+	if errors.As(err, &p) {
+		l.panicked.CompareAndSwap(nil, p)
+		left := int64(l.n) - l.next.Swap(int64(l.n))
+		l.done.Add(1 + max(0, left))
 	}
 }

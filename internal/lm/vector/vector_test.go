@@ -1,11 +1,16 @@
 package vector
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
 	"runtime"
+	"strings"
+	"sync/atomic"
 	"testing"
+
+	"github.com/distillflow/distillflow/internal/base/parallel"
 )
 
 func random(r *rand.Rand, n int) []float32 {
@@ -182,5 +187,52 @@ func TestTeam(t *testing.T) {
 			}
 		}
 		team.Stop()
+	}
+}
+
+// A panic comes out where Run was called, once all goroutines are done with the loop,
+// and the team serves the next one.
+func TestTeamPanics(t *testing.T) {
+	for _, size := range []int{1, 2, 5} {
+		team := NewTeam(size)
+		for n := range 100 {
+			var ran atomic.Int64
+			err := parallel.Call(func() error {
+				team.Run(50, func(i int) {
+					if ran.Add(1); i%(n+1) == n {
+						panic(i)
+					}
+				})
+				return nil
+			})
+			var p *parallel.PanicError
+			if errors.As(err, &p) != (n < 50) {
+				t.Fatalf("size %d, every %d panics: %v", size, n+1, err)
+			}
+			if p != nil {
+				if i, ok := p.Value.(int); !ok || i%(n+1) != n || !strings.Contains(string(p.Stack), "TestTeamPanics") {
+					t.Fatalf("size %d: %v", size, p)
+				}
+			}
+			ran.Store(0)
+			if team.Run(50, func(int) { ran.Add(1) }); ran.Load() != 50 {
+				t.Fatalf("size %d: %d of 50 after a panic", size, ran.Load())
+			}
+		}
+		team.Stop()
+	}
+}
+
+// Decoding's loops are about this short.
+func BenchmarkTeam(b *testing.B) {
+	team := NewTeam(2)
+	defer team.Stop()
+	v := make([]float32, 4096)
+	for b.Loop() {
+		team.Run(4, func(i int) {
+			for k := i * 1024; k < (i+1)*1024; k++ {
+				v[k]++
+			}
+		})
 	}
 }

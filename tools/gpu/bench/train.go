@@ -14,6 +14,7 @@ import (
 	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph" //nolint:revive // graph code reads as formulas
 
+	"github.com/distillflow/distillflow/internal/base/parallel"
 	"github.com/distillflow/distillflow/internal/lm/causal"
 	"github.com/distillflow/distillflow/internal/lm/decoder"
 	"github.com/distillflow/distillflow/internal/lm/device"
@@ -166,32 +167,28 @@ func nextTokens(ids []int32, mask []float32, seq int) (labels []int32, w []float
 // memoryPeak is a peak being watched.
 type memoryPeak struct {
 	done chan struct{}
-	peak chan int64
+	wait func() error
 	of   string
 	last int64
 }
 
 // watchMemory follows the memory in use: the GPU's as a whole, or this process's.
 func watchMemory(ctx context.Context, dev *device.Device) *memoryPeak {
-	p := &memoryPeak{done: make(chan struct{}), peak: make(chan int64, 1), of: "process"}
+	p := &memoryPeak{done: make(chan struct{}), of: "process"}
 	if !dev.IsGPU() {
 		return p
 	}
 	p.of = "GPU, by nvidia-smi"
-	go func() {
-		var most int64
+	p.wait = parallel.Start(func() error {
 		for {
-			if used := dev.Used(ctx); used > most {
-				most = used
-			}
+			p.last = max(p.last, dev.Used(ctx))
 			select {
 			case <-p.done:
-				p.peak <- most
-				return
+				return nil
 			case <-time.After(300 * time.Millisecond):
 			}
 		}
-	}()
+	})
 	return p
 }
 
@@ -203,10 +200,10 @@ func (p *memoryPeak) stop() (int64, string) {
 	default:
 		close(p.done)
 	}
-	if p.of == "process" {
+	if p.wait == nil {
 		p.last = highWater()
-	} else {
-		p.last = <-p.peak
+	} else if err := p.wait(); err != nil {
+		p.of = err.Error()
 	}
 	return p.last, p.of
 }
