@@ -13,13 +13,13 @@ import (
 // their width. The encoder itself is let go of afterwards.
 func (t *trainer) encode(ctx context.Context, dev *device.Device, responses []string) (dim int, err error) {
 	var enc encoder.Encoder
-	if t.cfg.Encoder != "" {
+	if t.plan.route.encoder != "" {
 		var dir string
-		if dir, err = encoder.Locate(ctx, string(t.cfg.Encoder), t.bases.hub); err == nil {
+		if dir, err = encoder.Locate(ctx, t.plan.route.encoder, t.bases.hub); err == nil {
 			enc, err = encoder.Load(dir, dev)
 		}
 	} else {
-		enc, err = encoder.NewHashed(t.cfg.EncDim, streamSeed(t.seed, streamEncoder))
+		enc, err = encoder.NewHashed(t.plan.route.hashedDim, streamSeed(t.seed, streamEncoder))
 	}
 	if err != nil {
 		return 0, fmt.Errorf("encoder: %w", err)
@@ -27,7 +27,7 @@ func (t *trainer) encode(ctx context.Context, dev *device.Device, responses []st
 	if t.encoded, err = enc.Encode(responses); err != nil {
 		return 0, fmt.Errorf("encoding the paths: %w", err)
 	}
-	if t.cfg.Encoder != "" {
+	if t.plan.route.encoder != "" {
 		for _, v := range t.encoded {
 			unitLength(v) // not every folder asks for it; the router's scale does
 		}

@@ -40,9 +40,9 @@ type studentRef struct {
 }
 
 // ref is the student's base as it is opened on a device.
-func (b Base) ref(dev *device.Device) studentRef {
-	r := studentRef{Format: studentFormat, Base: string(b.Model), Tokenizer: string(b.TokenizerFrom), Precision: precisionName(halfPrecision(b.Precision, dev))}
-	if b.Quantize == quantizeNF4 {
+func (s studentPlan) ref(dev *device.Device) studentRef {
+	r := studentRef{Format: studentFormat, Base: s.model, Tokenizer: s.tokenizerFrom, Precision: precisionName(halfPrecision(s.precision, dev))}
+	if s.quantize == quantizeNF4 {
 		r.Quantize = quantizeNF4
 	}
 	return r

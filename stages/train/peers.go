@@ -5,8 +5,6 @@ import (
 	"slices"
 
 	. "github.com/gomlx/gomlx/core/graph" //nolint:revive // graph code reads as formulas
-
-	"github.com/distillflow/distillflow/internal/lm/causal"
 )
 
 // Peer teaching compares what two students, with two tokenizers, think at the same
@@ -63,35 +61,6 @@ func makeAlignment(rows [][]int, total, per, seq int) *alignment {
 	return a
 }
 
-// peerInput is a training step's input for peer teaching.
-type peerInput struct {
-	per     int
-	target  []float32 // [paths·per, Z] the ensemble, a constant
-	dim     int       // Z
-	weights []float32 // of the three terms of peerLosses
-	lr      float64   // of the projection
-}
-
-// input is the part of a pass over the paths from first on. The terms are means over
-// the pass's positions; by its share of the step's they add up to those of the step.
-// Variance and covariance are then means of the passes'.
-func (p *peerInput) input(a *alignment, first, aligned int) *causal.ExtraInput {
-	x := &causal.ExtraInput{Positions: a.positions, Mask: a.mask, Target: make([]float32, len(a.positions)*p.dim)}
-	copy(x.Target, p.target[first*p.per*p.dim:])
-	var n float32
-	for _, m := range a.mask {
-		n += m
-	}
-	share := float32(1)
-	if aligned > 0 {
-		share = n / float32(aligned)
-	}
-	for _, w := range p.weights {
-		x.Weights = append(x.Weights, share*w)
-	}
-	return x
-}
-
 // project gives z = LayerNorm(Proj h) at positions [N, 1] of states [R·S, D]: [N, Z].
 // Without the normalisation a student could satisfy its peers by shrinking.
 func project(h, proj, positions *Node) *Node {
@@ -101,29 +70,6 @@ func project(h, proj, positions *Node) *Node {
 	z = Sub(z, mean)
 	v := MulScalar(ExpandAxes(ReduceSum(Square(z), -1), -1), 1/d)
 	return Mul(z, Reciprocal(Sqrt(AddScalar(v, 1e-5))))
-}
-
-// peerLosses are, over the positions with mask [N, 1]: the mean squared distance
-// to target; and against collapse, since a constant z would satisfy the first, the
-// variance and covariance terms of VICReg (Bardes, Ponce and LeCun 2022): mean_d
-// relu(1 - sqrt(Var + 1e-4)) and the squared off-diagonal covariance. The floor on
-// the variance alone would let all of z follow one direction.
-func peerLosses(z, mask, target *Node) (peer, vary, covary *Node) {
-	dim := z.Shape().Dimensions[1]
-	count := MaxScalar(ReduceAllSum(mask), 1.0)
-	peer = Div(ReduceAllSum(Mul(Square(Sub(z, target)), mask)), MulScalar(count, float64(dim)))
-
-	n := Reshape(count, 1, 1)
-	mean := Div(ExpandAxes(ReduceSum(Mul(z, mask), 0), 0), n)
-	centred := Mul(Sub(z, mean), mask)
-	cov := Div(DotGeneral(centred, []int{0}, nil, centred, []int{0}, nil), MaxScalar(AddScalar(n, -1), 1.0))
-	eye := Diagonal(z.Graph(), dim)
-	variance := ReduceSum(Where(eye, cov, ZerosLike(cov)), -1)
-	std := Sqrt(AddScalar(variance, 1e-4))
-	vary = MulScalar(ReduceAllSum(MaxScalar(OneMinus(std), 0.0)), 1/float64(dim))
-	off := Where(eye, ZerosLike(cov), cov)
-	covary = MulScalar(ReduceAllSum(Square(off)), 1/float64(dim))
-	return peer, vary, covary
 }
 
 // meanState averages each row's z [per, Z] over its aligned positions, of which

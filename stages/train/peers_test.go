@@ -5,10 +5,14 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 
+	"github.com/distillflow/distillflow/internal/lm/causal"
 	"github.com/distillflow/distillflow/internal/lm/device"
+	"github.com/distillflow/distillflow/internal/lm/objective"
 	"github.com/distillflow/distillflow/internal/lm/tokenizer"
 )
 
@@ -100,7 +104,7 @@ func TestPromptCarriesNoLoss(t *testing.T) {
 	}
 }
 
-// peerValues evaluates the three peer losses and the gradient of their sum.
+// peerValues evaluates the three terms of peer teaching and the gradient of their sum.
 func peerValues(t *testing.T, z, mask, target []float32, dim int) (vals [3]float64, grad []float32) {
 	t.Helper()
 	dev, err := device.Open(device.CPU)
@@ -109,8 +113,9 @@ func peerValues(t *testing.T, z, mask, target []float32, dim int) (vals [3]float
 	}
 	n := len(mask)
 	out, err := MustNewExec(dev.Backend, func(z, mask, target *Node) []*Node {
-		p, v, c := peerLosses(z, mask, target)
-		return []*Node{p, v, c, Gradient(Add(p, Add(v, c)), z)[0]}
+		in := objective.NewNodes([]string{causal.InZ, inMask, inTarget}, []*Node{z, mask, target})
+		values, total := objective.Sum(formulas([]term{peer(1), peerVariance(1), peerCovariance(1)}), in, Ones(z.Graph(), shapes.Make(dtypes.Float32, 3)))
+		return append(values, Gradient(total, z)[0])
 	}).Call(tensors.FromFlatDataAndDimensions(z, n, dim), tensors.FromFlatDataAndDimensions(mask, n, 1), tensors.FromFlatDataAndDimensions(target, n, dim))
 	if err != nil {
 		t.Fatal(err)

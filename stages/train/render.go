@@ -70,26 +70,20 @@ type RenderedToken struct {
 }
 
 // RenderTypes lists the stage types whose configs [Render] takes.
-func RenderTypes() []string { return []string{TrainMoE.Type, TrainSFT.Type} }
+func RenderTypes() []string { return []string{moeType, sftType} }
 
 // Render lays out one example of a training stage by the code that trains on it.
 // cfg is the value of the stage's config. Tokenizer and chat template are read,
 // weights are not. A pick without an example is a *[PickError].
 func Render(ctx context.Context, cfg any, rows stage.Rows[schema.Problem], pick Pick) (*Rendered, error) {
-	var limit int
-	var p *plan
-	out := &Rendered{}
-	switch c := cfg.(type) {
-	case sftConfig:
-		out.Uses, limit, p = TrainSFT.Type, c.TrainRows, c.plan()
-	case trainConfig:
-		out.Uses, limit, p = TrainMoE.Type, c.TrainRows, c.plan()
-	default:
-		return nil, fmt.Errorf("no config of %s", strings.Join(RenderTypes(), " or "))
+	c, ok := cfg.(interface{ plan() *plan })
+	if !ok {
+		return nil, fmt.Errorf("this is not a config of %s", strings.Join(RenderTypes(), " or "))
 	}
-	out.MaxSeq = p.maxSeq
+	p := c.plan()
+	out := &Rendered{Uses: p.uses, MaxSeq: p.maxSeq}
 	for _, s := range p.students {
-		out.Students = append(out.Students, s.Name)
+		out.Students = append(out.Students, s.name)
 	}
 	out.Student = out.Students[0]
 	if pick.Student != "" {
@@ -97,7 +91,7 @@ func Render(ctx context.Context, cfg any, rows stage.Rows[schema.Problem], pick 
 			return nil, noPick("there is no student %q: the stage has %s", pick.Student, strings.Join(out.Students, ", "))
 		}
 	}
-	paths, _, err := readPaths(rows, limit)
+	paths, _, err := readPaths(rows, p.trainRows)
 	if err != nil {
 		return nil, err
 	}
@@ -167,24 +161,24 @@ func (r *Rendered) fill(ctx context.Context, p *plan, paths []trainPath) error {
 	var drop []string
 	for _, s := range p.students {
 		x := &Rendered{Row: r.Row, MaxSeq: r.MaxSeq}
-		if s.Name == r.Student {
+		if s.name == r.Student {
 			x = r
 		}
 		var err error
-		if s.Model != "" {
-			err = renderChat(ctx, x, s.Base, path)
+		if s.model != "" {
+			err = renderChat(ctx, x, s, path)
 		} else {
-			err = renderScratch(x, s.Base, paths)
+			err = renderScratch(x, s, paths)
 		}
 		if err != nil {
-			return fmt.Errorf("student %s: %w", s.Name, err)
+			return fmt.Errorf("student %s: %w", s.name, err)
 		}
 		switch {
 		case x.Dropped == "":
 		case len(p.students) == 1:
 			drop = append(drop, x.Dropped)
 		default:
-			drop = append(drop, "for "+s.Name+" "+x.Dropped)
+			drop = append(drop, "for "+s.name+" "+x.Dropped)
 		}
 	}
 	r.Dropped = strings.Join(drop, "; ")
@@ -193,13 +187,13 @@ func (r *Rendered) fill(ctx context.Context, p *plan, paths []trainPath) error {
 }
 
 // renderChat lays out a path as a published model reads it.
-func renderChat(ctx context.Context, r *Rendered, b Base, p trainPath) (err error) {
-	base, err := pretrained.Open(ctx, string(b.Model), pretrained.Options{})
+func renderChat(ctx context.Context, r *Rendered, s studentPlan, p trainPath) (err error) {
+	base, err := pretrained.Open(ctx, s.model, pretrained.Options{})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, base.Close()) }()
-	dir := string(b.TokenizerFrom)
+	dir := s.tokenizerFrom
 	if dir == "" {
 		dir = base.Dir
 	}
@@ -234,9 +228,9 @@ func renderChat(ctx context.Context, r *Rendered, b Base, p trainPath) (err erro
 
 // renderScratch trains the student's tokenizer first, as training does: its ids
 // follow from all paths.
-func renderScratch(r *Rendered, b Base, paths []trainPath) error {
+func renderScratch(r *Rendered, s studentPlan, paths []trainPath) error {
 	p := paths[r.Row]
-	tok, err := tokenizer.Train(b.Tokenizer, textsOf(paths), b.Vocab)
+	tok, err := tokenizer.Train(s.tokenizer, textsOf(paths), s.vocab)
 	if err != nil {
 		return err
 	}

@@ -49,7 +49,7 @@ func (t *trainer) routedStep(n int) (map[string]float64, error) {
 	r.adv = t.signal.Advantages(r.cost)
 	t.router.observe(r.probs)
 
-	probe := step%t.cfg.LogEvery == 0
+	probe := step%t.plan.logEvery == 0
 	results, err := t.trainStudents(r, n, probe)
 	if err != nil {
 		return nil, fmt.Errorf("step %d: %w", step, err)
@@ -83,7 +83,7 @@ func (t *trainer) encodings(paths []int) []float32 {
 
 // forwardAll fills in costs and, with peers, projected states.
 func (t *trainer) forwardAll(r *routed) error {
-	peers := t.cfg.Lambda2 > 0
+	peers := t.plan.peers()
 	r.cost = make([][]float64, len(r.paths))
 	for i := range r.cost {
 		r.cost[i] = make([]float64, len(t.students))
@@ -120,7 +120,7 @@ func (t *trainer) forwardAll(r *routed) error {
 		for i, p := range r.paths {
 			counts[i] = len(st.aligned[p])
 		}
-		r.states[s] = meanState(r.z[s], counts, t.per, t.cfg.PeerDim)
+		r.states[s] = meanState(r.z[s], counts, t.per, t.plan.route.peerDim)
 	}
 	r.gamma = ensembleWeights(t.gammaWeights(), r.states)
 	return nil
@@ -128,7 +128,7 @@ func (t *trainer) forwardAll(r *routed) error {
 
 // gammaWeights are the ensemble's w_s.
 func (t *trainer) gammaWeights() [][]float32 {
-	d := t.cfg.PeerDim
+	d := t.plan.route.peerDim
 	flat := t.router.params[rGamma].Data
 	w := make([][]float32, len(t.students))
 	for s := range w {
@@ -149,29 +149,28 @@ func (r *routed) target(dst []float32, i, k, per int) {
 	}
 }
 
-// trainStudents gives each student one step on its paths, with the loss
-// L_s = sum_i g_is NLL_is / sum_i g_is n_is over the gates g and the numbers n of
-// supervised tokens. A student without a
-// path takes none, and no weight decay either.
+// trainStudents gives each student one step on its paths. A student without a path
+// takes none, and no weight decay either.
 func (t *trainer) trainStudents(r *routed, n int, probe bool) ([]stepResult, error) {
 	results := make([]stepResult, len(t.students))
+	peers := t.plan.peers()
 	var g parallel.Group
 	for s, st := range t.students {
-		rows := r.rowsOf(s, t.cfg.Lambda2 > 0 && t.cfg.PeerRows == "all")
+		rows := r.rowsOf(s, peers && t.plan.route.allRows)
 		in := trainInput{paths: pick(r.paths, rows), own: make([]bool, len(rows)), most: t.plan.batch, probe: probe}
 		none := true
 		for k, i := range rows {
 			in.own[k] = r.chosen[i] == s
 			none = none && !in.own[k]
 		}
-		if len(rows) == 0 || none && t.cfg.Lambda2 == 0 {
+		if len(rows) == 0 || none && !peers {
 			continue
 		}
 		g.Go(func() (err error) {
 			step := t.plan.warmupSteps + n
 			in.lr, in.dropout = st.schedule(step, t.plan.warmupSteps, t.totalSteps()), t.dropout(st, step)
-			if t.cfg.Lambda2 > 0 {
-				in.peers = t.peerInput(r, rows)
+			if peers {
+				in.ensemble = t.ensemble(r, rows)
 			}
 			results[s], err = st.train(in)
 			return err
@@ -199,14 +198,10 @@ func pick(paths, rows []int) []int {
 	return out
 }
 
-// peerInput pulls a student that trains on rows toward the ensemble.
-func (t *trainer) peerInput(r *routed, rows []int) *peerInput {
-	d := t.cfg.PeerDim
-	p := &peerInput{
-		per: t.per, dim: d, lr: t.cfg.PeerLR,
-		weights: []float32{float32(t.cfg.Lambda2), float32(t.cfg.Lambda2 * t.cfg.PeerVar), float32(t.cfg.Lambda2 * t.cfg.PeerCov)},
-		target:  make([]float32, len(rows)*t.per*d),
-	}
+// ensemble is what a student that trains on rows is pulled toward.
+func (t *trainer) ensemble(r *routed, rows []int) *ensemble {
+	d := t.plan.route.peerDim
+	p := &ensemble{per: t.per, dim: d, lr: t.plan.route.peerLR, target: make([]float32, len(rows)*t.per*d)}
 	for k, i := range rows {
 		for j := range t.per {
 			at := (k*t.per + j) * d
@@ -219,17 +214,11 @@ func (t *trainer) peerInput(r *routed, rows []int) *peerInput {
 // tau falls linearly from its start to its end over the routed steps.
 func (t *trainer) tau(n int) float64 {
 	x := float64(n) / float64(max(1, t.mainSteps()-1))
-	return t.cfg.TauStart + (t.cfg.TauEnd-t.cfg.TauStart)*x
+	return t.plan.route.tauStart + (t.plan.route.tauEnd-t.plan.route.tauStart)*x
 }
 
 func (t *trainer) trainRouter(r *routed, n int, enc []float32) (routerResult, error) {
-	in := routerInput{
-		enc: enc, noise: r.noise, tau: float32(t.tau(n)), lambda1: float32(t.cfg.Lambda1),
-		lambdG: float32(t.cfg.Gamma), temperature: float32(t.cfg.GammaTemp), lr: t.cfg.RouterLR, gammaLR: t.cfg.PeerLR,
-	}
-	if r.states == nil {
-		in.lambdG = 0
-	}
+	in := routerInput{enc: enc, noise: r.noise, tau: float32(t.tau(n)), lr: t.plan.route.lr, gammaLR: t.plan.route.peerLR}
 	for i := range r.paths {
 		for s := range t.students {
 			hard := float32(0)
@@ -270,9 +259,9 @@ func (t *trainer) logRouted(r *routed, rr routerResult, results []stepResult, ep
 		share[r.chosen[i]] += 1 / float64(len(r.probs))
 	}
 	all := func(name string, v float64) { t.log(epoch, step, "", name, v) }
-	all("route_loss", rr.route)
-	all("balance_loss", rr.balance)
-	all("gamma_loss", rr.gamma)
+	for i, x := range t.router.terms {
+		all(x.Name, rr.terms[i])
+	}
 	all("router_grad_norm", rr.gradNorm)
 	all("ensemble_grad_norm", rr.gammaNorm)
 	// A uniform p on every path satisfies the balance term as well as a sharp one
@@ -290,12 +279,12 @@ func (t *trainer) logRouted(r *routed, rr routerResult, results []stepResult, ep
 		one("share", share[s])
 		one("loss", results[s].loss)
 		one("grad_norm", results[s].gradNorm)
-		if t.cfg.Lambda2 == 0 {
+		for i, x := range t.plan.losses[1:] {
+			one(x.Name, results[s].term(1+i))
+		}
+		if r.gamma == nil {
 			continue
 		}
-		one("peer_loss", results[s].peer)
-		one("peer_variance_loss", results[s].vary)
-		one("peer_covariance_loss", results[s].covary)
 		if results[s].ceNorm > 0 {
 			// The projections alone can satisfy the peers and teach nothing: this is what
 			// peer teaching does to the student itself.

@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 
 	. "github.com/gomlx/gomlx/core/graph" //nolint:revive // graph code reads as formulas
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/distillflow/distillflow/internal/lm/device"
+	"github.com/distillflow/distillflow/internal/lm/objective"
 	"github.com/distillflow/distillflow/internal/lm/optim"
 	"github.com/distillflow/distillflow/internal/lm/weights"
 )
@@ -19,26 +21,17 @@ import (
 //	y_i = softmax((l_i + G) / tau), hard_i its one-hot, g_i = stop(hard_i - y_i) + y_i
 //
 // a straight-through gate (Jang, Gu and Poole 2017): one-hot forward, y's gradient
-// backward. With advantages a_is (see [signal]) it minimises
-//
-//	L_route   = (1/P) sum_i sum_s g_is stop(a_is)
-//	L_balance = lambda1 (log S - H(p_mean))
-//	L_gamma   = mean_i KL(softmax(-stop(c_i)/T) || gamma_i)
-//
-// As published, the entropy is taken of the mean of one-hot gates, which has no
-// gradient; here p_mean averages the noise-free softmax, over batches by an
-// exponential mean, since one batch is too small a sample. L_gamma trains the
-// ensemble's weights toward the students' likelihoods of each path; without it
-// two students drive them to one half whatever their quality.
+// backward. What it minimises is a list of terms, see loss_route.go and its neighbours.
 type router struct {
 	dev      *device.Device
 	students int
 	zdim     int
+	terms    []term
 
 	params weights.Set
 	opt    *optim.AdamW
 	logits *Exec
-	train  *Exec
+	train  *Exec // made by the first step
 
 	meanP []float64 // exponential mean of the noise-free probabilities
 	decay float64   // of that mean
@@ -54,9 +47,9 @@ const (
 	rCount
 )
 
-func newRouter(dev *device.Device, students, encDim, hidden, zdim int, seed uint64) (*router, error) {
+func newRouter(dev *device.Device, terms []term, students, encDim, hidden, zdim int, seed uint64) (*router, error) {
 	r := &router{
-		dev: dev, students: students, zdim: zdim, decay: 0.9,
+		dev: dev, students: students, zdim: zdim, terms: terms, decay: 0.9,
 		params: weights.Set{
 			// Encodings have length 1, so unit variance per input gives unit scores.
 			weights.Normal(seed, 1, "router.fc1.weight", hidden, encDim),
@@ -75,9 +68,6 @@ func newRouter(dev *device.Device, students, encDim, hidden, zdim int, seed uint
 	if r.logits, err = NewExec(dev.Backend, func(in []*Node) *Node { return r.scores(in[:rCount], in[rCount]) }); err != nil {
 		return nil, fmt.Errorf("router: %w", err)
 	}
-	if r.train, err = NewExec(dev.Backend, r.trainGraph); err != nil {
-		return nil, fmt.Errorf("router: %w", err)
-	}
 	return r, nil
 }
 
@@ -89,51 +79,84 @@ func (r *router) scores(p []*Node, h *Node) *Node {
 	return dense(Tanh(dense(h, rW1, rB1)), rW2, rB2)
 }
 
+// What the router's terms may read. P is the number of paths, E the encodings' width.
+const (
+	inEncodings = "encodings" // [P, E]
+	inScores    = "scores"    // [P, S]
+	inNoise     = "noise"     // [P, S] Gumbel
+	inHard      = "hard"      // [P, S] one-hot: who gets the path
+	inGate      = "gate"      // [P, S] hard, with the gradient of the soft gate
+	inAdvantage = "advantage" // [P, S] a_is
+	inCost      = "cost"      // [P, S] c_is, nats per byte
+	inStates    = "states"    // [P, S, Z] mean states of the students
+	inMeanP     = "mean_p"    // [S] exponential mean of the noise-free probabilities
+	inTau       = "tau"
+	inEnsemble  = "ensemble" // [S, Z] the ensemble's w_s
+	inWeights   = "weights"  // of the terms
+)
+
 // routerInput is one router step. Slices are row-major [P, S] unless said otherwise.
 type routerInput struct {
-	enc                  []float32 // [P, E]
-	noise, hard          []float32
-	adv, cost            []float32 // a_is and c_is
-	states               []float32 // [P, S, Z] mean states, nil without peers
-	tau, lambda1, lambdG float32
-	temperature          float32 // T of L_gamma
-	lr, gammaLR          float64 // of the MLP and of the ensemble's weights
+	enc         []float32 // [P, E]
+	noise, hard []float32
+	adv, cost   []float32
+	states      []float32 // [P, S, Z], nil without peers
+	tau         float32
+	lr, gammaLR float64 // of the MLP and of the ensemble's weights
 }
 
 // routerResult is what one router step reports.
 type routerResult struct {
-	route, balance, gamma float64
-	gradNorm, gammaNorm   float64 // of the MLP and of the ensemble's weights
+	terms               []float64 // not weighted
+	gradNorm, gammaNorm float64   // of the MLP and of the ensemble's weights
 }
 
-// trainGraph: params, enc, noise, hard, adv, mean p [S], cost, states [P, S, Z],
-// tau, lambda1, lambdaGamma, T -> losses and gradients.
-func (r *router) trainGraph(in []*Node) []*Node {
-	p, in := in[:rCount], in[rCount:]
-	enc, noise, hard, adv, meanP, cost, states := in[0], in[1], in[2], in[3], in[4], in[5], in[6]
-	tau, lambda1, lambdaG, temp := in[7], in[8], in[9], in[10]
-	paths := float64(enc.Shape().Dimensions[0])
+// inputs are a step's, by name.
+func (r *router) inputs(o routerInput) []objective.Input {
+	paths := len(o.hard) / r.students
+	grid := func(name string, v []float32) objective.Input {
+		return objective.Input{Name: name, Value: v, Dims: []int{paths, r.students}}
+	}
+	meanP := make([]float32, r.students)
+	for s, v := range r.meanP {
+		meanP[s] = float32(v)
+	}
+	weights := make([]float32, len(r.terms))
+	for i, t := range r.terms {
+		if o.states != nil || !slices.Contains(t.Reads, inStates) {
+			weights[i] = float32(t.weight)
+		}
+	}
+	states := o.states
+	if states == nil {
+		states = make([]float32, paths*r.students*r.zdim)
+	}
+	return []objective.Input{
+		{Name: inEncodings, Value: o.enc, Dims: []int{paths, len(o.enc) / paths}},
+		grid(inNoise, o.noise), grid(inHard, o.hard), grid(inAdvantage, o.adv), grid(inCost, o.cost),
+		{Name: inMeanP, Value: meanP},
+		{Name: inStates, Value: states, Dims: []int{paths, r.students, r.zdim}},
+		{Name: inTau, Value: o.tau},
+		{Name: inWeights, Value: weights},
+	}
+}
 
-	l := r.scores(p, enc)
-	y := Softmax(Div(Add(l, noise), tau), -1)
-	g := Add(StopGradient(Sub(hard, y)), y)
-	route := MulScalar(ReduceAllSum(Mul(g, StopGradient(adv))), 1/paths)
+// trainGraph computes the terms, and the gradients of their weighted sum, from the
+// parameters and a step's inputs with these names.
+func (r *router) trainGraph(names []string, nodes []*Node) []*Node {
+	p, in := nodes[:rCount], objective.NewNodes(names, nodes[rCount:])
+	l := r.scores(p, in.Get(inEncodings))
+	in.Set(inScores, l)
+	in.Set(inGate, straightThrough(l, in.Get(inNoise), in.Get(inHard), in.Get(inTau)))
+	in.Set(inEnsemble, p[rGamma])
+	values, total := objective.Sum(formulas(r.terms), in, in.Get(inWeights))
+	return append(values, Gradient(total, p...)...)
+}
 
-	// The value of p_mean is the exponential mean; its gradient is that of this
-	// batch's mean at full weight, or balance would act with a tenth of lambda1.
-	batch := MulScalar(ReduceSum(Softmax(l, -1), 0), 1/paths)
-	mean := Add(batch, StopGradient(Sub(meanP, batch)))
-	entropy := Neg(ReduceAllSum(Mul(mean, Log(AddScalar(mean, 1e-9)))))
-	balance := AddScalar(Neg(entropy), math.Log(float64(r.students)))
-
-	// log gamma_i = logsoftmax_s(w_s · state_is).
-	w := Reshape(p[rGamma], 1, r.students, r.zdim)
-	logGamma := LogSoftmax(ReduceSum(Mul(w, StopGradient(states)), -1), -1)
-	want := StopGradient(Softmax(Neg(Div(cost, temp)), -1))
-	kl := MulScalar(ReduceAllSum(Mul(want, Sub(Log(AddScalar(want, 1e-9)), logGamma))), 1/paths)
-
-	total := Add(route, Add(Mul(balance, lambda1), Mul(kl, lambdaG)))
-	return append([]*Node{route, balance, kl}, Gradient(total, p...)...)
+// straightThrough is the gate: one-hot forward, the soft choice's gradient backward.
+func straightThrough(scores, noise, hard, tau *Node) *Node {
+	y := Softmax(Div(Add(scores, noise), tau), -1)
+	return Add(StopGradient(Sub(hard, y)), y)
 }
 
 // Scores returns l as rows [P][S] for encodings enc [P, E].
@@ -173,28 +196,24 @@ func (r *router) Step(o routerInput) (res routerResult, err error) {
 }
 
 func (r *router) gradients(o routerInput) (grads [][]float32, res routerResult, err error) {
-	paths := len(o.hard) / r.students
-	grid := func(v []float32) any { return tensors.FromFlatDataAndDimensions(v, paths, r.students) }
-	meanP := make([]float32, r.students)
-	for s, v := range r.meanP {
-		meanP[s] = float32(v)
+	args := r.params.Args(nil)
+	var names []string
+	for _, in := range r.inputs(o) {
+		names, args = append(names, in.Name), append(args, in.Arg())
 	}
-	states := o.states
-	if states == nil {
-		states = make([]float32, paths*r.students*r.zdim)
+	if r.train == nil {
+		if r.train, err = NewExec(r.dev.Backend, func(in []*Node) []*Node { return r.trainGraph(names, in) }); err != nil {
+			return nil, res, fmt.Errorf("router: %w", err)
+		}
 	}
-	out, err := r.train.Call(append(r.params.Args(nil),
-		tensors.FromFlatDataAndDimensions(o.enc, paths, len(o.enc)/paths),
-		grid(o.noise), grid(o.hard), grid(o.adv), tensors.FromFlatDataAndDimensions(meanP, r.students), grid(o.cost),
-		tensors.FromFlatDataAndDimensions(states, paths, r.students, r.zdim),
-		o.tau, o.lambda1, o.lambdG, o.temperature)...)
+	out, err := r.train.Call(args...)
 	if err != nil {
 		return nil, res, fmt.Errorf("router: %w", err)
 	}
-	res.route = float64(tensors.ToScalar[float32](out[0]))
-	res.balance = float64(tensors.ToScalar[float32](out[1]))
-	res.gamma = float64(tensors.ToScalar[float32](out[2]))
-	for _, t := range out[3:] {
+	for _, x := range out[:len(r.terms)] {
+		res.terms = append(res.terms, float64(tensors.ToScalar[float32](x)))
+	}
+	for _, t := range out[len(r.terms):] {
 		g, err := tensors.CopyFlatData[float32](t)
 		if err != nil {
 			return nil, res, fmt.Errorf("router: %w", err)

@@ -9,13 +9,13 @@ import (
 	"github.com/distillflow/distillflow/internal/lm/optim"
 )
 
-func testRouter(t *testing.T, students int) *router {
+func testRouter(t *testing.T, students int, terms ...term) *router {
 	t.Helper()
 	dev, err := device.Open(device.CPU)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := newRouter(dev, students, 6, 5, 4, 11)
+	r, err := newRouter(dev, terms, students, 6, 5, 4, 11)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,7 +25,7 @@ func testRouter(t *testing.T, students int) *router {
 // testInput draws a router step with P paths.
 func testInput(r *router, paths int, seed uint64) routerInput {
 	rng := rand.New(rand.NewPCG(seed, 1))
-	in := routerInput{tau: 0.7, temperature: 0.2, lr: 0.01, gammaLR: 0.01}
+	in := routerInput{tau: 0.7, lr: 0.01, gammaLR: 0.01}
 	draw := func(n int) []float32 {
 		v := make([]float32, n)
 		for i := range v {
@@ -48,7 +48,7 @@ func testInput(r *router, paths int, seed uint64) routerInput {
 // itself, so its gradient is that, summed over paths.
 func TestRouteGradientMatchesFormula(t *testing.T) {
 	for _, students := range []int{2, 3} {
-		r := testRouter(t, students)
+		r := testRouter(t, students, route())
 		const paths = 5
 		in := testInput(r, paths, 3)
 		scores, err := r.Scores(in.enc, paths)
@@ -87,8 +87,8 @@ func TestRouteGradientMatchesFormula(t *testing.T) {
 		for i, h := range in.hard {
 			loss += float64(h*in.adv[i]) / paths
 		}
-		if math.Abs(res.route-loss) > 1e-5 {
-			t.Errorf("%d students: loss %v, want %v", students, res.route, loss)
+		if math.Abs(res.terms[0]-loss) > 1e-5 {
+			t.Errorf("%d students: loss %v, want %v", students, res.terms[0], loss)
 		}
 	}
 }
@@ -96,20 +96,16 @@ func TestRouteGradientMatchesFormula(t *testing.T) {
 // Balance: the value is that of the exponential mean, the gradient that of this
 // batch, at full weight.
 func TestBalance(t *testing.T) {
-	r := testRouter(t, 2)
+	r := testRouter(t, 2, balance(1))
 	in := testInput(r, 4, 5)
-	for i := range in.adv {
-		in.adv[i] = 0
-	}
-	in.lambda1 = 1
 	r.meanP = []float64{0.9, 0.1}
 	grads, res, err := r.gradients(in)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := math.Log(2) - entropy([]float64{0.9, 0.1})
-	if math.Abs(res.balance-want) > 1e-5 {
-		t.Errorf("balance %v, want %v", res.balance, want)
+	if math.Abs(res.terms[0]-want) > 1e-5 {
+		t.Errorf("balance %v, want %v", res.terms[0], want)
 	}
 	// Student 0 has too much, so its score must fall: the gradient is positive.
 	if g := grads[rB2]; g[0] <= 0 || math.Abs(float64(g[0]+g[1])) > 1e-6 {
@@ -120,25 +116,21 @@ func TestBalance(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if math.Abs(res.balance) > 1e-5 || optim.Norm(grads) > 1e-4 {
-		t.Errorf("even shares: loss %v, gradient %v", res.balance, optim.Norm(grads))
+	if math.Abs(res.terms[0]) > 1e-5 || optim.Norm(grads) > 1e-4 {
+		t.Errorf("even shares: loss %v, gradient %v", res.terms[0], optim.Norm(grads))
 	}
 }
 
 // The ensemble's weights learn which student is more likely to be right.
 func TestGammaLearns(t *testing.T) {
-	r := testRouter(t, 2)
+	r := testRouter(t, 2, gamma(1, 0.2))
 	in := testInput(r, 8, 7)
-	for i := range in.adv {
-		in.adv[i] = 0
-	}
 	for i := range 8 {
 		in.cost[2*i], in.cost[2*i+1] = 0.1, 0.9 // student 0 is always better
 		for d := range r.zdim {
 			in.states[(2*i)*r.zdim+d], in.states[(2*i+1)*r.zdim+d] = 1, -1
 		}
 	}
-	in.lambdG = 1
 	before := append([]float32(nil), r.params[rGamma].Data...)
 	var first, last float64
 	for step := range 60 {
@@ -147,12 +139,12 @@ func TestGammaLearns(t *testing.T) {
 			t.Fatal(err)
 		}
 		if step == 0 {
-			first = res.gamma
+			first = res.terms[0]
 			if res.gammaNorm < 1e-3 {
 				t.Errorf("the ensemble's gradient norm is %v", res.gammaNorm)
 			}
 		}
-		last = res.gamma
+		last = res.terms[0]
 	}
 	if last > first/2 {
 		t.Errorf("KL went from %v to %v", first, last)

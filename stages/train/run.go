@@ -12,11 +12,19 @@ import (
 	"github.com/distillflow/distillflow/internal/lm/hub"
 	"github.com/distillflow/distillflow/internal/lm/lora"
 	"github.com/distillflow/distillflow/internal/lm/pretrained"
+	"github.com/distillflow/distillflow/schema"
 )
 
-// trainModels is what the training stages share: it trains on paths, going on from a
-// checkpoint where there is one, and writes the models folder.
-func trainModels(ctx context.Context, env *stage.Env, p *plan, paths []trainPath, ids []string, prompt, models string) (*trainer, error) {
+// trainModels is what the training stages share: it trains on the usable paths of rows,
+// going on from a checkpoint where there is one, and writes the models folder.
+func trainModels(ctx context.Context, env *stage.Env, p *plan, rows stage.Rows[schema.Problem], models string) (*trainer, error) {
+	paths, ids, err := readPaths(rows, p.trainRows)
+	if err != nil {
+		return nil, err
+	}
+	if len(paths) == 0 && p.trains() {
+		return nil, errNoPath
+	}
 	open := func(name string) (*device.Device, error) { return openDevice(env, name) }
 	p.fetching = fetching(env)
 	t, drop, err := newTrainer(ctx, p, env.Seed, open, paths)
@@ -65,7 +73,7 @@ func trainModels(ctx context.Context, env *stage.Env, p *plan, paths []trainPath
 		env.AddStat("tokens_per_second", float64(real)/s)
 		env.AddStat("padded_tokens_per_second", float64(padded)/s)
 	}
-	info := modelsInfo{Format: modelsFormat, StudentPrompt: prompt, TrainIDs: ids, MaxNew: t.longest + 4}
+	info := modelsInfo{Format: modelsFormat, StudentPrompt: p.prompt, TrainIDs: ids, MaxNew: t.longest + 4}
 	for _, s := range t.students {
 		if err := s.save(filepath.Join(models, s.name), true); err != nil {
 			return nil, err

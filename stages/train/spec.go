@@ -22,10 +22,14 @@ import (
 // plan is what the training stages ask of the one [trainer]: a warm-up in which every
 // student sees every path, and a main phase, which is the same again or routed.
 type plan struct {
-	students []studentConfig
-	maxSeq   int
-	route    *trainConfig // nil: the main phase has no router
-	config   any          // for the fingerprint, without what does not change the result
+	uses      string // stage type
+	students  []studentPlan
+	trainRows int    // problems used at most; 0 means all
+	prompt    string // what students read
+	maxSeq    int
+	losses    []term   // of the students; the first is the cross-entropy
+	route     *routing // nil: the main phase has no router
+	config    any      // for the fingerprint, without what does not change the result
 
 	warmupSteps, warmupBatch int
 	epochs, maxSteps, batch  int // of the main phase; maxSteps 0 means no limit
@@ -41,12 +45,40 @@ type plan struct {
 	fetching    func(hub.Progress) // hears of downloads; may be nil
 }
 
+// trains reports whether there is anything to train, for which paths are needed.
+func (p *plan) trains() bool {
+	return p.route != nil || p.epochs > 0 || p.warmupSteps > 0 || slices.ContainsFunc(p.students, func(s studentPlan) bool { return s.model == "" })
+}
+
 // peerDim is the width of the common space of hidden states.
 func (p *plan) peerDim() int {
 	if p.route == nil {
 		return 0
 	}
-	return p.route.PeerDim
+	return p.route.peerDim
+}
+
+// studentPlan is what one student is made of and how it is trained.
+type studentPlan struct {
+	name                 string
+	model, tokenizerFrom string // published; "" from scratch
+	precision, quantize  string
+	decoder              decoder.Config // from scratch, without the size of the vocabulary
+	tokenizer            string         // from scratch: its kind
+	vocab                int            // from scratch: its largest size
+	lora                 *lora.Config   // nil without adapters
+	rate, pretrainRate   float64        // of what is trained in the end, and before it is frozen
+	device               stage.Names
+}
+
+// plan is the student that the config describes.
+func (b Base) plan(name string, maxSeq int) studentPlan {
+	adapters, _ := b.lora() // validated with the config
+	return studentPlan{
+		name: name, model: string(b.Model), tokenizerFrom: string(b.TokenizerFrom), precision: b.Precision, quantize: b.Quantize,
+		decoder: b.decoderConfig(0, maxSeq), tokenizer: b.Tokenizer, vocab: b.Vocab,
+		lora: adapters, rate: b.rate(), pretrainRate: b.PretrainLR, device: b.Device,
+	}
 }
 
 // plan is what train-moe asks for.
@@ -57,28 +89,32 @@ func (c trainConfig) plan() *plan {
 	for i := range clean.Students {
 		clean.Students[i].Base = clean.Students[i].portable()
 	}
-	return &plan{
-		students: c.Students, maxSeq: c.MaxSeq, route: &c, config: clean,
+	losses, route := corrected(c)
+	p := &plan{
+		uses: moeType, trainRows: c.TrainRows, prompt: c.StudentPrompt, maxSeq: c.MaxSeq, losses: losses, route: route, config: clean,
 		warmupSteps: c.WarmupSteps, warmupBatch: c.WarmupBatch, epochs: c.Epochs, maxSteps: c.MaxSteps, batch: c.Batch,
 		Optimization: c.Optimization, Saving: c.Saving, lrWarmup: c.LRWarmup, lrFloor: c.LRFloor,
 		devFraction: c.DevFraction, best: c.Select == "best", logEvery: c.LogEvery, device: c.Device,
 	}
+	for _, s := range c.Students {
+		p.students = append(p.students, s.Base.plan(s.Name, c.MaxSeq))
+	}
+	return p
 }
 
 // job is what a published model is opened for.
-func (p *plan) job(b Base, dev *device.Device) pretrained.Job {
-	c, _ := b.lora() // validated with the config
+func (p *plan) job(s studentPlan, dev *device.Device) pretrained.Job {
 	rows := p.MicroBatch
 	if rows == 0 {
 		rows = max(p.batch, p.warmupBatch)
 	}
-	return pretrained.Job{LoRA: c, Rows: rows, Seq: p.maxSeq, Recompute: p.recomputes(b, dev)}
+	return pretrained.Job{LoRA: s.lora, Rows: rows, Seq: p.maxSeq, Recompute: p.recomputes(s, dev)}
 }
 
 // recomputes reports whether a student's activations are computed again on a device.
 // Of a 4-bit base the backward pass would otherwise keep every layer's weights.
-func (p *plan) recomputes(b Base, dev *device.Device) bool {
-	return p.Checkpoint == "on" || p.Checkpoint == "auto" && (dev.IsGPU() || b.Quantize == quantizeNF4)
+func (p *plan) recomputes(s studentPlan, dev *device.Device) bool {
+	return p.Checkpoint == "on" || p.Checkpoint == "auto" && (dev.IsGPU() || s.quantize == quantizeNF4)
 }
 
 // portable is b without what differs between machines.
@@ -89,8 +125,8 @@ func (b Base) portable() Base {
 
 // devices opens the devices of the i-th of n students: its own, or its share of the
 // stage's, which the students take in turn.
-func (b Base) devices(stages stage.Names, i, n int, open func(name string) (*device.Device, error)) ([]*device.Device, error) {
-	own := b.Device
+func (s studentPlan) devices(stages stage.Names, i, n int, open func(name string) (*device.Device, error)) ([]*device.Device, error) {
+	own := s.device
 	if len(own) == 0 {
 		own = stages
 	}
@@ -99,7 +135,7 @@ func (b Base) devices(stages stage.Names, i, n int, open func(name string) (*dev
 		return nil, err
 	}
 	names := []string(list)
-	if len(b.Device) == 0 {
+	if len(s.device) == 0 {
 		names = []string{list.For(i)}
 		for k := i + n; k < len(list); k += n {
 			names = append(names, list[k])
@@ -120,23 +156,24 @@ func (b Base) devices(stages stage.Names, i, n int, open func(name string) (*dev
 // scratch. Their weights come later, when the paths are known.
 func (t *trainer) newStudents(ctx context.Context, open func(name string) (*device.Device, error), texts []string) error {
 	for i, c := range t.plan.students {
-		s := &student{name: c.Name, spec: c.Base, plan: t.plan, seed: t.seed}
+		s := &student{name: c.name, spec: c, plan: t.plan, seed: t.seed}
 		s.dev.best = inf
 		wrap := func(err error) error { return fmt.Errorf("student %s: %w", s.name, err) }
 		var err error
 		if s.devs, err = c.devices(t.plan.device, i, len(t.plan.students), open); err != nil {
 			return wrap(err)
 		}
-		if c.Model != "" {
-			if s.model, err = t.bases.get(ctx, s.devs[0], c.ref(s.devs[0]), t.plan.job(c.Base, s.devs[0])); err != nil {
+		if c.model != "" {
+			if s.model, err = t.bases.get(ctx, s.devs[0], c.ref(s.devs[0]), t.plan.job(c, s.devs[0])); err != nil {
 				return wrap(err)
 			}
 			s.config, s.pad = s.model.Config, s.model.Tokenizer.Special().Pad
 		} else {
-			if s.tok, err = tokenizer.Train(c.Tokenizer, texts, c.Vocab); err != nil {
+			if s.tok, err = tokenizer.Train(c.tokenizer, texts, c.vocab); err != nil {
 				return wrap(err)
 			}
-			s.config, s.pad = c.decoderConfig(s.tok.Size(), t.plan.maxSeq), s.tok.Special().Pad
+			s.config, s.pad = c.decoder, s.tok.Special().Pad
+			s.config.Vocab = s.tok.Size()
 		}
 		t.students = append(t.students, s)
 	}
@@ -186,11 +223,7 @@ func (s *student) initialise(ctx context.Context) error {
 		}
 		return s.begin(params, nil, on)
 	}
-	c, err := s.spec.lora()
-	if err != nil {
-		return fmt.Errorf("student %s: %w", s.name, err)
-	}
-	adapters, err := lora.Init(s.config, *c, init)
+	adapters, err := lora.Init(s.config, *s.spec.lora, init)
 	if err != nil {
 		return fmt.Errorf("student %s: %w", s.name, err)
 	}
@@ -205,17 +238,17 @@ func (s *student) initialise(ctx context.Context) error {
 		}
 		on = append(on, m.Base())
 	}
-	return s.begin(adapters, c, on)
+	return s.begin(adapters, s.spec.lora, on)
 }
 
 // schedule is the learning rate's course over the student's steps of a phase.
 func (s *student) schedule(step, warmup, total int) float64 {
 	p := s.plan
-	sched := optim.Schedule{Shape: p.Schedule, Warmup: p.lrWarmup, Total: total, Peak: s.spec.rate(), Floor: p.lrFloor}
+	sched := optim.Schedule{Shape: p.Schedule, Warmup: p.lrWarmup, Total: total, Peak: s.spec.rate, Floor: p.lrFloor}
 	if s.willFreeze() {
 		// Two trainings, each with a course of its own.
 		if step < warmup {
-			sched.Total, sched.Peak = warmup, s.spec.PretrainLR
+			sched.Total, sched.Peak = warmup, s.spec.pretrainRate
 		} else {
 			step, sched.Total = step-warmup, total-warmup
 		}

@@ -23,7 +23,7 @@ import (
 // at the other's outputs. That is why they can be separate graphs on separate devices.
 type student struct {
 	name string
-	spec Base
+	spec studentPlan
 	plan *plan
 	seed uint64
 	devs []*device.Device
@@ -72,16 +72,9 @@ func (s *student) begin(params weights.Set, c *lora.Config, bases []causal.Base)
 	if s.plan.EightBit {
 		s.opt.UseEightBit(params, leastEightBit)
 	}
-	o := causal.TunerOptions{Bases: bases, LoRA: c, Recompute: s.plan.recomputes(s.spec, s.devs[0])}
+	o := causal.TunerOptions{Bases: bases, LoRA: c, Recompute: s.plan.recomputes(s.spec, s.devs[0]), Terms: formulas(s.plan.losses)}
 	if s.proj != nil {
-		o.Extra = &causal.Extra{
-			Params: s.proj,
-			States: func(h *Node, params []*Node, at *Node) *Node { return project(h, params[0], at) },
-			Loss: func(z, mask, target *Node) []*Node {
-				peer, vary, covary := peerLosses(z, mask, target)
-				return []*Node{peer, vary, covary}
-			},
-		}
+		o.Head = &causal.Head{Params: s.proj, States: func(h *Node, params []*Node, at *Node) *Node { return project(h, params[0], at) }}
 	}
 	if s.tuner, err = causal.NewTuner(params, o); err != nil {
 		return fmt.Errorf("student %s: %w", s.name, err)
@@ -90,7 +83,7 @@ func (s *student) begin(params weights.Set, c *lora.Config, bases []causal.Base)
 }
 
 // willFreeze reports whether the student is trained whole first and by adapters then.
-func (s *student) willFreeze() bool { return s.model == nil && s.spec.LoRA.Rank > 0 }
+func (s *student) willFreeze() bool { return s.model == nil && s.spec.lora != nil }
 
 // freeze ends the training of all weights: from here on they stay as they are, and
 // fresh adapters are trained on them.
@@ -98,11 +91,7 @@ func (s *student) freeze() error {
 	if !s.willFreeze() || s.base != nil {
 		return nil
 	}
-	c, err := s.spec.lora()
-	if err != nil {
-		return err
-	}
-	adapters, err := lora.Init(s.config, *c, streamSeed(s.seed, streamInit+"/lora/"+s.name))
+	adapters, err := lora.Init(s.config, *s.spec.lora, streamSeed(s.seed, streamInit+"/lora/"+s.name))
 	if err != nil {
 		return err
 	}
@@ -111,29 +100,37 @@ func (s *student) freeze() error {
 	for _, d := range s.devs {
 		bases = append(bases, causal.Plain(d, s.config, s.base.Args(nil)))
 	}
-	return s.begin(adapters, c, bases)
+	return s.begin(adapters, s.spec.lora, bases)
 }
 
 // trainInput is one training step's input.
 type trainInput struct {
-	paths []int
-	own   []bool // which of them carry cross-entropy; nil means all
-	most  int    // paths that a step of this phase has at most
-	lr    float64
-	peers *peerInput // nil: cross-entropy only
-	// probe asks for the gradient norms of both losses apart, at the price of a
-	// second pass.
+	paths    []int
+	own      []bool // which of them carry cross-entropy; nil means all
+	most     int    // paths that a step of this phase has at most
+	lr       float64
+	ensemble *ensemble // nil without peer teaching
+	// probe asks for the gradient norms of cross-entropy and of the other terms apart, at
+	// the price of a second pass.
 	probe   bool
 	dropout *rand.Rand
 }
 
 // stepResult is what one training step reports.
 type stepResult struct {
-	loss               float64 // mean cross-entropy of the supervised tokens
-	tokens             int     // supervised
-	peer, vary, covary float64 // peer terms, unweighted
-	gradNorm           float64 // before clipping
-	ceNorm, peerNorm   float64 // with probe: norms of the two gradients on what is trained
+	loss             float64   // mean cross-entropy of the supervised tokens
+	tokens           int       // supervised
+	terms            []float64 // of the loss, not weighted; 0 where left out
+	gradNorm         float64   // before clipping
+	ceNorm, peerNorm float64   // with probe: norms of the two gradients on what is trained
+}
+
+// term is the value of a term, 0 where the student took no step.
+func (r stepResult) term(i int) float64 {
+	if r.terms == nil {
+		return 0
+	}
+	return r.terms[i]
 }
 
 // micro is how many paths pass through the student at a time.
@@ -222,7 +219,7 @@ func (s *student) forward(paths []int, most, per int) (nll []float64, z []float3
 		}
 		if per > 0 {
 			a := s.alignment(part, b, per)
-			b.Extra = &causal.ExtraInput{Positions: a.positions}
+			b.Positions = a.positions
 		}
 		batches, masks = append(batches, b), append(masks, mask)
 	}
@@ -266,8 +263,8 @@ func (s *student) batches(in trainInput) (out []causal.Batch, tokens int, err er
 		if own(i) {
 			tokens += s.seqs[p].supervised()
 		}
-		if in.peers != nil {
-			aligned += min(len(s.aligned[p]), in.peers.per)
+		if in.ensemble != nil {
+			aligned += min(len(s.aligned[p]), in.ensemble.per)
 		}
 	}
 	micro := s.micro(in.most)
@@ -285,10 +282,12 @@ func (s *student) batches(in trainInput) (out []causal.Batch, tokens int, err er
 		if in.dropout != nil {
 			b.Seed = in.dropout.Uint32()
 		}
-		if in.peers != nil {
-			b.Extra = in.peers.input(s.alignment(part, b, in.peers.per), lo, aligned)
+		p := &pass{step: &in, first: lo, paths: part, batch: b}
+		if in.ensemble != nil {
+			p.align(s.alignment(part, b, in.ensemble.per), aligned)
 		}
-		out = append(out, b)
+		p.weigh(s.plan.losses)
+		out = append(out, p.batch)
 	}
 	return out, tokens, nil
 }
@@ -303,37 +302,37 @@ func (s *student) train(in trainInput) (r stepResult, err error) {
 	if err != nil {
 		return r, fmt.Errorf("student %s: %w", s.name, err)
 	}
-	r.loss, r.tokens = res.Loss, tokens
+	r.loss, r.tokens = res.Terms[0], tokens
 	if math.IsNaN(r.loss) || math.IsInf(r.loss, 0) {
-		return r, fmt.Errorf("student %s: the loss is %v, not finite: lower lr (%g) or raise lr_warmup (%d); in bf16, try precision: f32", s.name, r.loss, s.spec.rate(), s.plan.lrWarmup)
+		return r, fmt.Errorf("student %s: the loss is %v, not finite: lower lr (%g) or raise lr_warmup (%d); in bf16, try precision: f32", s.name, r.loss, s.spec.rate, s.plan.lrWarmup)
 	}
 	n := len(s.params)
-	if in.peers != nil {
-		for i, to := range []*float64{&r.peer, &r.vary, &r.covary} {
-			if w := float64(in.peers.weights[i]); w > 0 {
-				*to = res.Terms[i] / w
-			}
-		}
-		if in.probe {
-			for i := range batches {
-				batches[i].Extra = nil
-			}
-			ce, err := s.tuner.Gradients(batches...)
-			if err != nil {
-				return r, fmt.Errorf("student %s: %w", s.name, err)
-			}
-			peer := make([][]float32, n)
-			for i := range peer {
-				peer[i] = make([]float32, len(res.Grads[i]))
-				for j := range peer[i] {
-					peer[i][j] = res.Grads[i][j] - ce.Grads[i][j]
-				}
-			}
-			r.ceNorm, r.peerNorm = optim.Norm(ce.Grads), optim.Norm(peer)
+	r.terms = make([]float64, len(res.Terms))
+	for i, t := range s.plan.losses {
+		if w := float64(float32(t.weight)); w > 0 {
+			r.terms[i] = res.Terms[i] / w
 		}
 	}
-	if r.gradNorm, err = s.opt.Step(s.params, res.Grads[:n], in.lr); err == nil && in.peers != nil {
-		_, err = s.projOp.Step(s.proj, res.Grads[n:], in.peers.lr)
+	if in.ensemble != nil && in.probe {
+		for i := range batches {
+			clear(batches[i].Weights[1:])
+			batches[i].Positions, batches[i].Inputs = nil, nil
+		}
+		ce, err := s.tuner.Gradients(batches...)
+		if err != nil {
+			return r, fmt.Errorf("student %s: %w", s.name, err)
+		}
+		peer := make([][]float32, n)
+		for i := range peer {
+			peer[i] = make([]float32, len(res.Grads[i]))
+			for j := range peer[i] {
+				peer[i][j] = res.Grads[i][j] - ce.Grads[i][j]
+			}
+		}
+		r.ceNorm, r.peerNorm = optim.Norm(ce.Grads), optim.Norm(peer)
+	}
+	if r.gradNorm, err = s.opt.Step(s.params, res.Grads[:n], in.lr); err == nil && in.ensemble != nil {
+		_, err = s.projOp.Step(s.proj, res.Grads[n:], in.ensemble.lr)
 	}
 	if err != nil {
 		return r, fmt.Errorf("student %s: %w", s.name, err)

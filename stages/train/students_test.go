@@ -137,7 +137,7 @@ func TestMicroBatchesAddUp(t *testing.T) {
 			tr := testTrainer(t, cfg, 5)
 			st := tr.students[s]
 			in := trainInput{paths: []int{0, 1, 2, 3, 4, 5}, own: []bool{true, false, true, true, false, true}, most: 6, lr: 0.01}
-			in.peers = &peerInput{per: tr.per, dim: 4, lr: 0.01, weights: []float32{0.5, 0, 0}, target: make([]float32, 6*tr.per*4)}
+			in.ensemble = &ensemble{per: tr.per, dim: 4, lr: 0.01, target: make([]float32, 6*tr.per*4)}
 			r, err := st.train(in)
 			if err != nil {
 				t.Fatal(err)
@@ -146,7 +146,7 @@ func TestMicroBatchesAddUp(t *testing.T) {
 				want, hash = r, slices.Clone(st.proj[0].Data)
 				continue
 			}
-			if math.Abs(r.loss-want.loss) > 1e-5 || math.Abs(r.peer-want.peer) > 1e-5 || math.Abs(r.gradNorm-want.gradNorm) > 1e-4 || r.tokens != want.tokens {
+			if math.Abs(r.loss-want.loss) > 1e-5 || math.Abs(r.term(1)-want.term(1)) > 1e-5 || math.Abs(r.gradNorm-want.gradNorm) > 1e-4 || r.tokens != want.tokens {
 				t.Errorf("student %d in parts of %d: %+v, at once %+v", s, micro, r, want)
 			}
 			for i, v := range st.proj[0].Data {
@@ -174,7 +174,7 @@ func TestStudentDevices(t *testing.T) {
 	} {
 		for i, want := range c.want {
 			var got []string
-			_, err := (Base{Device: c.own}).devices(c.stages, i, c.n, func(name string) (*device.Device, error) {
+			_, err := (studentPlan{device: c.own}).devices(c.stages, i, c.n, func(name string) (*device.Device, error) {
 				got = append(got, name)
 				return nil, nil
 			})

@@ -29,6 +29,12 @@ type modelsInfo struct {
 
 const modelsFormat = 1
 
+// The types of the stages that train.
+const (
+	moeType = "train-moe"
+	sftType = "train-sft"
+)
+
 type trainIn struct {
 	Paths stage.Rows[schema.Problem] `port:"paths" doc:"Problems with the reasoning paths to learn from. Paths that failed, were cut off or refused, verified wrong or judged invalid are left out."`
 }
@@ -42,7 +48,7 @@ type trainOut struct {
 
 // TrainMoE trains several students on the same reasoning paths, with a router.
 var TrainMoE = stage.Define(stage.Spec{
-	Type:    "train-moe",
+	Type:    moeType,
 	Version: 3,
 	Class:   stage.Seeded,
 	Doc: `Trains two or more students on reasoning paths that a router shares out between them.
@@ -67,21 +73,12 @@ func platform() string {
 }
 
 func runTrain(ctx context.Context, env *stage.Env, c trainConfig, in trainIn, out trainOut) error {
-	paths, ids, err := readPaths(in.Paths, c.TrainRows)
+	t, err := trainModels(ctx, env, c.plan(), in.Paths, out.Models.Path)
 	if err != nil {
 		return err
 	}
-	if len(paths) == 0 {
-		return errNoPath
-	}
-	t, err := trainModels(ctx, env, c.plan(), paths, ids, c.StudentPrompt, out.Models.Path)
-	if err != nil {
+	if err := writeAll(out.RouterLog, t.routings); err != nil {
 		return err
-	}
-	for _, r := range t.routings {
-		if err := out.RouterLog.Write(r); err != nil {
-			return err
-		}
 	}
 	if err := writeTensorBoard(out.Board.Path, t.metrics); err != nil {
 		return err

@@ -54,7 +54,8 @@ func (c sftConfig) plan() *plan {
 	clean := c
 	clean.Saving, clean.Checkpoint, clean.Base = Saving{}, "", clean.portable()
 	p := &plan{
-		students: []studentConfig{{Name: c.Name, Base: c.Base}}, maxSeq: c.MaxSeq, config: clean,
+		uses: sftType, students: []studentPlan{c.Base.plan(c.Name, c.MaxSeq)}, trainRows: c.TrainRows, prompt: c.StudentPrompt, maxSeq: c.MaxSeq,
+		losses: supervised(), config: clean,
 		warmupBatch: c.Batch, epochs: c.Epochs, maxSteps: c.MaxSteps, batch: c.Batch, lrWarmup: c.LRWarmup, lrFloor: c.LRFloor,
 		Optimization: c.Optimization, Saving: c.Saving, devFraction: c.DevFraction, best: c.Select == "best", logEvery: c.LogEvery,
 	}
@@ -82,7 +83,7 @@ type sftOut struct {
 
 // TrainSFT trains one student on reasoning paths.
 var TrainSFT = stage.Define(stage.Spec{
-	Type:    "train-sft",
+	Type:    sftType,
 	Version: 3,
 	Class:   stage.Seeded,
 	Doc: `Trains one student on reasoning paths: the baseline of train-moe.
@@ -96,14 +97,7 @@ same bits on the CPU.`,
 }, runSFT)
 
 func runSFT(ctx context.Context, env *stage.Env, c sftConfig, in trainIn, out sftOut) error {
-	paths, ids, err := readPaths(in.Paths, c.TrainRows)
-	if err != nil {
-		return err
-	}
-	if len(paths) == 0 && (c.Epochs > 0 || c.Model == "") {
-		return errNoPath
-	}
-	t, err := trainModels(ctx, env, c.plan(), paths, ids, c.StudentPrompt, out.Models.Path)
+	t, err := trainModels(ctx, env, c.plan(), in.Paths, out.Models.Path)
 	if err != nil {
 		return err
 	}

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/distillflow/distillflow/internal/base/parallel"
+	"github.com/distillflow/distillflow/internal/lm/causal"
 	"github.com/distillflow/distillflow/internal/lm/device"
 	"github.com/distillflow/distillflow/schema"
 )
@@ -20,7 +22,6 @@ import (
 // Everything it computes follows from plan, paths, seed and the step number.
 type trainer struct {
 	plan  *plan
-	cfg   trainConfig // of the routed phase
 	seed  uint64
 	paths []trainPath // those to train on, then those that are held out
 	bases bases
@@ -64,7 +65,7 @@ func newTrainer(ctx context.Context, p *plan, seed uint64, open func(name string
 	t := &trainer{plan: p, seed: seed, now: time.Now}
 	t.bases.hub.Progress = p.fetching
 	if p.route != nil {
-		t.cfg, t.signal = *p.route, newLossSignal()
+		t.signal = newLossSignal()
 	}
 	if err := t.newStudents(ctx, open, textsOf(paths)); err != nil {
 		return nil, nil, err
@@ -88,7 +89,7 @@ func newTrainer(ctx context.Context, p *plan, seed uint64, open func(name string
 		if err != nil {
 			return nil, drop, err
 		}
-		t.router, err = newRouter(dev, len(t.students), encDim, t.cfg.RouterDim, t.cfg.PeerDim, streamSeed(seed, streamInit+"/router"))
+		t.router, err = newRouter(dev, p.route.losses, len(t.students), encDim, p.route.hidden, p.route.peerDim, streamSeed(seed, streamInit+"/router"))
 		if err != nil {
 			return nil, drop, err
 		}
@@ -130,7 +131,7 @@ func (t *trainer) tokenize(paths []trainPath) (*dropped, error) {
 		}
 		drop.kept[p.style]++
 	}
-	if len(train) == 0 && (t.plan.route != nil || t.plan.epochs > 0 || t.plan.warmupSteps > 0) {
+	if len(train) == 0 && t.plan.trains() {
 		return drop, fmt.Errorf("no path is left to train on: %d are held out, the others longer than max_seq %d tokens", len(dev), t.plan.maxSeq)
 	}
 	for i, r := range append(train, dev...) {
@@ -324,6 +325,11 @@ func (t *trainer) plain(ctx context.Context, o *order, first, until int) (map[st
 			continue
 		}
 		t.log(epoch, until, s.name, name, s.window.loss/s.window.tokens)
+		for i, x := range t.plan.losses[1:] {
+			if !slices.Contains(x.Reads, causal.InZ) { // there are no peers yet
+				t.log(epoch, until, s.name, x.Name, last[k].terms[1+i])
+			}
+		}
 		t.log(epoch, until, s.name, "grad_norm", last[k].gradNorm)
 		t.log(epoch, until, s.name, "lr", rates[k])
 		s.window.loss, s.window.tokens = 0, 0

@@ -153,7 +153,7 @@ func TestRoutedRowsEqualDenseMask(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return res.Grads, res.Loss
+		return res.Grads, res.Terms[0]
 	}
 	routedG, routedL := grads(r.rowsOf(0, false))
 	denseG, denseL := grads(r.rowsOf(0, true))
@@ -313,5 +313,5 @@ func TestNotFiniteLossIsNamed(t *testing.T) {
 
 // idxOfUsedRow is an element of the embedding of a token that every path has.
 func idxOfUsedRow(tr *trainer) int {
-	return int(tr.students[1].tok.Special().BOS) * tr.cfg.Students[1].DModel
+	return int(tr.students[1].tok.Special().BOS) * tr.students[1].config.Dim
 }

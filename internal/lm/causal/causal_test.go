@@ -138,9 +138,9 @@ func TestTuneSaveGenerate(t *testing.T) {
 			t.Fatal(err)
 		}
 		if step == 0 {
-			first = r.Loss
+			first = r.Terms[0]
 		}
-		last = r.Loss
+		last = r.Terms[0]
 	}
 	if !(last < 0.1*first) { // the frozen random head allows no less
 		t.Fatalf("loss %v -> %v: nothing was learned", first, last)

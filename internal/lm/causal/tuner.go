@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
+	"sync"
 
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
@@ -13,6 +15,7 @@ import (
 	"github.com/distillflow/distillflow/internal/base/parallel"
 	"github.com/distillflow/distillflow/internal/lm/decoder"
 	"github.com/distillflow/distillflow/internal/lm/lora"
+	"github.com/distillflow/distillflow/internal/lm/objective"
 	"github.com/distillflow/distillflow/internal/lm/weights"
 )
 
@@ -29,9 +32,56 @@ type Batch struct {
 	At     []int32
 	Labels []int32   // [len(At)] the next token
 	Weight []float32 // [len(At)] what each one's loss is multiplied by; only for training
-	// Extra are the inputs of the tuner's head, nil to leave it out.
-	Extra *ExtraInput
-	Seed  uint32 // chooses what dropout drops
+	Seed   uint32    // chooses what dropout drops; only for training
+	// Positions [K] of the flattened [Rows·Seq] states are where the tuner's head looks;
+	// nil leaves the head out.
+	Positions []int32
+	// Inputs are what terms read besides; only for training.
+	Inputs []objective.Input
+	// Weights are of the tuner's terms, in their order. A term of weight 0 is left out.
+	// nil means 1 for each. Only for training.
+	Weights []float32
+}
+
+// Names of what terms may read, besides the batch's own inputs. N is the number of
+// positions looked at, V the vocabulary's size and D the width of hidden states.
+const (
+	InIDs       = "ids"        // [R, S]
+	InLabels    = "labels"     // [N]
+	InWeight    = "weight"     // [N]
+	InPositions = "positions"  // [K, 1] where the head looks
+	InHidden    = "hidden"     // [R·S, D] the last hidden states
+	InLogits    = "logits"     // [N, V], all at once: mind the memory
+	InTokenLoss = "token_loss" // the sum of weight times -log p(label), computed in pieces
+	InZ         = "z"          // [K, Z] what the head makes of the hidden states
+)
+
+const (
+	inSeed    = "seed"    // of dropout
+	inAt      = "at"      // [N]
+	inWeights = "weights" // of the terms that are not left out
+)
+
+// inputs are what a batch adds to a call, by name: the one place that says which.
+func (b Batch) inputs(training bool) []objective.Input {
+	in := []objective.Input{
+		{Name: InIDs, Value: b.IDs, Dims: []int{b.Rows, b.Seq}},
+		{Name: InLabels, Value: b.Labels},
+	}
+	if b.At != nil {
+		in = append(in, objective.Input{Name: inAt, Value: b.At})
+	}
+	if b.Positions != nil {
+		in = append(in, objective.Input{Name: InPositions, Value: b.Positions, Dims: []int{len(b.Positions), 1}})
+	}
+	if !training {
+		return in
+	}
+	weights := slices.DeleteFunc(slices.Clone(b.Weights), func(w float32) bool { return w == 0 })
+	return append(append(in,
+		objective.Input{Name: inSeed, Value: b.Seed},
+		objective.Input{Name: InWeight, Value: b.Weight},
+		objective.Input{Name: inWeights, Value: weights}), b.Inputs...)
 }
 
 // lossRows is how many positions' logits exist at a time: 128 MiB of them in float32,
@@ -39,25 +89,18 @@ type Batch struct {
 // output matrix is read for each part.
 func lossRows(vocab int) int { return min(1024, max(64, 1<<25/vocab)) }
 
-// Extra is a second loss on the last hidden states, with parameters of its own that
-// are trained with the model's.
-type Extra struct {
+// CrossEntropy is the loss of a language model on the labels.
+var CrossEntropy = objective.Term{Name: "loss", Reads: []string{InTokenLoss}, Loss: func(in objective.Nodes) *Node { return in.Get(InTokenLoss) }}
+
+// Head makes something of the last hidden states for terms to read, with parameters of
+// its own that are trained with the model's.
+type Head struct {
 	Params weights.Set
 	// States gives z [K, Z] at positions [K, 1] of the hidden states [R·S, D].
 	States func(hidden *Node, params []*Node, positions *Node) *Node
-	// Loss gives from z the terms of the loss, scalars, each multiplied by its weight.
-	Loss func(z, mask, target *Node) []*Node
 }
 
-// ExtraInput is a batch's part of [Extra].
-type ExtraInput struct {
-	Positions []int32   // [K] of the flattened [Rows·Seq] states
-	Mask      []float32 // [K] 1 where the position counts; only for training
-	Target    []float32 // [K·Z]; only for training
-	Weights   []float32 // of the terms; only for training
-}
-
-// Tuner trains a decoder by cross-entropy: adapters on frozen weights, or all
+// Tuner trains a decoder by a list of terms: adapters on frozen weights, or all
 // weights. It computes losses and gradients; steps are an optimizer's.
 //
 // With several bases, each the same weights on a device of its own, batches are
@@ -69,7 +112,7 @@ type Tuner struct {
 	Trained weights.Set
 
 	o    TunerOptions
-	devs []graphs
+	devs []*graphs
 }
 
 // TunerOptions say what is trained and how.
@@ -81,40 +124,58 @@ type TunerOptions struct {
 	// Recompute trades time for memory: activations between layers are computed again
 	// in the backward pass.
 	Recompute bool
-	Extra     *Extra // nil for none
+	Head      *Head            // nil for none
+	Terms     []objective.Term // of the loss; nil is [CrossEntropy] alone
 }
 
-// graphs are what one device has compiled.
-type graphs struct{ train, trainExtra, eval, evalExtra *Exec }
+// graphs are what one device has compiled, by what they compute and read.
+type graphs struct {
+	mu   sync.Mutex
+	made map[string]*Exec
+}
 
 // NewTuner trains trained, which it shares.
 func NewTuner(trained weights.Set, o TunerOptions) (*Tuner, error) {
 	if len(o.Bases) == 0 {
 		return nil, errors.New("no device to train on")
 	}
+	if o.Terms == nil {
+		o.Terms = []objective.Term{CrossEntropy}
+	}
 	t := &Tuner{Trained: trained, o: o}
-	for i := range o.Bases {
-		var g graphs
-		for _, x := range []struct {
-			exec  **Exec
-			build func(base Base, in []*Node, extra bool) []*Node
-			extra bool
-		}{{&g.train, t.trainGraph, false}, {&g.eval, t.evalGraph, false}, {&g.trainExtra, t.trainGraph, true}, {&g.evalExtra, t.evalGraph, true}} {
-			if x.extra && o.Extra == nil {
-				continue
-			}
-			base := o.Bases[i]
-			e, err := NewExec(base.Device.Backend, func(in []*Node) []*Node { return x.build(base, in, x.extra) })
-			if err != nil {
-				return nil, err
-			}
-			// Batches come in a few shapes, which the caller bounds.
-			e.SetMaxCache(-1)
-			*x.exec = e
-		}
-		t.devs = append(t.devs, g)
+	for range o.Bases {
+		t.devs = append(t.devs, &graphs{made: map[string]*Exec{}})
 	}
 	return t, nil
+}
+
+// graph is what computes the terms, with their gradients, or without terms the losses
+// of tokens and the head's states, from inputs of these names.
+func (t *Tuner) graph(dev int, names []string, terms []objective.Term) (*Exec, error) {
+	key := strings.Join(names, " ") + ":"
+	for _, x := range terms {
+		key += " " + x.Name
+	}
+	g := t.devs[dev]
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if e := g.made[key]; e != nil {
+		return e, nil
+	}
+	base := t.o.Bases[dev]
+	e, err := NewExec(base.Device.Backend, func(in []*Node) []*Node {
+		if terms == nil {
+			return t.evalGraph(base, names, in)
+		}
+		return t.trainGraph(base, names, in, terms)
+	})
+	if err != nil {
+		return nil, err
+	}
+	// Batches come in a few shapes, which the caller bounds.
+	e.SetMaxCache(-1)
+	g.made[key] = e
+	return e, nil
 }
 
 // frozen are the arguments that a base adds to a call.
@@ -125,101 +186,108 @@ func (t *Tuner) frozen(b Base) []any {
 	return b.Args
 }
 
-// hidden takes frozen and trained parameters, those of the head and the ids off in,
-// and computes the hidden states [R·S, D]. With a seed node dropout is on.
-func (t *Tuner) hidden(b Base, in []*Node, seed *Node, training bool) (d *decoder.Model, h *Node, head, rest []*Node) {
-	nb, nt := len(t.frozen(b)), len(t.Trained)
-	d = &decoder.Model{Config: b.Config, Recompute: training && t.o.Recompute}
+// graphCall is a graph call under construction.
+type graphCall struct {
+	decoder *decoder.Model
+	in      objective.Nodes
+	params  []*Node // what is trained: the model's and, where it is asked, the head's
+	at      *Node   // hidden states of the positions that are looked at
+}
+
+// begin takes apart the nodes of a call, which are those of frozen and trained
+// parameters, of the head's, and of the inputs with these names; and computes the
+// hidden states, in training with dropout.
+func (t *Tuner) begin(b Base, names []string, in []*Node, training bool) graphCall {
+	take := func(n int) (nodes []*Node) {
+		nodes, in = in[:n], in[n:]
+		return nodes
+	}
+	frozen, trained := take(len(t.frozen(b))), take(len(t.Trained))
+	var head []*Node
+	if t.o.Head != nil {
+		head = take(len(t.o.Head.Params))
+	}
+	c := graphCall{
+		decoder: &decoder.Model{Config: b.Config, Recompute: training && t.o.Recompute},
+		in:      objective.NewNodes(names, in), params: trained,
+	}
+	d := c.decoder
 	if !b.Device.IsXLA() && t.o.LoRA != nil {
 		d.QueryBlocks = queryBlocks
 	}
 	if t.o.LoRA == nil {
-		d.Params = in[:nt]
+		d.Params = trained
 	} else {
-		b.Bind(d, in[:nb])
-		d.Delta = lora.Delta(*t.o.LoRA, in[nb:nb+nt], seed)
-	}
-	in = in[nb+nt:]
-	if x := t.o.Extra; x != nil {
-		head, in = in[:len(x.Params)], in[len(x.Params):]
-	}
-	return d, d.Hidden(in[0]), head, in[1:]
-}
-
-// supervised narrows hidden states to the positions that are looked at, which an
-// input names unless there are none.
-func supervised(h *Node, at []*Node) *Node {
-	if len(at) == 0 {
-		return h
-	}
-	return decoder.Select(h, at[0])
-}
-
-// trainGraph: parameters, ids [R, S], dropout seed, labels [N], weight [N], with extra
-// positions [K, 1], mask [K, 1], target [K, Z], weights of the terms; and, unless all
-// positions are looked at, at [N] -> loss, the extra's terms, gradients.
-func (t *Tuner) trainGraph(b Base, in []*Node, extra bool) []*Node {
-	seed := in[len(t.frozen(b))+len(t.Trained)+t.headParams()+1]
-	d, h, head, rest := t.hidden(b, in, seed, true)
-	labels, w := rest[1], rest[2]
-	at := rest[3:]
-	if extra {
-		at = rest[7:]
-	}
-	var total *Node
-	if s := supervised(h, at); t.o.LoRA == nil {
-		total, _ = d.Loss(d.Logits(s), labels, w)
-	} else {
-		total, _ = d.ChunkedLoss(s, labels, w, lossRows(b.Config.Vocab))
-	}
-	out := []*Node{total}
-	nb := len(t.frozen(b))
-	trained := in[nb : nb+len(t.Trained)]
-	if extra {
-		z := t.o.Extra.States(h, head, rest[3])
-		for i, term := range t.o.Extra.Loss(z, rest[4], rest[5]) {
-			term = Mul(term, Reshape(Slice(rest[6], AxisElem(i))))
-			out, total = append(out, term), Add(total, term)
+		var seed *Node
+		if training {
+			seed = c.in.Get(inSeed)
 		}
-		trained = slices.Concat(trained, head)
+		b.Bind(d, frozen)
+		d.Delta = lora.Delta(*t.o.LoRA, trained, seed)
 	}
-	return append(out, Gradient(total, trained...)...)
+	h := d.Hidden(c.in.Get(InIDs))
+	c.in.Set(InHidden, h)
+	c.at = h
+	if c.in.Has(inAt) {
+		c.at = decoder.Select(h, c.in.Get(inAt))
+	}
+	if c.in.Has(InPositions) {
+		c.params = slices.Concat(trained, head)
+		c.in.Demand(InZ, func() *Node { return t.o.Head.States(h, head, c.in.Get(InPositions)) })
+	}
+	return c
 }
 
-// evalGraph: parameters, ids, labels, with extra positions, and at as for trainGraph
-// -> nll [N], z [K, Z].
-func (t *Tuner) evalGraph(b Base, in []*Node, extra bool) []*Node {
-	d, h, head, rest := t.hidden(b, in, nil, false)
-	at := rest[1:]
-	if extra {
-		at = rest[2:]
-	}
+// trainGraph gives the terms, not weighted, and the gradients of their weighted sum.
+func (t *Tuner) trainGraph(b Base, names []string, in []*Node, terms []objective.Term) []*Node {
+	c := t.begin(b, names, in, true)
+	c.in.Demand(InLogits, func() *Node { return c.decoder.Logits(c.at) })
+	c.in.Demand(InTokenLoss, func() (total *Node) {
+		if t.o.LoRA == nil {
+			total, _ = c.decoder.Loss(c.in.Get(InLogits), c.in.Get(InLabels), c.in.Get(InWeight))
+		} else {
+			total, _ = c.decoder.ChunkedLoss(c.at, c.in.Get(InLabels), c.in.Get(InWeight), lossRows(b.Config.Vocab))
+		}
+		return total
+	})
+	values, total := objective.Sum(terms, c.in, c.in.Get(inWeights))
+	return append(values, Gradient(total, c.params...)...)
+}
+
+// evalGraph gives nll [N] and, with positions, z [K, Z].
+func (t *Tuner) evalGraph(b Base, names []string, in []*Node) []*Node {
+	c := t.begin(b, names, in, false)
+	labels := c.in.Get(InLabels)
 	var out []*Node
-	if s := supervised(h, at); t.o.LoRA == nil {
-		_, nll := d.Loss(d.Logits(s), rest[0], Zeros(h.Graph(), shapes.Make(dtypes.Float32, rest[0].Shape().Dimensions...)))
+	if t.o.LoRA == nil {
+		_, nll := c.decoder.Loss(c.decoder.Logits(c.at), labels, Zeros(labels.Graph(), shapes.Make(dtypes.Float32, labels.Shape().Dimensions...)))
 		out = append(out, nll)
 	} else {
-		out = append(out, d.ChunkedNLL(s, rest[0], lossRows(b.Config.Vocab)))
+		out = append(out, c.decoder.ChunkedNLL(c.at, labels, lossRows(b.Config.Vocab)))
 	}
-	if extra {
-		out = append(out, t.o.Extra.States(h, head, rest[1]))
+	if c.in.Has(InZ) {
+		out = append(out, c.in.Get(InZ))
 	}
 	return out
 }
 
-func (t *Tuner) headParams() int {
-	if t.o.Extra == nil {
-		return 0
+// run computes terms, or without them losses, of a batch on a device. The caller
+// finalizes what comes back.
+func (t *Tuner) run(dev int, b Batch, terms []objective.Term) ([]*tensors.Tensor, error) {
+	args := t.Trained.Args(slices.Clone(t.frozen(t.o.Bases[dev])))
+	frozen := len(args) - len(t.Trained)
+	if t.o.Head != nil {
+		args = t.o.Head.Params.Args(args)
 	}
-	return len(t.o.Extra.Params)
-}
-
-func (t *Tuner) args(dev int, b Batch) []any {
-	args := t.Trained.Args(append([]any(nil), t.frozen(t.o.Bases[dev])...))
-	if t.o.Extra != nil {
-		args = t.o.Extra.Params.Args(args)
+	var names []string
+	for _, in := range b.inputs(terms != nil) {
+		names, args = append(names, in.Name), append(args, in.Arg())
 	}
-	return append(args, tensors.FromFlatDataAndDimensions(b.IDs, b.Rows, b.Seq))
+	e, err := t.graph(dev, names, terms)
+	if err != nil {
+		return nil, err
+	}
+	return call(e, args, frozen)
 }
 
 // call runs a graph. Arguments from index frozen on belong to this call alone: their
@@ -241,24 +309,16 @@ func finalize(ts []*tensors.Tensor) {
 	}
 }
 
-func flat[T int32 | float32](v []T) *tensors.Tensor {
-	return tensors.FromFlatDataAndDimensions(v, len(v))
-}
-
-func column[T int32 | float32](v []T) *tensors.Tensor {
-	return tensors.FromFlatDataAndDimensions(v, len(v), 1)
-}
-
 // Result is what a training pass computes.
 type Result struct {
-	Loss  float64   // weighted cross-entropy in nats
-	Terms []float64 // of the head, times their weights
-	// Grads are [tensor][element]: of Trained and then, with a head, of its parameters.
+	Terms []float64 // of the loss, in the tuner's order, times their weights; 0 where left out
+	// Grads are [tensor][element]: of Trained and then, where the head looked somewhere,
+	// of its parameters.
 	Grads [][]float32
 }
 
-// Gradients adds up the batches' losses and gradients, always in their order. Each
-// batch holds an Extra, or none does.
+// Gradients adds up the batches' losses and gradients, always in their order. The head
+// looks at each batch, or at none.
 func (t *Tuner) Gradients(batches ...Batch) (r Result, err error) {
 	for wave := range slices.Chunk(batches, len(t.devs)) {
 		parts := make([]Result, len(wave))
@@ -280,7 +340,6 @@ func (t *Tuner) Gradients(batches ...Batch) (r Result, err error) {
 }
 
 func (r *Result) add(p Result) {
-	r.Loss += p.Loss
 	if r.Grads == nil {
 		r.Terms, r.Grads = p.Terms, p.Grads
 		return
@@ -296,28 +355,32 @@ func (r *Result) add(p Result) {
 }
 
 func (t *Tuner) gradients(dev int, b Batch) (r Result, err error) {
-	args := append(t.args(dev, b), b.Seed, flat(b.Labels), flat(b.Weight))
-	exec := t.devs[dev].train
-	terms := 0
-	if x := b.Extra; x != nil {
-		k := len(x.Positions)
-		exec, terms = t.devs[dev].trainExtra, len(x.Weights)
-		args = append(args, column(x.Positions), column(x.Mask),
-			tensors.FromFlatDataAndDimensions(x.Target, k, len(x.Target)/k), flat(x.Weights))
+	if b.Weights == nil {
+		b.Weights = slices.Repeat([]float32{1}, len(t.o.Terms))
 	}
-	if b.At != nil {
-		args = append(args, flat(b.At))
+	var terms []objective.Term
+	for i, x := range t.o.Terms {
+		if b.Weights[i] != 0 {
+			terms = append(terms, x)
+		}
 	}
-	out, err := call(exec, args, len(t.frozen(t.o.Bases[dev])))
+	if terms == nil {
+		return r, errors.New("every term of the loss has weight 0")
+	}
+	out, err := t.run(dev, b, terms)
 	if err != nil {
 		return r, err
 	}
 	defer finalize(out)
-	r.Loss = float64(tensors.ToScalar[float32](out[0]))
-	for _, x := range out[1 : 1+terms] {
-		r.Terms = append(r.Terms, float64(tensors.ToScalar[float32](x)))
+	for _, w := range b.Weights {
+		if w == 0 {
+			r.Terms = append(r.Terms, 0)
+			continue
+		}
+		r.Terms = append(r.Terms, float64(w*tensors.ToScalar[float32](out[0])))
+		out = out[1:]
 	}
-	for _, x := range out[1+terms:] {
+	for _, x := range out {
 		g, err := tensors.CopyFlatData[float32](x)
 		if err != nil {
 			return r, err
@@ -328,7 +391,7 @@ func (t *Tuner) gradients(dev int, b Batch) (r Result, err error) {
 }
 
 // Losses are for each batch the losses in nats of the tokens that it looks at,
-// without dropout and not weighted, and with Extra the states z, flat.
+// without dropout and not weighted, and of the head the states z, flat.
 func (t *Tuner) Losses(batches ...Batch) (nll, z [][]float32, err error) {
 	nll, z = make([][]float32, len(batches)), make([][]float32, len(batches))
 	for lo := 0; lo < len(batches); lo += len(t.devs) {
@@ -347,16 +410,7 @@ func (t *Tuner) Losses(batches ...Batch) (nll, z [][]float32, err error) {
 }
 
 func (t *Tuner) losses(dev int, b Batch) (nll, z []float32, err error) {
-	args := append(t.args(dev, b), flat(b.Labels))
-	exec := t.devs[dev].eval
-	if b.Extra != nil {
-		exec = t.devs[dev].evalExtra
-		args = append(args, column(b.Extra.Positions))
-	}
-	if b.At != nil {
-		args = append(args, flat(b.At))
-	}
-	out, err := call(exec, args, len(t.frozen(t.o.Bases[dev])))
+	out, err := t.run(dev, b, nil)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -140,7 +140,7 @@ func step1(t *causal.Tuner, opt *optim.AdamW, b causal.Batch, lr float64) (float
 		return 0, err
 	}
 	_, err = opt.Step(t.Trained, r.Grads, lr)
-	return r.Loss, err
+	return r.Terms[0], err
 }
 
 // nextTokens gives every position the token after it as its label and an equal
