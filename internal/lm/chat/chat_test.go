@@ -264,9 +264,7 @@ func TestHostileTemplates(t *testing.T) {
 
 func trainedTokenizer(t *testing.T) *hf.Tokenizer {
 	t.Helper()
-	data, err := hf.TrainBPE([]string{"one two three", "the answer is 4"}, hf.TrainOptions{
-		Size: 300, BOS: "<bos>", Special: []string{"<pad>", "<bos>", "<eos>", "<start_of_turn>", "<end_of_turn>"},
-	})
+	data, err := os.ReadFile(filepath.Join("testdata", "tokenizer.json"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -52,14 +52,6 @@ func (l List) For(i int) string {
 	return l[i%len(l)]
 }
 
-// String is the list as [ParseList] reads it.
-func (l List) String() string {
-	if len(l) == 1 {
-		return l[0]
-	}
-	return "[" + strings.Join(l, ", ") + "]"
-}
-
 // canonical gives two names of one device the same text.
 func canonical(name string) string {
 	switch kind, index, colon := strings.Cut(name, ":"); {

@@ -18,10 +18,6 @@ func TestParseList(t *testing.T) {
 		got, err := ParseList(text)
 		if err != nil || !slices.Equal(got, want) {
 			t.Errorf("%q: %q, %v; want %q", text, got, err, want)
-			continue
-		}
-		if again, err := ParseList(got.String()); err != nil || !slices.Equal(again, got) {
-			t.Errorf("%q read again: %q, %v", got, again, err)
 		}
 	}
 	for _, text := range []string{"[cuda:0", "cuda:0,,cuda:1", "tpu", "cuda:x", "cuda:-1", "cpu:1", "cuda,cuda:0"} {

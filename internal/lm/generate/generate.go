@@ -129,18 +129,6 @@ func (o Options) checkPrompts(m Model, prompts [][]int32) error {
 	return nil
 }
 
-// Run continues each prompt until an end token, a stop string or MaxNew tokens.
-// Prompts must not be empty, and prompt and continuation must fit into the model's
-// positions. Who calls more than once keeps a [Generator].
-func Run(ctx context.Context, dev *device.Device, m Model, prompts [][]int32, o Options) ([]Output, error) {
-	g, err := New(dev, m)
-	if err != nil {
-		return nil, err
-	}
-	defer g.Close()
-	return g.Run(ctx, prompts, o)
-}
-
 // Generator continues prompts with one model, call after call: what a call compiled serves
 // the next ones. It is safe for concurrent use while nothing changes the parameters.
 type Generator struct {
@@ -168,7 +156,9 @@ func (g *Generator) Close() { g.cache.clear() }
 // nothing.
 func (g *Generator) Parallel() bool { return g.host != nil || g.dev.IsXLA() }
 
-// Run is the function [Run] with the generator's model.
+// Run continues each prompt until an end token, a stop string or MaxNew tokens.
+// Prompts must not be empty, and prompt and continuation must fit into the model's
+// positions.
 func (g *Generator) Run(ctx context.Context, prompts [][]int32, o Options) (out []Output, err error) {
 	if o.Batch <= 0 {
 		o.Batch = 64

@@ -170,3 +170,13 @@ func TestErrors(t *testing.T) {
 		t.Errorf("no prompts: %v, %v", out, err)
 	}
 }
+
+// Run continues prompts with a generator of its own.
+func Run(ctx context.Context, dev *device.Device, m Model, prompts [][]int32, o Options) ([]Output, error) {
+	g, err := New(dev, m)
+	if err != nil {
+		return nil, err
+	}
+	defer g.Close()
+	return g.Run(ctx, prompts, o)
+}

@@ -122,23 +122,3 @@ func Init(d decoder.Config, c Config, seed uint64) (weights.Set, error) {
 	}
 	return s, nil
 }
-
-// Check says whether s holds the adapters of c for a decoder, in the order of [Init].
-func Check(d decoder.Config, c Config, s weights.Set) error {
-	want, err := layout(d, c)
-	if err != nil {
-		return err
-	}
-	if len(s) != len(want) {
-		return fmt.Errorf("lora: the adapter does not fit the model: %d tensors, want %d", len(s), len(want))
-	}
-	for i, w := range want {
-		if s[i].Name != w.Name {
-			return fmt.Errorf("lora: the adapter does not fit the model: tensor %d is %q, want %q", i, s[i].Name, w.Name)
-		}
-		if !slices.Equal(s[i].Dims, w.Dims) || len(s[i].Data) != weights.Size(w.Dims) {
-			return fmt.Errorf("lora: the adapter does not fit the model: tensor %q has shape %v and %d numbers, want %v", w.Name, s[i].Dims, len(s[i].Data), w.Dims)
-		}
-	}
-	return nil
-}

@@ -4,10 +4,8 @@ import (
 	"fmt"
 	"math"
 	"runtime"
-	"slices"
 
 	"github.com/distillflow/distillflow/internal/base/parallel"
-	"github.com/distillflow/distillflow/internal/lm/decoder"
 	"github.com/distillflow/distillflow/internal/lm/weights"
 )
 
@@ -55,7 +53,7 @@ type Pair struct {
 	A, B   weights.Tensor // [r, in] and [out, r]
 }
 
-// Pairs finds the adapters in s, which [Check] approves, by the Hugging Face name of
+// Pairs finds the adapters in s, in the order of [Init], by the Hugging Face name of
 // the weight that they change.
 func (c Config) Pairs(s weights.Set) map[string]Pair {
 	out := make(map[string]Pair, len(s)/2)
@@ -119,32 +117,4 @@ func addRow(w []float32, delta []float64, round func(float32) float32) (d Drift)
 		d.was, d.moved = d.was+old*old, d.moved+step*step
 	}
 	return d
-}
-
-// Merge adds adapters into the weights of their base, in place, and reports what
-// each projection's weights moved by, by name. base is as [decoder.Pack] orders it;
-// round, when not nil, is what storing a weight does to it.
-func Merge(d decoder.Config, base weights.Set, c Config, s weights.Set, round func(float32) float32) ([]Drift, error) {
-	if err := Check(d, c, s); err != nil {
-		return nil, err
-	}
-	flat, err := decoder.Unpack(d, base) // shares base's memory
-	if err != nil {
-		return nil, fmt.Errorf("lora: merge: %w", err)
-	}
-	pairs := c.Pairs(s)
-	var report []Drift
-	for _, t := range flat {
-		p, ok := pairs[t.Name]
-		if !ok {
-			continue
-		}
-		drift, err := c.AddTo(t.Data, p, round)
-		if err != nil {
-			return nil, err
-		}
-		report = append(report, drift)
-	}
-	slices.SortFunc(report, func(x, y Drift) int { return slices.Compare([]byte(x.Module), []byte(y.Module)) })
-	return report, nil
 }

@@ -102,11 +102,7 @@ func want(t testing.TB, m *pretrained.Model, name string, round func(float32) fl
 	if err != nil {
 		t.Fatal(err)
 	}
-	drift, err := lora.Merge(m.Config, set, c, s, round)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return set, drift
+	return set, mergeAll(t, m.Config, set, c, s, round)
 }
 
 // The written folder opens as a model whose weights are those merged in memory,
@@ -331,9 +327,7 @@ func TestGGUF(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := lora.Merge(base.Config, set, c, s, nil); err != nil {
-		t.Fatal(err)
-	}
+	mergeAll(t, base.Config, set, c, s, nil)
 	round := safetensors.Rounder(safetensors.BF16)
 	for i := range set {
 		for j, v := range set[i].Data {
@@ -397,4 +391,26 @@ func TestMemory(t *testing.T) {
 	} else {
 		t.Logf("%.1f MB were allocated in all for a model of %.1f MB", float64(got)/1e6, float64(model)/1e6)
 	}
+}
+
+// mergeAll adds adapters to the weights of their base, in place.
+func mergeAll(t testing.TB, d decoder.Config, base weights.Set, c lora.Config, s weights.Set, round func(float32) float32) (report []lora.Drift) {
+	t.Helper()
+	flat, err := decoder.Unpack(d, base) // shares base's memory
+	if err != nil {
+		t.Fatal(err)
+	}
+	pairs := c.Pairs(s)
+	for _, x := range flat {
+		p, ok := pairs[x.Name]
+		if !ok {
+			continue
+		}
+		drift, err := c.AddTo(x.Data, p, round)
+		if err != nil {
+			t.Fatal(err)
+		}
+		report = append(report, drift)
+	}
+	return report
 }

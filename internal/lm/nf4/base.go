@@ -1,8 +1,6 @@
 package nf4
 
 import (
-	"fmt"
-
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/dtypes/bfloat16"
 	. "github.com/gomlx/gomlx/core/graph" //nolint:revive // graph code reads as formulas
@@ -58,21 +56,6 @@ func Load(c decoder.Config, get func(name string) (data []float32, dims []int, e
 		b.params = append(b.params, param{packed: packed})
 	}
 	return b, nil
-}
-
-// Bytes is the memory that the parameters take when the plain ones are stored as
-// dtype.
-func (b *Base) Bytes(dtype dtypes.DType) (n int64) {
-	for _, p := range b.params {
-		if p.packed == nil {
-			n += int64(len(p.plain.Data) * dtype.Size())
-			continue
-		}
-		for _, t := range p.packed.Parts {
-			n += t.Bytes()
-		}
-	}
-	return n
 }
 
 // Forget lets go of the parameters on the host, once [Base.Args] has given them to a
@@ -154,26 +137,4 @@ func (b *Base) Dequantized() weights.Set {
 		out = append(out, t)
 	}
 	return out
-}
-
-// Errors lists by tensor what quantising changed: the root mean square of the
-// difference relative to that of the weights, which get returns as for [Load].
-func (b *Base) Errors(get func(name string) ([]float32, []int, error)) (map[string]float64, error) {
-	out := map[string]float64{}
-	for _, p := range b.params {
-		if p.packed == nil {
-			continue
-		}
-		for _, t := range p.packed.Parts {
-			data, _, err := get(t.Name)
-			if err != nil {
-				return nil, fmt.Errorf("tensor %q: %w", t.Name, err)
-			}
-			if len(data) != t.Len() {
-				return nil, fmt.Errorf("tensor %q has %d values, its quantised form %d", t.Name, len(data), t.Len())
-			}
-			out[t.Name] = t.Error(data)
-		}
-	}
-	return out, nil
 }

@@ -114,14 +114,3 @@ func ragged(parts []*Tensor, level *Node, scale []*Node) *Node {
 func lookUp(table, bytes *Node) *Node {
 	return Gather(table, Reshape(ConvertDType(bytes, dtypes.Int32), -1, 1))
 }
-
-// Args appends the inputs of [Tensor.Weights].
-func (t *Tensor) Args(args []any) []any { return t.alone().args(args) }
-
-// Weights is a graph node with the tensor's weights, in its shape, from the nodes of
-// what [Tensor.Args] lists. No gradient passes through it.
-func (t *Tensor) Weights(in []*Node, dtype dtypes.DType) *Node {
-	return t.alone().weights(in[0], in[1], in[2], nil, dtype)
-}
-
-func (t *Tensor) alone() *Packed { return &Packed{Dims: t.Dims, Parts: []*Tensor{t}} }

@@ -15,7 +15,6 @@ package nf4
 
 import (
 	"fmt"
-	"math"
 
 	"github.com/distillflow/distillflow/internal/lm/blockwise"
 	"github.com/distillflow/distillflow/internal/lm/weights"
@@ -62,11 +61,6 @@ func (t *Tensor) Len() int { return weights.Size(t.Dims) }
 // Bits is what a weight takes with its share of the scales: 4 for the code, 8 for 64
 // and 32 for 64·256 weights.
 const Bits = 4 + 8.0/Block + 32.0/(Block*blockwise.Size)
-
-// Bytes is the memory that the tensor takes.
-func (t *Tensor) Bytes() int64 {
-	return int64(t.codes() + t.scales() + 4*t.tops() + 4)
-}
 
 // The lengths of the parts, which are known without them.
 func (t *Tensor) codes() int  { return (t.Len() + 1) / 2 }
@@ -148,19 +142,4 @@ func (t *Tensor) Values(dst []float32) []float32 {
 		}
 	}
 	return dst
-}
-
-// Error is the root mean square of what quantising changed, relative to that of
-// data.
-func (t *Tensor) Error(data []float32) float64 {
-	var lost, all float64
-	for i, v := range t.Values(nil) {
-		d := float64(v) - float64(data[i])
-		lost += d * d
-		all += float64(data[i]) * float64(data[i])
-	}
-	if all == 0 {
-		return 0
-	}
-	return math.Sqrt(lost / all)
 }

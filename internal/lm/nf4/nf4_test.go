@@ -136,13 +136,14 @@ func devices(t testing.TB) []*device.Device {
 // onDevice dequantises q in a graph.
 func onDevice(t *testing.T, dev *device.Device, q *Tensor, dtype dtypes.DType) []float32 {
 	t.Helper()
+	alone := &Packed{Dims: q.Dims, Parts: []*Tensor{q}}
 	e, err := NewExec(dev.Backend, func(in []*Node) *Node {
-		return ConvertDType(q.Weights(in, dtype), dtypes.Float32)
+		return ConvertDType(alone.weights(in[0], in[1], in[2], nil, dtype), dtypes.Float32)
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := e.Call(q.Args(nil)...)
+	out, err := e.Call(alone.args(nil)...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -238,25 +238,11 @@ def entry(tok, text, pair=None, special=True, skip=False, **kw):
         out["pair"] = pair
     if e.overflowing:
         out["overflow"] = [o.ids for o in e.overflowing]
-    if kw.get("pad"):
-        out["attention"] = e.attention_mask
     return out
-
-
-def trained_merges(folder):
-    """What the reference trainer merges, for the trainer in Go."""
-    size = 400
-    t = Tokenizer(models.BPE())
-    t.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    trained(t, bpe(size, min_frequency=2, initial_alphabet=ALPHABET, special_tokens=["<pad>", "<bos>", "<eos>"]))
-    os.makedirs(os.path.join(folder, "trained"), exist_ok=True)
-    with open(os.path.join(folder, "trained", "merges.json"), "w") as f:
-        json.dump({"texts": CORPUS, "size": size, "merges": json.loads(t.to_str())["model"]["merges"]}, f)
 
 
 def main():
     folder = sys.argv[1]
-    trained_merges(folder)
     for name, make in KINDS.items():
         tok = make()
         tok.save(os.path.join(folder, name + ".json"), pretty=False)
@@ -274,10 +260,6 @@ def main():
                     out.pop("overflow", None)
                 line(f, **out)
             tok.no_truncation()
-            for length, multiple, left in [(40, None, False), (None, 8, True)]:
-                tok.enable_padding(direction="left" if left else "right", length=length, pad_to_multiple_of=multiple,
-                                   pad_id=1, pad_type_id=0)
-                line(f, **entry(tok, CORPUS[5][:20], pad=[length or 0, multiple or 0, int(left)]))
         print(name, tok.get_vocab_size())
     for name, data in {
         "sentencepiece-bpe": spm("bpe", 480, byte_fallback=True, remove_extra_whitespaces=False,

@@ -33,8 +33,6 @@ func Load(path string) (*Tokenizer, error) {
 
 // file is the layout of a tokenizer.json.
 type file struct {
-	Truncation    json.RawMessage `json:"truncation"`
-	Padding       json.RawMessage `json:"padding"`
 	AddedTokens   []AddedToken    `json:"added_tokens"`
 	Normalizer    json.RawMessage `json:"normalizer"`
 	PreTokenizer  json.RawMessage `json:"pre_tokenizer"`
@@ -73,12 +71,6 @@ func Parse(data []byte) (*Tokenizer, error) {
 		if t.decoder, err = parseDecoder(node{"decoder", f.Decoder, 0}); err != nil {
 			return nil, err
 		}
-	}
-	if t.truncation, err = parseTruncation(f.Truncation); err != nil {
-		return nil, err
-	}
-	if t.padding, err = parsePadding(f.Padding); err != nil {
-		return nil, err
 	}
 	if err := t.setAdded(f.AddedTokens); err != nil {
 		return nil, err
@@ -287,55 +279,4 @@ func parseMetaspace(n node) (*metaspace, error) {
 		replacement: c.Replacement, prepend: c.PrependScheme, words: c.Split == nil || *c.Split,
 		spaces: replacer{literal: " ", content: c.Replacement},
 	}, nil
-}
-
-func parseTruncation(raw json.RawMessage) (*Truncation, error) {
-	if isNull(raw) {
-		return nil, nil
-	}
-	var c struct {
-		MaxLength int    `json:"max_length"`
-		Stride    int    `json:"stride"`
-		Direction string `json:"direction"`
-		Strategy  string `json:"strategy"`
-	}
-	if err := json.Unmarshal(raw, &c); err != nil {
-		return nil, fmt.Errorf("truncation: %w", err)
-	}
-	if max(c.MaxLength, c.Stride) > maxText {
-		return nil, fmt.Errorf("truncation: max_length %d or stride %d is more than the longest text, %d", c.MaxLength, c.Stride, maxText)
-	}
-	strategy, ok := map[string]string{
-		"": "longest_first", "LongestFirst": "longest_first", "OnlyFirst": "only_first", "OnlySecond": "only_second",
-	}[c.Strategy]
-	if !ok || c.MaxLength < 0 || c.Stride < 0 {
-		return nil, fmt.Errorf("truncation: strategy %q, max_length %d or stride %d is not valid", c.Strategy, c.MaxLength, c.Stride)
-	}
-	return &Truncation{MaxLength: c.MaxLength, Stride: c.Stride, Left: c.Direction == "Left", Strategy: strategy}, nil
-}
-
-func parsePadding(raw json.RawMessage) (*Padding, error) {
-	if isNull(raw) {
-		return nil, nil
-	}
-	var c struct {
-		Strategy  json.RawMessage `json:"strategy"`
-		Direction string          `json:"direction"`
-		Multiple  int             `json:"pad_to_multiple_of"`
-		ID        int32           `json:"pad_id"`
-		TypeID    int32           `json:"pad_type_id"`
-	}
-	if err := json.Unmarshal(raw, &c); err != nil {
-		return nil, fmt.Errorf("padding: %w", err)
-	}
-	var fixed struct{ Fixed int }
-	if len(c.Strategy) > 0 && c.Strategy[0] == '{' {
-		if err := json.Unmarshal(c.Strategy, &fixed); err != nil {
-			return nil, fmt.Errorf("padding: strategy: %w", err)
-		}
-	}
-	if max(fixed.Fixed, c.Multiple) > maxID {
-		return nil, fmt.Errorf("padding: to %d tokens or a multiple of %d: at most %d are possible", fixed.Fixed, c.Multiple, maxID)
-	}
-	return &Padding{Length: max(0, fixed.Fixed), MultipleOf: max(0, c.Multiple), Left: c.Direction == "Left", ID: c.ID, TypeID: c.TypeID}, nil
 }

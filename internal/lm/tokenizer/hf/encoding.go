@@ -12,13 +12,12 @@ type Span struct{ Start, End int }
 // Encoding is an encoded text, or pair of texts. All slices have one element a
 // token.
 type Encoding struct {
-	IDs       []int32
-	Offsets   []Span  // bytes of the text that the token stands for; {0, 0} for what post-processing added
-	TypeIDs   []int32 // 0 for the first text of a pair, 1 for the second, as the file says
-	Words     []int32 // number of the word within its text; -1 for what post-processing added
-	Sequence  []int8  // which text Offsets refers to: 0, 1, or -1 for none
-	Special   []bool  // added by post-processing or padding
-	Attention []bool  // false for padding
+	IDs      []int32
+	Offsets  []Span  // bytes of the text that the token stands for; {0, 0} for what post-processing added
+	TypeIDs  []int32 // 0 for the first text of a pair, 1 for the second, as the file says
+	Words    []int32 // number of the word within its text; -1 for what post-processing added
+	Sequence []int8  // which text Offsets refers to: 0, 1, or -1 for none
+	Special  []bool  // added by post-processing
 	// Overflow holds what truncation cut off, in pieces of the same length.
 	Overflow []*Encoding
 
@@ -92,7 +91,6 @@ func (e *Encoding) grow(n int) {
 	e.TypeIDs = slices.Grow(e.TypeIDs, n)
 	e.Sequence = slices.Grow(e.Sequence, n)
 	e.Special = slices.Grow(e.Special, n)
-	e.Attention = slices.Grow(e.Attention, n)
 }
 
 func (e *Encoding) add(id int32, at Span, typeID, word int32, seq int8, special bool) {
@@ -102,7 +100,6 @@ func (e *Encoding) add(id int32, at Span, typeID, word int32, seq int8, special 
 	e.Words = append(e.Words, word)
 	e.Sequence = append(e.Sequence, seq)
 	e.Special = append(e.Special, special)
-	e.Attention = append(e.Attention, true)
 }
 
 func (e *Encoding) append(o *Encoding) {
@@ -112,7 +109,6 @@ func (e *Encoding) append(o *Encoding) {
 	e.Words = append(e.Words, o.Words...)
 	e.Sequence = append(e.Sequence, o.Sequence...)
 	e.Special = append(e.Special, o.Special...)
-	e.Attention = append(e.Attention, o.Attention...)
 }
 
 // cut copies the tokens [from:to).
@@ -124,7 +120,6 @@ func (e *Encoding) cut(from, to int) *Encoding {
 	c.Words = slices.Clone(e.Words[from:to])
 	c.Sequence = slices.Clone(e.Sequence[from:to])
 	c.Special = slices.Clone(e.Special[from:to])
-	c.Attention = slices.Clone(e.Attention[from:to])
 	if e.trims != nil {
 		c.trims = slices.Clone(e.trims[from:to])
 	}
@@ -171,55 +166,6 @@ func (e *Encoding) truncate(size int, t Truncation) error {
 	*e = *parts[0]
 	e.Overflow = parts[1:]
 	return nil
-}
-
-// Padding fills encodings up to a common length.
-type Padding struct {
-	Length     int // tokens; 0: as long as the longest of the batch
-	MultipleOf int // round the length up to a multiple of this; 0 does not
-	Left       bool
-	ID         int32 // of the padding token
-	TypeID     int32
-}
-
-// Pad fills encodings up to the same length.
-func Pad(batch []*Encoding, p Padding) {
-	size := p.Length
-	if size == 0 {
-		for _, e := range batch {
-			size = max(size, e.Len())
-		}
-	}
-	if m := p.MultipleOf; m > 0 && size%m > 0 {
-		size += m - size%m
-	}
-	for _, e := range batch {
-		e.pad(size, p)
-	}
-}
-
-func (e *Encoding) pad(size int, p Padding) {
-	for _, o := range e.Overflow {
-		o.pad(size, p)
-	}
-	n := size - e.Len()
-	if n <= 0 {
-		return
-	}
-	fill := &Encoding{}
-	for range n {
-		fill.add(p.ID, Span{}, p.TypeID, -1, -1, true)
-	}
-	clear(fill.Attention)
-	if p.Left {
-		text := *e
-		texts, overflow := e.texts, e.Overflow
-		*e = *fill
-		e.texts, e.Overflow = texts, overflow
-		e.append(&text)
-		return
-	}
-	e.append(fill)
 }
 
 // trimOffsets leaves the white space at the ends of tokens out of their offsets.

@@ -9,14 +9,12 @@ import (
 )
 
 // goldenLine is a line of the golden files that tools/oracle/tokenizers/goldens.py
-// makes: besides single texts, pairs, truncation and padding.
+// makes: besides single texts, pairs and truncation.
 type goldenLine struct {
 	expected
-	Pair      *string   `json:"pair"`
-	Truncate  []int     `json:"truncate"` // length, stride, left
-	Pad       []int     `json:"pad"`      // length, multiple, left
-	Overflow  [][]int32 `json:"overflow"`
-	Attention []int     `json:"attention"`
+	Pair     *string   `json:"pair"`
+	Truncate []int     `json:"truncate"` // length, stride, left
+	Overflow [][]int32 `json:"overflow"`
 }
 
 func TestGolden(t *testing.T) {
@@ -38,7 +36,7 @@ func TestGolden(t *testing.T) {
 					t.Fatal(err)
 				}
 				n++
-				if want.Pair == nil && want.Truncate == nil && want.Pad == nil {
+				if want.Pair == nil && want.Truncate == nil {
 					compare(t, tok, &want.expected)
 					return
 				}
@@ -66,26 +64,12 @@ func compareSpecial(t *testing.T, tok *Tokenizer, want *goldenLine) {
 		t.Errorf("%q: %v", texts, err)
 		return
 	}
-	if c := want.Pad; c != nil {
-		Pad([]*Encoding{got}, Padding{Length: c[0], MultipleOf: c[1], Left: c[2] == 1, ID: 1})
-		var attention []int
-		for _, a := range got.Attention {
-			if a {
-				attention = append(attention, 1)
-			} else {
-				attention = append(attention, 0)
-			}
-		}
-		if !slices.Equal(attention, want.Attention) {
-			t.Errorf("%q %v: attention %v, want %v", texts, want.Pad, attention, want.Attention)
-		}
-	}
 	var offsets []int
 	for _, o := range got.CharOffsets() {
 		offsets = append(offsets, o.Start, o.End)
 	}
 	if !slices.Equal(got.IDs, want.IDs) || !slices.Equal(offsets, want.Offsets) || !slices.Equal(got.TypeIDs, want.Types) {
-		t.Errorf("%q truncate %v pad %v:\n%v %v %v, want\n%v %v %v", texts, want.Truncate, want.Pad,
+		t.Errorf("%q truncate %v:\n%v %v %v, want\n%v %v %v", texts, want.Truncate,
 			got.IDs, offsets, got.TypeIDs, want.IDs, want.Offsets, want.Types)
 	}
 	if len(got.Overflow) != len(want.Overflow) && want.Pair == nil {

@@ -50,8 +50,6 @@ func TestLoadRefusesLoops(t *testing.T) {
 		"templates of templates":           {`"post_processor":` + doubling(40), "post_processor: more than 4 templates"},
 		"a template's id":                  {`"post_processor":{"type":"TemplateProcessing","single":[],"pair":[],"special_tokens":{"x":{"ids":[-7]}}}`, `post_processor: special_tokens: "x" has id -7`},
 		"ids of BERT's separators":         {`"post_processor":{"type":"BertProcessing","sep":["s",2000000000],"cls":["c",1]}`, "ids 2000000000 and 1"},
-		"a padding of all memory":          {`"padding":{"strategy":{"Fixed":1000000000000}}`, "padding: to 1000000000000 tokens"},
-		"a padding to a huge multiple":     {`"padding":{"pad_to_multiple_of":9000000000000000000}`, "padding"},
 		"decoders in decoders":             {`"decoder":` + strings.Repeat(`{"type":"Sequence","decoders":[`, 20) + strings.Repeat(`]}`, 20), "nested"},
 		"a decoder that strips nothing":    {`"decoder":{"type":"Strip","content":"","start":1000000000000,"stop":0}`, "decoder: content is empty"},
 		"an expression in itself":          {`"pre_tokenizer":{"type":"Split","pattern":{"Regex":"` + strings.Repeat("(", 100000) + `"},"behavior":"Isolated"}`, "pre_tokenizer: pattern"},

@@ -21,8 +21,6 @@ type Tokenizer struct {
 	plain      *finder          // tokens looked for in the text as it stands
 	normalized *finder
 	trims      []trim // by id of the model, where post-processing needs it
-	truncation *Truncation
-	padding    *Padding
 	source     []byte // the file as read
 	scratches  sync.Pool
 	wantsTrims bool
@@ -39,7 +37,7 @@ type Options struct {
 	// text: what a user wrote, inside of what a template put around it.
 	Plain []Span
 	// Truncate cuts to a length; nil does not. What the file says of truncation and
-	// padding is not applied by itself: see [Tokenizer.Truncation].
+	// padding is not looked at.
 	Truncate *Truncation
 }
 
@@ -265,12 +263,6 @@ func (t *Tokenizer) IsSpecial(id int32) bool {
 	a := t.byID[id]
 	return a != nil && a.Special
 }
-
-// Truncation is what the file asks for, or nil.
-func (t *Tokenizer) Truncation() *Truncation { return t.truncation }
-
-// Padding is what the file asks for, or nil.
-func (t *Tokenizer) Padding() *Padding { return t.padding }
 
 // JSON returns the tokenizer.json it was read from. The caller must not change it.
 func (t *Tokenizer) JSON() []byte { return t.source }
