@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/distillflow/distillflow/internal/base/atomicfile"
 	"github.com/distillflow/distillflow/internal/lm/decoder"
 	"github.com/distillflow/distillflow/internal/lm/tokenizer"
 	"github.com/distillflow/distillflow/internal/lm/weights"
@@ -76,7 +77,7 @@ func WriteJSON(path string, v any) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	return writeWhole(path, append(data, '\n'))
+	return atomicfile.WriteBytes(path, 0o644, atomicfile.Relaxed, append(data, '\n'))
 }
 
 // ReadJSON reads one JSON document and refuses fields that v does not have.

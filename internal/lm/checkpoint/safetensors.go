@@ -114,12 +114,3 @@ func WriteFile(path string, s weights.Set) error {
 	}
 	return safetensors.WriteFile(path, tensors, meta)
 }
-
-// writeWhole replaces path by data in one rename.
-func writeWhole(path string, data []byte) error {
-	tmp := path + ".tmp"
-	if err := os.WriteFile(tmp, data, 0o644); err != nil {
-		return err
-	}
-	return os.Rename(tmp, path)
-}

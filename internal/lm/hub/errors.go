@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"strings"
 	"syscall"
+
+	"github.com/distillflow/distillflow/internal/base/text"
 )
 
 // What a request may fail of, for errors.Is.
@@ -134,13 +136,7 @@ func (c *Client) unreachable(r Ref, err error) error {
 
 // oneLine keeps what a server says to one printable line of bounded length.
 func oneLine(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return ' '
-		}
-		return r
-	}, s)
-	s = strings.Join(strings.Fields(s), " ")
+	s = text.OneLine(s)
 	if len(s) > 300 {
 		s = strings.ToValidUTF8(s[:300], "") + "..."
 	}

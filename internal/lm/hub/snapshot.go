@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/distillflow/distillflow/internal/base/atomicfile"
 )
 
 // File is one file of a commit.
@@ -228,7 +230,7 @@ func (c *Client) remember(s *Snapshot) error {
 			return err
 		}
 		if old, err := os.ReadFile(name); err != nil || string(old) != s.Commit {
-			if err := writeWhole(name, []byte(s.Commit)); err != nil {
+			if err := writeCache(name, []byte(s.Commit)); err != nil {
 				return err
 			}
 		}
@@ -241,24 +243,16 @@ func (c *Client) remember(s *Snapshot) error {
 	if err != nil {
 		return err
 	}
-	return writeWhole(name, list)
+	return writeCache(name, list)
 }
 
-// writeWhole writes a small file so that no reader sees half of it.
-func writeWhole(name string, data []byte) error {
+// writeCache writes a small file of the cache so that no reader sees half of it.
+func writeCache(name string, data []byte) error {
 	if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {
 		return fmt.Errorf("the cache of the Hub: %w; set HF_HOME to a folder that can be written", err)
 	}
-	f, err := os.CreateTemp(filepath.Dir(name), ".*.tmp")
-	if err != nil {
+	if err := atomicfile.WriteBytes(name, 0o644, atomicfile.Relaxed, data); err != nil {
 		return fmt.Errorf("the cache of the Hub: %w; set HF_HOME to a folder that can be written", err)
-	}
-	_, err = f.Write(data)
-	if err = errors.Join(err, f.Chmod(0o644), f.Close()); err == nil {
-		err = os.Rename(f.Name(), name)
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("the cache of the Hub: %w", err), os.Remove(f.Name()))
 	}
 	return nil
 }

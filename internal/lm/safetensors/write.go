@@ -1,15 +1,13 @@
 package safetensors
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
+
+	"github.com/distillflow/distillflow/internal/base/atomicfile"
 )
 
 // Write writes tensors in the order given. The same input gives the same bytes.
@@ -104,8 +102,8 @@ func (c *counter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// WriteFile writes a file as a whole: first beside it, then by rename, so that a
-// reader never sees half of it.
+// WriteFile writes a file as a whole: a reader never sees half of it. That what a stage
+// writes survives a power failure is the store's care.
 func WriteFile(path string, tensors []Tensor, metadata map[string]string) error {
 	return writeWhole(path, func(w io.Writer) error { return Write(w, tensors, metadata) })
 }
@@ -115,22 +113,9 @@ func WriteFileStream(path string, tensors []Tensor, metadata map[string]string, 
 	return writeWhole(path, func(w io.Writer) error { return WriteStream(w, tensors, metadata, body) })
 }
 
-func writeWhole(path string, write func(io.Writer) error) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.tmp")
-	if err != nil {
-		return err
+func writeWhole(path string, write func(io.Writer) error) error {
+	if err := atomicfile.Write(path, 0o644, atomicfile.Relaxed, write); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(fmt.Errorf("%s: %w", path, err), os.Remove(f.Name()))
-		}
-	}()
-	w := bufio.NewWriterSize(f, 1<<20)
-	if err := write(w); err != nil {
-		return errors.Join(err, f.Close())
-	}
-	if err := errors.Join(w.Flush(), f.Chmod(0o644), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
+	return nil
 }
