@@ -30,6 +30,7 @@ var variants = map[string]Config{
 	"qwen3":      testConfig(Qwen3, 4, 2, false),
 	"biases": with(testConfig(Llama, 2, 1, false), func(f *Features) {
 		f.QKVBias, f.OBias, f.MLPBias, f.Act = true, true, true, GELU
+		f.Rope = Rope{Theta: 100, Kind: "yarn", Factor: 4, LowFreq: 0.1, HighFreq: 1, Original: 16, Scale: 1.3}
 	}),
 	"gemma2": with(testConfig(Gemma2, 4, 2, true), func(f *Features) {
 		f.AttnCap, f.LogitCap, f.QueryScale = 2, 3, 0.7

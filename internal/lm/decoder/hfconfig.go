@@ -79,9 +79,19 @@ type hfRope struct {
 	HighFreq float64  `json:"high_freq_factor"`
 	Original int      `json:"original_max_position_embeddings"`
 	Partial  *float64 `json:"partial_rotary_factor"`
+
+	// yarn's
+	Attention *float64 `json:"attention_factor"`
+	BetaFast  *float64 `json:"beta_fast"`
+	BetaSlow  *float64 `json:"beta_slow"`
+	MScale    float64  `json:"mscale"`
+	MScaleAll float64  `json:"mscale_all_dim"`
+	Truncate  *bool    `json:"truncate"`
 }
 
-func (r *hfRope) rope(theta float64) (Rope, error) {
+// rope is the rotation for a model of maxSeq positions whose base frequency, unless r
+// has its own, is theta.
+func (r *hfRope) rope(theta float64, maxSeq int) (Rope, error) {
 	out := Rope{Theta: theta}
 	if r == nil {
 		return out, nil
@@ -102,8 +112,24 @@ func (r *hfRope) rope(theta float64) (Rope, error) {
 		if out.Original < 1 || out.HighFreq <= out.LowFreq {
 			return out, fmt.Errorf("rope type llama3: original_max_position_embeddings %d and factors %g to %g make no sense", r.Original, r.LowFreq, r.HighFreq)
 		}
+	case "yarn":
+		out.Kind, out.Factor, out.Exact = kind, r.Factor, !or(r.Truncate, true)
+		out.HighFreq, out.LowFreq = positiveOr(r.BetaFast, 32), positiveOr(r.BetaSlow, 1)
+		if out.Original = r.Original; out.Original == 0 {
+			out.Original = maxSeq
+		}
+		if out.Factor == 0 && out.Original > 0 {
+			out.Factor = float64(maxSeq) / float64(out.Original)
+		}
+		if out.Original < 1 || out.HighFreq < out.LowFreq || !(out.Theta > 1) {
+			return out, fmt.Errorf("rope type yarn: original_max_position_embeddings %d, beta_fast %g, beta_slow %g and rope_theta %g make no sense", out.Original, out.HighFreq, out.LowFreq, out.Theta)
+		}
+		out.Scale = r.yarnScale(out.Factor)
+		if !(out.Scale > 0) || math.IsInf(out.Scale, 0) {
+			return out, fmt.Errorf("rope type yarn: attention_factor %g must be positive", out.Scale)
+		}
 	default:
-		return out, fmt.Errorf("rope type %q is not supported; default, linear and llama3 are", kind)
+		return out, fmt.Errorf("rope type %q is not supported; default, linear, llama3 and yarn are", kind)
 	}
 	if out.Kind != "" && !(out.Factor > 0) {
 		return out, fmt.Errorf("rope type %s: factor %g must be positive", kind, out.Factor)
@@ -112,6 +138,31 @@ func (r *hfRope) rope(theta float64) (Rope, error) {
 		return out, fmt.Errorf("partial_rotary_factor %g is not supported", *r.Partial)
 	}
 	return out, nil
+}
+
+// yarnScale is what yarn multiplies queries and keys by.
+func (r *hfRope) yarnScale(factor float64) float64 {
+	of := func(m float64) float64 {
+		if factor <= 1 {
+			return 1
+		}
+		return 0.1*m*math.Log(factor) + 1
+	}
+	switch {
+	case r.Attention != nil:
+		return *r.Attention
+	case r.MScale != 0 && r.MScaleAll != 0:
+		return of(r.MScale) / of(r.MScaleAll)
+	}
+	return of(1)
+}
+
+// positiveOr is the number, or def where there is none or 0.
+func positiveOr(p *float64, def float64) float64 {
+	if p == nil || *p == 0 {
+		return def
+	}
+	return *p
 }
 
 // ParseHF reads a Hugging Face config.json. A family, activation or rotation that
@@ -303,9 +354,9 @@ func (h *hfConfig) ropes(c Config, f *Features) (err error) {
 			sliding = full
 		}
 	}
-	if f.Rope, err = full.rope(theta); err != nil {
+	if f.Rope, err = full.rope(theta, c.MaxSeq); err != nil {
 		return err
 	}
-	f.SlidingRope, err = sliding.rope(local)
+	f.SlidingRope, err = sliding.rope(local, c.MaxSeq)
 	return err
 }

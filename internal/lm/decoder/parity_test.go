@@ -184,6 +184,8 @@ func TestEveryFeatureShows(t *testing.T) {
 		"embed scale":   func(f *decoder.Features) { f.EmbedScale = 0 },
 		"1+w":           func(f *decoder.Features) { f.NormPlusOne = false },
 		"rope scaling":  func(f *decoder.Features) { f.Rope.Kind = "" },
+		"rope scale":    func(f *decoder.Features) { f.Rope.Scale = 1 },
+		"rope blend":    func(f *decoder.Features) { f.Rope.Exact = false },
 		"local rope":    func(f *decoder.Features) { f.SlidingRope = f.Rope },
 		"activation": func(f *decoder.Features) {
 			f.Act = map[bool]decoder.Activation{true: decoder.GELU, false: decoder.SiLU}[f.Act == decoder.SiLU]
@@ -191,6 +193,7 @@ func TestEveryFeatureShows(t *testing.T) {
 	}
 	shown := map[string][]string{
 		"llama3-rope-tied": {"rope scaling", "activation"}, "llama-biases-linear": {"rope scaling"},
+		"qwen2-yarn": {"rope scaling", "rope scale"}, "llama-yarn-blended": {"rope scaling", "rope scale", "rope blend"},
 		"mistral": {"window"}, "qwen2": {"window"},
 		"gemma":  {"embed scale", "1+w", "activation"},
 		"gemma2": {"window", "attention cap", "logit cap", "query scale", "embed scale", "1+w"},

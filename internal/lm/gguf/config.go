@@ -2,6 +2,7 @@ package gguf
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -159,8 +160,22 @@ func (m *meta) rope(c map[string]any, headDim int) error {
 	case nil, "none", "":
 	case "linear":
 		c["rope_scaling"] = map[string]any{"rope_type": "linear", "factor": m.number("rope.scaling.factor", 1)}
+	case "yarn":
+		for _, key := range []string{"attn_factor", "yarn_attn_factor", "yarn_ext_factor"} {
+			if v := m.number("rope.scaling."+key, 1); v != 1 {
+				return fmt.Errorf("rope scaling yarn with %s %g is not supported", key, v)
+			}
+		}
+		if _, ok := m.value("rope.scaling.yarn_log_multiplier"); ok {
+			return errors.New("rope scaling yarn with yarn_log_multiplier is not supported")
+		}
+		c["rope_scaling"] = map[string]any{
+			"rope_type": "yarn", "factor": m.number("rope.scaling.factor", 1),
+			"original_max_position_embeddings": m.count("rope.scaling.original_context_length", 0),
+			"beta_fast":                        m.number("rope.scaling.yarn_beta_fast", 32), "beta_slow": m.number("rope.scaling.yarn_beta_slow", 1),
+		}
 	default:
-		return fmt.Errorf("rope scaling %v is not supported", kind)
+		return fmt.Errorf("rope scaling %v is not supported; linear and yarn are", kind)
 	}
 	if t, err := m.f.Tensor("rope_freqs.weight"); err == nil {
 		scaling, err := llama3(t, headDim, c["rope_theta"].(float64))

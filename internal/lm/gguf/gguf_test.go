@@ -244,16 +244,40 @@ func TestCut(t *testing.T) {
 	}
 }
 
+func TestYaRN(t *testing.T) {
+	f := open(t, "llama.gguf")
+	// Llama 3's rotation stands in a tensor, which has precedence.
+	delete(f.byName, "rope_freqs.weight")
+	for key, v := range map[string]any{"type": "yarn", "factor": 4.0, "original_context_length": uint64(16), "yarn_beta_slow": 0.5} {
+		f.Metadata["llama.rope.scaling."+key] = v
+	}
+	data, err := f.Config()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := decoder.ParseHF(data)
+	want := decoder.Rope{Theta: 500000, Kind: "yarn", Factor: 4, HighFreq: 32, LowFreq: 0.5, Original: 16, Scale: 0.1*math.Log(4) + 1}
+	if err != nil || c.Given.Rope != want {
+		t.Errorf("%+v, %v; want %+v", c.Given.Rope, err, want)
+	}
+}
+
 func TestConfigRefuses(t *testing.T) {
 	for title, change := range map[string]func(*File){
 		"architecture \"mamba\" is not supported": func(f *File) { f.Metadata["general.architecture"] = "mamba" },
 		"mixture of experts":                      func(f *File) { f.Metadata["llama.expert_count"] = uint64(8) },
 		"\"llama.block_count\" is missing":        func(f *File) { delete(f.Metadata, "llama.block_count") },
 		"one positive number":                     func(f *File) { f.Metadata["llama.attention.head_count"] = []uint64{1, 2} },
-		"rope scaling yarn":                       func(f *File) { f.Metadata["llama.rope.scaling.type"] = "yarn" },
-		"a rotation of 4":                         func(f *File) { f.Metadata["llama.rope.dimension_count"] = uint64(4) },
-		"Llama 3's rotation":                      func(f *File) { f.Metadata["llama.rope.freq_base"] = 10.0 },
-		"0 heads":                                 func(f *File) { f.Metadata["llama.attention.head_count"] = uint64(0) },
+		"rope scaling longrope":                   func(f *File) { f.Metadata["llama.rope.scaling.type"] = "longrope" },
+		"yarn with attn_factor 2": func(f *File) {
+			f.Metadata["llama.rope.scaling.type"], f.Metadata["llama.rope.scaling.attn_factor"] = "yarn", 2.0
+		},
+		"yarn with yarn_log_multiplier": func(f *File) {
+			f.Metadata["llama.rope.scaling.type"], f.Metadata["llama.rope.scaling.yarn_log_multiplier"] = "yarn", 0.1
+		},
+		"a rotation of 4":    func(f *File) { f.Metadata["llama.rope.dimension_count"] = uint64(4) },
+		"Llama 3's rotation": func(f *File) { f.Metadata["llama.rope.freq_base"] = 10.0 },
+		"0 heads":            func(f *File) { f.Metadata["llama.attention.head_count"] = uint64(0) },
 	} {
 		f := open(t, "llama.gguf")
 		change(f)

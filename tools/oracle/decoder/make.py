@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes the golden checkpoints of internal/lm/decoder with Hugging Face transformers.
 
-For every family a tiny random checkpoint, its hidden states and logits in float32,
+For every family, or for those named after the folder, a tiny random checkpoint, its hidden states and logits in float32,
 and its logits in bfloat16:
 
     python tools/oracle/decoder/make.py internal/lm/decoder/testdata/hf
@@ -25,6 +25,10 @@ SIZES = dict(
 WINDOW = 6
 LLAMA3 = dict(rope_type="llama3", rope_theta=10000.0, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
               original_max_position_embeddings=16)
+YARN = dict(rope_type="yarn", rope_theta=10000.0, factor=4.0, original_max_position_embeddings=16)
+# Most pairs are blended, and the ends of the blend lie between pairs.
+BLENDED = dict(rope_type="yarn", rope_theta=100.0, factor=4.0, original_max_position_embeddings=16, beta_fast=1.0,
+               beta_slow=0.05, mscale=0.8, mscale_all_dim=2.0, truncate=False)
 MIXED = ["sliding_attention", "full_attention"] * 2
 
 FAMILIES = {
@@ -42,6 +46,8 @@ FAMILIES = {
                                         num_key_value_heads=1, rope_parameters={
                                             "full_attention": dict(rope_type="linear", rope_theta=1e6, factor=8.0),
                                             "sliding_attention": dict(rope_type="default", rope_theta=10000.0)})),
+    "qwen2-yarn": ("Qwen2Config", dict(rope_parameters=YARN)),
+    "llama-yarn-blended": ("LlamaConfig", dict(tie_word_embeddings=False, rope_parameters=BLENDED)),
 }
 
 
@@ -58,8 +64,10 @@ def randomise(model, seed):
                 p.add_(torch.randn(p.shape, generator=g) * 0.3)
 
 
-def main(out):
+def main(out, *names):
     for i, (name, (kind, extra)) in enumerate(FAMILIES.items()):
+        if names and name not in names:
+            continue
         config = getattr(transformers, kind)(**{**SIZES, **extra})
         config._attn_implementation = "eager"
         model = transformers.AutoModelForCausalLM.from_config(config).eval()
@@ -79,9 +87,11 @@ def main(out):
             "layer1": got.hidden_states[1].contiguous(), "logits": got.logits.contiguous(), "logits_bf16": half.contiguous(),
         }, folder / "golden.safetensors")
         print(f"{name:22} logits std {spread:.2f}, bf16 error {(half - got.logits).abs().max():.3f}")
+    if names:
+        return
     (pathlib.Path(out) / "VERSIONS.json").write_text(json.dumps(
         {"torch": torch.__version__, "transformers": transformers.__version__}, indent=2) + "\n")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])
