@@ -138,8 +138,8 @@ func scoresOf(rows []schema.Score) map[string]schema.Score {
 	return m
 }
 
-// trainAndEvaluate runs both stages on the sample data.
-func trainAndEvaluate(t testing.TB, seed uint64, train []schema.Problem, tests int, cfg string, svc stage.Services) (map[string]schema.Score, map[string]string) {
+// trainAndEvaluate runs both stages.
+func trainAndEvaluate(t testing.TB, seed uint64, train, test []schema.Problem, cfg string, svc stage.Services) (map[string]schema.Score, map[string]string) {
 	t.Helper()
 	dir := t.TempDir()
 	ctx := context.Background()
@@ -151,7 +151,7 @@ func trainAndEvaluate(t testing.TB, seed uint64, train []schema.Problem, tests i
 	}
 	ev, err := runStage(t, ctx, "evaluate-students", dir, `{}`, seed, map[string]stage.Input{
 		"models":   {Path: out["models"], Label: "models"},
-		"problems": writeRows(t, filepath.Join(dir, "test.jsonl"), testProblems(tests)),
+		"problems": writeRows(t, filepath.Join(dir, "test.jsonl"), test),
 	}, svc)
 	if err != nil {
 		t.Fatal(err)
