@@ -39,7 +39,7 @@ func TestStudentsLearn(t *testing.T) {
 			{"name": "llama", "arch": "llama", "d_model": 16, "layers": 1, "tokenizer": "word", "lr": 0.02},
 			{"name": "gemma", "arch": "gemma", "d_model": 16, "layers": 1, "tokenizer": "bpe", "lr": 0.02}
 		],
-		"warmup_steps": 100, "warmup_batch": 16, "max_steps": 20
+		"warmup_steps": 80, "warmup_batch": 16, "max_steps": 12
 	}`
 	for _, shuffle := range []bool{false, true} {
 		test := lookups(true, false)
