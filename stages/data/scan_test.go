@@ -103,7 +103,7 @@ func TestScanConfig(t *testing.T) {
 		tree map[string]any
 		want string
 	}{
-		"hub":          {map[string]any{"root": "hf://gsm8k#train", "task": "gsm8k"}, "is no owner/name"},
+		"hub":          {map[string]any{"root": "hf://gsm8k#train", "task": "gsm8k"}, "is not owner/name"},
 		"resolved hub": {map[string]any{"root": filepath.Join("/recipes", "hf://openai/gsm8k@"), "task": "gsm8k"}, "hf://openai/gsm8k@: the revision after @ is empty"},
 		"no root":      {map[string]any{"task": "gsm8k"}, `"root" is required`},
 		"no task":      {map[string]any{"root": "x"}, `"task" is required`},

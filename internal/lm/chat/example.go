@@ -64,7 +64,7 @@ func (t *Template) answer(messages []Message, i int, text string) (hf.Span, erro
 	content := strings.TrimSpace(messages[i].Content)
 	at := strings.Index(text[start:], content)
 	if at < 0 {
-		return hf.Span{}, errors.New("the chat template does not print the answer as it stands")
+		return hf.Span{}, errors.New("the chat template does not print the answer unchanged")
 	}
 	end := start + at + len(content)
 	// What is left of the message's own white space, if the template keeps it.

@@ -37,7 +37,7 @@ func ParseList(text string) (List, error) {
 		}
 		name = canonical(name)
 		if slices.Contains(l, name) {
-			return nil, fmt.Errorf("devices %q: %s stands there twice", text, name)
+			return nil, fmt.Errorf("devices %q: %s is listed twice", text, name)
 		}
 		l = append(l, name)
 	}

@@ -103,7 +103,7 @@ func ParseHF(data []byte) (Config, error) {
 	case kind != "absolute":
 		return c, fmt.Errorf("position_embedding_type %q is not supported; absolute is", kind)
 	case h.IsDecoder || h.CrossAttend:
-		return c, fmt.Errorf("is_decoder or add_cross_attention is set: this is no encoder")
+		return c, fmt.Errorf("is_decoder or add_cross_attention is set: this is not an encoder")
 	case len(h.Quantization) > 0 && string(h.Quantization) != "null":
 		return c, fmt.Errorf("the checkpoint is quantised (quantization_config): take the unquantised one")
 	}

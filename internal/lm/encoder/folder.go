@@ -66,7 +66,7 @@ func Locate(ctx context.Context, ref string, o hub.Options) (string, error) {
 		if info, err := os.Stat(ref); err != nil {
 			return "", err
 		} else if !info.IsDir() {
-			return "", fmt.Errorf("%s is no folder: an encoder is a folder with %s, %s and %s", ref, configFile, tokenizerFile, safetensors.SingleFile)
+			return "", fmt.Errorf("%s is not a folder: an encoder is a folder with %s, %s and %s", ref, configFile, tokenizerFile, safetensors.SingleFile)
 		}
 		return ref, nil
 	}

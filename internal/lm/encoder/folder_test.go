@@ -238,7 +238,7 @@ func TestLocateOffline(t *testing.T) {
 		t.Error("a model that is not in the cache was found")
 	}
 	for ref, part := range map[string]string{
-		filepath.Join(goldenDir("bert"), configFile): "no folder", "no/such/folder": "no such file",
+		filepath.Join(goldenDir("bert"), configFile): "not a folder", "no/such/folder": "no such file",
 	} {
 		if _, err := Locate(context.Background(), ref, hub.Options{}); err == nil || !strings.Contains(err.Error(), part) {
 			t.Errorf("%s: %v", ref, err)

@@ -78,7 +78,7 @@ func (t Tensor) Decode(out []float32, first int) error {
 	case !ok:
 		return fmt.Errorf("tensor %q: type %s is not supported", t.Name, t.Type)
 	case first < 0 || first%f.elems != 0 || len(out)%f.elems != 0 || len(out) > t.Len()-first:
-		return fmt.Errorf("tensor %q: %d numbers from %d on are no whole blocks of its %d", t.Name, len(out), first, t.Len())
+		return fmt.Errorf("tensor %q: %d numbers from %d on do not fill whole blocks of its %d", t.Name, len(out), first, t.Len())
 	}
 	b := t.Data[first/f.elems*f.bytes:]
 	switch t.Type {

@@ -311,7 +311,7 @@ func Parse(data []byte) (*File, error) {
 	align := uint64(32)
 	if v, ok := f.Metadata[alignmentKey]; ok {
 		if align, ok = v.(uint64); !ok || align == 0 || align > 1<<20 || align&(align-1) != 0 {
-			return nil, fmt.Errorf("metadata %q: %v is no power of two", alignmentKey, v)
+			return nil, fmt.Errorf("metadata %q: %v is not a power of two", alignmentKey, v)
 		}
 	}
 	start := (uint64(r.at) + align - 1) / align * align

@@ -198,7 +198,7 @@ var damaged = map[string]struct {
 	"nested arrays":      {header(0, 1).put("k", uint32(kindArray), uint32(kindArray), uint64(1), uint32(kindArray), uint64(1), uint32(kindArray), uint64(1), uint32(kindArray), uint64(0), make([]byte, 64)).Bytes(), "arrays in arrays"},
 	"unknown kind":       {header(0, 1).put("k", uint32(99), make([]byte, 64)).Bytes(), "unknown kind 99"},
 	"key twice":          {header(0, 2).put("k", uint32(kindU8), uint8(1), "k", uint32(kindU8), uint8(1), make([]byte, 64)).Bytes(), "occurs twice"},
-	"odd alignment":      {header(0, 1).put(alignmentKey, uint32(kindU32), uint32(33)).Bytes(), "no power of two"},
+	"odd alignment":      {header(0, 1).put(alignmentKey, uint32(kindU32), uint32(33)).Bytes(), "not a power of two"},
 	"five axes":          {one("t", 0, 0, 64, 1, 1, 1, 1, 1), "5 axes"},
 	"axis of 0":          {one("t", 0, 0, 64, 0), "an axis of 0"},
 	"huge shape":         {one("t", 0, 0, 64, 1<<30, 1<<30, 1<<30), "larger than any file"},

@@ -159,7 +159,7 @@ func readTurned(t Tensor, out []float32, first, heads int) error {
 		return nil
 	}
 	if first%cols != 0 || len(out)%cols != 0 {
-		return fmt.Errorf("tensor %q: %d numbers from %d on are no whole rows", t.Name, len(out), first)
+		return fmt.Errorf("tensor %q: %d numbers from %d on do not fill whole rows", t.Name, len(out), first)
 	}
 	for r := range len(out) / cols {
 		from := turnedRow(first/cols+r, t.Shape[0]/heads)

@@ -140,7 +140,7 @@ func (c *Client) get(ctx context.Context, r Ref, address string, into any) (next
 			return fmt.Errorf("%s: the answer is larger than %d MiB", address, metaLimit>>20)
 		}
 		if err := json.Unmarshal(body, into); err != nil {
-			return fmt.Errorf("%s: the answer is no JSON of the Hub (is HF_ENDPOINT right?): %w", address, err)
+			return fmt.Errorf("%s: the answer is not JSON of the Hub (is HF_ENDPOINT right?): %w", address, err)
 		}
 		return nil
 	})
@@ -186,7 +186,7 @@ func (c *Client) again(ctx context.Context, do func() error) error {
 	for n := 1; ; n++ {
 		err := do()
 		if errors.Is(err, ErrChecksum) {
-			spoiled++ // a second time it is no accident, and files are large
+			spoiled++ // a second time it is not an accident, and files are large
 		}
 		var f *failure
 		var dial *net.OpError

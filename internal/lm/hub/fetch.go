@@ -224,7 +224,7 @@ func (s *Snapshot) receive(ctx context.Context, d *download) error {
 			}
 		}
 	case http.StatusRequestedRangeNotSatisfiable:
-		return d.fail("what lies on the disk is no part of the file")
+		return d.fail("what is on the disk is not a part of the file")
 	default:
 		return retryAfter(c.failed(s.Resolved(), f.Path, resp), resp)
 	}

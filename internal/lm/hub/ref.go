@@ -74,7 +74,7 @@ func Parse(s string, kind Kind) (Ref, error) {
 	}
 	switch {
 	case !repoPart.MatchString(owner) || !repoPart.MatchString(name) || strings.Contains(owner+name, ".."):
-		return bad("%q is no owner/name", owner+"/"+name)
+		return bad("%q is not owner/name", owner+"/"+name)
 	case strings.Contains(owner+name, "--"):
 		return bad("%q: the Hub allows no \"--\" in names", owner+"/"+name)
 	case hasSplit && r.Split == "":

@@ -303,7 +303,7 @@ func (c *Client) Cached(r Ref) (*Snapshot, error) {
 		}
 		info, err := os.Stat(p)
 		if err != nil {
-			return nil //nolint:nilerr // a link to a blob that is not there is no file
+			return nil //nolint:nilerr // a link to a blob that is not there is not a file
 		}
 		s.Files = append(s.Files, File{Path: filepath.ToSlash(rel), Size: info.Size()})
 		return nil

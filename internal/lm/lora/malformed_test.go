@@ -75,7 +75,7 @@ func TestLoadMalformed(t *testing.T) {
 		"another rank":               {config: func(m map[string]any) { m["r"] = 5 }, want: []string{WeightsFile, firstA, "rank 5 want [5 "}},
 		"a rank that is no number":   {config: func(m map[string]any) { m["r"] = "four" }, want: []string{ConfigFile, "r"}},
 		"more targets":               {config: func(m map[string]any) { m["target_modules"] = "all-linear" }, want: []string{WeightsFile, "down_proj.lora_A.weight", "another model"}},
-		"fewer targets":              {config: func(m map[string]any) { m["target_modules"] = []string{"q_proj"} }, want: []string{WeightsFile, "v_proj.lora_A.weight", "belongs to no target"}},
+		"fewer targets":              {config: func(m map[string]any) { m["target_modules"] = []string{"q_proj"} }, want: []string{WeightsFile, "v_proj.lora_A.weight", "does not belong to a target"}},
 		"targets of no kind":         {config: func(m map[string]any) { m["target_modules"] = 7 }, want: []string{ConfigFile}},
 		"an expression in itself":    {config: func(m map[string]any) { m["target_modules"] = strings.Repeat("(", 5000) + strings.Repeat(")", 5000) }, want: []string{ConfigFile, "target_modules"}},
 		"an expression that repeats": {config: func(m map[string]any) { m["target_modules"] = "((((q{1000}){1000}){1000}){1000})" }, want: []string{ConfigFile, "target_modules"}},
@@ -83,7 +83,7 @@ func TestLoadMalformed(t *testing.T) {
 			x := *named(all, firstA)
 			x.Name = strings.Replace(firstA, "layers.0", "layers.77", 1)
 			return append(all, x)
-		}, want: []string{WeightsFile, "layers.77", "belongs to no target"}},
+		}, want: []string{WeightsFile, "layers.77", "does not belong to a target"}},
 		"no tensor": {tensors: func(all ts) ts {
 			return slices.DeleteFunc(all, func(x safetensors.Tensor) bool { return x.Name == firstA })
 		}, want: []string{WeightsFile, firstA, "no tensor"}},

@@ -267,7 +267,7 @@ func loadWeights(path string, d decoder.Config, c Config) (set weights.Set, err 
 	if n := len(f.Tensors()); n != len(want) {
 		for _, t := range f.Tensors() {
 			if want.Find(t.Name) < 0 {
-				return nil, fmt.Errorf("%s: tensor %q belongs to no target of %s (%s)", path, t.Name, ConfigFile, strings.Join(c.Targets, ", "))
+				return nil, fmt.Errorf("%s: tensor %q does not belong to a target of %s (%s)", path, t.Name, ConfigFile, strings.Join(c.Targets, ", "))
 			}
 		}
 	}

@@ -51,7 +51,7 @@ func (m *merger) companions(dir, adapter string) error {
 		}
 	}
 	if from != "" && copied == 0 {
-		return fmt.Errorf("%s: there is neither tokenizer.json nor tokenizer.model", from)
+		return fmt.Errorf("%s holds neither tokenizer.json nor tokenizer.model", from)
 	}
 	if _, err := copyFile(filepath.Join(m.base.Dir, pretrained.GenerationFile), filepath.Join(dir, pretrained.GenerationFile)); err != nil {
 		return err
@@ -150,7 +150,7 @@ func (m *merger) configJSON() ([]byte, error) {
 func (m *merger) ggufTokenizer(dir string) (err error) {
 	i := slices.IndexFunc(m.base.Files, func(f string) bool { return strings.EqualFold(filepath.Ext(f), ".gguf") })
 	if i < 0 {
-		return fmt.Errorf("%s: there is neither tokenizer.json nor tokenizer.model", m.base.Dir)
+		return fmt.Errorf("%s holds neither tokenizer.json nor tokenizer.model", m.base.Dir)
 	}
 	f, err := gguf.Open(m.base.Files[i])
 	if err != nil {

@@ -318,7 +318,7 @@ func TestRefuses(t *testing.T) {
 			x := *pick(ts, k)
 			x.Name += ".x"
 			return append(ts, x)
-		}, false, []string{k + ".x", "no part of a llama"}},
+		}, false, []string{k + ".x", "not a part of a llama"}},
 		"no decoder": {func(ts []safetensors.Tensor) []safetensors.Tensor { return ts[1:2] }, false, []string{embedName}},
 		"not numbers": {func(ts []safetensors.Tensor) []safetensors.Tensor {
 			x := pick(ts, k)

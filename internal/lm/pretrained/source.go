@@ -156,7 +156,7 @@ func (m *Model) check() error {
 	}
 	for _, name := range m.src.names() {
 		if !known[name] && !slices.ContainsFunc(ignored, func(s string) bool { return strings.Contains(name, s) }) {
-			return fmt.Errorf("%s: tensor %q is no part of a %s with this configuration: config.json and weights do not belong together, or the model is a variant that is not supported",
+			return fmt.Errorf("%s: tensor %q is not a part of a %s with this configuration: config.json and weights do not belong together, or the model is a variant that is not supported",
 				m.src.file(name), name, m.Config.Arch)
 		}
 	}

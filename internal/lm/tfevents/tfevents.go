@@ -38,7 +38,7 @@ func Write(w io.Writer, rows []Scalar) error {
 			return fmt.Errorf("scalar %d has no tag", i)
 		}
 		if r.WallTime-r.WallTime != 0 {
-			return fmt.Errorf("scalar %d (%s): the time %v is no number", i, r.Tag, r.WallTime)
+			return fmt.Errorf("scalar %d (%s): the time %v is not a number", i, r.Tag, r.WallTime)
 		}
 	}
 	start := 0.0

@@ -123,7 +123,7 @@ type full struct{}
 func (full) Write([]byte) (int, error) { return 0, errors.New("disk full") }
 
 func TestErrors(t *testing.T) {
-	for want, r := range map[string]Scalar{"no tag": {}, "no number": {Tag: "x", WallTime: math.NaN()}} {
+	for want, r := range map[string]Scalar{"no tag": {}, "not a number": {Tag: "x", WallTime: math.NaN()}} {
 		var b bytes.Buffer
 		if err := Write(&b, []Scalar{{Tag: "a"}, r}); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "scalar 1") || b.Len() > 0 {
 			t.Errorf("%v, %d bytes, want %s", err, b.Len(), want)

@@ -46,16 +46,16 @@ func FuzzParse(f *testing.F) {
 
 func TestLoadMalformed(t *testing.T) {
 	for want, text := range map[string]string{
-		"unexpected end":      `{`,
-		"format 9":            `{"format":9}`,
-		`kind "x"`:            `{"format":1,"kind":"x"}`,
-		"listed twice":        `{"format":1,"kind":"word","tokens":["a","a"]}`,
-		"empty or":            `{"format":1,"kind":"word","tokens":[""]}`,
-		"stands for no byte":  `{"format":1,"kind":"word","tokens":["\u2603"]}`,
-		"which is no token":   `{"format":1,"kind":"bpe","tokens":["a"],"merges":[["a","b"]]}`,
-		"exceeded max depth":  `{"format":1,"kind":"bpe","tokens":` + strings.Repeat("[", 20000) + `}`,
-		"cannot unmarshal":    `{"format":1,"kind":"bpe","tokens":7}`,
-		"joins an empty text": `{"format":1,"kind":"bpe","tokens":["a"],"merges":[["","a"]]}`,
+		"unexpected end":            `{`,
+		"format 9":                  `{"format":9}`,
+		`kind "x"`:                  `{"format":1,"kind":"x"}`,
+		"listed twice":              `{"format":1,"kind":"word","tokens":["a","a"]}`,
+		"empty or":                  `{"format":1,"kind":"word","tokens":[""]}`,
+		"does not stand for a byte": `{"format":1,"kind":"word","tokens":["\u2603"]}`,
+		"which is not a token":      `{"format":1,"kind":"bpe","tokens":["a"],"merges":[["a","b"]]}`,
+		"exceeded max depth":        `{"format":1,"kind":"bpe","tokens":` + strings.Repeat("[", 20000) + `}`,
+		"cannot unmarshal":          `{"format":1,"kind":"bpe","tokens":7}`,
+		"joins an empty text":       `{"format":1,"kind":"bpe","tokens":["a"],"merges":[["","a"]]}`,
 	} {
 		path := filepath.Join(t.TempDir(), File)
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {

@@ -150,7 +150,7 @@ func (p *Pretrained) Kind() string { return kindPretrained }
 func (p *Pretrained) MarshalJSON() ([]byte, error) {
 	data := p.JSON()
 	if !json.Valid(data) {
-		return nil, errors.New("a SentencePiece model is no JSON: save the tokenizer.model it was read from")
+		return nil, errors.New("a SentencePiece model is not JSON: save the tokenizer.model it was read from")
 	}
 	return data, nil
 }

@@ -83,7 +83,7 @@ func fromLatin(s string) (string, error) {
 	var b []byte
 	for _, r := range s {
 		if r > 0xFF {
-			return "", fmt.Errorf("token %q: %U stands for no byte", s, r)
+			return "", fmt.Errorf("token %q: %U does not stand for a byte", s, r)
 		}
 		b = append(b, byte(r))
 	}
@@ -127,7 +127,7 @@ func Parse(data []byte) (Tokenizer, error) {
 				return nil, fmt.Errorf("merge %d joins an empty text", i)
 			}
 			if !seen[a+b] {
-				return nil, fmt.Errorf("merge %d makes %q, which is no token", i, m[0]+m[1])
+				return nil, fmt.Errorf("merge %d makes %q, which is not a token", i, m[0]+m[1])
 			}
 			merges[i] = [2]string{a, b}
 		}

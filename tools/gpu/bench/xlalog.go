@@ -45,7 +45,7 @@ func watchCompiler() func() int64 {
 
 var sizeText = regexp.MustCompile(`^\s*([0-9.]+)\s*([KMGT]?)(i?)B?\s*$`)
 
-// readSize reads "1.5 GiB" or "20 kB" as bytes; 0 for what is no size.
+// readSize reads "1.5 GiB" or "20 kB" as bytes; 0 for what is not a size.
 func readSize(text string) int64 {
 	m := sizeText.FindStringSubmatch(text)
 	if m == nil {
