@@ -9,6 +9,6 @@
 // that: students, the options of the loop, and from the method (method.go) the losses
 // and the routing. A loss is a list of terms, each in a file loss_*.go that says what
 // is unlike the published method and why. The [trainer] takes the steps: every student
-// on every path first, routed then (routed.go); a [student] turns paths into batches
+// on every path first, routed then (routed_step.go); a [student] turns paths into batches
 // and steps of its optimizer, and causal.Tuner into gradients.
 package train

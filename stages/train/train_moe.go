@@ -2,11 +2,8 @@ package train
 
 import (
 	"context"
-	"slices"
-	"sort"
 
 	"github.com/distillflow/distillflow/flow/stage"
-	"github.com/distillflow/distillflow/internal/llm"
 	"github.com/distillflow/distillflow/internal/lm/device"
 	"github.com/distillflow/distillflow/schema"
 )
@@ -84,61 +81,4 @@ func runTrain(ctx context.Context, env *stage.Env, c trainConfig, in trainIn, ou
 		return err
 	}
 	return writeAll(out.Metrics, t.metrics)
-}
-
-// readPaths lists the usable paths of at most limit problems (0: all) and the ids
-// of the problems they belong to.
-func readPaths(rows stage.Rows[schema.Problem], limit int) (paths []trainPath, ids []string, err error) {
-	n := 0
-	for p, err := range rows.All() {
-		if err != nil {
-			return nil, nil, err
-		}
-		if n++; limit > 0 && n > limit {
-			break
-		}
-		used := false
-		for i, q := range p.Paths {
-			if !usable(q) {
-				continue
-			}
-			used = true
-			paths = append(paths, trainPath{id: p.ID, style: q.Style, index: i, question: p.Question, prompt: plainPrompt(p.Question), response: q.Response})
-		}
-		if used {
-			ids = append(ids, p.ID)
-		}
-	}
-	sort.Strings(ids)
-	return paths, slices.Compact(ids), nil
-}
-
-// usable reports whether a path may be learned from: a whole answer, neither verified
-// wrong nor judged invalid. Paths that were never verified or judged count as usable:
-// the recipe decides which stages run.
-func usable(p schema.Path) bool {
-	switch {
-	case p.Response == "" || p.Error != "":
-		return false
-	case p.FinishReason == llm.FinishLength || p.FinishReason == llm.FinishRefusal:
-		return false
-	case p.Correct != nil && !*p.Correct:
-		return false
-	case p.Judge != nil && !p.Judge.Valid:
-		return false
-	}
-	return true
-}
-
-// reportDropped warns when paths were too long, per style: a limit that costs one
-// style its paths changes what is compared.
-func reportDropped(env *stage.Env, d *dropped, maxSeq int) {
-	styles := make([]string, 0, len(d.paths))
-	for s := range d.paths {
-		styles = append(styles, s)
-	}
-	sort.Strings(styles)
-	for _, s := range styles {
-		env.Warn("style %s: %d of %d paths are empty or longer than max_seq %d tokens and were dropped", s, d.paths[s], d.paths[s]+d.kept[s], maxSeq)
-	}
 }

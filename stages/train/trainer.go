@@ -2,7 +2,6 @@ package train
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -344,6 +343,3 @@ func (t *trainer) log(epoch, step int, student, name string, v float64) {
 	}
 	t.metrics = append(t.metrics, schema.Metric{Epoch: epoch, Step: step, Student: student, Name: name, Value: v})
 }
-
-// errNoPath is what a training stage says of input without a usable path.
-var errNoPath = errors.New("no path to train on: no row has a usable path (answered in full, not verified wrong, not judged invalid)")

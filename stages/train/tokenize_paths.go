@@ -10,25 +10,6 @@ import (
 	"github.com/distillflow/distillflow/internal/lm/tokenizer"
 )
 
-// trainPath is one reasoning path as training sees it.
-type trainPath struct {
-	id       string // problem
-	style    string
-	index    int // position among the problem's paths
-	question string
-	prompt   string // the question as a student from scratch reads it
-	response string // what it learns to write
-}
-
-// textsOf are the texts that tokenizers of students from scratch are trained on.
-func textsOf(paths []trainPath) []string {
-	texts := make([]string, len(paths))
-	for i, p := range paths {
-		texts[i] = p.prompt + p.response
-	}
-	return texts
-}
-
 // sequence is a path in one student's tokens: what it reads, the completion, and what
 // ends it.
 type sequence struct {
@@ -90,10 +71,6 @@ func encodePrompt(tok tokenizer.Tokenizer, prompt string) []int32 {
 	p, _ := tok.Encode(prompt)
 	return append([]int32{tok.Special().BOS}, p...)
 }
-
-// plainPrompt is what a student reads, in training and in evaluation alike: the
-// question and a line end. Style wrappers are for the teacher.
-func plainPrompt(question string) string { return question + "\n" }
 
 // batchRows is one graph call's worth of sequences, padded to a common length.
 // Position t predicts ids[t+1].
