@@ -161,3 +161,18 @@ func hubRevisions(names ...string) ([]stage.Revision, error) {
 	}
 	return out, nil
 }
+
+// externals lists the files of a student's published model.
+func (b Base) externals(ctx context.Context, prefix string) ([]stage.External, error) {
+	if b.Model == "" {
+		return nil, nil
+	}
+	files, err := modelFiles(ctx, string(b.Model), string(b.TokenizerFrom))
+	for i := range files {
+		files[i].Name = prefix + files[i].Name
+	}
+	return files, err
+}
+
+// Networked implements [stage.Networked]: the model may lie on the Hub.
+func (b Base) Networked() bool { return hub.IsRef(string(b.Model)) }

@@ -1,22 +1,14 @@
 package train
 
 import (
-	"context"
-	"encoding/json"
-	"fmt"
-	"runtime"
 	"slices"
 
 	"github.com/distillflow/distillflow/flow/stage"
-	"github.com/distillflow/distillflow/internal/lm/causal"
 	"github.com/distillflow/distillflow/internal/lm/decoder"
 	"github.com/distillflow/distillflow/internal/lm/device"
 	"github.com/distillflow/distillflow/internal/lm/hub"
 	"github.com/distillflow/distillflow/internal/lm/lora"
-	"github.com/distillflow/distillflow/internal/lm/optim"
 	"github.com/distillflow/distillflow/internal/lm/pretrained"
-	"github.com/distillflow/distillflow/internal/lm/tokenizer"
-	"github.com/distillflow/distillflow/internal/lm/weights"
 )
 
 // plan is what the training stages ask of the one [trainer]: a warm-up in which every
@@ -151,131 +143,3 @@ func (s studentPlan) devices(stages stage.Names, i, n int, open func(name string
 	}
 	return out, nil
 }
-
-// newStudents opens published models and trains the tokenizers of students from
-// scratch. Their weights come later, when the paths are known.
-func (t *trainer) newStudents(ctx context.Context, open func(name string) (*device.Device, error), texts []string) error {
-	for i, c := range t.plan.students {
-		s := &student{name: c.name, spec: c, plan: t.plan, seed: t.seed}
-		s.dev.best = inf
-		wrap := func(err error) error { return fmt.Errorf("student %s: %w", s.name, err) }
-		var err error
-		if s.devs, err = c.devices(t.plan.device, i, len(t.plan.students), open); err != nil {
-			return wrap(err)
-		}
-		if c.model != "" {
-			if s.model, err = t.bases.get(ctx, s.devs[0], c.ref(s.devs[0]), t.plan.job(c, s.devs[0])); err != nil {
-				return wrap(err)
-			}
-			s.config, s.pad = s.model.Config, s.model.Tokenizer.Special().Pad
-		} else {
-			if s.tok, err = tokenizer.Train(c.tokenizer, texts, c.vocab); err != nil {
-				return wrap(err)
-			}
-			s.config, s.pad = c.decoder, s.tok.Special().Pad
-			s.config.Vocab = s.tok.Size()
-		}
-		t.students = append(t.students, s)
-	}
-	return nil
-}
-
-// encode turns a path into the student's tokens. ok is false when it is too long or
-// nothing of it carries loss.
-func (s *student) encode(p trainPath, maxSeq int) (q sequence, ok bool, err error) {
-	if s.model == nil {
-		q, ok = encodePath(s.tok, p.prompt, p.response, maxSeq)
-		return q, ok, nil
-	}
-	if q, _, _, err = encodeChat(s.model, p.question, p.response); err != nil {
-		return q, false, fmt.Errorf("student %s: problem %s: %w", s.name, p.id, err)
-	}
-	return q, len(q.ids) <= min(maxSeq, s.config.MaxSeq) && q.supervised() > 0, nil
-}
-
-// initialise gives the student its first weights.
-func (s *student) initialise(ctx context.Context) error {
-	longest := 1
-	for _, q := range s.seqs {
-		longest = max(longest, len(q.ids))
-	}
-	parts := 16
-	switch {
-	case s.devs[0].IsXLA():
-		parts = 2
-	case s.model != nil:
-		parts = 4
-	}
-	s.multiple = roundUp(max(1, longest/parts), 4)
-	init := streamSeed(s.seed, streamInit+"/"+s.name)
-	if z := s.plan.peerDim(); z > 0 {
-		s.proj = weights.Set{weights.Normal(init, 0.2, "peer.proj.weight", z, s.config.Dim)}
-		s.projOp = optim.NewAdamW(s.proj, nil)
-	}
-	if s.model == nil {
-		params, err := decoder.Init(s.config, init)
-		if err != nil {
-			return fmt.Errorf("student %s: %w", s.name, err)
-		}
-		var on []causal.Base
-		for _, d := range s.devs {
-			on = append(on, causal.Base{Device: d, Config: s.config})
-		}
-		return s.begin(params, nil, on)
-	}
-	adapters, err := lora.Init(s.config, *s.spec.lora, init)
-	if err != nil {
-		return fmt.Errorf("student %s: %w", s.name, err)
-	}
-	on := []causal.Base{s.model.Base()}
-	if s.onCores() {
-		on = slices.Repeat(on, min(coreParts, runtime.GOMAXPROCS(0)))
-	}
-	for _, d := range s.devs[1:] {
-		m, err := s.model.On(ctx, d)
-		if err != nil {
-			return fmt.Errorf("student %s: %w", s.name, err)
-		}
-		on = append(on, m.Base())
-	}
-	return s.begin(adapters, s.spec.lora, on)
-}
-
-// schedule is the learning rate's course over the student's steps of a phase.
-func (s *student) schedule(step, warmup, total int) float64 {
-	p := s.plan
-	sched := optim.Schedule{Shape: p.Schedule, Warmup: p.lrWarmup, Total: total, Peak: s.spec.rate, Floor: p.lrFloor}
-	if s.willFreeze() {
-		// Two trainings, each with a course of its own.
-		if step < warmup {
-			sched.Total, sched.Peak = warmup, s.spec.pretrainRate
-		} else {
-			step, sched.Total = step-warmup, total-warmup
-		}
-	}
-	return sched.At(step)
-}
-
-// identity is what distinguishes the student's base from others, for the fingerprint.
-func (s *student) identity() (string, error) {
-	if s.model == nil {
-		return "", nil
-	}
-	b, err := json.Marshal([]any{s.config, s.model.Resolved})
-	return string(b), err
-}
-
-// externals lists the files of a student's published model.
-func (b Base) externals(ctx context.Context, prefix string) ([]stage.External, error) {
-	if b.Model == "" {
-		return nil, nil
-	}
-	files, err := modelFiles(ctx, string(b.Model), string(b.TokenizerFrom))
-	for i := range files {
-		files[i].Name = prefix + files[i].Name
-	}
-	return files, err
-}
-
-// Networked implements [stage.Networked]: the model may lie on the Hub.
-func (b Base) Networked() bool { return hub.IsRef(string(b.Model)) }
