@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -73,6 +74,11 @@ func crashChild(dir, spec string) int {
 // Work that is cached is not repeated, as in a real run.
 func crashJob(s *Store) error {
 	rows, tree := testKey(1), testKey(2)
+	unlock, err := s.LockKey(context.Background(), rows)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	if _, ok, err := s.GetAction(rows); err != nil {
 		return err
 	} else if !ok {

@@ -4,6 +4,7 @@ package store
 // that kills its process at a point must find, after a restart, either the
 // state before the step or the state after it.
 const (
+	FaultKeyLocked       = "key-locked"        // an action key's lock file is locked
 	FaultBlobStaged      = "blob-staged"       // hashed, not yet in blobs/
 	FaultBlobPublished   = "blob-published"    // in blobs/, nothing refers to it
 	FaultTreePublished   = "tree-published"    // a folder's files and manifest are in blobs/
@@ -20,7 +21,7 @@ const (
 // are called.
 func FaultPoints() []string {
 	return []string{
-		FaultBlobStaged, FaultBlobPublished, FaultTreePublished, FaultBeforeAction,
+		FaultKeyLocked, FaultBlobStaged, FaultBlobPublished, FaultTreePublished, FaultBeforeAction,
 		FaultActionWritten, FaultActionPublished, FaultLastWritten, FaultTreeMaterial,
 		FaultMemoWritten, FaultMemoSynced,
 	}

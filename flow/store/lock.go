@@ -73,6 +73,7 @@ func (s *Store) TryLockKey(key string) (unlock func(), ok bool, err error) {
 	if !got {
 		return nil, false, l.Close()
 	}
+	s.fault(FaultKeyLocked)
 	// Holders delete the file before they let go, so a lock counts only if its
 	// file is still the one that the name stands for.
 	mine, err := l.Stat()

@@ -75,3 +75,35 @@ func TestLockKeyWaitsAndGivesUp(t *testing.T) {
 	}
 	again()
 }
+
+// A lock file that its holder has deleted, after we opened it, locks nothing: the next
+// one makes another file of that name and must not be in beside us.
+func TestLockOnADeletedFile(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "s")
+	next, _ := openStore(t, dir, Options{})
+	var path string
+	var unlockNext func()
+	s, _ := openStore(t, dir, Options{Fault: func(point string) {
+		if point != FaultKeyLocked || unlockNext != nil {
+			return
+		}
+		if err := os.Remove(path); err != nil { // as the holder before us does
+			t.Error(err)
+		}
+		var ok bool
+		var err error
+		if unlockNext, ok, err = next.TryLockKey(testKey(1)); !ok || err != nil {
+			t.Error(ok, err)
+		}
+	}})
+	path = s.path("locks", testKey(1))
+	if _, ok, err := s.TryLockKey(testKey(1)); ok || err != nil {
+		t.Errorf("two hold the key: %v, %v", ok, err)
+	}
+	unlockNext()
+	unlock, ok, err := s.TryLockKey(testKey(1))
+	if !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	unlock()
+}

@@ -84,7 +84,7 @@ func OpenMemo(dir string, opts MemoOptions) (*Memo, error) {
 		index: map[memoID]memoLoc{}, more: map[memoID][]memoLoc{}, byName: map[string]int{},
 	}
 	m.claims.init(m.dir)
-	m.w.idle = sync.NewCond(&m.w.mu)
+	m.w.init()
 	if err := m.Refresh(); err != nil {
 		codec.close()
 		return nil, err
@@ -140,10 +140,7 @@ func (m *Memo) lookup(key [32]byte) ([]byte, bool, error) {
 		if err == nil && rec.key == key {
 			return value, true, nil
 		}
-		if err == nil {
-			return nil, false, nil // another key with the same half
-		}
-		if !errors.Is(err, ErrCorrupt) {
+		if err != nil && !errors.Is(err, ErrCorrupt) {
 			return nil, false, fmt.Errorf("store: memo %s: %w", seg.path, err)
 		}
 		m.drop(id, loc, seg)
@@ -158,17 +155,22 @@ func (m *Memo) drop(id memoID, loc memoLoc, seg *memoSegment) {
 		return
 	}
 	m.corrupt++
-	if more := m.more[id]; len(more) > 0 {
-		m.index[id] = more[0]
-		if len(more) == 1 {
-			delete(m.more, id)
-		} else {
-			m.more[id] = more[1:]
-		}
-	} else {
-		delete(m.index, id)
-	}
+	m.next(id)
 	m.warn(seg.path, "the record at byte %d is damaged; its request will be sent again", loc.offset())
+}
+
+// next puts the key's next record in the place of the one in force. The caller
+// holds m.mu.
+func (m *Memo) next(id memoID) {
+	more := m.more[id]
+	if len(more) == 0 {
+		delete(m.index, id)
+		return
+	}
+	m.index[id] = more[0]
+	if m.more[id] = more[1:]; len(more) == 1 {
+		delete(m.more, id)
+	}
 }
 
 func (m *Memo) warn(path, format string, args ...any) {

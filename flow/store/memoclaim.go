@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
+
+	"github.com/distillflow/distillflow/internal/base/parallel"
 )
 
 // claimStripes is how many locks the keys share: bytes of one file or, where the
@@ -289,7 +291,7 @@ func (m *Memo) catchUp() error {
 	}
 	u.running = true
 	u.mu.Unlock()
-	go func() { // under a steady load there is always another one to do
+	parallel.Start(func() error { // under a steady load there is always another one to do
 		for {
 			u.mu.Lock()
 			c := u.next
@@ -297,12 +299,12 @@ func (m *Memo) catchUp() error {
 			u.running = c != nil
 			u.mu.Unlock()
 			if c == nil {
-				return
+				return nil
 			}
-			c.err = m.Refresh()
+			c.err = parallel.Call(m.Refresh)
 			close(c.done)
 		}
-	}()
+	})
 	<-c.done
 	return c.err
 }

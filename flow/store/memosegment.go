@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -14,9 +15,10 @@ import (
 type memoSegment struct {
 	path  string
 	f     *os.File
-	end   int64 // everything before was scanned; guarded by Memo.mu
-	clean bool  // the last scan ended exactly at a record's end
-	own   bool  // this process is appending to it
+	end   int64           // everything before was scanned; guarded by Memo.mu
+	tail  [memoTrail]byte // the bytes before end
+	clean bool            // the last scan ended exactly at a record's end
+	own   bool            // this process is appending to it
 }
 
 // readAhead covers a typical answer in one call.
@@ -69,11 +71,19 @@ func (m *Memo) scan(i int) error {
 		return fmt.Errorf("store: memo: %w", err)
 	}
 	size := fi.Size()
-	if size == g.end {
-		return nil
+	if g.end > 0 {
+		var tail [memoTrail]byte
+		if _, err := g.f.ReadAt(tail[:], g.end-memoTrail); err != nil && !errors.Is(err, io.EOF) {
+			return fmt.Errorf("store: memo %s: %w", g.path, err)
+		}
+		if tail != g.tail {
+			// Its writer could not sync records that we have read already, and
+			// cut them off; others may have been written in their place.
+			m.forget(i)
+			g.end = 0
+		}
 	}
-	if size < g.end {
-		// Truncated under us: what lay behind is found missing by Get.
+	if size <= g.end {
 		return nil
 	}
 	off := g.end
@@ -112,10 +122,29 @@ func (m *Memo) scan(i int) error {
 		m.warn(g.path, "bytes %d to %d are damaged and skipped; their requests will be sent again", off, next)
 		off = next
 	}
-	if g.end = off; r.err != nil {
+	g.end = off
+	if tail := r.at(off-memoTrail, memoTrail); tail != nil {
+		copy(g.tail[:], tail)
+	}
+	if r.err != nil {
 		return fmt.Errorf("store: memo %s: %w", g.path, r.err)
 	}
 	return nil
+}
+
+// forget takes the records of segment i out of the index. The caller holds m.mu.
+func (m *Memo) forget(i int) {
+	here := func(l memoLoc) bool { return l.segment() == i }
+	for id, more := range m.more {
+		if m.more[id] = slices.DeleteFunc(more, here); len(m.more[id]) == 0 {
+			delete(m.more, id)
+		}
+	}
+	for id, loc := range m.index {
+		if here(loc) {
+			m.next(id)
+		}
+	}
 }
 
 // window reads a file forward in large steps.

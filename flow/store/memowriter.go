@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -12,6 +13,8 @@ import (
 	"syscall"
 
 	"github.com/gofrs/flock"
+
+	"github.com/distillflow/distillflow/internal/base/parallel"
 )
 
 // memoWriter appends to this process's segment. Puts that arrive while one is
@@ -23,11 +26,29 @@ type memoWriter struct {
 	writing bool       // someone is writing batches
 	closed  bool
 
+	// Set once; tests replace them.
+	open func(path string, flag int) (memoFile, error)
+	full int64 // bytes at which the next segment is begun
+
 	// Owned by whoever is writing.
-	f    *os.File
+	f    memoFile
 	lock *flock.Flock
 	seg  int // number in Memo.segments
 	off  int64
+}
+
+// memoFile is what a writer needs of a segment's file.
+type memoFile interface {
+	io.WriterAt
+	io.Closer
+	Sync() error
+	Truncate(size int64) error
+}
+
+func (w *memoWriter) init() {
+	w.idle = sync.NewCond(&w.mu)
+	w.open = func(path string, flag int) (memoFile, error) { return os.OpenFile(path, flag, 0o600) }
+	w.full = segmentFull
 }
 
 type memoBatch struct {
@@ -38,9 +59,9 @@ type memoBatch struct {
 	err  error
 }
 
-// segmentTarget is when a process stops reusing a segment; a file of this size
+// segmentFull is when a process goes on in another segment; a file of this size
 // is quick to scan and to back up.
-const segmentTarget = 256 << 20
+const segmentFull = 256 << 20
 
 // Put stores the value for key and returns when it is durable. A key that is
 // stored already keeps its value.
@@ -73,7 +94,7 @@ func (m *Memo) Put(key [32]byte, value []byte) error {
 	if lead {
 		// Not in this goroutine: under a steady load its caller would wait for
 		// everyone else's records too.
-		go m.writeBatches()
+		parallel.Start(func() error { m.writeBatches(); return nil })
 	}
 	<-b.done
 	return b.err
@@ -93,7 +114,7 @@ func (m *Memo) writeBatches() {
 			return
 		}
 		w.mu.Unlock()
-		b.err = m.writeBatch(b)
+		b.err = parallel.Call(func() error { return m.writeBatch(b) })
 		close(b.done)
 	}
 }
@@ -128,9 +149,10 @@ func (m *Memo) writeBatch(b *memoBatch) error {
 		m.note(key, newMemoLoc(w.seg, w.off+b.offs[i]))
 	}
 	w.off += int64(len(b.buf))
-	m.segments[w.seg].end = w.off
+	g := m.segments[w.seg]
+	g.end, g.tail = w.off, [memoTrail]byte(b.buf[len(b.buf)-memoTrail:])
 	m.mu.Unlock()
-	if w.off >= segmentTarget {
+	if w.off >= w.full {
 		m.giveUp(true)
 	}
 	return nil
@@ -160,15 +182,23 @@ func (m *Memo) openForWriting() error {
 			return nil
 		}
 	}
-	return m.newSegment()
+	for {
+		// Another process may be looking at the new file to append to it, and hold
+		// its lock for that moment.
+		if err := m.newSegment(); !errors.Is(err, errTaken) {
+			return err
+		}
+	}
 }
+
+var errTaken = errors.New("another process holds the new segment's lock")
 
 // tryAppend takes segment i if it is free, small and sound at its end.
 func (m *Memo) tryAppend(i int, g *memoSegment) bool {
 	m.mu.RLock()
 	end := g.end
 	m.mu.RUnlock()
-	if end >= segmentTarget/2 {
+	if end >= m.w.full/2 {
 		return false
 	}
 	l := flock.New(g.path, flock.SetFlag(os.O_RDWR))
@@ -188,7 +218,7 @@ func (m *Memo) tryAppend(i int, g *memoSegment) bool {
 		_ = l.Close()
 		return false
 	}
-	f, err := os.OpenFile(g.path, os.O_RDWR, 0)
+	f, err := m.w.open(g.path, os.O_RDWR)
 	if err != nil {
 		_ = l.Close()
 		return false
@@ -203,19 +233,19 @@ func (m *Memo) newSegment() error {
 	_, _ = rand.Read(r[:]) // never fails
 	name := "seg-" + m.opts.Now().UTC().Format("20060102T150405.000000000") + "-" + hex.EncodeToString(r[:]) + ".dfm"
 	path := filepath.Join(m.dir, name)
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := m.w.open(path, os.O_RDWR|os.O_CREATE|os.O_EXCL)
 	if err != nil {
 		return err
 	}
 	l := flock.New(path, flock.SetFlag(os.O_RDWR))
 	ok, err := l.TryLock()
 	if err == nil && !ok {
-		err = ErrBusy
+		err = errTaken
 	}
-	if err == nil || !errors.Is(err, ErrBusy) {
+	if !errors.Is(err, errTaken) {
 		// A file system without locks still has segments of one's own: the
 		// name is random and nobody else can take it for writing either.
-		_, err = f.Write([]byte(memoHeader))
+		_, err = f.WriteAt([]byte(memoHeader), 0)
 	}
 	if err == nil && !m.opts.NoSync {
 		err = errors.Join(syncDir(m.dir), syncDir(filepath.Dir(m.dir)))
@@ -239,7 +269,7 @@ func (m *Memo) newSegment() error {
 		_ = rf.Close()
 	}
 	g := m.segments[i]
-	g.end, g.clean, g.own = int64(len(memoHeader)), true, true
+	g.end, g.tail, g.clean, g.own = int64(len(memoHeader)), [memoTrail]byte([]byte(memoHeader)), true, true
 	m.w.f, m.w.lock, m.w.seg, m.w.off = f, l, i, g.end
 	return nil
 }
