@@ -78,6 +78,29 @@ func (a *Action) check() error {
 	return nil
 }
 
+// normalise gives an action the form in which it comes back from the store.
+func (a *Action) normalise() (*Action, error) {
+	c := *a
+	pre, err := compactJSON(a.Preimage)
+	if err != nil {
+		return nil, fmt.Errorf("store: action %s: preimage: %w", a.Key, err)
+	}
+	if c.Preimage = pre; string(pre) == "null" {
+		c.Preimage = nil
+	}
+	c.Damage = ""
+	if !c.Meta.Started.IsZero() {
+		c.Meta.Started = c.Meta.Started.UTC().Round(0) // no monotonic clock
+	}
+	if c.Outputs == nil {
+		c.Outputs = map[string]Output{}
+	}
+	if len(c.Meta.Stats) == 0 {
+		c.Meta.Stats = nil
+	}
+	return &c, nil
+}
+
 // actionFile is the content of actions/ab/KEY.json. The checksum covers the
 // bytes of action, a tab, and the bytes of preimage.
 type actionFile struct {
@@ -92,7 +115,11 @@ func (a *Action) encode() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store: action %s: %w", a.Key, err)
 	}
-	return encodeActionFile(head, a.preimageField()), nil
+	preimage := []byte(a.Preimage)
+	if len(preimage) == 0 {
+		preimage = []byte("null")
+	}
+	return encodeActionFile(head, preimage), nil
 }
 
 func compactJSON(b []byte) ([]byte, error) {

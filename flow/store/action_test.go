@@ -3,7 +3,6 @@ package store
 import (
 	"encoding/json"
 	"errors"
-	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -37,7 +36,7 @@ func TestActionRoundTrip(t *testing.T) {
 	}
 	want := *a
 	want.Preimage = json.RawMessage(`{"config":{"where":"a < b && c","t":0.7}}`)
-	// Same process; next process, from the index; and without an index.
+	// Same process, next process.
 	check := func(s *Store) {
 		t.Helper()
 		got, ok, err := s.GetAction(a.Key)
@@ -52,13 +51,7 @@ func TestActionRoundTrip(t *testing.T) {
 	s.Close()
 	s2, _ := openStore(t, dir, Options{})
 	check(s2)
-	s2.Close()
-	if err := os.Remove(filepath.Join(dir, "actions", "index")); err != nil {
-		t.Fatal(err)
-	}
-	s3, _ := openStore(t, dir, Options{})
-	check(s3)
-	if p, err := s3.Preimage(a.Key); err != nil || string(p) != string(want.Preimage) {
+	if p, err := s2.Preimage(a.Key); err != nil || string(p) != string(want.Preimage) {
 		t.Fatal(string(p), err)
 	}
 }
@@ -193,7 +186,7 @@ func TestActionEntryDamage(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s.Close() // the index now holds the sound entry
+			s.Close()
 			harm(t, p, b)
 			s, warned := openStore(t, s.Dir(), Options{})
 			if a, ok, err := s.GetAction(testKey(1)); ok || err != nil || a != nil {
@@ -249,68 +242,4 @@ func TestActionsStopsAtError(t *testing.T) {
 	if err := s.Actions(func(*Action) error { n++; return stop }); !errors.Is(err, stop) || n != 1 {
 		t.Fatal(n, err)
 	}
-}
-
-// The index grows by replaced lines and is written anew at some point; it must
-// give the latest entries before and after.
-func TestIndexRewrite(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "s")
-	const keys, rounds = 300, 8
-	for round := range rounds {
-		s, warned := openStore(t, dir, Options{})
-		if err := s.prepare(); err != nil {
-			t.Fatal(err)
-		}
-		for i := range keys {
-			if a := s.index.get(s, testKey(i), fileID{size: int64(round - 1)}); (a != nil) != (round > 0) ||
-				a != nil && (a.Version != round-1 || a.Key != testKey(i)) {
-				t.Fatal(round, i, a)
-			}
-			if a := s.index.get(s, testKey(i), fileID{size: int64(round - 2)}); a != nil {
-				t.Fatal("an entry for another state of the file", round, i, a)
-			}
-			s.index.add(s, fileID{size: int64(round)}, &Action{Key: testKey(i), Type: "t", Version: round})
-		}
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
-		if warned.count() > 0 {
-			t.Fatal(warned.all)
-		}
-	}
-	b, err := os.ReadFile(filepath.Join(dir, "actions", "index"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if lines := strings.Count(string(b), "\n"); lines < keys || lines >= keys*rounds {
-		t.Errorf("%d lines for %d entries", lines, keys)
-	}
-}
-
-func FuzzParseHead(f *testing.F) {
-	a := &Action{
-		Key: testKey(1), Stage: "a \"b\"\t", Type: "scan", Version: -3, Incomplete: true,
-		Outputs: map[string]Output{"out": {Kind: KindRows, Digest: DigestBytes(nil), Rows: 7, Bytes: 9}, "dir": {Kind: KindDir, Digest: DigestBytes([]byte("x"))}},
-		Meta:    Meta{Started: time.Unix(17, 5).UTC(), Seconds: 0.1, Stats: map[string]float64{"usd": -1e-300, "": 1}},
-	}
-	got, err := parseHead(a.Key, appendHead(nil, a))
-	if d := cmp.Diff(a, got); d != "" || err != nil {
-		f.Fatal(d, err)
-	}
-	f.Add(appendHead(nil, a))
-	f.Add(appendHead(nil, &Action{}))
-	f.Add([]byte("\"\"\x1f\"\"\x1f1\x1f0\x1f\x1f0\x1f99999999999\x1f"))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		a, err := parseHead(testKey(1), b)
-		if err != nil {
-			return
-		}
-		again, err := parseHead(a.Key, appendHead(nil, a))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if d := cmp.Diff(a, again, cmp.Comparer(func(x, y float64) bool { return math.Float64bits(x) == math.Float64bits(y) })); d != "" {
-			t.Fatal(d)
-		}
-	})
 }

@@ -9,8 +9,6 @@ import (
 )
 
 func (s *Store) actionPath(key string) string {
-	// Keys share prefixes seldom: two characters make 256 folders, so that a
-	// hundred thousand entries are four hundred a folder.
 	return s.dir + sep + "actions" + sep + key[:2] + sep + key + ".json"
 }
 
@@ -67,17 +65,6 @@ func (s *Store) loadAction(key string) (*Action, error) {
 		return nil, err
 	}
 	path := s.actionPath(key)
-	fi, err := os.Lstat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("store: action %s: %w", key, err)
-	}
-	id := idOf(fi)
-	if a := s.index.get(s, key, id); a != nil {
-		return a, nil
-	}
 	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -90,7 +77,6 @@ func (s *Store) loadAction(key string) (*Action, error) {
 		s.warn(path, "is damaged (%v); the stage will run again", err)
 		return nil, nil
 	}
-	s.index.add(s, id, a)
 	return a, nil
 }
 

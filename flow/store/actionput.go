@@ -93,9 +93,6 @@ func (s *Store) writeAction(a *Action, text []byte, dur Durability) error {
 		}
 	}
 	s.fault(FaultActionPublished)
-	if fi, err := os.Lstat(path); err == nil {
-		s.index.add(s, idOf(fi), a)
-	}
 	return nil
 }
 

@@ -20,7 +20,6 @@
 //	  .gitignore         "*"
 //	  blobs/sha256/ab/.. one file a blob, mode 0444
 //	  actions/ab/KEY.json
-//	  actions/index      packed copy of the actions, can be rebuilt
 //	  trees/HEX/         materialised folders
 //	  last/              pointers, one file a recipe
 //	  runs/ID/           run.json and events.jsonl; a lock while the run lives

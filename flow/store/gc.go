@@ -44,12 +44,13 @@ func (s *Store) GC(ctx context.Context, opts GCOptions) (GCReport, error) {
 	if err := s.prepare(); err != nil {
 		return GCReport{}, err
 	}
-	s.flushCaches() // gc must work on a full disk
+	s.flushStats() // gc must work on a full disk
 	release, err := s.exclusive(ctx)
 	if err != nil {
 		return GCReport{}, err
 	}
 	s.sweepTmp()
+	_ = os.Remove(s.path("actions", "index")) // of older programs
 	rep, err := s.collect(ctx, opts)
 	s.manifests.Clear()
 	s.verified.Clear()
@@ -107,7 +108,7 @@ func (s *Store) collect(ctx context.Context, opts GCOptions) (GCReport, error) {
 	}
 	// Marking reads everything before the first removal, so that an error
 	// leaves the store as it was.
-	steps := []func() error{c.markRuns, c.markPointers, c.actions, c.sweepBlobs, c.sweepTrees, c.sweepWork, c.sweepIndex}
+	steps := []func() error{c.markRuns, c.markPointers, c.actions, c.sweepBlobs, c.sweepTrees, c.sweepWork}
 	for _, step := range steps {
 		if err := ctx.Err(); err != nil {
 			return c.rep, err
@@ -312,22 +313,6 @@ func (c *collector) sweepWork() error {
 		if err := c.remove(c.s.path("work", n)); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-func (c *collector) sweepIndex() error {
-	if c.opts.DryRun {
-		return nil
-	}
-	x := &c.s.index
-	x.reset()
-	defer x.reset()
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.load(c.s)
-	if err := x.rewrite(c.s, func(key string) bool { return c.keys[key] }); err != nil {
-		return c.remove(x.path(c.s)) // it will be built again
 	}
 	return nil
 }

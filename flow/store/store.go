@@ -64,7 +64,6 @@ type Store struct {
 
 	verified  sync.Map // Digest -> fileID that hashed right in this process
 	manifests sync.Map // Digest -> []TreeEntry, parsed and checked
-	index     actionIndex
 	lasts     lastFiles
 	stats     statCache
 }
@@ -104,13 +103,11 @@ func Open(dir string, opts Options) (*Store, error) {
 // Dir returns the store's folder.
 func (s *Store) Dir() string { return s.dir }
 
-// Close writes what is buffered (the action index, the stat cache) and gives
-// the store's lock back. Both files can be rebuilt, so a process that dies
-// without Close loses time and nothing else.
+// Close writes what is buffered (the stat cache) and gives the store's lock
+// back. A process that dies without Close loses time and nothing else.
 func (s *Store) Close() error {
 	var errs []error
-	s.flushCaches()
-	s.index.close()
+	s.flushStats()
 	s.ready.Lock()
 	defer s.ready.Unlock()
 	if s.lock != nil {
@@ -121,13 +118,10 @@ func (s *Store) Close() error {
 	return errors.Join(errs...)
 }
 
-// flushCaches writes what can be rebuilt; failing to is worth a warning only.
-func (s *Store) flushCaches() {
+// flushStats writes the stat cache; failing to is worth a warning only.
+func (s *Store) flushStats() {
 	if s.opts.ReadOnly {
 		return
-	}
-	if err := s.index.flush(s); err != nil {
-		s.warn(s.index.path(s), "cannot be written (%v); the next plan is slower", err)
 	}
 	if err := s.stats.flush(s); err != nil {
 		s.warn(s.stats.path(s), "cannot be written (%v); inputs will be hashed again", err)
