@@ -119,7 +119,8 @@ func (a *Action) encode() ([]byte, error) {
 	if len(preimage) == 0 {
 		preimage = []byte("null")
 	}
-	return encodeActionFile(head, preimage), nil
+	b, err := marshalPlain(actionFile{Sum: partsSum(head, preimage), Action: head, Preimage: preimage})
+	return append(b, '\n'), err
 }
 
 func compactJSON(b []byte) ([]byte, error) {
@@ -147,22 +148,7 @@ func marshalPlain(v any) ([]byte, error) {
 }
 
 func partsSum(head, preimage []byte) string {
-	b := make([]byte, 0, len(head)+1+len(preimage))
-	b = append(append(append(b, head...), '\t'), preimage...)
-	var hex [16]byte
-	putHex(hex[:], checksum(b))
-	return string(hex[:])
-}
-
-func encodeActionFile(head, preimage []byte) []byte {
-	b := make([]byte, 0, len(head)+len(preimage)+64)
-	b = append(b, `{"sum":"`...)
-	b = append(b, partsSum(head, preimage)...)
-	b = append(b, "\",\n\"action\":"...)
-	b = append(b, head...)
-	b = append(b, ",\n\"preimage\":"...)
-	b = append(b, preimage...)
-	return append(b, "}\n"...)
+	return lineSum(bytes.Join([][]byte{head, preimage}, []byte{'\t'}))
 }
 
 // decodeAction checks and parses the content of an entry's file.

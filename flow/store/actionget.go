@@ -4,12 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"slices"
 )
 
 func (s *Store) actionPath(key string) string {
-	return s.dir + sep + "actions" + sep + key[:2] + sep + key + ".json"
+	return s.path("actions", key[:2], key+".json")
 }
 
 // GetAction looks an action key up. The second result is true only for a hit:
@@ -31,20 +32,8 @@ func (s *Store) GetAction(key string) (*Action, bool, error) {
 
 // damageOf says what is wrong with an action's outputs, "" when nothing is.
 func (s *Store) damageOf(a *Action) string {
-	for port, o := range a.Outputs {
-		if err := s.checkOutput(o); err != nil {
-			// Name the first port in order, so that messages are stable.
-			ports := make([]string, 0, len(a.Outputs))
-			for p := range a.Outputs {
-				ports = append(ports, p)
-			}
-			slices.Sort(ports)
-			for _, p := range ports {
-				if e := s.checkOutput(a.Outputs[p]); e != nil {
-					port, err = p, e
-					break
-				}
-			}
+	for _, port := range slices.Sorted(maps.Keys(a.Outputs)) {
+		if err := s.checkOutput(a.Outputs[port]); err != nil {
 			return fmt.Sprintf("output %s: %v", port, err)
 		}
 	}
@@ -78,16 +67,6 @@ func (s *Store) loadAction(key string) (*Action, error) {
 		return nil, nil
 	}
 	return a, nil
-}
-
-// Preimage returns the stored preimage of an action key, nil when there is
-// none. Unlike GetAction it does not look at the outputs.
-func (s *Store) Preimage(key string) ([]byte, error) {
-	a, err := s.loadAction(key)
-	if a == nil || err != nil {
-		return nil, err
-	}
-	return a.Preimage, nil
 }
 
 // Actions calls fn for every readable action entry, in the order of keys. It

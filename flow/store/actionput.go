@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/distillflow/distillflow/internal/base/atomicfile"
 )
 
 // PutResult tells what publishing an action led to.
@@ -88,7 +90,7 @@ func (s *Store) writeAction(a *Action, text []byte, dur Durability) error {
 		return s.writeErr(err)
 	}
 	if s.sync(dur) {
-		if err := syncDir(filepath.Dir(path)); err != nil {
+		if err := atomicfile.SyncDir(filepath.Dir(path)); err != nil {
 			return s.writeErr(err)
 		}
 	}

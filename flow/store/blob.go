@@ -9,12 +9,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/distillflow/distillflow/internal/base/atomicfile"
 )
 
 // blobPath returns where the blob d lies. d must be valid.
 func (s *Store) blobPath(d Digest) string {
 	h := d.Hex()
-	return s.dir + sep + "blobs" + sep + "sha256" + sep + h[:2] + sep + h
+	return s.path("blobs", "sha256", h[:2], h)
 }
 
 // fileID tells one state of a file from another.
@@ -93,7 +95,7 @@ func (s *Store) adopt(path string, d Digest, size int64, dur Durability) error {
 		return s.writeErr(err)
 	}
 	if s.sync(dur) {
-		if err := syncDir(filepath.Dir(dst)); err != nil {
+		if err := atomicfile.SyncDir(filepath.Dir(dst)); err != nil {
 			return s.writeErr(err)
 		}
 	}
@@ -106,7 +108,7 @@ func (s *Store) syncBlob(d Digest) error {
 	if err := syncFile(p); err != nil {
 		return s.writeErr(err)
 	}
-	return s.writeErr(syncDir(filepath.Dir(p)))
+	return s.writeErr(atomicfile.SyncDir(filepath.Dir(p)))
 }
 
 // move renames a stamped file into place; across file systems it copies into

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/distillflow/distillflow/internal/base/atomicfile"
 )
 
 // Durability says whether a publishing step waits until the medium has the
@@ -71,20 +73,6 @@ func syncFile(path string) error {
 	return errors.Join(err, f.Close())
 }
 
-// syncDir makes a rename in dir durable. File systems that cannot sync a
-// folder say EINVAL or ENOTSUP; there is nothing more to do on those.
-func syncDir(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	err = f.Sync()
-	if errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported) {
-		err = nil
-	}
-	return errors.Join(err, f.Close())
-}
-
 // rename moves old to new and makes new's folder first where it is missing;
 // the folder exists nearly always, so it is not tried before the rename.
 func rename(old, new string, sync bool) error {
@@ -95,7 +83,7 @@ func rename(old, new string, sync bool) error {
 			return mkErr
 		}
 		if sync {
-			if syncErr := syncDir(filepath.Dir(dir)); syncErr != nil {
+			if syncErr := atomicfile.SyncDir(filepath.Dir(dir)); syncErr != nil {
 				return syncErr
 			}
 		}
@@ -150,7 +138,7 @@ func (s *Store) replaceFile(path string, data []byte, sync bool) error {
 		return s.writeErr(err)
 	}
 	if sync {
-		return s.writeErr(syncDir(filepath.Dir(path)))
+		return s.writeErr(atomicfile.SyncDir(filepath.Dir(path)))
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/gofrs/flock"
 
+	"github.com/distillflow/distillflow/internal/base/atomicfile"
 	"github.com/distillflow/distillflow/internal/base/parallel"
 )
 
@@ -248,7 +249,7 @@ func (m *Memo) newSegment() error {
 		_, err = f.WriteAt([]byte(memoHeader), 0)
 	}
 	if err == nil && !m.opts.NoSync {
-		err = errors.Join(syncDir(m.dir), syncDir(filepath.Dir(m.dir)))
+		err = errors.Join(atomicfile.SyncDir(m.dir), atomicfile.SyncDir(filepath.Dir(m.dir)))
 	}
 	var rf *os.File
 	if err == nil {

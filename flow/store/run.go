@@ -137,18 +137,8 @@ func (r *Run) ID() string { return r.info.ID }
 // Dir returns the run's folder, where reports may be written.
 func (r *Run) Dir() string { return r.dir }
 
-// indentUpTo is how many stages a run.json may have that is laid out for people
-// to read; of a larger one that would be most of the work.
-const indentUpTo = 1000
-
 func (r *Run) save() error {
-	var b []byte
-	var err error
-	if len(r.info.Actions) <= indentUpTo {
-		b, err = json.MarshalIndent(r.info, "", "  ")
-	} else {
-		b, err = marshalPlain(r.info)
-	}
+	b, err := json.MarshalIndent(r.info, "", "  ")
 	if err != nil {
 		return fmt.Errorf("store: run %s: %w", r.info.ID, err)
 	}

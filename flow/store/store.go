@@ -7,12 +7,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
 
 	"github.com/gofrs/flock"
+
+	"github.com/distillflow/distillflow/internal/base/atomicfile"
 )
 
 // layoutVersion changes when an older program could misread the store.
@@ -128,12 +129,8 @@ func (s *Store) flushStats() {
 	}
 }
 
-// sep joins paths. Not filepath.Join, whose cleaning shows in plans of many
-// stages: the store's folder and what is joined to it are clean.
-const sep = string(filepath.Separator)
-
 func (s *Store) path(elem ...string) string {
-	return s.dir + sep + strings.Join(elem, sep)
+	return filepath.Join(append([]string{s.dir}, elem...)...)
 }
 
 func (s *Store) warn(path, format string, args ...any) {
@@ -213,7 +210,7 @@ func (s *Store) createStore(version []byte) error {
 	if !s.sync(Durable) {
 		return nil
 	}
-	return s.writeErr(errors.Join(syncDir(s.path("blobs")), syncDir(filepath.Dir(s.dir))))
+	return s.writeErr(errors.Join(atomicfile.SyncDir(s.path("blobs")), atomicfile.SyncDir(filepath.Dir(s.dir))))
 }
 
 func (s *Store) acquire() error {
