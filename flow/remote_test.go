@@ -155,14 +155,3 @@ func TestPinnedRun(t *testing.T) {
 		t.Errorf("moved without change: %v", err)
 	}
 }
-
-func TestPins(t *testing.T) {
-	got := lock.Pins([]stage.Revision{
-		{Name: "hub://a", Resolved: "hub://a@1"}, {Name: "hub://a", Resolved: "hub://a@1"},
-		{Name: "hub://torn", Resolved: "hub://torn@1"}, {Name: "hub://torn", Resolved: "hub://torn@2"}, {Name: "hub://torn", Resolved: "hub://torn@1"},
-		{Name: "openai/gpt", Resolved: "https://api.openai.com/v1"},
-	})
-	if len(got) != 1 || got["hub://a"] != "hub://a@1" {
-		t.Errorf("%v", got)
-	}
-}
