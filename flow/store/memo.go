@@ -124,7 +124,13 @@ func (m *Memo) Has(key [32]byte) bool {
 }
 
 func (m *Memo) lookup(key [32]byte) ([]byte, bool, error) {
-	id := idOfKey(key)
+	k, value, ok, err := m.inForce(idOfKey(key))
+	return value, ok && k == key, err
+}
+
+// inForce reads the record in force of an id. Damaged ones are forgotten, and so
+// are those whose place another record has taken.
+func (m *Memo) inForce(id memoID) (key [32]byte, value []byte, ok bool, err error) {
 	for {
 		m.mu.RLock()
 		loc, ok := m.index[id]
@@ -134,14 +140,14 @@ func (m *Memo) lookup(key [32]byte) ([]byte, bool, error) {
 		}
 		m.mu.RUnlock()
 		if !ok {
-			return nil, false, nil
+			return key, nil, false, nil
 		}
 		rec, value, err := seg.read(m.codec, loc.offset())
-		if err == nil && rec.key == key {
-			return value, true, nil
+		if err == nil && idOfKey(rec.key) == id {
+			return rec.key, value, true, nil
 		}
 		if err != nil && !errors.Is(err, ErrCorrupt) {
-			return nil, false, fmt.Errorf("store: memo %s: %w", seg.path, err)
+			return key, nil, false, fmt.Errorf("store: memo %s: %w", seg.path, err)
 		}
 		m.drop(id, loc, seg)
 	}
@@ -250,67 +256,23 @@ func (m *Memo) Stats() MemoStats {
 	return st
 }
 
-// Verify reads every record and returns how many are sound and how many are
-// damaged. Damaged ones are forgotten, so that their requests are sent again.
-func (m *Memo) Verify() (sound, damaged int, err error) {
-	m.mu.RLock()
-	before := m.corrupt
-	ids := make([]memoID, 0, len(m.index))
-	for id := range m.index {
-		ids = append(ids, id)
-	}
-	m.mu.RUnlock()
-	for _, id := range ids {
-		key, ok := m.keyOf(id)
-		if !ok {
-			continue
-		}
-		if _, ok, err := m.lookup(key); err != nil {
-			return sound, damaged, err
-		} else if ok {
-			sound++
-		}
-	}
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	return sound, m.corrupt - before, nil
-}
-
-// keyOf reads a record's whole key. A header that was sound when it was scanned
-// and no longer is drops the record.
-func (m *Memo) keyOf(id memoID) ([32]byte, bool) {
-	for {
-		m.mu.RLock()
-		loc, ok := m.index[id]
-		var seg *memoSegment
-		if ok {
-			seg = m.segments[loc.segment()]
-		}
-		m.mu.RUnlock()
-		if !ok {
-			return [32]byte{}, false
-		}
-		var head [memoHead]byte
-		if _, err := seg.f.ReadAt(head[:], loc.offset()); err == nil {
-			if rec, ok := parseMemoHead(head[:]); ok && idOfKey(rec.key) == id {
-				return rec.key, true
-			}
-		}
-		m.drop(id, loc, seg)
-	}
-}
-
 // Close ends writing and closes the files. Every Put that returned is on disk
 // already.
 func (m *Memo) Close() error {
 	m.w.close()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	err := m.claims.close()
+	err := errors.Join(m.claims.close(), m.reset())
+	m.codec.close()
+	return err
+}
+
+// reset closes the segments and forgets what was read; Refresh reads it again. The
+// caller holds m.mu.
+func (m *Memo) reset() (err error) {
 	for _, s := range m.segments {
 		err = errors.Join(err, s.f.Close())
 	}
 	m.segments, m.index, m.more, m.byName = nil, map[memoID]memoLoc{}, map[memoID][]memoLoc{}, map[string]int{}
-	m.codec.close()
 	return err
 }

@@ -230,9 +230,7 @@ func (m *Memo) tryAppend(i int, g *memoSegment) bool {
 }
 
 func (m *Memo) newSegment() error {
-	var r [4]byte
-	_, _ = rand.Read(r[:]) // never fails
-	name := "seg-" + m.opts.Now().UTC().Format("20060102T150405.000000000") + "-" + hex.EncodeToString(r[:]) + ".dfm"
+	name := "seg-" + m.opts.Now().UTC().Format("20060102T150405.000000000") + "-" + randomName() + ".dfm"
 	path := filepath.Join(m.dir, name)
 	f, err := m.w.open(path, os.O_RDWR|os.O_CREATE|os.O_EXCL)
 	if err != nil {
@@ -273,6 +271,13 @@ func (m *Memo) newSegment() error {
 	g.end, g.tail, g.clean, g.own = int64(len(memoHeader)), [memoTrail]byte([]byte(memoHeader)), true, true
 	m.w.f, m.w.lock, m.w.seg, m.w.off = f, l, i, g.end
 	return nil
+}
+
+// randomName keeps the segments of processes apart that begin at the same moment.
+func randomName() string {
+	var r [4]byte
+	_, _ = rand.Read(r[:]) // never fails
+	return hex.EncodeToString(r[:])
 }
 
 // own keeps scans away from a segment that this process writes: its records
