@@ -77,15 +77,16 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"ran":      cmdRan,
-			"events":   cmdEvents,
-			"status":   cmdStatus,
-			"keyof":    cmdKeyOf,
-			"damage":   cmdDamage,
-			"teacher":  cmdTeacher,
-			"rebundle": cmdRebundle,
-			"edit":     cmdEdit,
-			"hub":      cmdHub,
+			"ran":       cmdRan,
+			"events":    cmdEvents,
+			"status":    cmdStatus,
+			"keyof":     cmdKeyOf,
+			"damage":    cmdDamage,
+			"teacher":   cmdTeacher,
+			"rebundle":  cmdRebundle,
+			"openbatch": cmdOpenBatch,
+			"edit":      cmdEdit,
+			"hub":       cmdHub,
 		},
 	})
 }

@@ -9,11 +9,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"sync"
 
+	"github.com/klauspost/compress/zstd"
+
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/flow/store"
+	"github.com/distillflow/distillflow/internal/base/parallel"
 )
 
 // maxAnswer is the longest value of a memo.
@@ -65,31 +69,7 @@ func (r *recorder) Claim(context.Context, [32]byte, func(string)) (func(), error
 // answersItem packs the answers to keys. They are read twice: once for their
 // digest, once to be written.
 func answersItem(keys map[[32]byte]bool, memo stage.Memo) (item, error) {
-	sorted := make([][32]byte, 0, len(keys))
-	for k := range keys {
-		sorted = append(sorted, k)
-	}
-	slices.SortFunc(sorted, func(a, b [32]byte) int { return bytes.Compare(a[:], b[:]) })
-	write := func(w io.Writer) error {
-		b := bufio.NewWriterSize(w, 256<<10)
-		for _, k := range sorted {
-			v, ok, err := memo.Get(k)
-			if err == nil && !ok {
-				err = errors.New("it is gone from the memo")
-			}
-			if err != nil {
-				return fmt.Errorf("the answer %s: %w", hex.EncodeToString(k[:]), err)
-			}
-			var n [4]byte
-			binary.LittleEndian.PutUint32(n[:], uint32(len(v)))
-			for _, part := range [][]byte{k[:], n[:], v} {
-				if _, err := b.Write(part); err != nil {
-					return err
-				}
-			}
-		}
-		return b.Flush()
-	}
+	write := func(w io.Writer) error { return writeAnswers(w, keys, memo) }
 	sum := newSummed(io.Discard)
 	if err := write(sum); err != nil {
 		return item{}, err
@@ -97,28 +77,96 @@ func answersItem(keys map[[32]byte]bool, memo stage.Memo) (item, error) {
 	return item{Entry{answersName, sum.n, sum.digest()}, write}, nil
 }
 
+// writeAnswers writes for each key, in their order, the key, the number of the
+// answer's bytes as a little-endian uint32, and the answer.
+func writeAnswers(w io.Writer, keys map[[32]byte]bool, memo stage.Memo) error {
+	b := bufio.NewWriterSize(w, 256<<10)
+	for _, k := range slices.SortedFunc(maps.Keys(keys), func(a, b [32]byte) int { return bytes.Compare(a[:], b[:]) }) {
+		v, ok, err := memo.Get(k)
+		if err == nil && !ok {
+			err = errors.New("it is gone from the memo")
+		}
+		if err != nil {
+			return fmt.Errorf("the answer %s: %w", hex.EncodeToString(k[:]), err)
+		}
+		var n [4]byte
+		binary.LittleEndian.PutUint32(n[:], uint32(len(v)))
+		for _, part := range [][]byte{k[:], n[:], v} {
+			if _, err := b.Write(part); err != nil {
+				return err
+			}
+		}
+	}
+	return b.Flush()
+}
+
+// exportedAnswers begins a file of answers; what follows is as [writeAnswers] has it,
+// all of it compressed.
+const exportedAnswers = "distillflow answers 1\n"
+
+// ExportAnswers writes the answers that a run used, for [ImportAnswers], and returns
+// how many. The run must be done and its recipe and files as they were. Stages whose
+// answers the memo no longer has are left out; notes says why, by stage.
+func ExportAnswers(ctx context.Context, w io.Writer, src Source) (n int, notes map[string]string, err error) {
+	c, err := newCreator(src, Options{})
+	if err != nil {
+		return 0, nil, err
+	}
+	if err := errors.Join(c.results(ctx), c.findAnswers(ctx)); err != nil {
+		return 0, nil, err
+	}
+	z, err := zstd.NewWriter(w)
+	if err != nil {
+		return 0, nil, fmt.Errorf("compressing: %w", err)
+	}
+	_, err = io.WriteString(z, exportedAnswers)
+	if err == nil {
+		err = writeAnswers(z, c.keys, src.Memo)
+	}
+	return len(c.keys), c.notes, errors.Join(err, z.Close())
+}
+
+// ImportAnswers puts the answers that [ExportAnswers] wrote into a memo and returns
+// how many there were. An answer that the memo has already stays.
+func ImportAnswers(r io.Reader, memo *store.Memo) (int, error) {
+	z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow))
+	if err != nil {
+		return 0, err
+	}
+	defer z.Close()
+	head := make([]byte, len(exportedAnswers))
+	if _, err := io.ReadFull(z, head); err != nil || string(head) != exportedAnswers {
+		return 0, errors.New("not a file of answers that `memo export` wrote")
+	}
+	return loadAnswers(z, memo)
+}
+
+// putAtOnce is how many answers wait together until the disk has them.
+const putAtOnce = 64
+
 // loadAnswers puts the answers of r into a memo and returns how many there were.
-func loadAnswers(r io.Reader, memo *store.Memo) (int, error) {
+func loadAnswers(r io.Reader, memo *store.Memo) (n int, err error) {
 	b := bufio.NewReaderSize(r, 256<<10)
 	var last [32]byte
-	for n := 0; ; n++ {
+	var puts parallel.Group
+	puts.SetLimit(putAtOnce)
+	defer func() { err = errors.Join(err, puts.Wait()) }()
+	for ; ; n++ {
 		var head [36]byte
 		if _, err := io.ReadFull(b, head[:]); errors.Is(err, io.EOF) {
 			return n, nil
 		} else if err != nil {
-			return n, fmt.Errorf("%s is cut short: %w", answersName, err)
+			return n, fmt.Errorf("the list of answers is cut short: %w", err)
 		}
 		key, size := [32]byte(head[:32]), binary.LittleEndian.Uint32(head[32:])
 		if n > 0 && bytes.Compare(key[:], last[:]) <= 0 || size > maxAnswer {
-			return n, fmt.Errorf("%s is damaged at its answer %d", answersName, n+1)
+			return n, fmt.Errorf("the list of answers is damaged at number %d", n+1)
 		}
 		var v bytes.Buffer // grows with what is there, whatever the length promises
 		if _, err := io.CopyN(&v, b, int64(size)); err != nil {
-			return n, fmt.Errorf("%s is cut short: %w", answersName, err)
+			return n, fmt.Errorf("the list of answers is cut short: %w", err)
 		}
-		if err := memo.Put(key, v.Bytes()); err != nil {
-			return n, fmt.Errorf("unpacking the answers: %w", err)
-		}
+		puts.Go(func() error { return memo.Put(key, v.Bytes()) })
 		last = key
 	}
 }

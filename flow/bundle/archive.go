@@ -126,7 +126,7 @@ const maxWindow = 64 << 20
 func openArchive(r io.Reader) (*archive, error) {
 	z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow))
 	if err != nil {
-		return nil, fmt.Errorf("it is no zstd file: %w", err)
+		return nil, fmt.Errorf("not a zstd file: %w", err)
 	}
 	a := &archive{z: z, t: tar.NewReader(z)}
 	if err := a.manifest(); err != nil {
@@ -139,7 +139,7 @@ func openArchive(r io.Reader) (*archive, error) {
 func (a *archive) manifest() error {
 	h, err := a.t.Next()
 	if err != nil || h.Name != manifestName || h.Typeflag != tar.TypeReg {
-		return fmt.Errorf("it does not begin with a %s, so it is no bundle of distillflow", manifestName)
+		return fmt.Errorf("not a bundle of distillflow: it does not begin with a %s", manifestName)
 	}
 	if h.Size > maxManifest {
 		return fmt.Errorf("its manifest has %d bytes, more than the limit of %d", h.Size, maxManifest)
@@ -172,7 +172,7 @@ func (a *archive) next() (Entry, error) {
 	case h.Name != e.Path:
 		return e, fmt.Errorf("it holds %q where its manifest has %q", h.Name, e.Path)
 	case h.Typeflag != tar.TypeReg:
-		return e, fmt.Errorf("%q is a link or something else that is no regular file", h.Name)
+		return e, fmt.Errorf("%q is a link or another thing that is not a regular file", h.Name)
 	case h.Size != e.Bytes:
 		return e, fmt.Errorf("%q has %d bytes, its manifest says %d", h.Name, h.Size, e.Bytes)
 	}

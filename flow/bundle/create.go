@@ -143,6 +143,19 @@ type creator struct {
 // so, for want of an answer, the result itself is packed and the stage's Note
 // says so.
 func Create(ctx context.Context, w io.Writer, src Source, o Options) (*Manifest, error) {
+	c, err := newCreator(src, o)
+	if err != nil {
+		return nil, err
+	}
+	for _, step := range []func(context.Context) error{c.results, c.recipe, c.remote, c.answers, c.artifacts} {
+		if err := step(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return c.m, writeArchive(ctx, w, c.m, c.items)
+}
+
+func newCreator(src Source, o Options) (*creator, error) {
 	c := &creator{
 		src: src, opts: o, actions: map[*graph.Node]*store.Action{}, have: map[string]bool{},
 		keys: map[[32]byte]bool{}, notes: map[string]string{}, used: map[string]int{},
@@ -154,12 +167,7 @@ func Create(ctx context.Context, w io.Writer, src Source, o Options) (*Manifest,
 		}
 	}
 	c.m.Profile, c.m.Env, c.m.Pins = c.data.Profile, c.data.Env, c.data.Pins
-	for _, step := range []func(context.Context) error{c.results, c.recipe, c.remote, c.answers, c.artifacts} {
-		if err := step(ctx); err != nil {
-			return nil, err
-		}
-	}
-	return c.m, writeArchive(ctx, w, c.m, c.items)
+	return c, nil
 }
 
 func (c *creator) add(it item) {

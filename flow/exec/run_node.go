@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"strconv"
 	"time"
@@ -218,10 +219,18 @@ func discard(n *graph.Node, task stage.Task, published bool) {
 	}
 }
 
+// recipeName is a recipe's file name and its folder's.
+func recipeName(id string) string {
+	if id == "" {
+		return ""
+	}
+	return path.Join(path.Base(path.Dir(filepath.ToSlash(id))), path.Base(filepath.ToSlash(id)))
+}
+
 func (s *scheduler) task(n *graph.Node, key string) (stage.Task, error) {
 	t := stage.Task{
 		Stage: n.Name, Type: n.Type.Type, Version: n.Type.Version,
-		Key: key, Inputs: map[string][]stage.Input{}, Outputs: map[string]string{},
+		Key: key, Recipe: recipeName(s.opts.RecipeID), Inputs: map[string][]stage.Input{}, Outputs: map[string]string{},
 	}
 	var err error
 	if t.Config, err = n.Config.JSON(); err != nil {

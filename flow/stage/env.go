@@ -81,6 +81,9 @@ type Env struct {
 	// Key is the stage's action key, the same for the same work wherever it runs;
 	// "" where the stage runs outside a recipe.
 	Key string
+	// Recipe names the recipe for people: its file's name and folder. No output may
+	// depend on it.
+	Recipe string
 	// WorkDir is a scratch folder that belongs to this action key. It survives a
 	// crash, so that long work can resume, and is removed after success. Stages
 	// of class pure, which are quick as a rule, make it themselves if they need

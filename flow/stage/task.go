@@ -22,7 +22,8 @@ type Task struct {
 	Inputs  map[string][]Input `json:"inputs,omitempty"`
 	Outputs map[string]string  `json:"outputs"` // port -> file or folder to create
 	Seed    uint64             `json:"seed,omitempty"`
-	Key     string             `json:"key,omitempty"` // see [Env]
+	Key     string             `json:"key,omitempty"`    // see [Env]
+	Recipe  string             `json:"recipe,omitempty"` // see [Env]
 	WorkDir string             `json:"work_dir"`
 	GPUs    []string           `json:"gpus,omitempty"` // see [Env]
 }
@@ -74,7 +75,7 @@ func (r *Registry) Run(ctx context.Context, task Task, svc Services) (res Result
 		return res, err
 	}
 	env := NewEnv(task.Seed, task.WorkDir, svc)
-	env.Key, env.GPUs = task.Key, task.GPUs
+	env.Key, env.Recipe, env.GPUs = task.Key, task.Recipe, task.GPUs
 	err = parallel.Call(func() error { return t.run(ctx, env, cfg, ins, outs) })
 	res.Rows = map[string]int64{}
 	for name, f := range fields {

@@ -16,19 +16,18 @@ import (
 	"github.com/distillflow/distillflow/internal/base/atomicfile"
 )
 
-// Records calls fn with every record in force, in the order of the files, and
-// returns how many are damaged. Damaged ones are forgotten, so that their requests
-// are sent again. It stops at the first error of fn.
-func (m *Memo) Records(ctx context.Context, fn func(key [32]byte, value []byte) error) (damaged int, err error) {
+// Records calls fn with every record in force, in the order of the files. Damaged
+// ones are left out and forgotten, so that their requests are sent again; Stats
+// counts them. It stops at the first error of fn.
+func (m *Memo) Records(ctx context.Context, fn func(key [32]byte, value []byte) error) error {
 	if err := m.Refresh(); err != nil {
-		return 0, err
+		return err
 	}
 	type item struct {
 		id  memoID
 		loc memoLoc
 	}
 	m.mu.RLock()
-	before := m.corrupt
 	all := make([]item, 0, len(m.index))
 	for id, loc := range m.index {
 		all = append(all, item{id, loc})
@@ -37,19 +36,17 @@ func (m *Memo) Records(ctx context.Context, fn func(key [32]byte, value []byte) 
 	slices.SortFunc(all, func(a, b item) int { return cmp.Compare(a.loc, b.loc) })
 	for _, it := range all {
 		if err := ctx.Err(); err != nil {
-			return 0, err
+			return err
 		}
 		key, value, ok, err := m.inForce(it.id)
 		if err == nil && ok {
 			err = fn(key, value)
 		}
 		if err != nil {
-			return 0, err
+			return err
 		}
 	}
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	return m.corrupt - before, nil
+	return nil
 }
 
 // Forget drops every record for which match is true and returns how many there

@@ -17,12 +17,12 @@ func TestMemoRecords(t *testing.T) {
 	other, _ := openMemo(t, dir, MemoOptions{NoSync: true, Refresh: -1})
 	putAnswer(t, other, "d", 100) // found without a Get before
 	stop := errors.New("enough")
-	if _, err := m.Records(t.Context(), func([32]byte, []byte) error { return stop }); !errors.Is(err, stop) {
+	if err := m.Records(t.Context(), func([32]byte, []byte) error { return stop }); !errors.Is(err, stop) {
 		t.Error(err)
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := m.Records(ended, func([32]byte, []byte) error { return nil }); !errors.Is(err, context.Canceled) {
+	if err := m.Records(ended, func([32]byte, []byte) error { return nil }); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 	b, _ := answer("b", 0)
@@ -35,14 +35,14 @@ func TestMemoRecords(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := 0
-	damaged, err := m.Records(t.Context(), func(key [32]byte, _ []byte) error {
+	err = m.Records(t.Context(), func(key [32]byte, _ []byte) error {
 		if n++; key == b {
 			t.Error("a damaged record was handed out")
 		}
 		return nil
 	})
-	if n != 3 || damaged != 1 || err != nil || warned.count() != 1 {
-		t.Error(n, damaged, err, warned.all)
+	if n != 3 || m.Stats().Corrupt != 1 || err != nil || warned.count() != 1 {
+		t.Error(n, m.Stats(), err, warned.all)
 	}
 }
 

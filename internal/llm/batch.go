@@ -28,6 +28,9 @@ type BatchClient interface {
 	// BatchAnswers gives what an ended batch has answered, in any order. Requests that the batch
 	// did not get to are missing. An error of each ends the reading.
 	BatchAnswers(ctx context.Context, id string, each func(BatchAnswer) error) error
+	// CancelBatch asks the provider to stop working on a batch. It ends with the answers that
+	// the provider has by then.
+	CancelBatch(ctx context.Context, id string) error
 }
 
 // BatchLimits is what one batch may hold at most.

@@ -117,6 +117,8 @@ func (f *farm) batch(id string) (*farmBatch, BatchState) {
 	return nil, BatchState{}
 }
 
+func (f *farm) CancelBatch(context.Context, string) error { return nil }
+
 func (f *farm) BatchState(_ context.Context, id string) (BatchState, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -167,7 +167,7 @@ func (bs *Batches) record(o *openBatch, a BatchAnswer) error {
 		}
 	}
 	if err == nil {
-		if val, err = encodeMemo(a.Response, o.Refresh); err == nil {
+		if val, err = encodeMemo(a.Response, o.Refresh, bs.t.bill(o.Model, o.Price, a.Response)); err == nil {
 			err = bs.t.o.Memo.Put(key, val)
 		}
 	}

@@ -55,7 +55,7 @@ func TestLedgerSurvivesCrashes(t *testing.T) {
 				default:
 					answered++
 					r := &Response{Text: "x", FinishReason: FinishStop, Usage: Usage{PromptTokens: 3, CompletionTokens: 2}}
-					v, err := encodeMemo(r, "")
+					v, err := encodeMemo(r, "", nil)
 					if err != nil {
 						t.Fatal(err)
 					}

@@ -23,15 +23,16 @@ type Memo interface {
 	Claim(ctx context.Context, key [32]byte, warn func(string)) (release func(), err error)
 }
 
-// memoEntry is what the memo holds: an answer, and for one bought by a refreshing run
-// that run's name, so that the run's continuation does not buy it again.
+// memoEntry is what the memo holds: an answer, how it was paid for, and for one bought by
+// a refreshing run that run's name, so that the run's continuation does not buy it again.
 type memoEntry struct {
 	Response
-	Refresh string `json:"refresh,omitempty"`
+	Refresh string  `json:"refresh,omitempty"`
+	Bought  *bought `json:"bought,omitempty"`
 }
 
-func encodeMemo(r *Response, refresh string) ([]byte, error) {
-	return json.Marshal(memoEntry{*r, refresh})
+func encodeMemo(r *Response, refresh string, b *bought) ([]byte, error) {
+	return json.Marshal(memoEntry{*r, refresh, b})
 }
 
 // decodeMemo reports false for a value it cannot read: the call is then made again, which

@@ -34,6 +34,7 @@ type Options struct {
 	MaxWait     time.Duration  // longest Retry-After worth waiting for; 0: 10 min
 	MaxOutage   time.Duration  // how long to wait, in pauses, for a provider that is down; 0: not at all
 	Memo        Memo           // nil: nothing is remembered
+	Recipe      string         // who buys, for [Account]; "": not recorded
 	Refresh     string         // not "": buy every answer anew that was not bought under this name
 	Budget      *Budget        // nil: no limit
 	Price       *Price         // nil: Stats.USD stays 0
@@ -314,7 +315,7 @@ func (t *Transport) attempt(ctx context.Context, req Request, key [32]byte) (res
 	t.countAnswer(resp, err)
 	t.pace.note(err, now)
 	o = t.note(err, now)
-	merr := t.record(key, resp)
+	merr := t.record(req, key, resp)
 	if serr := t.o.Budget.settle(held, cost, err == nil && merr == nil); merr == nil {
 		merr = serr
 	}
@@ -332,11 +333,11 @@ func (t *Transport) attempt(ctx context.Context, req Request, key [32]byte) (res
 }
 
 // record puts an answer, if there is one, into the memo.
-func (t *Transport) record(key [32]byte, r *Response) error {
+func (t *Transport) record(req Request, key [32]byte, r *Response) error {
 	if r == nil || t.o.Memo == nil {
 		return nil
 	}
-	val, err := encodeMemo(r, t.o.Refresh)
+	val, err := encodeMemo(r, t.o.Refresh, t.bill(req.Model, t.o.Price, r))
 	if err == nil {
 		err = t.o.Memo.Put(key, val)
 	}

@@ -54,7 +54,7 @@ func Run[R stage.Record](ctx context.Context, env *stage.Env, o Options, rows st
 		return 0, err
 	}
 	svc := providers.Services{
-		Getenv: env.Getenv, Memo: env.Memo, Scope: env.Key, Notify: func(s string) { env.Warn("%s", s) }, Fault: env.Fault,
+		Getenv: env.Getenv, Memo: env.Memo, Scope: env.Key, Recipe: env.Recipe, Notify: func(s string) { env.Warn("%s", s) }, Fault: env.Fault,
 		Limiters: shared[llm.Limiters](env, "llm-limiters"), Models: shared[local.Models](env, "local-models"),
 	}
 	if o.Refresh {

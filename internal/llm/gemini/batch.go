@@ -142,6 +142,16 @@ func (c *Client) get(ctx context.Context, id string) (gjson.Result, error) {
 	})
 }
 
+// CancelBatch implements llm.BatchClient.
+func (c *Client) CancelBatch(ctx context.Context, id string) error {
+	once := int32(1)
+	_, err := c.do(ctx, func(ctx context.Context) error {
+		return c.c.Batches.Cancel(ctx, id, &genai.CancelBatchJobConfig{
+			HTTPOptions: &genai.HTTPOptions{RetryOptions: &genai.HTTPRetryOptions{Attempts: &once}}})
+	})
+	return err
+}
+
 // BatchAnswers implements llm.BatchClient.
 func (c *Client) BatchAnswers(ctx context.Context, id string, each func(llm.BatchAnswer) error) error {
 	root, err := c.get(ctx, id)

@@ -132,6 +132,12 @@ func (c *Client) BatchState(ctx context.Context, id string) (llm.BatchState, err
 	return s, nil
 }
 
+// CancelBatch implements llm.BatchClient.
+func (c *Client) CancelBatch(ctx context.Context, id string) error {
+	_, err := c.callJSON(ctx, http.MethodPost, "/batches/"+url.PathEscape(id)+"/cancel", "", nil)
+	return err
+}
+
 // BatchAnswers implements llm.BatchClient. Answers and errors lie in a file each; a batch that
 // ended early has those it got to.
 func (c *Client) BatchAnswers(ctx context.Context, id string, each func(llm.BatchAnswer) error) error {

@@ -107,6 +107,7 @@ type Services struct {
 	Getenv  func(string) string
 	Memo    llm.Memo     // nil: nothing is remembered
 	Scope   string       // names the work whose budget this is; "": nothing is carried over between runs
+	Recipe  string       // see llm.Options
 	Refresh string       // not "": see llm.Options
 	Notify  func(string) // told of pauses and fallbacks; nil: nobody is
 
@@ -172,7 +173,7 @@ func New(ctx context.Context, s Settings, svc Services) (*Caller, error) {
 		}
 		k.transport = llm.NewTransport(k.provider, llm.Options{
 			Concurrency: k.Concurrency, RPM: k.RPM, TPM: k.TPM, Timeout: timeout, MaxRetries: s.MaxRetries,
-			MinBackoff: s.MinBackoff, MaxOutage: s.MaxOutage, Memo: svc.Memo, Refresh: svc.Refresh, Budget: c.budget, Price: k.price, Notify: c.notify,
+			MinBackoff: s.MinBackoff, MaxOutage: s.MaxOutage, Memo: svc.Memo, Recipe: svc.Recipe, Refresh: svc.Refresh, Budget: c.budget, Price: k.price, Notify: c.notify,
 			Model: k.model, Limiters: svc.Limiters,
 		})
 	}

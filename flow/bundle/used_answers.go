@@ -12,8 +12,21 @@ import (
 	"github.com/distillflow/distillflow/flow/store"
 )
 
-// answers finds out which answers the run used and packs them.
+// answers packs the answers that the run used.
 func (c *creator) answers(ctx context.Context) error {
+	if err := c.findAnswers(ctx); err != nil || len(c.keys) == 0 {
+		return err
+	}
+	it, err := answersItem(c.keys, c.src.Memo)
+	if err != nil {
+		return err
+	}
+	c.add(it)
+	return nil
+}
+
+// findAnswers finds out which answers the run used.
+func (c *creator) findAnswers(ctx context.Context) error {
 	for _, n := range c.nodes {
 		if n.Type.Class != stage.Sampled {
 			continue
@@ -33,14 +46,6 @@ func (c *creator) answers(ctx context.Context) error {
 		}
 	}
 	c.m.Answers = len(c.keys)
-	if len(c.keys) == 0 {
-		return nil
-	}
-	it, err := answersItem(c.keys, c.src.Memo)
-	if err != nil {
-		return err
-	}
-	c.add(it)
 	return nil
 }
 
