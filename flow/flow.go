@@ -34,7 +34,7 @@ type Engine struct {
 	MemoDir  string              // where paid answers are kept; "" means the user's data folder
 	Getenv   func(string) string // nil is os.Getenv
 	Layouts  map[string]Layout   // record type -> how save: writes it
-	Fault    func(point string)  // for crash tests; see store.FaultPoints
+	Fault    func(point string)  // for crash tests; see store.Options
 	Runner   exec.Runner         // nil runs stages in this process
 }
 

@@ -137,7 +137,7 @@ func revised(ctx context.Context, n *graph.Node, locked []stage.Revision) ([]Dev
 		switch {
 		case exact:
 		case i < 0:
-			out = append(out, Deviation{n.Name, fmt.Sprintf("%s is used no longer", was.Name)})
+			out = append(out, Deviation{n.Name, fmt.Sprintf("%s is no longer used", was.Name)})
 		case now[i].Resolved != was.Resolved:
 			out = append(out, Deviation{n.Name, fmt.Sprintf("%s was %s, and is %s", was.Name, was.Resolved, now[i].Resolved)})
 		}

@@ -157,7 +157,7 @@ func TestCheckPlan(t *testing.T) {
 		"a new stage":                      {recipe: chain + "  c: {uses: draw, from: b}\n", want: []string{"stage c: is not in the lock"}},
 		"a stage less":                     {recipe: chain[:strings.Index(chain, "  b:")], want: []string{"stage b: is in the lock, and no longer in the recipe"}},
 		"a name stands for something else": {hub: hub{"hub://m": "hub://m@2"}, want: []string{"stage a: hub://m was hub://m@1, and is hub://m@2"}},
-		"a name is no name any more":       {hub: hub{}, want: []string{"stage a: hub://m is used no longer"}},
+		"a name is no name any more":       {hub: hub{}, want: []string{"stage a: hub://m is no longer used"}},
 		"a result": {change: func(p *plan.Plan, _ *Recipe) {
 			p.Steps[0].Outputs["words"] = store.Output{Digest: store.DigestBytes([]byte("other"))}
 		}, want: []string{"stage a: output words is d9298a10d1b0, the lock has "}},

@@ -69,7 +69,7 @@ func (a *Action) check() error {
 	}
 	for port, o := range a.Outputs {
 		if !o.Digest.Valid() {
-			return fmt.Errorf("store: action %s: output %s: %q is no digest", a.Key, port, o.Digest)
+			return fmt.Errorf("store: action %s: output %s: %q is not a digest", a.Key, port, o.Digest)
 		}
 		if o.Kind != KindRows && o.Kind != KindDir {
 			return fmt.Errorf("store: action %s: output %s: kind %q: want rows or dir", a.Key, port, o.Kind)

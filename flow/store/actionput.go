@@ -65,7 +65,7 @@ func (s *Store) PutAction(a *Action, dur Durability) (PutResult, error) {
 		case sound && same:
 			return PutResult{Pinned: old}, nil
 		case sound:
-			s.warn(s.actionPath(a.Key), "a second, different result for this key is kept beside the first, which stays in force")
+			s.warn(s.actionPath(a.Key), "the key has a second, different result; it is kept beside the first, which stays in force")
 			return PutResult{Pinned: old, Conflict: true}, s.keepConflict(a, dur)
 		case !same:
 			if err := s.keepConflict(old, dur); err != nil {

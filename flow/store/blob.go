@@ -283,7 +283,7 @@ func (s *Store) damaged(d Digest) error {
 // cost is one stat call.
 func (s *Store) checkBlob(d Digest, size int64) error {
 	if !d.Valid() {
-		return fmt.Errorf("store: %q is no digest: %w", string(d), ErrNotFound)
+		return fmt.Errorf("store: %q is not a digest: %w", string(d), ErrNotFound)
 	}
 	p := s.blobPath(d)
 	fi, err := os.Lstat(p)

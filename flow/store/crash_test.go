@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -74,9 +73,9 @@ func crashChild(dir, spec string) int {
 // Work that is cached is not repeated, as in a real run.
 func crashJob(s *Store) error {
 	rows, tree := testKey(1), testKey(2)
-	unlock, err := s.LockKey(context.Background(), rows)
-	if err != nil {
-		return err
+	unlock, ok, err := s.TryLockKey(rows)
+	if err != nil || !ok {
+		return errors.Join(err, errors.New("a dead process holds a lock"))
 	}
 	defer unlock()
 	if _, ok, err := s.GetAction(rows); err != nil {

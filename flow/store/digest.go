@@ -13,7 +13,7 @@ import (
 )
 
 // Digest is the content address of a blob in its text form,
-// "sha256:" followed by 64 lower-case hexadecimal digits. The zero value is no
+// "sha256:" followed by 64 lower-case hexadecimal digits. The zero value is not a
 // digest.
 type Digest string
 
@@ -23,7 +23,7 @@ const digestPrefix = "sha256:"
 func ParseDigest(s string) (Digest, error) {
 	d := Digest(s)
 	if !d.Valid() {
-		return "", fmt.Errorf("store: %q is no digest: want sha256: and 64 hexadecimal digits", s)
+		return "", fmt.Errorf("store: %q is not a digest: want sha256: and 64 hexadecimal digits", s)
 	}
 	return d, nil
 }

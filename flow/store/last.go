@@ -188,7 +188,7 @@ func (s *Store) loadLast(recipeID string) (*lastFile, error) {
 	}
 	f, bad := parseLast(b)
 	if bad > 0 {
-		s.warn(path, "%d damaged records were skipped; some stages may be shown as never run", bad)
+		s.warn(path, "%d damaged records were skipped; the plan may show some stages as never run", bad)
 	}
 	f.id = idOf(fi)
 	s.lasts.files[recipeID] = f

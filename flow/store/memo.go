@@ -162,7 +162,7 @@ func (m *Memo) drop(id memoID, loc memoLoc, seg *memoSegment) {
 	}
 	m.corrupt++
 	m.next(id)
-	m.warn(seg.path, "the record at byte %d is damaged; its request will be sent again", loc.offset())
+	m.warn(seg.path, "the record at byte %d is damaged; its request is sent again when it is needed", loc.offset())
 }
 
 // next puts the key's next record in the place of the one in force. The caller

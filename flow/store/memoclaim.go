@@ -18,15 +18,15 @@ import (
 )
 
 // claimStripes is how many locks the keys share: bytes of one file or, where the
-// system has no locks on bytes, files. With 128 calls in flight in each of two processes, three
-// in a hundred wait for a call that is not theirs. A change of this number or of
-// stripeOf lets two versions of the program buy the same call at the same time.
+// system has no locks on bytes, files. With 128 calls in flight in each of two
+// processes, three calls in a hundred wait for another's. Never change this number
+// or stripeOf: two versions of the program could then buy the same call at once.
 const claimStripes = 4096
 
 func stripeOf(key [32]byte) uint16 { return binary.BigEndian.Uint16(key[:]) % claimStripes }
 
-// memoClaims says which keys someone is buying: those of this process in tables,
-// those of others by locks on files, which end with their process.
+// memoClaims says which keys somebody is buying. Tables hold those of this process,
+// locks on files those of others; the locks end with their process.
 type memoClaims struct {
 	dir string
 
@@ -206,7 +206,7 @@ func (c *memoClaims) giveUp(err error, warn func(string)) {
 	c.off = true
 	c.mu.Unlock()
 	if !told && warn != nil {
-		warn(fmt.Sprintf("the memo's folder %s cannot be locked (%v): do not ask the same with two runs at the same time, both would pay", c.dir, err))
+		warn(fmt.Sprintf("the memo's folder %s cannot be locked (%v): two runs that ask the same at the same time both pay", c.dir, err))
 	}
 }
 

@@ -7,13 +7,13 @@ import (
 	"syscall"
 )
 
-// fOFDSetlk is F_OFD_SETLK of fcntl(2), which package syscall does not name: a
-// lock that belongs to the open file, as flock's does, and not to the process,
-// which would lose all its locks when it closes any descriptor of the file.
+// fOFDSetlk is F_OFD_SETLK of fcntl(2), for which package syscall has no name. Such
+// a lock belongs to the open file, as flock's does. A lock that belongs to the
+// process is lost when the process closes any descriptor of the file.
 const fOFDSetlk = 37
 
-// lockRange locks byte n of a file without waiting. It creates no file a stripe
-// and opens none a call, which is ten times as fast as a lock file for each.
+// lockRange locks byte n of a file without waiting. It is ten times as fast as a
+// lock file for each stripe, which every call would have to open.
 func lockRange(f *os.File, n uint16) (unlock func() error, ok bool, err error) {
 	set := func(kind int16) error {
 		for {

@@ -95,7 +95,7 @@ func (m *Memo) scan(i int) error {
 		}
 		if string(head) != memoHeader {
 			m.corrupt++
-			m.warn(g.path, "does not begin like a memo segment; its records are searched for")
+			m.warn(g.path, "does not begin like a file of the memo; its records are searched for")
 		}
 		off = int64(len(memoHeader))
 	}
@@ -119,7 +119,7 @@ func (m *Memo) scan(i int) error {
 			break
 		}
 		m.corrupt++
-		m.warn(g.path, "bytes %d to %d are damaged and skipped; their requests will be sent again", off, next)
+		m.warn(g.path, "bytes %d to %d are damaged and skipped; their requests are sent again when they are needed", off, next)
 		off = next
 	}
 	g.end = off

@@ -74,7 +74,7 @@ func (s *Store) HashFile(ctx context.Context, path string) (Digest, int64, error
 		return e.digest, fi.Size(), nil
 	}
 	// Twice: a file that was appended to while it was read may have come to
-	// rest; one that is still growing is no input.
+	// rest; a file that still grows is not an input.
 	for range 2 {
 		started := s.now()
 		d, n, err := hashInput(ctx, abs)
@@ -96,8 +96,8 @@ func (s *Store) HashFile(ctx context.Context, path string) (Digest, int64, error
 	return "", 0, fmt.Errorf("store: input %s changed while it was read: wait until it is complete", path)
 }
 
-// KnownFile is HashFile for files that need not be read; false for others, and
-// for what is no file.
+// KnownFile is HashFile for files that need not be read. It reports false for
+// others, and for what is not a file.
 func (s *Store) KnownFile(path string) (Digest, int64, bool) {
 	abs, err := filepath.Abs(path)
 	if err != nil {

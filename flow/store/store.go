@@ -254,11 +254,11 @@ func (s *Store) acquireLocked() error {
 		s.lock = l
 		return nil
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("store %s: %w: waited %s for its lock; is a gc running?", s.dir, ErrBusy, s.opts.LockWait)
+		return fmt.Errorf("store %s: %w: waited %s for its lock: is `cache gc` running?", s.dir, ErrBusy, s.opts.LockWait)
 	case refused(err) || errors.Is(err, fs.ErrNotExist):
 		return nil // not even readable, or not there: reading needs no lock
 	}
-	s.warn(path, "cannot be locked (%v); do not run gc while a recipe runs", err)
+	s.warn(path, "cannot be locked (%v): do not run `cache gc` while a recipe runs", err)
 	s.noLocking = true
 	return nil
 }
