@@ -47,7 +47,7 @@ type Options struct {
 	LockWait    time.Duration // how long Open waits for a running gc; 0 means 30 s
 
 	Warn  func(Warning)      // told about damage; may be called from any goroutine
-	Fault func(point string) // called between the steps of publishing, see FaultPoints
+	Fault func(point string) // called between the steps of publishing, at the points named Fault...
 	Now   func() time.Time   // the clock, for tests; nil means time.Now
 }
 

@@ -17,16 +17,6 @@ const (
 	FaultMemoSynced      = "memo-synced"       // records durable, callers not yet told
 )
 
-// FaultPoints lists every point at which Options.Fault and MemoOptions.Fault
-// are called.
-func FaultPoints() []string {
-	return []string{
-		FaultKeyLocked, FaultBlobStaged, FaultBlobPublished, FaultTreePublished, FaultBeforeAction,
-		FaultActionWritten, FaultActionPublished, FaultLastWritten, FaultTreeMaterial,
-		FaultMemoWritten, FaultMemoSynced,
-	}
-}
-
 func (s *Store) fault(point string) {
 	if s.opts.Fault != nil {
 		s.opts.Fault(point)
