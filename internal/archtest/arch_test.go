@@ -186,14 +186,23 @@ func houseViolations(pkgPath, name string, src []byte) []string {
 	if strings.HasSuffix(name, "_test.go") || covers("cmd/...", pkgPath) || covers("tools/...", pkgPath) {
 		return out
 	}
+	starts := covers(ground, pkgPath) // may start goroutines
 	for _, imp := range f.Imports {
 		switch strings.Trim(imp.Path.Value, `"`) {
+		case "golang.org/x/sync/errgroup":
+			if !starts {
+				report(imp.Pos(), "a panic in a goroutine must not end the process: use internal/base/parallel")
+			}
 		case "flag", "github.com/spf13/pflag", "github.com/spf13/cobra":
 			report(imp.Pos(), "only cmd reads flags")
 		}
 	}
 	ast.Inspect(f, func(n ast.Node) bool {
 		switch n := n.(type) {
+		case *ast.GoStmt:
+			if !starts {
+				report(n.Pos(), "a panic in a goroutine must not end the process: start it with internal/base/parallel")
+			}
 		case *ast.FuncDecl:
 			if n.Recv == nil && n.Name.Name == "init" {
 				report(n.Pos(), "no init functions: list things where they are used")
@@ -231,6 +240,9 @@ func TestHouseViolations(t *testing.T) {
 		{"fatal", "schema", "x.go", "package x\nimport \"log\"\nfunc f() { log.Fatalf(\"\") }", "only main ends"},
 		{"flags", "internal/x", "x.go", "package x\nimport _ \"flag\"", "only cmd reads flags"},
 		{"context", "flow/x", "x.go", "package x\nimport \"context\"\ntype t struct { ctx context.Context }", "never stored"},
+		{"goroutine", "stages/data", "x.go", "package x\nfunc f() { go f() }", "internal/base/parallel"},
+		{"errgroup", "flow/x", "x.go", "package x\nimport _ \"golang.org/x/sync/errgroup\"", "internal/base/parallel"},
+		{"goroutine of the ground", "internal/base/parallel", "x.go", "package x\nfunc f() { go f() }", ""},
 		{"command", "cmd/x", "x.go", "package x\nimport \"os\"\nfunc f() { os.Exit(1) }", ""},
 		{"test", "flow/x", "x_test.go", "package x\nimport \"os\"\nfunc f() { os.Exit(1) }", ""},
 	} {
