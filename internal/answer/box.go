@@ -6,11 +6,33 @@ import "strings"
 // of the whole command.
 type box struct{ cmd, start, end, next int }
 
-// boxes lists the boxes of text in order. An unclosed box ends with its line.
+// maxBoxes bounds how many boxes are looked at, from the last one.
+const maxBoxes = 64
+
+// boxes lists the last boxes of text in order. An unclosed box ends with its line.
 // A box without content, or with a placeholder from a prompt, does not count.
 func boxes(text string) []box {
 	var out []box
-	for i := 0; i < len(text); {
+	from, n := [maxBoxes]int{}, 0
+	for i := 0; ; {
+		k := strings.Index(text[i:], "box")
+		if k < 0 {
+			break
+		}
+		i += k + 3
+		if c := byteBefore(text, i-3); c == '\\' || c == 'f' {
+			from[n%maxBoxes] = i - 3
+			n++
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	first := 0
+	if n >= maxBoxes {
+		first = from[n%maxBoxes]
+	}
+	for i := first; i < len(text); {
 		k := strings.Index(text[i:], "box")
 		if k < 0 {
 			break

@@ -5,35 +5,96 @@ import "strings"
 // stateChoice finds the option that a region names: a label ("(B)", "B.",
 // "B"), or the text of exactly one option. tight regions (a box, "####") may
 // hold a bare lower-case label too.
-func (q Question) stateChoice(r string, tight bool) (int, int, string, bool) {
-	low := strings.ToLower(r)
-	if strings.HasPrefix(low, "not ") || strings.HasPrefix(low, "none") && !q.hasText("none") {
-		return 0, 0, "", false
+func (q Question) stateChoice(r string, tight bool) (int, int, string, status) {
+	if strings.HasPrefix(strings.ToLower(r), "none") && !q.hasText("none") {
+		return 0, 0, "", nothing
 	}
-	for _, c := range q.Choices { // before the texts: an option may read "C"
-		if strings.Trim(r, " ()[].*$") == c.Label {
-			i := strings.Index(r, c.Label)
-			return i, i + len(c.Label), c.Label, true
-		}
-	}
-	// The region is the text of an option, or begins with it.
-	if l, n, ok := q.textAt(r, 0); ok {
-		return 0, n, l, true
+	if s, n, l, ok := q.whole(r); ok {
+		return s, s + n, l, stated
 	}
 	t := strings.Trim(r, " ()[]{}.:\\$*")
 	if i := strings.Index(t, "text{"); i >= 0 && i < 2 {
 		t = strings.Trim(t[i+5:], " (){}")
 	}
 	for _, c := range q.Choices {
-		if c.Label == t || tight && strings.EqualFold(c.Label, t) {
+		if c.Label == "" {
+			continue
+		}
+		if c.Label == t || (tight || strings.TrimRight(r, ".") == t) && strings.EqualFold(c.Label, t) {
 			i := strings.Index(r, t)
-			return i, i + len(t), c.Label, true
+			return i, i + len(t), c.Label, stated
+		}
+		// "(b) ..." and "b) ..."
+		i := len(r) - len(strings.TrimLeft(r, " (["))
+		if e := i + len(c.Label); e < len(r) && strings.EqualFold(r[i:e], c.Label) && (r[e] == ')' || r[e] == ']') && !q.second(r[e:], c.Label) {
+			return i, e, c.Label, stated
 		}
 	}
 	if s, e, l, ok := q.firstLabel(r); ok {
-		return s, e, l, true
+		if q.second(r[e:], l) {
+			return 0, 0, "", several
+		}
+		return s, e, l, stated
 	}
-	return q.onlyText(r)
+	s, e, l, ok := q.onlyText(r)
+	return s, e, l, when(ok)
+}
+
+// second reports another label right after one: "B and D", "(A), (C)".
+func (q Question) second(r, label string) bool {
+	t := strings.TrimLeft(r, " )].*")
+	linked := false
+	for again := true; again; {
+		again = false
+		for _, w := range []string{",", "/", "&", "and ", "or ", "and/or ", "as well as ", "both ", "option ", "possibly ", "perhaps ", "maybe ", "but "} {
+			if rest, ok := strings.CutPrefix(t, w); ok {
+				t, linked, again = strings.TrimLeft(rest, " ([*"), true, true
+			}
+		}
+	}
+	if !linked {
+		return false
+	}
+	for _, c := range q.Choices {
+		if c.Label != "" && c.Label != label && strings.HasPrefix(t, c.Label) && standsAlone(t, 0, len(c.Label)) && !deniedAfter(t[len(c.Label):]) {
+			return true
+		}
+	}
+	return false
+}
+
+// whole reports a region that is a label, or else an option's text.
+func (q Question) whole(r string) (int, int, string, bool) {
+	for _, c := range q.Choices { // before the texts: an option may read "C"
+		if t := strings.Trim(r, " ()[].*$<>\"'"); strings.EqualFold(t, c.Label) && c.Label != "" {
+			return strings.Index(r, t), len(t), c.Label, true
+		}
+	}
+	l, n, ok := q.wholeText(r)
+	return 0, n, l, ok
+}
+
+// wholeText reports an option whose text is the region, or begins it before what
+// explains it; "bank account" is not the option "bank".
+func (q Question) wholeText(r string) (string, int, bool) {
+	l, n, ok := q.textAt(r, 0)
+	if !ok {
+		return "", 0, false
+	}
+	rest := strings.TrimLeft(r[n:], " ")
+	if rest == "" || !isAlpha(rest[0]) && rest[0] < 0x80 {
+		return l, n, true
+	}
+	w := wordsOf(rest, 1)
+	if len(w) == 0 || !linkWords[w[0].word] {
+		return "", 0, false
+	}
+	if w[0].word == "and" || w[0].word == "or" {
+		if other, _, ok := q.textAt(strings.TrimLeft(rest[w[0].e:], " "), 0); ok && other != l {
+			return "", 0, false
+		}
+	}
+	return l, n, true
 }
 
 func (q Question) hasText(prefix string) bool {
@@ -60,7 +121,7 @@ func (q Question) firstLabel(r string) (int, int, string, bool) {
 			s := off + k
 			e := s + len(c.Label)
 			off = e
-			if !standsAlone(r, s, e) || negatedAt(r, s) {
+			if !standsAlone(r, s, e) || negatedAt(r, s) || deniedAfter(r[e:]) {
 				continue
 			}
 			if bs < 0 || s < bs {
@@ -101,8 +162,7 @@ func standsAlone(r string, s, e int) bool {
 			return true
 		}
 		f := strings.ToLower(strings.TrimRight(strings.Fields(rest)[0], ".,;:"))
-		switch f {
-		case "because", "since", "as", "is", "and", "or", "but", "which", "due", "for", "in", "not", "with", "from", "non":
+		if afterLabel[f] {
 			return true
 		}
 		return markedBefore(r, s)
@@ -124,12 +184,80 @@ func markedBefore(r string, s int) bool {
 // negatedAt reports a negation right before s: "not B", "can't be (B)".
 func negatedAt(r string, s int) bool {
 	t := strings.ToLower(strings.TrimRight(r[:s], " (["))
-	for _, w := range []string{"not", "n't", "cannot", "can't be", "cannot be", "isn't", "neither", "nor", "rather than", "instead of", "not option", "eliminate", "rule out"} {
+	for _, w := range []string{"not", "n't", "cannot", "can't be", "cannot be", "isn't", "neither", "nor", "rather than", "instead of", "not option", "eliminate", "eliminates", "rule out", "rules out", "ruled out", "excludes"} {
 		if strings.HasSuffix(t, w) {
 			return true
 		}
 	}
 	return false
+}
+
+// deniedAfter reports a denial right after a label: "A is wrong", "A can't be".
+func deniedAfter(r string) bool {
+	t := strings.ToLower(strings.TrimLeft(r[:min(len(r), 40)], " )]*:.-–"))
+	return startsWith(t, denied) || startsWith(t, refuted)
+}
+
+// names reports that s names an option by its label.
+func (q Question) names(s string) bool {
+	for _, c := range q.Choices {
+		for off := 0; c.Label != ""; {
+			k := strings.Index(s[off:], c.Label)
+			if k < 0 {
+				break
+			}
+			off += k + len(c.Label)
+			if standsAlone(s, off-len(c.Label), off) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// remaining finds the one option that sentences before the last call right, or that
+// is left where they deny all others.
+func (q Question) remaining(text string) (Prediction, status) {
+	left := q.Choices
+	right := Prediction{Rule: "last_sentence"}
+	at := 0
+	for _, s := range strings.FieldsFunc(text, func(r rune) bool { return r == '.' || r == '\n' || r == ';' || r == '!' }) {
+		if !q.names(s) {
+			continue
+		}
+		low := strings.ToLower(s)
+		at += strings.Index(text[at:], s)
+		if k := containsWord(low, affirmations); k >= 0 {
+			if a, b, l, ok := q.firstLabel(s[:k]); ok && containsWord(low[:k], denials) < 0 {
+				if right.Answer != "" && right.Answer != l {
+					return Prediction{}, nothing
+				}
+				right.Answer, right.Start, right.End = l, at+a, at+b
+				continue
+			}
+		}
+		if containsWord(low, denied) < 0 && containsWord(low, denials) < 0 {
+			continue
+		}
+		if a, b, ok := affirmed(s); ok && containsWord(low, plural) < 0 {
+			s = s[:a] + s[b:]
+		}
+		var kept []Option
+		for _, c := range left {
+			if !(Question{Choices: []Option{c}}).names(s) {
+				kept = append(kept, c)
+			}
+		}
+		left = kept
+	}
+	if right.Answer != "" {
+		return right, stated
+	}
+	if len(left) != 1 || len(q.Choices) < 2 {
+		return Prediction{}, nothing
+	}
+	s, e := lastSentence(text)
+	return Prediction{Answer: left[0].Label, Rule: "last_sentence", Start: s, End: e}, stated
 }
 
 // textAt reports an option whose whole text begins r[s:]; the longest wins.
@@ -151,6 +279,7 @@ func (q Question) textAt(r string, s int) (string, int, bool) {
 // aside. An option whose text lies inside another's match does not count.
 func (q Question) onlyText(r string) (int, int, string, bool) {
 	bs, be, bl := -1, -1, ""
+	part := "" // an option's text within a longer name
 	for i := 0; i < len(r); i++ {
 		if i > 0 && isWordByte(r[i-1]) {
 			continue
@@ -163,6 +292,11 @@ func (q Question) onlyText(r string) (int, int, string, bool) {
 			i += n - 1
 			continue
 		}
+		if w := wordsOf(r[i+n:], 1); len(w) == 1 && r[i+n] == ' ' && !linkWords[w[0].word] {
+			part = l // "glass bottle"
+			i += n - 1
+			continue
+		}
 		if bl != "" && l != bl {
 			return 0, 0, "", false
 		}
@@ -171,7 +305,7 @@ func (q Question) onlyText(r string) (int, int, string, bool) {
 		}
 		i += n - 1
 	}
-	return bs, be, bl, bl != ""
+	return bs, be, bl, bl != "" && (part == "" || part == bl)
 }
 
 // leadingChoice reads a response that begins with its answer: "B", "(B) ...",
@@ -181,10 +315,19 @@ func (q Question) leadingChoice(r string) (int, int, string, bool) {
 	for s < len(r) && strings.IndexByte(" (*[\"\\$", r[s]) >= 0 {
 		s++
 	}
+	if i, n, l, ok := q.whole(r); ok && n == len(l) {
+		return i, i + n, l, true
+	}
 	for _, c := range q.Choices {
 		e := s + len(c.Label)
-		if c.Label == "" || e > len(r) || r[s:e] != c.Label || !labelEnd(r, e) {
+		if c.Label == "" || e > len(r) || !labelEnd(r, e) {
 			continue
+		}
+		if r[s:e] != c.Label && !(strings.EqualFold(r[s:e], c.Label) && e < len(r) && r[e] == ')') {
+			continue
+		}
+		if q.second(r[e:], c.Label) || deniedAfter(r[e:]) {
+			return 0, 0, "", false
 		}
 		return s, e, c.Label, true
 	}
@@ -219,7 +362,7 @@ func (q Question) concludedChoice(r string) (int, int, string, bool) {
 			s := off + k
 			e := s + len(c.Label)
 			off = e
-			if !standsAlone(r, s, e) || negatedAt(r, s) || isDigit(r[s]) && !(s > 0 && r[s-1] == '(') {
+			if !standsAlone(r, s, e) || negatedAt(r, s) || deniedAfter(r[e:]) || isDigit(r[s]) && !(s > 0 && r[s-1] == '(') {
 				continue
 			}
 			if bl != "" && bl != c.Label {

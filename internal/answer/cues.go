@@ -1,37 +1,33 @@
 package answer
 
-import "strings"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 // maxRegion bounds the text after a cue that is searched for the answer.
 const maxRegion = 600
 
-// foreignCues state an answer in other languages. The answer follows
-// after a colon or blanks.
-var foreignCues = []string{"réponse est", "Réponse :", "respuesta es", "Antwort ist", "Antwort:", "答案是", "答案为", "答案：", "ответ:", "Ответ:"}
-
 // answerCues finds "answer is X", "Final Answer: X", "A: X" and the like.
 func answerCues(text string) []cand {
 	var out []cand
-	for i := 0; i < len(text); {
-		k := strings.Index(text[i:], "nswer")
-		if k < 0 {
-			break
-		}
-		k += i
-		i = k + 5
-		if k == 0 || text[k-1]|0x20 != 'a' || k > 1 && isAlpha(text[k-2]) {
-			continue
-		}
-		if s, ok := afterAnswer(text, k+5); ok {
-			if c, ok := region(text, s, k-1, "answer_is"); ok {
-				out = append(out, c)
+	for _, w := range []string{"nswer", "NSWER"} {
+		for i := 0; i < len(text); {
+			k := strings.Index(text[i:], w)
+			if k < 0 {
+				break
 			}
-		}
-	}
-	for i := lastIndex(text, "ANSWER"); i >= 0; i = -1 {
-		if s, ok := afterAnswer(text, i+6); ok {
-			if c, ok := region(text, s, i, "answer_is"); ok {
-				out = append(out, c)
+			k += i
+			i = k + len(w)
+			if k == 0 || text[k-1]|0x20 != 'a' || k > 1 && isAlpha(text[k-2]) {
+				continue
+			}
+			if s, denied, ok := afterAnswer(text, i); ok {
+				if c, ok := region(text, s, k-1, "answer_is"); ok {
+					c.denied = denied
+					c.doubted = doubted(text, k-1)
+					out = append(out, c)
+				}
 			}
 		}
 	}
@@ -45,65 +41,186 @@ func answerCues(text string) []cand {
 			out = append(out, c)
 		}
 	}
-	for _, f := range foreignCues {
-		if i := lastIndex(text, f); i >= 0 {
-			if c, ok := region(text, i+len(f), i, "answer_is"); ok {
-				out = append(out, c)
+	return out
+}
+
+// languageCues lists the last statement that each cue of another language makes.
+func languageCues(text string) []cand {
+	var out []cand
+	cues := [][]cue{asciiCues, nil}
+	if strings.Contains(text, " the ") { // English
+		cues[0] = nil
+	}
+	for i := 0; i < len(text); i++ {
+		if text[i] >= utf8.RuneSelf {
+			cues[1] = foreignCues
+			break
+		}
+	}
+	for _, list := range cues {
+		for _, f := range list {
+			for end, tries := len(text), 0; tries < 16; tries++ {
+				k := lastIndex(text[:end], f.stem)
+				if k < 0 {
+					break
+				}
+				end = k
+				s, denied, ok := f.after(text, k)
+				if !ok {
+					continue
+				}
+				if c, ok := region(text, s, k, "answer_is"); ok {
+					c.denied = denied
+					for _, w := range copulas {
+						if t := strings.TrimRight(text[c.start:c.end], " "); strings.HasSuffix(t, w) {
+							c.end = c.start + len(strings.TrimRight(strings.TrimSuffix(t, w), " "))
+						}
+					}
+					if c.end > c.start {
+						out = append(out, c)
+						break
+					}
+				}
 			}
 		}
 	}
 	return out
 }
 
-// afterAnswer looks after the word "answer" for what introduces the value: a
-// colon at once, or "is", "are", "was", "be", "=" within the clause.
-func afterAnswer(text string, i int) (int, bool) {
-	if i < len(text) && text[i] == 's' {
-		i++
+// after looks for the answer behind the cue whose stem is at k.
+func (f cue) after(text string, k int) (s int, denied, ok bool) {
+	if len(f.heads) > 0 {
+		head := false
+		for _, h := range f.heads {
+			head = head || strings.HasSuffix(text[:k], h) && !isAlpha(byteBefore(text, k-len(h)))
+		}
+		if !head {
+			return 0, false, false
+		}
 	}
-	if i < len(text) && isAlpha(text[i]) {
-		return 0, false
+	i := k + len(f.stem)
+	if len(f.heads) > 0 && i < len(text) && isAlpha(text[i]) {
+		return 0, false, false
 	}
 	limit := min(len(text), i+80)
 	for j := i; j < limit; j++ {
 		switch c := text[j]; {
 		case c == ':' || c == '=':
-			return j + 1, true
+			return j + 1, denies(text[i:j]), true
+		case c == '\n' || c == '.' || c == '?' || c == '!' || c == ';':
+			limit = j
+		case strings.HasPrefix(text[j:], "—") || strings.HasPrefix(text[j:], "–"):
+			return j + len("—"), denies(text[i:j]), true
+		case !f.label && strings.Trim(text[i:j], " *\"") == "" && (isDigit(c) || (c == '$' || c == '(' || c == '-' || c == '\\') && j+1 < limit):
+			return j, false, true
+		case f.label && (c >= 'A' && c <= 'H' || c == '(') && j-i < 8:
+			return j, false, true
+		default:
+			for _, w := range f.links {
+				if strings.HasPrefix(text[j:], w) && (w[0] >= 0x80 && w != "è" && w != "é" || word(text, j, j+len(w))) {
+					if f.label {
+						j += len(w) - 1
+						break
+					}
+					t := strings.ToLower(text[i:j])
+					return j + len(w), denies(t) || containsWord(t, between) >= 0 || bounded(t), true
+				}
+			}
+		}
+	}
+	return 0, false, false
+}
+
+func byteBefore(text string, i int) byte {
+	if i <= 0 {
+		return ' '
+	}
+	return text[i-1]
+}
+
+// afterAnswer looks after the word "answer" for what introduces the value: a
+// colon at once, or "is", "are", "was", "be", "=" within the clause. denied tells
+// that the clause denies it: "isn't", "cannot be".
+func afterAnswer(text string, i int) (s int, denied, ok bool) {
+	if i < len(text) && text[i]|0x20 == 's' {
+		i++
+	}
+	if i < len(text) && isAlpha(text[i]) {
+		return 0, false, false
+	}
+	limit := min(len(text), i+80)
+	for j := i; j < limit; j++ {
+		switch c := text[j]; {
+		case c == ':' || c == '=':
+			return j + 1, false, true
 		case c == '\n':
 			if strings.Trim(text[i:j], " *#_:") == "" { // a heading: the answer follows below
-				return j + 1, true
+				return j + 1, false, true
 			}
-			return 0, false
+			return 0, false, false
 		case c == '.' || c == '?' || c == '!' || c == ';':
-			return 0, false
+			return 0, false, false
 		case c == '\\' && strings.HasPrefix(text[j:], "\\box"), c == '$' && j > i+1 && text[j-1] == ' ' && j-i < 3:
-			return j, true
+			return j, false, true
 		case c == ' ':
-			for _, w := range []string{"is", "are", "was", "be", "equals", "will be"} {
-				if strings.HasPrefix(text[j+1:], w) && j+1+len(w) <= len(text) &&
-					(j+1+len(w) == len(text) || !isAlpha(text[j+1+len(w)])) {
-					return j + 1 + len(w), true
+			for _, w := range []string{"is", "are", "was", "be", "equals", "will be", "isn't", "aren't", "wasn't"} {
+				if e := j + 1 + len(w); e <= len(text) && strings.EqualFold(text[j+1:e], w) && (e == len(text) || !isAlpha(text[e]) && text[e] != '\'') {
+					return e, denies(text[i:e]), true
 				}
 			}
 		}
 	}
 	if strings.Trim(text[i:limit], " *#_:") == "" {
-		return limit, limit > i
+		return limit, false, limit > i
 	}
-	return 0, false
+	return 0, false, false
 }
+
+// doubted reports that the sentence before position k takes the statement back:
+// "I don't think the answer", "if the answer".
+func doubted(text string, k int) bool {
+	t := text[max(0, k-60):k]
+	if i := strings.LastIndexAny(t, ".!?\n;:,"); i >= 0 {
+		t = t[i+1:]
+	}
+	t = strings.ToLower(t)
+	return containsWord(t, doubts) >= 0 || containsWord(t, conditions) >= 0
+}
+
+// containsWord finds the first of the words in t, which is in lower case, that
+// stands by itself; -1 where none does. "n't" may end a word, and scripts without
+// blanks have no bounds of words.
+func containsWord(t string, words []string) int {
+	best := -1
+	for _, w := range words {
+		for off := 0; ; {
+			k := strings.Index(t[off:], w)
+			if k < 0 {
+				break
+			}
+			k += off
+			off = k + 1
+			e := k + len(w)
+			if w[0] >= 0xE0 || (strings.HasPrefix(w, "n't") || k == 0 || !isWordByte(t[k-1])) && (e >= len(t) || !isWordByte(t[e])) {
+				if best < 0 || k < best {
+					best = k
+				}
+				break
+			}
+		}
+	}
+	return best
+}
+
+// denies reports a negation in t.
+func denies(t string) bool { return containsWord(strings.ToLower(t), denials) >= 0 }
 
 // region cuts the clause after position s out of text.
 func region(text string, s, pos int, rule string) (cand, bool) {
 	for s < len(text) && strings.IndexByte(" \t\n\r*:_=#>\"'", text[s]) >= 0 {
 		s++
 	}
-	for _, w := range []string{"equal to ", "equals ", "therefore ", "thus ", "simply ", "just ", "still ", "indeed ", "actually ",
-		"approximately ", "about ", "exactly ", "obviously ", "clearly "} {
-		if strings.HasPrefix(text[s:], w) {
-			s += len(w)
-		}
-	}
+	s = skipFillers(text, s)
 	if s >= len(text) {
 		return cand{}, false
 	}
@@ -116,6 +233,16 @@ func region(text string, s, pos int, rule string) (cand, bool) {
 		return cand{}, false
 	}
 	return cand{rule: rule, start: s, end: e, pos: pos}, true
+}
+
+// skipFillers moves s over words such as "about" and "simply".
+func skipFillers(text string, s int) int {
+	for _, w := range fillers {
+		if len(text)-s >= len(w) && strings.EqualFold(text[s:s+len(w)], w) {
+			s += len(w)
+		}
+	}
+	return s
 }
 
 // clauseEnd finds the end of the sentence that holds position s: a line end or
@@ -141,7 +268,7 @@ func clauseEnd(text string, s int) int {
 				return j
 			}
 		case '.', '!', '?':
-			if math || text[j] == '!' && j > s && !isAlpha(text[j-1]) {
+			if math || text[j] == '!' && j > s && !isAlpha(text[j-1]) && !exclaims(text, j) {
 				continue // a factorial or \!
 			}
 			if j+1 >= len(text) {
@@ -158,6 +285,13 @@ func clauseEnd(text string, s int) int {
 		}
 	}
 	return limit
+}
+
+// exclaims tells the end of a sentence from a factorial: "The answer is 42!"
+// against "5! + 1".
+func exclaims(text string, j int) bool {
+	rest := strings.TrimLeft(text[j+1:], " *\"")
+	return (rest == "" || rest[0] == '\n' || rest[0] >= 'A' && rest[0] <= 'Z' && len(rest) < len(text)-j-1) && isDigit(text[j-1])
 }
 
 // abbreviation reports that the period at j belongs to a title: "Mr. Watson".
@@ -208,10 +342,10 @@ func lastSentence(text string) (int, int) {
 		e = k
 	}
 	for e > 0 {
-		_, e = trimRegion(text, 0, e)
+		_, e = trimRegion(text, max(0, e-maxRegion), e)
 		s := max(0, e-maxRegion)
 		for j := e - 1; j > s; j-- {
-			if c := text[j]; c == '\n' || (c == '.' || c == '!' || c == '?') && j+1 < e && (text[j+1] == ' ' || text[j+1] == '\n') && !abbreviation(text, j) {
+			if c := text[j]; c == '\n' || (c == '.' || c == '!' || c == '?') && j+1 < e && (text[j+1] == ' ' || text[j+1] == '\n') && text[j-1] != '\\' && !abbreviation(text, j) {
 				s = j + 1
 				break
 			}

@@ -3,9 +3,13 @@ package answer
 import (
 	"fmt"
 	"regexp"
+	"sort"
+	"strconv"
 	"strings"
 
 	"github.com/tidwall/gjson"
+
+	"github.com/distillflow/distillflow/internal/thoughts"
 )
 
 // Prediction is an extracted answer.
@@ -13,7 +17,7 @@ type Prediction struct {
 	// Answer is the answer as stated; for choices the label, for anli true,
 	// false or neither, for yes/no questions yes or no. "" means none.
 	Answer string
-	// Rule names what found it: boxed, hash, answer_is, closing, bold, output,
+	// Rule names what found it: boxed, hash, answer_is, answer_tag, closing, bold, output,
 	// leading, last_sentence, whole, pattern, json_path, last_number.
 	Rule string
 	// Start and End give the byte range in the text that states the answer.
@@ -33,6 +37,8 @@ type Options struct {
 	// JSONPath, when set, replaces the built-in rules: the text, or its last
 	// {...} block, is read as JSON and the value at this gjson path is taken.
 	JSONPath string
+	// Thoughts are marks of reasoning beside those that thoughts.Split knows.
+	Thoughts []thoughts.Tag
 }
 
 // cand is a place that states an answer, in the order of the text.
@@ -41,55 +47,209 @@ type cand struct {
 	start, end int // region that holds the answer
 	pos        int // where the statement begins
 	answer     string
+	denied     bool // "the answer isn't"
+	doubted    bool // "I don't think the answer is"
 }
 
-// Extract finds the answer that text states for q.
+// Extract finds the answer that text states for q. Thoughts in the text state
+// none, and a text whose thought is open has none.
 func Extract(q Question, text string, opt Options) Prediction {
 	if strings.TrimSpace(text) == "" {
 		return Prediction{Reason: "empty response"}
 	}
-	if opt.Pattern != nil || opt.JSONPath != "" {
-		return custom(q, text, opt)
+	parts := thoughts.Cut(text, opt.Thoughts)
+	switch {
+	case parts.Open:
+		return Prediction{Reason: "the thought is not closed, so there is no answer"}
+	case strings.TrimSpace(parts.Response) == "":
+		return Prediction{Reason: "nothing follows the thought"}
 	}
+	if opt.Pattern != nil || opt.JSONPath != "" {
+		return placed(custom(q, parts.Response, opt), parts, folded{})
+	}
+	f := fold(parts.Response)
+	q.Choices = q.plainChoices()
+	return placed(q.extract(f.text, tagged(parts, f), opt), parts, f)
+}
+
+// placed moves the range of a prediction from the folded response to the text.
+func placed(p Prediction, parts thoughts.Parts, f folded) Prediction {
+	if p.Answer == "" {
+		return p
+	}
+	at := func(i int) int { return parts.Offset(f.offset(i)) }
+	if p.End > p.Start {
+		p.Start, p.End = at(p.Start), parts.Offset(max(f.offset(p.End)-1, 0))+1
+	} else {
+		p.Start, p.End = at(p.Start), at(p.Start)
+	}
+	p.End = max(p.Start, p.End)
+	return p
+}
+
+// tagged is the statement between <answer> and </answer>.
+func tagged(parts thoughts.Parts, f folded) []cand {
+	if parts.AnswerEnd == 0 {
+		return nil
+	}
+	// Folding shifts positions: search back from the offsets.
+	to := func(i int) int {
+		return sort.Search(len(f.text), func(k int) bool { return f.offset(k) >= i })
+	}
+	s, e := trimRegion(f.text, to(parts.AnswerStart), to(parts.AnswerEnd))
+	if e <= s || e-s > maxRegion {
+		return nil
+	}
+	return []cand{{rule: "answer_tag", start: s, end: e, pos: s}}
+}
+
+// maxCands bounds how many statements are tried, from the last one.
+const maxCands = 100
+
+// extract applies the rules to a folded response.
+func (q Question) extract(text string, cands []cand, opt Options) Prediction {
 	kind := q.Kind()
 	text = ownTurn(text)
-	var best Prediction
-	found := false
 	// Stated answers, last first.
-	cands := statements(text)
+	if len(cands) > 0 && (cands[0].end > len(text) || len(statements(text[cands[0].start:cands[0].end])) > 0) {
+		cands = nil // the tag holds sentences that state the answer
+	}
+	cands = append(cands, statements(text)...)
 	if c, ok := q.closing(kind, text); ok {
 		cands = append(cands, c)
-		sortCands(cands)
 	}
-	for i := len(cands) - 1; i >= 0 && !found; i-- {
-		best, found = q.read(kind, text, cands[i])
-		found = found && strings.TrimSpace(best.Answer) != ""
+	sortCands(cands)
+	taken := false // the last statement is denied or doubted
+	read := len(text)
+	for i := len(cands) - 1; i >= max(0, len(cands)-maxCands); i-- {
+		if end := cands[i].end; end < read {
+			if retracted(text[end:read]) {
+				break
+			}
+			read = end
+		}
+		p, st := q.read(kind, text, cands[i])
+		switch {
+		case st == several || st == bound:
+			return Prediction{Reason: "several values, a range or a bound: " + quoted(text[cands[i].start:cands[i].end])}
+		case st == stated && strings.TrimSpace(p.Answer) != "":
+			return tidy(kind, text, p)
+		}
+		if ls, _ := lastSentence(text); (kind == Number || kind == Math) && (cands[i].denied || cands[i].doubted) && cands[i].start >= ls {
+			taken = true
+		}
 	}
-	if !found {
-		best, found = q.unstated(kind, text)
-		found = found && strings.TrimSpace(best.Answer) != ""
-	}
-	if found {
-		return best
+	if !taken && !refused(text) {
+		p, st := q.unstated(kind, text)
+		if st == stated && strings.TrimSpace(p.Answer) != "" {
+			return tidy(kind, text, p)
+		}
 	}
 	if opt.Fallback == "last_number" && (kind == Number || kind == Math) {
 		if s, e, ok := lastNumber(text); ok {
 			return Prediction{Answer: text[s:e], Rule: "last_number", Start: s, End: e}
 		}
 	}
-	return Prediction{Reason: fmt.Sprintf("no %s answer is stated", strings.ReplaceAll(kind.String(), "_", "/"))}
+	return Prediction{Reason: "no " + strings.ReplaceAll(kind.String(), "_", "/") + " answer is stated"}
+}
+
+// retracted reports a sentence in rest, the text after a statement, that takes the
+// statement back.
+func retracted(rest string) bool {
+	for off := 0; ; {
+		k := strings.IndexAny(rest[off:], ".!?\n")
+		if k < 0 {
+			return false
+		}
+		off += k + 1
+		s := off
+		for s < len(rest) && (rest[s] == ' ' || rest[s] == '*') {
+			s++
+		}
+		if s < len(rest) && strings.IndexByte(retractionStarts, rest[s]|0x20) >= 0 && startsWith(strings.ToLower(rest[s:min(len(rest), s+24)]), retractions) {
+			return true
+		}
+	}
+}
+
+func quoted(s string) string {
+	if len(s) > 60 {
+		s = s[:60] + "..."
+	}
+	return strconv.Quote(strings.ToValidUTF8(s, ""))
+}
+
+// refused reports a text that begins with a refusal.
+func refused(text string) bool {
+	t := strings.ToLower(strings.TrimLeft(text[:min(len(text), 80)], " \n*"))
+	for _, w := range refusals {
+		if strings.HasPrefix(t, w) {
+			return true
+		}
+	}
+	return false
+}
+
+// tidy writes a number that has separators of another language in plain digits.
+func tidy(kind Kind, text string, p Prediction) Prediction {
+	if kind != Number && kind != Math || p.Rule == "last_number" {
+		return p
+	}
+	s := 0
+	for s < len(p.Answer) && !isDigit(p.Answer[s]) {
+		s++
+	}
+	head := p.Answer[:s]
+	if strings.Trim(head, "+-$€£¥₹ \\") != "" {
+		return p
+	}
+	e := literalEnd(p.Answer, s)
+	tail := p.Answer[e:]
+	if e == s || tail != "" && tail != "%" && (tail[0] != ' ' || hasDigit(tail) || strings.ContainsAny(tail, "\\$^=")) {
+		return p
+	}
+	lit := p.Answer[s:e]
+	seps := strings.Count(lit, ",") + strings.Count(lit, ".")
+	comma := false
+	switch {
+	case seps == 1 && strings.ContainsAny(lit, ",."):
+		i := strings.IndexAny(lit, ",.")
+		if len(lit)-i != 4 || i > 3 || !commaDecimals(text) && !(lit[i] == '.' && pointGroups(text)) {
+			return p
+		}
+		comma = true
+	case strings.ContainsAny(lit, " \\{"), seps == 0 && !strings.ContainsAny(lit, "'~"):
+		return p
+	}
+	if plain := decimal(lit, comma); plain != "" && plain != strings.ReplaceAll(lit, ",", "") {
+		p.Answer = head + plain + tail
+	}
+	return p
+}
+
+// pointGroups reports a text in a language that writes 1.250 for 1250.
+func pointGroups(text string) bool {
+	if strings.Contains(text, " the ") {
+		return false
+	}
+	for _, c := range asciiCues {
+		if c.points && strings.Contains(text, c.stem) {
+			return true
+		}
+	}
+	return false
 }
 
 // ownTurn cuts off what a model that does not stop writes after its answer: a
 // chat turn of the user, or the next question of a few-shot prompt once an
 // answer has been stated.
 func ownTurn(text string) string {
-	for _, mark := range []string{"<|im_start|>", "<|start_header_id|>user", "<start_of_turn>user", "[INST]"} {
+	for _, mark := range turns {
 		if i := strings.Index(text, mark); i > 0 {
 			text = text[:i]
 		}
 	}
-	for _, mark := range []string{"Q:", "Question:", "Problem:"} {
+	for _, mark := range runOns {
 		for off, tries := 0, 0; tries < 16; tries++ {
 			i := strings.Index(text[off:], mark)
 			if i < 0 {
@@ -103,7 +263,48 @@ func ownTurn(text string) string {
 			}
 		}
 	}
+	return unclosed(text)
+}
+
+// unclosed cuts closing sentences that state nothing: pleasantries, and "so the
+// solution is correct" with the check that it ends.
+func unclosed(text string) string {
+	for tries := 0; tries < 5; tries++ {
+		s, e := lastSentence(text)
+		if s == 0 || e-s > 300 {
+			break
+		}
+		t := strings.TrimLeft(strings.ToLower(text[s:e]), " *(\"")
+		if containsWord(t, []string{"answer is", "answer:"}) >= 0 && !strings.Contains(t, "correct") {
+			break
+		}
+		switch {
+		case startsWith(t, pleasantries):
+		case !hasDigit(t) && startsWith(t[contrastWord(t):], subjects) && containsWord(t, confirmations) >= 0:
+			if k := checkStart(text[:s]); k > 0 {
+				s = k
+			}
+		default:
+			return text
+		}
+		text = text[:s]
+	}
 	return text
+}
+
+// checkStart finds the sentence with which the check of an answer begins.
+func checkStart(text string) int {
+	low := strings.ToLower(text[max(0, len(text)-maxRegion):])
+	off := len(text) - len(low)
+	best := 0
+	for _, w := range checks {
+		if k := strings.LastIndex(low, w); k >= 0 {
+			if i := strings.LastIndexAny(low[:k], ".!?\n"); i >= 0 {
+				best = max(best, off+i+1)
+			}
+		}
+	}
+	return best
 }
 
 // statements collects boxes, "answer is", "####", "A:" and bold text in the
@@ -119,6 +320,9 @@ func statements(text string) []cand {
 		if e > s && !strings.HasPrefix(text[s:e], "#") {
 			out = append(out, cand{rule: "hash", start: s, end: e, pos: i})
 		}
+	}
+	if len(out) == 0 {
+		out = languageCues(text)
 	}
 	if len(out) > 1 {
 		sortCands(out)
@@ -141,10 +345,25 @@ func (q Question) closing(kind Kind, text string) (cand, bool) {
 	switch kind {
 	case Choice:
 		_, _, _, ok = q.closingChoice(text[s:e])
-	case Number:
-		ok = closingNumber(text[s:e])
+	case Number, Math:
+		ok = closingNumber(text[s:e]) && !item(text, s)
 	}
 	return cand{rule: "closing", start: s, end: e, pos: s}, ok
+}
+
+// item reports that s begins an item of a list behind another one.
+func item(text string, s int) bool {
+	line := strings.LastIndexByte(text[:s], '\n')
+	if line < 0 || !bullet(text[line+1:]) {
+		return false
+	}
+	above := strings.TrimRight(text[:line], " \r\n")
+	return bullet(above[strings.LastIndexByte(above, '\n')+1:])
+}
+
+func bullet(line string) bool {
+	line = strings.TrimLeft(line, " ")
+	return strings.HasPrefix(line, "* ") || strings.HasPrefix(line, "- ") || strings.HasPrefix(line, "• ")
 }
 
 func sortCands(c []cand) {
@@ -156,45 +375,93 @@ func sortCands(c []cand) {
 }
 
 // read turns a statement into an answer of the right kind.
-func (q Question) read(kind Kind, text string, c cand) (Prediction, bool) {
+func (q Question) read(kind Kind, text string, c cand) (Prediction, status) {
 	p := Prediction{Rule: c.rule, Start: c.start, End: c.end}
+	if c.doubted {
+		return p, nothing
+	}
+	if c.rule == "boxed" && (kind == Math || kind == Number) {
+		if a, st := boxedProse(c.answer); st == stated {
+			p.Answer = a
+			return p, st
+		}
+		p.Answer = c.answer
+		return p, stated
+	}
 	region := text[c.start:c.end]
+	s, e := 0, len(region)
+	if kind != Label && kind != YesNo {
+		if strings.HasPrefix(text[c.end:], "?") && c.rule == "answer_is" {
+			return p, nothing
+		}
+		if kind == Choice {
+			if s, n, l, ok := q.whole(region); ok && !c.denied {
+				p.Start, p.End, p.Answer = c.start+s, c.start+s+n, l
+				return p, stated
+			}
+		}
+		cut := region
+		if c.denied {
+			cut = "not " + region
+		}
+		a, b, ok := affirmed(cut)
+		if c.denied {
+			a, b = a-4, b-4
+			ok = ok && a >= 0
+		}
+		switch {
+		case ok:
+			s, e = a, b
+		case kind == Math && !c.denied && !hasDigit(region):
+		default:
+			return p, nothing
+		}
+	}
+	p.Start, p.End = c.start+s, c.start+e
+	region = region[s:e]
 	switch kind {
 	case Math, Number:
-		if c.rule == "boxed" {
-			p.Answer = c.answer
-			return p, true
-		}
-		var s, e int
-		var ok bool
+		a, st := stateMath(region)
 		if kind == Number {
-			s, e, ok = stateNumber(region)
-		} else {
-			s, e, ok = stateMath(region)
+			a, st = readAmount(region)
 		}
-		if !ok {
-			return p, false
+		if st != stated {
+			return p, st
 		}
-		p.Start, p.End = c.start+s, c.start+e
-		p.Answer = text[p.Start:p.End]
-		return p, true
+		if a.s == a.e {
+			return p, nothing
+		}
+		// "The answer is 5!": an exclamation, not a factorial.
+		p.End, p.Start = p.Start+a.e, p.Start+a.s
+		p.Answer = a.text
+		if p.Answer == "" {
+			p.Answer = text[p.Start:p.End]
+		}
+		return p, stated
 	case Choice:
 		if c.rule == "closing" {
 			s, e, label, ok := q.closingChoice(region)
-			p.Start, p.End, p.Answer = c.start+s, c.start+e, label
-			return p, ok
+			p.Start, p.End, p.Answer = p.Start+s, p.Start+e, label
+			return p, when(ok)
 		}
-		s, e, label, ok := q.stateChoice(region, c.rule != "answer_is" && c.rule != "bold")
-		p.Start, p.End, p.Answer = c.start+s, c.start+e, label
-		return p, ok
+		s, e, label, st := q.stateChoice(region, c.rule != "answer_is" && c.rule != "bold")
+		p.Start, p.End, p.Answer = p.Start+s, p.Start+e, label
+		return p, st
 	case Label:
 		s, e, label, ok := stateLabel(region)
 		p.Start, p.End, p.Answer = c.start+s, c.start+e, label
-		return p, ok
+		return p, when(ok)
 	}
 	s, e, label, ok := stateYesNo(region)
 	p.Start, p.End, p.Answer = c.start+s, c.start+e, label
-	return p, ok
+	return p, when(ok)
+}
+
+func when(ok bool) status {
+	if ok {
+		return stated
+	}
+	return nothing
 }
 
 // custom applies a recipe's own extractor.
@@ -231,7 +498,7 @@ func (q Question) canonical(p Prediction) Prediction {
 	p.Answer = strings.TrimSpace(p.Answer)
 	switch q.Kind() {
 	case Choice:
-		if _, _, l, ok := q.stateChoice(p.Answer, true); ok {
+		if _, _, l, st := q.stateChoice(p.Answer, true); st == stated {
 			p.Answer = l
 		}
 	case Label:
@@ -251,34 +518,49 @@ func (q Question) canonical(p Prediction) Prediction {
 
 // unstated applies the weaker rules in order: printed output, bold type, the
 // whole text, the last sentence.
-func (q Question) unstated(kind Kind, text string) (Prediction, bool) {
+func (q Question) unstated(kind Kind, text string) (Prediction, status) {
 	ls, le := lastSentence(text)
 	ts, te := trimRegion(text, 0, len(text))
-	short := te-ts <= 60 && !strings.Contains(text[ts:te], "\n")
-	try := func(rule string, s, e int, f func(string) (int, int, string, bool)) (Prediction, bool) {
+	short := te-ts <= 60 && !strings.Contains(text[ts:te], "\n") && (ls == ts || ls == 0)
+	try := func(rule string, s, e int, f func(string) (int, int, string, bool)) (Prediction, status) {
 		a, b, ans, ok := f(text[s:e])
-		if !ok {
-			return Prediction{}, false
+		return Prediction{Rule: rule, Start: s + a, End: s + b, Answer: ans}, when(ok)
+	}
+	// The affirmed part of a region, read as an amount.
+	num := func(rule string, s, e int, f func(string) (amount, status)) (Prediction, status) {
+		if k := strings.LastIndex(text[s:e], "? "); k >= 0 { // "Is it 5? No, 6."
+			s += k + 2
 		}
-		p := Prediction{Rule: rule, Start: s + a, End: s + b, Answer: ans}
-		if ans == "" {
+		x, y, ok := affirmed(text[s:e])
+		if containsWord(strings.ToLower(text[s:e]), doubts) >= 0 {
+			return Prediction{}, nothing
+		}
+		if !ok {
+			if kind == Number || hasDigit(text[s:e]) {
+				return Prediction{}, nothing
+			}
+			x, y = 0, e-s
+		}
+		a, st := f(text[s+x : s+y])
+		p := Prediction{Rule: rule, Start: s + x + a.s, End: s + x + a.e, Answer: a.text}
+		if p.Answer == "" && st == stated {
 			p.Answer = text[p.Start:p.End]
 		}
-		return p, true
-	}
-	span := func(f func(string) (int, int, bool)) func(string) (int, int, string, bool) {
-		return func(r string) (int, int, string, bool) { s, e, ok := f(r); return s, e, "", ok }
+		return p, st
 	}
 	// A response that opens with its answer means it, unless its last sentence
 	// draws another conclusion.
-	lead := func(first, last func(string) (int, int, string, bool)) (Prediction, bool) {
+	lead := func(first, last func(string) (int, int, string, bool)) (Prediction, status) {
 		p, opens := try("leading", ts, min(te, ts+40), first)
-		c, closes := try("last_sentence", ls, le, last)
-		if opens && closes && c.Start > p.Start && !concludes(text[ls:le]) {
-			return p, true
+		if k := strings.IndexAny(text[ts:te], ".!?"); k >= 0 && text[ts+k] == '?' {
+			opens = nothing // "Yes or no? No."
 		}
-		if closes {
-			return c, true
+		c, closes := try("last_sentence", ls, le, last)
+		if opens == stated && closes == stated && c.Start > p.Start && !concludes(text[ls:le]) {
+			return p, stated
+		}
+		if closes == stated {
+			return c, stated
 		}
 		return p, opens
 	}
@@ -286,65 +568,101 @@ func (q Question) unstated(kind Kind, text string) (Prediction, bool) {
 	os, oe, output := lastOutput(text)
 	switch kind {
 	case Number:
+		if item(text, ls) && closingNumber(strings.TrimLeft(text[ls:le], "-* ")) {
+			return Prediction{}, nothing
+		}
 		if bold {
-			if p, ok := try("bold", bs, be, span(stateNumber)); ok {
-				return p, true
+			if p, st := num("bold", bs, be, readAmount); st != nothing {
+				return p, st
 			}
 		}
 		if output && !hasDigit(text[oe:]) {
-			if p, ok := try("output", os, oe, span(lastNumber)); ok {
-				return p, true
+			if s, e, ok := lastNumber(text[os:oe]); ok {
+				return Prediction{Rule: "output", Start: os + s, End: os + e, Answer: text[os+s : os+e]}, stated
 			}
+		}
+		if question(text, le) {
+			return Prediction{}, nothing
 		}
 		if short {
-			if p, ok := try("whole", ts, te, span(concludedNumber)); ok {
-				return p, true
-			}
-			if _, _, digits := firstNumber(text[ts:te]); !digits {
-				if p, ok := try("whole", ts, te, span(wordNumber)); ok {
-					return p, true
-				}
+			if p, st := num("whole", ts, te, concludedAmount); st != nothing {
+				return p, st
 			}
 		}
-		return try("last_sentence", ls, le, span(concludedNumber))
+		return num("last_sentence", ls, le, concludedAmount)
 	case Math:
 		if bold {
-			if p, ok := try("bold", bs, be, span(stateMath)); ok && mathy(p.Answer) {
-				return p, true
+			if p, st := num("bold", bs, be, stateMath); st == stated && mathy(p.Answer) {
+				return p, st
 			}
 		}
 		if output && strings.TrimSpace(strings.Trim(text[oe:], "`")) == "" {
 			s, e := trimRegion(text, os, oe)
-			return Prediction{Answer: text[s:e], Rule: "output", Start: s, End: e}, e > s
+			return Prediction{Answer: text[s:e], Rule: "output", Start: s, End: e}, when(e > s)
 		}
-		if (short || te-ts <= 1000 && !strings.Contains(text[ts:te], ". ")) && mathy(text[ts:te]) {
-			return try("whole", ts, te, span(stateMath))
+		if question(text, le) {
+			return Prediction{}, nothing
 		}
-		return try("last_sentence", ls, le, span(concludedMath))
+		if (short || te-ts <= 1000 && !strings.Contains(text[ts:te], ". ") && !strings.Contains(text[ts:te], ".\n")) && mathy(text[ts:te]) && !inProse(text[ts:te]) {
+			return num("whole", ts, te, stateMath)
+		}
+		if s, e, ok := lastDisplay(text); ok {
+			return Prediction{Answer: text[s:e], Rule: "last_sentence", Start: s, End: e}, stated
+		}
+		return num("last_sentence", ls, le, concludedMath)
 	case Choice:
-		if p, ok := try("leading", ts, min(te, ts+200), q.leadingChoice); ok {
-			return p, true
+		if p, st := try("leading", ts, min(te, ts+200), q.leadingChoice); st == stated {
+			return p, st
 		}
 		if bold {
-			if p, ok := try("bold", bs, be, func(r string) (int, int, string, bool) { return q.stateChoice(r, true) }); ok {
-				return p, true
+			s, e, label, st := q.stateChoice(text[bs:be], true)
+			if st == stated {
+				return Prediction{Rule: "bold", Start: bs + s, End: bs + e, Answer: label}, st
 			}
 		}
-		return try("last_sentence", ls, le, q.concludedChoice)
+		if x, y, ok := affirmed(text[ls:le]); ok {
+			if p, st := try("last_sentence", ls+x, ls+y, q.concludedChoice); st == stated {
+				return p, st
+			}
+		}
+		return q.remaining(text)
 	case Label:
 		if bold {
-			if p, ok := try("bold", bs, be, stateLabel); ok {
-				return p, true
+			if p, st := try("bold", bs, be, stateLabel); st == stated {
+				return p, st
 			}
 		}
 		return lead(leadingLabel, concludedLabel)
 	}
 	if bold {
-		if p, ok := try("bold", bs, be, stateYesNo); ok {
-			return p, true
+		if p, st := try("bold", bs, be, stateYesNo); st == stated {
+			return p, st
 		}
 	}
 	return lead(leadingYesNo, concludedYesNo)
+}
+
+// question reports that the sentence that ends at e asks.
+func question(text string, e int) bool {
+	return strings.HasPrefix(strings.TrimLeft(text[e:], "*\"' "), "?") || strings.HasSuffix(text[:e], "?")
+}
+
+// lastDisplay returns the inside of displayed mathematics that ends the text.
+func lastDisplay(text string) (int, int, bool) {
+	t := strings.TrimRight(text, " \n\r.*")
+	for _, d := range [][2]string{{"\\[", "\\]"}, {"$$", "$$"}} {
+		body, ok := strings.CutSuffix(t, d[1])
+		if !ok {
+			continue
+		}
+		k := strings.LastIndex(body, d[0])
+		if k < 0 || len(body)-k > maxRegion {
+			continue
+		}
+		s, e := trimRegion(text, k+2, len(body))
+		return s, e, e > s
+	}
+	return 0, 0, false
 }
 
 // concludes reports a sentence that begins like a conclusion.

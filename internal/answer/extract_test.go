@@ -1,6 +1,8 @@
 package answer
 
 import (
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -42,13 +44,13 @@ func TestExtract(t *testing.T) {
 		{"computed in the clause", "gsm8k", nil, "So the answer is 16 - 3 = 13 eggs.", "13", "answer_is"},
 		{"number word", "gsm8k", nil, "The answer is five.", "five", "answer_is"},
 		{"two units", "table_mwp", nil, "The answer is (B) 2 hours and 45 minutes.", "2 hours and 45 minutes", "answer_is"},
-		{"two numbers are no quantity", "gsm8k", nil, "The answer is 2 hours and 3 dogs.", "2", "answer_is"},
+		{"two numbers are no quantity", "gsm8k", nil, "The answer is 2 hours and 3 dogs.", "", ""},
 		{"feet and inches", "math", nil, "The answer is 5 feet 3 inches in all of the cases that matter here.", "5 feet 3 inches", "answer_is"},
 		{"correction with it's", "math", nil, "not it's not 10 it's 1,000.5", "1,000.5", "last_sentence"},
 		{"negative", "gsm8k", nil, "The answer is -4 degrees.", "-4", "answer_is"},
 		{"output block", "gsm8k", nil, "```python\nprint(3*4)\n```\n```output\n12\n```", "12", "output"},
 		{"last sentence", "gsm8k", nil, "He has 3 boxes, and each of the boxes holds 4 pencils. So he has 12 pencils in total.", "12", "last_sentence"},
-		{"equation in the last sentence", "gsm8k", nil, "We add them. 35 + 70 = 105.", "105", "whole"},
+		{"equation in the last sentence", "gsm8k", nil, "We add them. 35 + 70 = 105.", "105", "last_sentence"},
 		{"no guess", "gsm8k", nil, "He bought 3 pens and 4 books on day 5 of 9 months.", "", ""},
 		{"title before a name", "table_mwp", []Option{{"A", "Mr. Wu"}, {"B", "Ms. Day"}}, "The answer is Mr. Wu.", "A", "answer_is"},
 		{"display mathematics", "math", nil, "The answer is \\[ \n x^2 + 1 \n \\]", "x^2 + 1", "answer_is"},
@@ -120,6 +122,35 @@ func TestExtract(t *testing.T) {
 	}
 }
 
+// TestReading reads the statements of testdata/reading.txt.
+func TestReading(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join("testdata", "reading.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := Question{}
+	for i, line := range strings.Split(string(data), "\n") {
+		if task, ok := strings.CutPrefix(line, "# task "); ok {
+			q = Question{Task: task}
+			if task == "arc_challenge" {
+				q.Choices = []Option{{"A", "copper"}, {"B", "glass"}, {"C", "wood"}, {"D", "plastic"}}
+			}
+		}
+		k := strings.LastIndex(line, " => ")
+		if k < 0 || strings.HasPrefix(line, "# ") {
+			continue
+		}
+		text, want := strings.ReplaceAll(line[:k], `\n`, "\n"), strings.TrimSuffix(line[k+len(" => "):], "-")
+		p := Extract(q, text, Options{})
+		if p.Answer != want {
+			t.Errorf("line %d: %s: %q states %q by %q (%s), want %q", i+1, q.Task, text, p.Answer, p.Rule, p.Reason, want)
+		}
+		if p.Start < 0 || p.End < p.Start || p.End > len(text) || p.Answer != "" && p.Start == p.End {
+			t.Errorf("line %d: span [%d, %d) of %d bytes", i+1, p.Start, p.End, len(text))
+		}
+	}
+}
+
 func TestFallbackAndCustom(t *testing.T) {
 	q := Question{Task: "gsm8k"}
 	text := "He bought 3 pens and 4 books on day 5 of 9 months."
@@ -180,6 +211,8 @@ func FuzzExtract(f *testing.F) {
 	f.Add("A: −4", 3)
 	f.Add("```output\n3\n```", 4)
 	f.Add("**neither** true nor false", 5)
+	f.Add("<think>３</think>答案是２½。", 1)
+	f.Add("not 16, but minus three and a half x 10^3", 0)
 	f.Fuzz(func(t *testing.T, text string, n int) {
 		tasks := Tasks()
 		q := Question{Task: tasks[(n%len(tasks)+len(tasks))%len(tasks)]}

@@ -22,7 +22,8 @@ type Gold struct {
 	// Field names the field it was taken from.
 	Field string
 	// Repaired tells that a JSON escape had broken a LaTeX command ("\boxed"
-	// written with a single backslash is a backspace and "oxed").
+	// written with a single backslash is a backspace and "oxed") or doubled its
+	// backslash.
 	Repaired bool
 }
 
@@ -103,10 +104,30 @@ func normalize(task, text string, choices []Option) (Gold, error) {
 	}
 	text = strings.TrimSpace(text)
 	q := Question{Task: task, Choices: choices}
+	// said is what a whole solution states.
+	said := func() string {
+		p := Extract(q, text, Options{})
+		if p.Answer == "" || p.Rule == "whole" {
+			return text
+		}
+		return p.Answer
+	}
 	switch q.Kind() {
+	case Number, Math:
+		if strings.Contains(text, "\n") || strings.Contains(text, ". ") || !mathy(text) {
+			text = said()
+		}
+		if t, ok := spoken(fold(text).text); ok {
+			text = t
+		} else if q.Kind() == Number {
+			text = fold(text).text
+		}
 	case Choice:
 		if len(choices) > 0 {
 			l, ok := q.label(text)
+			if !ok {
+				l, ok = q.label(said())
+			}
 			if !ok {
 				return g, fmt.Errorf("gold %q is none of the row's %d choices", text, len(choices))
 			}
@@ -120,6 +141,9 @@ func normalize(task, text string, choices []Option) (Gold, error) {
 			}
 		}
 	case Label:
+		if len(text) > 20 {
+			text = said()
+		}
 		switch strings.ToLower(text) {
 		case "0", "e", "entailment", "true", "entailed":
 			text = "true"
@@ -131,6 +155,9 @@ func normalize(task, text string, choices []Option) (Gold, error) {
 			return g, fmt.Errorf("label %q is none of 0, 1, 2, entailment, neutral, contradiction, true, neither, false", text)
 		}
 	case YesNo:
+		if len(text) > 5 {
+			text = said()
+		}
 		switch strings.ToLower(text) {
 		case "true", "yes", "1":
 			text = "yes"
@@ -151,6 +178,9 @@ func normalize(task, text string, choices []Option) (Gold, error) {
 // commands: "\boxed" read as backspace + "oxed", "\frac" as form feed +
 // "rac", "\text" as tab + "ext", "\right" as carriage return + "ight".
 func RepairEscapes(s string) (string, bool) {
+	if t, ok := halveBackslashes(s); ok {
+		return t, true
+	}
 	if strings.IndexFunc(s, func(r rune) bool { return r == 8 || r == 9 || r == 12 || r == 13 }) < 0 {
 		return s, false
 	}
@@ -177,6 +207,36 @@ func RepairEscapes(s string) (string, bool) {
 	}
 	return b.String(), hit
 }
+
+// halveBackslashes undoes a second JSON escape: every run of backslashes in s is
+// even and one of them begins a command ("\\\\frac").
+func halveBackslashes(s string) (string, bool) {
+	command := false
+	for i := 0; i < len(s); i++ {
+		if s[i] != '\\' {
+			continue
+		}
+		j := i
+		for j < len(s) && s[j] == '\\' {
+			j++
+		}
+		if (j-i)%2 == 1 {
+			return s, false
+		}
+		for _, c := range doubled {
+			command = command || strings.HasPrefix(s[j:], c)
+		}
+		i = j
+	}
+	if !command {
+		return s, false
+	}
+	return strings.ReplaceAll(s, `\\`, `\`), true
+}
+
+// doubled are the commands by which a doubled escape is known: they make no sense
+// at the start of a row of a matrix without another command in it.
+var doubled = []string{"boxed", "frac", "dfrac", "sqrt", "text", "left", "begin", "pi", "cdot", "times", "infty", "circ", "le", "ge"}
 
 func prefixed(rest, cmd string, tails ...string) string {
 	for _, t := range tails {

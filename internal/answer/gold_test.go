@@ -28,6 +28,19 @@ func TestNormalizeGold(t *testing.T) {
 		{"boxed", "math", `{"answer":"\\boxed{\\frac{1}{2}}"}`, nil, `\frac{1}{2}`, false},
 		{"broken escape", "math", `{"answer":"\boxed{\frac{1}{2}}"}`, nil, `\frac{1}{2}`, true},
 		{"solution field", "math", `{"solution":"So it is \\boxed{7}."}`, nil, "7", false},
+		{"solution without a box", "math", `{"solution":"We add. Thus the answer is $7$."}`, nil, "7", false},
+		{"solution in two lines", "math", "{\"solution\":\"We have $x = 3$.\\nThe value of $x^2$ is 9.\"}", nil, "9", false},
+		{"prose", "gsm8k", `{"answer":"She has 5 and 4 more. The answer is 9."}`, nil, "9", false},
+		{"doubled backslash", "math", `{"answer":"\\\\boxed{\\\\frac{1}{2}}"}`, nil, `\frac{1}{2}`, true},
+		{"rows of a matrix", "math", `{"answer":"\\begin{pmatrix}1\\\\2\\end{pmatrix}"}`, nil, `\begin{pmatrix}1\\2\end{pmatrix}`, false},
+		{"words", "math", `{"answer":"Tuesday"}`, nil, "Tuesday", false},
+		{"number words", "math", `{"answer":"three and a half"}`, nil, "3.5", false},
+		{"pair", "math", `{"answer":"(1,2)"}`, nil, "(1,2)", false},
+		{"Bengali digits", "gsm8k", `{"answer":"১৮"}`, nil, "18", false},
+		{"solution of a choice", "arc_challenge", `{"answer":"It is hot. So the answer is (2)."}`, digits, "2", false},
+		{"solution of a question", "strategy_qa", `{"answer":"Whales breathe. So the answer is no."}`, nil, "no", false},
+		{"solution of a label", "anli", `{"label":"The premise is silent. The answer is neutral."}`, nil, "neither", false},
+		{"hash of a choice", "arc_challenge", `{"answer":"It is hot.\n#### 2"}`, digits, "2", false},
 		{"answerKey", "arc_challenge", `{"answerKey":"2"}`, digits, "2", false},
 		{"option text", "arc_challenge", `{"answer":"Steam"}`, digits, "2", false},
 		{"table option", "table_mwp", `{"answer":"nonlinear"}`, linear, "nonlinear", false},
@@ -187,10 +200,25 @@ var benchText = strings.Repeat("First we add the 3 apples to the 4 pears, so the
 	`Therefore, the total is $7 \times 12 = 84$, and the final result is \boxed{84}.`
 
 func BenchmarkExtract(b *testing.B) {
-	q := Question{Task: "math", Gold: "84"}
-	b.SetBytes(int64(len(benchText)))
-	for b.Loop() {
-		Extract(q, benchText, Options{})
+	steps := strings.Repeat("First we add the 3 apples to the 4 pears, so there are 3 + 4 = 7 pieces of fruit in the basket.\n", 20)
+	for _, c := range []struct {
+		name, task, text string
+		choices          []Option
+	}{
+		{"box", "math", benchText, nil},
+		{"cue", "gsm8k", steps + "The answer is 84 – or not 12 × 7?\n\nThe answer is 84.", nil},
+		{"sentence", "gsm8k", steps + "So there are 84 pieces. I hope this helps!", nil},
+		{"choice", "arc_challenge", steps + "It can't be A. Therefore (B) is right.", abcd},
+		{"thoughts", "math", "<think>\n" + steps + "Perhaps \\boxed{83}.\n</think>\n\n" + steps + "**84**", nil},
+		{"Chinese", "gsm8k", strings.Repeat("首先，我们把３个苹果和4个梨相加，所以一共有3 + 4 = 7个水果。\n", 20) + "答案是８４。", nil},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			q := Question{Task: c.task, Choices: c.choices}
+			b.SetBytes(int64(len(c.text)))
+			for b.Loop() {
+				Extract(q, c.text, Options{})
+			}
+		})
 	}
 }
 

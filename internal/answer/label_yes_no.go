@@ -7,7 +7,9 @@ var labelWords = []struct{ word, label string }{
 	{"neither true nor false", "neither"}, {"cannot be determined", "neither"}, {"can't be determined", "neither"},
 	{"can not be determined", "neither"}, {"cannot be inferred", "neither"}, {"not enough information", "neither"},
 	{"neither", "neither"}, {"neutral", "neither"}, {"inconclusive", "neither"}, {"undetermined", "neither"},
-	{"unknown", "neither"}, {"uncertain", "neither"},
+	{"unknown", "neither"}, {"uncertain", "neither"}, {"impossible to tell", "neither"}, {"impossible to say", "neither"}, {"impossible to know", "neither"},
+	{"impossible to determine", "neither"}, {"cannot tell", "neither"}, {"can't tell", "neither"}, {"cannot say", "neither"}, {"can't say", "neither"}, {"not possible to tell", "neither"},
+	{"not possible to determine", "neither"}, {"cannot be known", "neither"}, {"insufficient information", "neither"},
 	{"true", "true"}, {"entailment", "true"}, {"entailed", "true"}, {"entails", "true"},
 	{"false", "false"}, {"contradiction", "false"}, {"contradicts", "false"}, {"contradicted", "false"}, {"contradictory", "false"},
 }
@@ -40,6 +42,8 @@ func labelHits(r string) []labelHit {
 					break // "not false", "not entailed": says nothing
 				}
 				h.label = "false"
+			} else if w.label != "neither" && doubtedClause(low[:i]) {
+				break // "cannot be said to be true"
 			}
 			out = append(out, h)
 			i = h.e - 1
@@ -47,6 +51,16 @@ func labelHits(r string) []labelHit {
 		}
 	}
 	return out
+}
+
+// doubtedClause reports a denial in the clause that ends a text.
+func doubtedClause(t string) bool {
+	for _, w := range []string{",", ";", ".", ":", " so ", " thus ", " therefore ", " hence ", " and ", " but ", " because "} {
+		if k := strings.LastIndex(t, w); k >= 0 {
+			t = t[k+len(w):]
+		}
+	}
+	return containsWord(t, denials) >= 0
 }
 
 // stateLabel reads the label a clause states: its first label word.
@@ -127,7 +141,7 @@ func determiner(r string, h labelHit) bool {
 	if rest == "" || !isAlpha(rest[0]) {
 		return false
 	}
-	for _, w := range []string{"because", "since", "as ", "for ", "and ", "but ", "it ", "they ", "he ", "she ", "the ", "there "} {
+	for _, w := range []string{"way", "because", "since", "as ", "for ", "and ", "but ", "it ", "they ", "he ", "she ", "the ", "there "} {
 		if strings.HasPrefix(strings.ToLower(rest), w) {
 			return false
 		}
@@ -138,16 +152,30 @@ func determiner(r string, h labelHit) bool {
 // stateYesNo reads the yes or no that a clause states: its first such word. A
 // clause after a cue may hold others later ("yes, no doubt").
 func stateYesNo(r string) (int, int, string, bool) {
-	for _, h := range yesNoHits(r) {
-		if !determiner(r, h) {
-			return h.s, h.e, h.label, true
+	hits := yesNoHits(r)
+	if strings.Contains(strings.ToLower(r), "neither yes") {
+		return 0, 0, "", false
+	}
+	for i, h := range hits {
+		if determiner(r, h) {
+			continue
 		}
+		if i+1 < len(hits) && hits[i+1].label != h.label {
+			switch strings.ToLower(strings.Trim(r[h.e:hits[i+1].s], " ")) {
+			case "or", "and", "/":
+				return 0, 0, "", false // "yes and no"
+			}
+		}
+		return h.s, h.e, h.label, true
 	}
 	return 0, 0, "", false
 }
 
 // concludedYesNo reads a closing sentence with one answer only.
 func concludedYesNo(r string) (int, int, string, bool) {
+	if strings.Contains(strings.ToLower(r), "neither yes") {
+		return 0, 0, "", false
+	}
 	var first *labelHit
 	for _, h := range yesNoHits(r) {
 		h := h
@@ -169,9 +197,6 @@ func concludedYesNo(r string) (int, int, string, bool) {
 
 // leadingYesNo reads a response that begins with yes or no.
 func leadingYesNo(r string) (int, int, string, bool) {
-	h := yesNoHits(r)
-	if len(h) == 0 || strings.Trim(r[:h[0].s], " *\"(") != "" || determiner(r, h[0]) {
-		return 0, 0, "", false
-	}
-	return h[0].s, h[0].e, h[0].label, true
+	s, e, label, ok := stateYesNo(r)
+	return s, e, label, ok && strings.Trim(r[:s], " *\"(") == ""
 }

@@ -5,32 +5,95 @@ import "strings"
 // stateMath finds the mathematical object that a clause states: its delimited
 // mathematics if it has any, the whole clause if it is short, otherwise its
 // number.
-func stateMath(r string) (int, int, bool) {
+func stateMath(r string) (amount, status) {
+	if k := leadIn(r); k > 0 {
+		a, st := stateMath(r[k:])
+		a.s, a.e = a.s+k, a.e+k
+		return a, st
+	}
+	if k := condition(r); k > 0 {
+		r = r[:k]
+	}
 	if k := afterVerb(r); k > 0 {
-		if s, e, ok := stateMath(r[k:]); ok {
-			return k + s, k + e, true
+		if a, st := stateMath(r[k:]); st == stated {
+			a.s, a.e = a.s+k, a.e+k
+			return a, st
 		}
 	}
 	if s, e, ok := delimited(r); ok {
-		return s, e, true
+		return amount{s: s, e: e}, stated
+	}
+	// A number phrase that has to be read out: "minus three and a half apples".
+	if t, ok := spoken(r); ok {
+		return amount{s: 0, e: len(r), text: t}, stated
 	}
 	if mathy(r) {
-		return 0, len(r), true
+		return amount{s: 0, e: len(r)}, stated
 	}
 	// A clause of prose: "120 cubic meters", "the interval [0, 1)".
 	if i := strings.LastIndexByte(r, '='); i > 0 && i+1 < len(r) {
 		s, e := trimRegion(r, i+1, len(r))
 		if mathy(r[s:e]) {
-			return s, e, e > s
+			return amount{s: s, e: e}, when(e > s)
 		}
 	}
-	if s, e, ok := firstNumber(r); ok {
-		return s, compound(r, e), true
+	if a, st := readAmount(r); st == several {
+		return a, stated
+	} else if st != nothing {
+		return a, st
 	}
 	if len(r) <= 40 && len(strings.Fields(r)) <= 4 {
-		return 0, len(r), true
+		return amount{s: 0, e: len(r)}, stated
 	}
-	return 0, 0, false
+	return amount{}, nothing
+}
+
+// inProse reports mathematics in dollar signs behind words: a sentence.
+func inProse(r string) bool {
+	i := strings.IndexByte(r, '$')
+	return i > 0 && strings.TrimSpace(r[:i]) != "" && strings.Count(r, "$") > 2
+}
+
+// leadIn is the length of words such as "we have" before a statement.
+func leadIn(r string) int {
+	for _, w := range leadIns {
+		if len(r) > len(w) && strings.EqualFold(r[:len(w)], w) {
+			return len(w)
+		}
+	}
+	return 0
+}
+
+// condition returns where what explains a leading number begins: "12 when x = 3";
+// 0 where nothing does.
+func condition(r string) int {
+	if r == "" || !isDigit(r[0]) {
+		return 0
+	}
+	low := strings.ToLower(r)
+	for _, w := range []string{", where ", " where ", ", when ", " when ", ", i.e.", " i.e.", ", if "} {
+		if k := strings.Index(low, w); k > 0 && spokenUnit(r[literalEnd(r, 0):k]) {
+			return k
+		}
+	}
+	return 0
+}
+
+// spoken reads out a clause that is a number phrase with at most a unit.
+func spoken(r string) (string, bool) {
+	a, ok := amountIn(r, 0)
+	if !ok || a.text == "" || strings.Trim(r[:a.s], " ~") != "" || !spokenUnit(r[a.e:]) {
+		return "", false
+	}
+	if t := strings.TrimLeft(r[a.s:a.e], "+-"); literalEnd(t, 0) == len(t) && strings.Count(t, ",")+strings.Count(t, ".") == 1 {
+		return "", false // "2,5" may be a pair
+	}
+	return a.text + r[a.e:], true
+}
+
+// spokenUnit reports what may follow a number in words: nothing, or a unit.
+func spokenUnit(r string) bool {
+	return len(strings.Fields(r)) <= 3 && !strings.ContainsAny(r, "0123456789=+*/<>,;:^\\_") && containsWord(strings.ToLower(r), []string{"or", "and", "to"}) < 0
 }
 
 // afterVerb returns the position after the last "is", "are" or "equals" that
@@ -45,7 +108,12 @@ func afterVerb(r string) int {
 			continue
 		}
 		for _, v := range []string{" is ", " are ", " equals ", " it's "} {
-			if strings.HasPrefix(r[i:], v) && strings.ContainsAny(r[i+len(v):], "0123456789$\\=") {
+			if !strings.HasPrefix(r[i:], v) {
+				continue
+			}
+			rest := r[i+len(v):]
+			ws := wordsOf(rest, 1)
+			if strings.ContainsAny(rest, "0123456789$\\=") || len(ws) == 1 && (numerals[ws[0].word] > 0 || ws[0].word == "half") {
 				best = i + len(v)
 			}
 		}
@@ -165,8 +233,15 @@ func closeDollar(r string, i, w int) int {
 	return -1
 }
 
-// concludedMath reads the last delimited mathematics of a closing sentence.
-func concludedMath(r string) (int, int, bool) {
+// concludedMath reads a closing sentence: what its verb states, or its last
+// delimited mathematics.
+func concludedMath(r string) (amount, status) {
+	if k := skipFillers(r, afterVerb(r)); k > 0 && strings.Count(r[:k], "$")%2 == 0 && valueStart(r[k:]) {
+		if a, st := stateMath(r[k:]); st != nothing {
+			a.s, a.e = a.s+k, a.e+k
+			return a, st
+		}
+	}
 	off, found := 0, false
 	var s, e int
 	for {
@@ -181,7 +256,40 @@ func concludedMath(r string) (int, int, bool) {
 		}
 	}
 	if found {
-		return s, e, true
+		return amount{s: s, e: e}, stated
 	}
-	return concludedNumber(r)
+	a, st := concludedAmount(r)
+	if st == several {
+		st = stated
+	}
+	return a, st
+}
+
+// valueStart reports that r begins with a number, a word for one, or mathematics.
+func valueStart(r string) bool {
+	if r == "" || isDigit(r[0]) || strings.IndexByte("$\\-(.", r[0]) >= 0 {
+		return r != ""
+	}
+	s, _, ok := wordNumber(r)
+	return ok && (s == 0 || signWord(r) == s)
+}
+
+// words takes the marks of text out of mathematics.
+var words = strings.NewReplacer("\\text{", "", "\\textbf{", "", "}", "")
+
+// boxedProse reads a box that holds a sentence: "\text{She makes } 18 \text{ dollars}".
+func boxedProse(t string) (string, status) {
+	k := strings.IndexAny(t, "0123456789")
+	if k < 0 || !strings.HasPrefix(strings.TrimLeft(t, " $"), "\\text") || len(strings.Fields(t[:k])) < 3 {
+		return "", nothing
+	}
+	plain := words.Replace(t)
+	if strings.ContainsAny(plain, "\\{^_") {
+		return "", nothing
+	}
+	a, st := readAmount(plain)
+	if st == stated && a.text == "" {
+		a.text = plain[a.s:a.e]
+	}
+	return a.text, st
 }
