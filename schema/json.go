@@ -258,6 +258,10 @@ func CheckJSON(line []byte) error {
 	err := json.Unmarshal(line, &raw)
 	var syntax *json.SyntaxError
 	if errors.As(err, &syntax) {
+		before := line[:min(int(syntax.Offset), len(line))]
+		if n := bytes.Count(before, []byte{'\n'}); n > 0 {
+			return fmt.Errorf("not valid JSON: %w (line %d of the row, column %d)", err, n+1, len(before)-bytes.LastIndexByte(before, '\n')-1)
+		}
 		return fmt.Errorf("not valid JSON: %w (column %d)", err, syntax.Offset)
 	}
 	return fmt.Errorf("not valid JSON: %w", err)

@@ -13,7 +13,7 @@ import (
 )
 
 type importConfig struct {
-	Root    stage.Path        `json:"root" required:"true" doc:"A file, a glob or a folder of JSONL. Folders are read without their *.enriched.jsonl and *.correct.jsonl: name those, or give a glob that ends so."`
+	Root    stage.Path        `json:"root" required:"true" doc:"A file, a glob or a folder of JSONL or JSON, also as .gz or .zst, a Parquet file, or hf://owner/dataset#split. Folders are read without their *.enriched.jsonl and *.correct.jsonl: name those, or give a glob that ends so."`
 	Task    string            `json:"task" doc:"The task of rows that do not say theirs."`
 	Fields  map[string]string `json:"fields" doc:"Our field to theirs. A dot goes into an object or list: response: messages.1.content. Ours may be a field of the row, or of its paths: prompt, reasoning, response, style, pred, correct, provider, finish_reason, reason, error."`
 	OnError string            `json:"on_error" default:"error" choices:"error|skip|quarantine" doc:"What to do with a line that is not a row: stop, leave it out, or write it to the port quarantine."`
@@ -60,7 +60,8 @@ type importOut struct {
 // Import reads rows that another tool, or an earlier run, has written.
 var Import = stage.Define(stage.Spec{
 	Type: "import", Version: 1, Class: stage.Pure,
-	Doc: `Reads rows that another tool, or an earlier run, has written as JSONL.
+	Doc: `Reads rows that another tool, or an earlier run, has written as JSONL,
+JSON or Parquet. It reads the same forms of files as scan, compressed ones too.
 
 It reads rows as stages exchange them (with paths), the parallel lists of the
 cot_pipeline scripts (prompts, responses, preds, correct_flags, styles), and, with
@@ -106,7 +107,7 @@ type importer struct {
 }
 
 func (im *importer) line(env *stage.Env, at place, line []byte) error {
-	if at.line%256 == 0 {
+	if (im.rows+im.bad)%256 == 0 {
 		env.Progress(stage.Progress{Done: im.rows, Unit: "rows"})
 	}
 	row, err := im.row(line)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -18,7 +17,7 @@ import (
 	"github.com/distillflow/distillflow/flow/stage"
 )
 
-// file is one file to read, JSONL or Parquet.
+// file is one file to read: JSONL, JSON or Parquet.
 type file struct {
 	name string // relative to the root, with slashes; "" when the root is the file
 	path string
@@ -41,12 +40,20 @@ func listFiles(ctx context.Context, root string, includeTrain bool) ([]file, err
 	if ref, ok := hubRoot(root); ok {
 		return hubFiles(ctx, ref)
 	}
+	files, err := listLocal(root, includeTrain)
+	if err != nil {
+		return nil, err
+	}
+	return files, readable(files)
+}
+
+func listLocal(root string, includeTrain bool) ([]file, error) {
 	info, err := os.Stat(root)
 	switch {
 	case err == nil && !info.IsDir():
 		return []file{{path: root}}, nil
 	case err == nil:
-		return listMatches(root, []string{"**", "*" + extension}, includeTrain)
+		return listMatches(root, includeTrain, []string{"**", "*" + extension}, []string{"**", "*" + extension + ".gz"}, []string{"**", "*" + extension + ".zst"})
 	case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrInvalid):
 		return nil, stage.Invalid("root", "cannot read %s: %v", root, err)
 	}
@@ -62,7 +69,7 @@ func listFiles(ctx context.Context, root string, includeTrain bool) ([]file, err
 	if info, err := os.Stat(base); err != nil || !info.IsDir() {
 		return nil, stage.Invalid("root", "the glob %s matches nothing: there is no folder %s", root, base)
 	}
-	return listMatches(base, pattern, includeTrain)
+	return listMatches(base, includeTrain, pattern)
 }
 
 // splitGlob cuts a pattern before its first segment with a wildcard; without
@@ -83,14 +90,15 @@ func splitGlob(root string) (base string, pattern []string) {
 	return filepath.FromSlash(base), segs[i:]
 }
 
-func listMatches(base string, pattern []string, includeTrain bool) ([]file, error) {
+// listMatches lists the files below a folder that match one of the patterns.
+func listMatches(base string, includeTrain bool, patterns ...[]string) ([]file, error) {
 	// A root that is itself a link to a folder is followed: it was named.
 	real, err := filepath.EvalSymlinks(base)
 	if err != nil {
 		return nil, stage.Invalid("root", "cannot read %s: %v", base, err)
 	}
-	depth := len(pattern)
-	if slices.Contains(pattern, "**") {
+	depth := len(patterns[0])
+	if slices.Contains(patterns[0], "**") {
 		depth = -1
 	}
 	var files []file
@@ -104,13 +112,13 @@ func listMatches(base string, pattern []string, includeTrain bool) ([]file, erro
 		}
 		segs := strings.Split(filepath.ToSlash(rel), "/")
 		if d.IsDir() {
-			hidden := strings.HasPrefix(d.Name(), ".") && !slices.ContainsFunc(pattern, func(s string) bool { return strings.HasPrefix(s, ".") })
+			hidden := strings.HasPrefix(d.Name(), ".") && !slices.ContainsFunc(patterns[0], func(s string) bool { return strings.HasPrefix(s, ".") })
 			if hidden || depth >= 0 && len(segs) >= depth {
 				return fs.SkipDir
 			}
 			return nil
 		}
-		if !matchPath(pattern, segs, includeTrain) {
+		if !slices.ContainsFunc(patterns, func(p []string) bool { return matchPath(p, segs, includeTrain) }) {
 			return nil
 		}
 		if info, err := os.Stat(p); err != nil || !info.Mode().IsRegular() {
@@ -123,13 +131,21 @@ func listMatches(base string, pattern []string, includeTrain bool) ([]file, erro
 		return nil, stage.Invalid("root", "listing %s: %v", base, err)
 	}
 	if len(files) == 0 {
-		hint := "its *" + extension + " files are looked for"
+		hint := "its *" + extension + " files are looked for, also with .gz and .zst"
 		if !includeTrain {
 			hint += "; folders called train are left out unless include_train is true"
 		}
 		return nil, stage.Invalid("root", "no data files below %s: %s", base, hint)
 	}
 	sort.Slice(files, func(i, j int) bool { return files[i].name < files[j].name })
+	seen := map[string]string{}
+	for _, f := range files {
+		plain := plainName(f.name)
+		if other := seen[plain]; other != "" {
+			return nil, stage.Invalid("root", "%s holds both %s and %s: remove one, or give a glob that matches one", base, other, f.name)
+		}
+		seen[plain] = f.name
+	}
 	return files, nil
 }
 
@@ -153,46 +169,12 @@ func matchPath(pattern, segs []string, includeTrain bool) bool {
 			return false
 		}
 		for _, own := range ownSuffixes {
-			if !isDir && strings.HasSuffix(segs[0], own) && !strings.HasSuffix(pattern[0], own) {
+			if !isDir && strings.HasSuffix(plainName(segs[0]), own) && !strings.HasSuffix(plainName(pattern[0]), own) {
 				return false
 			}
 		}
 	}
 	return matchPath(pattern[1:], segs[1:], includeTrain)
-}
-
-// eachLine hands on the lines of files that are not blank, in order, until one of
-// them gives an error.
-func eachLine(ctx context.Context, files []file, each func(at place, line []byte) error) error {
-	for i, f := range files {
-		if err := eachLineOf(ctx, f, func(n int, line []byte) error { return each(place{i, n}, line) }); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func eachLineOf(ctx context.Context, f file, each func(number int, line []byte) error) error {
-	if isParquet(f.path) {
-		return eachParquetRow(ctx, f.path, each)
-	}
-	r, err := os.Open(f.path)
-	if err != nil {
-		return fmt.Errorf("reading the data: %w", err)
-	}
-	defer r.Close()
-	for line, err := range stage.Lines(r) {
-		if err != nil {
-			return fmt.Errorf("reading %s: %w", f.path, err)
-		}
-		if line.Number%256 == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if err := each(line.Number, line.Text); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // tableExtensions are the files that a table field may name.
@@ -240,7 +222,7 @@ func tableFiles(ctx context.Context, files []file) ([]stage.External, error) {
 			return nil, stage.Invalid("root", "cannot read %s: %v", f.path, err)
 		}
 		// An error here is the stage's to report: it reads the same lines.
-		_ = eachLineOf(ctx, f, func(_ int, line []byte) error {
+		_ = eachLineOf(ctx, f, func(_ place, line []byte) error {
 			ref := gjson.GetBytes(line, "table").String()
 			if !tableRef(ref) {
 				return nil
@@ -262,89 +244,4 @@ func tableFiles(ctx context.Context, files []file) ([]stage.External, error) {
 	}
 	sort.Slice(ext, func(i, j int) bool { return ext[i].Name < ext[j].Name })
 	return ext, nil
-}
-
-// countLimit is how many bytes an estimate reads at most: an estimate must be
-// quick. Of larger data only an upper bound is told.
-const countLimit = 64 << 20
-
-// leastRow is fewer bytes than any row takes, its line end included.
-const leastRow = len(`{"question":""}` + "\n")
-
-// linesBelow bounds the rows of the files that a root names. strict says that a
-// line that is no row stops the stage.
-func linesBelow(ctx context.Context, root string, train, strict bool) (*stage.Range, error) {
-	files, err := listFiles(ctx, root, train)
-	if err != nil {
-		return nil, err
-	}
-	var lines, size, most int64 // most: rows of Parquet files, whose footer tells
-	counted := true
-	for _, f := range files {
-		info, err := os.Stat(f.path)
-		if err != nil {
-			return nil, err
-		}
-		if isParquet(f.path) {
-			n, err := parquetRows(f.path)
-			if err != nil {
-				return nil, err
-			}
-			lines, most = lines+n, most+n
-			continue
-		}
-		if size += info.Size(); size > countLimit {
-			counted = false
-			continue
-		}
-		n, err := countLines(ctx, f.path)
-		if err != nil {
-			return nil, err
-		}
-		lines += n
-	}
-	rows := &stage.Range{Max: float64(most + size/int64(leastRow))}
-	if counted {
-		rows.Max = float64(lines)
-		if strict {
-			rows.Min = rows.Max
-		}
-	}
-	return rows, nil
-}
-
-// countLines counts the lines of a file that are not blank.
-func countLines(ctx context.Context, path string) (int64, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return 0, err
-	}
-	defer f.Close()
-	var n int64
-	buf := make([]byte, 256<<10)
-	blank := true // so far, the line under way
-	for {
-		if err := ctx.Err(); err != nil {
-			return n, err
-		}
-		k, err := f.Read(buf)
-		for rest := buf[:k]; len(rest) > 0; {
-			line, after, ended := bytes.Cut(rest, []byte("\n"))
-			blank = blank && len(bytes.TrimSpace(line)) == 0
-			if ended && !blank {
-				n++
-			}
-			blank = blank || ended
-			rest = after
-		}
-		if errors.Is(err, io.EOF) {
-			if !blank {
-				n++
-			}
-			return n, nil
-		}
-		if err != nil {
-			return n, err
-		}
-	}
 }

@@ -13,9 +13,6 @@ import (
 // An id of 20 bytes takes about 100 bytes there.
 const idLimit = 10_000_000
 
-// place is where a row came from.
-type place struct{ file, line int }
-
 // intake is what scan and import do with the lines of their files besides reading
 // them: ids must be unique, and lines that are not rows go where on_error says.
 type intake struct {
@@ -28,7 +25,11 @@ type intake struct {
 }
 
 func (in *intake) where(at place) string {
-	return fmt.Sprintf("%s:%d", in.files[at.file].path, at.line)
+	where := fmt.Sprintf("%s:%d", in.files[at.file].path, at.line)
+	if at.row > 0 {
+		where += fmt.Sprintf(" (row %d)", at.row)
+	}
+	return where
 }
 
 // claim makes sure that an id stands for one row only. Cache entries, splits and

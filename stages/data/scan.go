@@ -19,7 +19,7 @@ const (
 )
 
 type scanConfig struct {
-	Root         stage.Path `json:"root" required:"true" doc:"A folder, a file or a glob (** crosses folders) of JSONL, a Parquet file, or hf://owner/dataset#split on the Hugging Face Hub."`
+	Root         stage.Path `json:"root" required:"true" doc:"A folder, a file or a glob (** crosses folders) of JSONL or JSON, also as .gz or .zst, a Parquet file, or hf://owner/dataset#split on the Hugging Face Hub."`
 	Task         string     `json:"task" required:"true" choices:"gsm8k|math|arc_challenge|commonsense_qa|date|anli|strategy_qa|table_mwp" doc:"Which dataset the rows are: decides where the gold answer stands and how it is normalised."`
 	OnError      string     `json:"on_error" default:"error" choices:"error|skip|quarantine" doc:"What to do with a line that is not a row of the task: stop, leave it out, or write it to the port quarantine."`
 	IncludeTrain bool       `json:"include_train" default:"false" doc:"Also read folders called train below the root. A file that is named is always read."`
@@ -55,7 +55,11 @@ func (c scanConfig) Estimate(ctx context.Context, _ stage.Question) (stage.Estim
 	if err != nil {
 		return stage.Estimate{}, err
 	}
-	if l := float64(c.Limit); c.Limit > 0 {
+	l := float64(c.Limit)
+	switch {
+	case c.Limit > 0 && rows == nil:
+		rows = &stage.Range{Max: l}
+	case c.Limit > 0:
 		rows.Min, rows.Max = min(rows.Min, l), min(rows.Max, l)
 	}
 	return stage.Estimate{Rows: map[string]*stage.Range{"problems": rows}}, nil
@@ -71,8 +75,16 @@ type scanOut struct {
 // Scan reads a data set.
 var Scan = stage.Define(stage.Spec{
 	Type: "scan", Version: 1, Class: stage.Pure,
-	Doc: `Reads a folder, a file or a glob of JSONL, a Parquet file or a data set of the
-Hugging Face Hub as rows of one of the eight tasks.
+	Doc: `Reads a folder, a file or a glob of JSONL or JSON, a Parquet file or a data set of
+the Hugging Face Hub as rows of one of the eight tasks.
+
+A file has one object a line, or a JSON list of objects, or objects that follow one
+another over several lines. It may be compressed with gzip or zstd, which its first
+bytes tell. A row takes at most 256 MiB; a compressed file may become at most
+256 MiB or 200 times its size, whichever is more, and zstd may use a window of at
+most 128 MiB. Archives, .bz2, .xz and tables such as .csv are refused. Where rows
+take several lines, a file that ends too early or a string that is not closed stops
+the stage, whatever on_error says: no next row can be found.
 
 The gold answer comes from gold_answer or from the data set's own field:
   gsm8k                                answer, also a solution that ends in "#### 18"
@@ -91,15 +103,16 @@ Reasoning paths are taken from paths or from the parallel lists prompts,
 responses, preds, correct_flags and styles.
 
 hf://owner/dataset@revision/configuration#split reads the Hugging Face Hub, by
-Parquet or JSONL files: revision is main, configuration the default one or main,
+Parquet, JSONL or JSON files: revision is main, configuration the default one or main,
 and split train unless they are given; hf://owner/dataset/path/file.jsonl names one
 file. Planning the recipe brings the data into the cache that all Hugging Face tools
 share, as HF_TOKEN, HF_HOME, HF_ENDPOINT and HF_HUB_OFFLINE say. The cache key holds
 the content of the files, the lock the commit.
 
-In folders and globs, scan leaves out files called *.enriched.jsonl,
-*.correct.jsonl and *.quarantine.jsonl, hidden ones, and folders called train; it
-does not follow links to folders. It holds the ids of all rows in memory, at most
+In folders, scan reads *.jsonl, *.jsonl.gz and *.jsonl.zst; give a glob for others.
+In folders and globs, it leaves out files called *.enriched.jsonl, *.correct.jsonl
+and *.quarantine.jsonl, hidden ones, and folders called train; it does not follow
+links to folders. It holds the ids of all rows in memory, at most
 10 million.`,
 }, scan)
 
@@ -135,7 +148,7 @@ func scan(ctx context.Context, env *stage.Env, c scanConfig, _ scanIn, out scanO
 }
 
 func (s *scanner) line(at place, line []byte) error {
-	if at.line%256 == 0 {
+	if (s.rows+s.bad)%256 == 0 {
 		s.env.Progress(stage.Progress{Done: s.rows, Unit: "rows"})
 	}
 	row, err := s.row(line, at)

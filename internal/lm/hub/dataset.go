@@ -13,11 +13,11 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// Extensions of data files, the better first.
-const (
-	parquetExt = ".parquet"
-	jsonlExt   = ".jsonl"
-)
+// dataExts are the extensions of data files, the better first.
+var dataExts = []string{".parquet", ".jsonl", ".jsonl.zst", ".jsonl.gz", ".json", ".json.zst", ".json.gz"}
+
+// readFormats says in messages what is read.
+const readFormats = ".parquet, .jsonl or .json (also .gz and .zst)"
 
 // CardName is the file of a repository that describes it, and may say which files of
 // a data set belong to which split.
@@ -37,7 +37,7 @@ const CardName = "README.md"
 func (s *Snapshot) DataFiles(ctx context.Context) ([]File, error) {
 	if f, ok := s.Find(s.Ref.Path); ok {
 		if ext := dataExt(f.Path); ext == "" {
-			return nil, fmt.Errorf("%s: only %s and %s files are read", s.Ref, jsonlExt, parquetExt)
+			return nil, fmt.Errorf("%s: only %s files are read", s.Ref, readFormats)
 		}
 		return []File{f}, nil
 	}
@@ -62,9 +62,10 @@ func (s *Snapshot) split() string {
 }
 
 func dataExt(name string) string {
-	ext := path.Ext(name)
-	if ext == parquetExt || ext == jsonlExt {
-		return ext
+	for _, ext := range dataExts {
+		if strings.HasSuffix(name, ext) {
+			return ext
+		}
 	}
 	return ""
 }
@@ -152,7 +153,7 @@ func (s *Snapshot) fromCard(ctx context.Context) ([]File, error) {
 			}
 		}
 		if len(files) == 0 {
-			return nil, fmt.Errorf("%s: split %s of configuration %s is %s, and of these no %s or %s file is there", s.Ref, e.Split, names[i], strings.Join(e.Path, ", "), parquetExt, jsonlExt)
+			return nil, fmt.Errorf("%s: split %s of configuration %s is %s, and of these no %s file is there", s.Ref, e.Split, names[i], strings.Join(e.Path, ", "), readFormats)
 		}
 		return files, nil
 	}
@@ -275,8 +276,8 @@ func (s *Snapshot) byName() ([]File, error) {
 		return sub.byName()
 	}
 	if len(splits) == 0 {
-		return nil, fmt.Errorf("%s: no %s or %s files of a split are there; name a file as in %s%s/path/to/file%s",
-			s.Ref, parquetExt, jsonlExt, Scheme, s.Ref.Repo, jsonlExt)
+		return nil, fmt.Errorf("%s: no %s files of a split are there; name a file as in %s%s/path/to/file.jsonl",
+			s.Ref, readFormats, Scheme, s.Ref.Repo)
 	}
 	var names []string
 	for n := range splits {
@@ -287,7 +288,7 @@ func (s *Snapshot) byName() ([]File, error) {
 }
 
 // splitWord is train in train.jsonl, train_0.parquet and the folder train.
-var splitWord = regexp.MustCompile(`^([A-Za-z]+)([._-]?\d.*)?(\.parquet|\.jsonl)?$`)
+var splitWord = regexp.MustCompile(`^([A-Za-z]+)([._-]?\d.*)?(\.parquet|\.jsonl?(\.gz|\.zst)?)?$`)
 
 // splitNames are the words that stand for a split.
 var splitNames = map[string]string{
@@ -313,17 +314,19 @@ func splitName(name string) (string, bool) {
 	return s, ok
 }
 
-// oneFormat keeps Parquet files where a split is there in both formats.
+// oneFormat keeps the files of the best format where a split is there in several.
 func oneFormat(files []File) []File {
-	isParquet := func(f File) bool { return path.Ext(f.Path) == parquetExt }
-	if !slices.ContainsFunc(files, isParquet) {
-		return files
+	for _, ext := range dataExts {
+		other := func(f File) bool { return dataExt(f.Path) != ext }
+		if best := slices.DeleteFunc(slices.Clone(files), other); len(best) > 0 {
+			return best
+		}
 	}
-	return slices.DeleteFunc(slices.Clone(files), func(f File) bool { return !isParquet(f) })
+	return files
 }
 
 // shard matches NAME-00000-of-00002.parquet.
-var shard = regexp.MustCompile(`^(.*)-(\d{5})-of-(\d{5})(?:-[0-9a-f]+)?\.(?:parquet|jsonl)$`)
+var shard = regexp.MustCompile(`^(.*)-(\d{5})-of-(\d{5})(?:-[0-9a-f]+)?\.(?:parquet|jsonl?(?:\.gz|\.zst)?)$`)
 
 // complete sees that no shard is missing, as it may in a cache that another program
 // has filled for its own ends.
