@@ -66,7 +66,9 @@ JSON or Parquet. It reads the same forms of files as scan, compressed ones too.
 It reads rows as stages exchange them (with paths), the parallel lists of the
 cot_pipeline scripts (prompts, responses, preds, correct_flags, styles), and, with
 fields, any other JSONL. A mapped list gives a path for each element; a mapped
-value that is not a list goes to every path. Gold answers are taken as they stand;
+value that is not a list goes to every path. Chat messages of a reasoning teacher are
+read with response: messages.-1.content and reasoning: messages.-1.reasoning_content
+(or reasoning, or thinking, as their writer has it). Gold answers are taken as they stand;
 scan is the stage that normalises those of data sets.
 
 The port correct makes *.correct.jsonl from *.enriched.jsonl without asking a
