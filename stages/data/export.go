@@ -15,11 +15,12 @@ import (
 )
 
 type exportConfig struct {
-	Layout string `json:"layout" default:"rows" choices:"rows|messages|original" doc:"rows: one record a row, as stages exchange them; messages: one record a path, in the chat form that trainers read; original: the parallel lists of the cot_pipeline scripts, as NAME.enriched.jsonl and NAME.correct.jsonl."`
-	Format string `json:"format" default:"jsonl" choices:"jsonl|parquet" doc:"The file format; original is always JSONL."`
-	Name   string `json:"name" default:"rows" doc:"Name of the files, without extension."`
-	Paths  string `json:"paths" default:"answered" choices:"answered|correct" doc:"For messages: which paths become records. Anything finer is for filter."`
-	System string `json:"system" doc:"For messages: text of a system message that goes first."`
+	Layout    string `json:"layout" default:"rows" choices:"rows|messages|original" doc:"rows: one record a row, as stages exchange them; messages: one record a path, in the chat form that trainers read; original: the parallel lists of the cot_pipeline scripts, as NAME.enriched.jsonl and NAME.correct.jsonl."`
+	Format    string `json:"format" default:"jsonl" choices:"jsonl|parquet" doc:"The file format; original is always JSONL."`
+	Name      string `json:"name" default:"rows" doc:"Name of the files, without extension."`
+	Paths     string `json:"paths" default:"answered" choices:"answered|correct" doc:"For messages: which paths become records. Anything finer is for filter."`
+	Reasoning string `json:"reasoning" default:"none" choices:"none|field|inline" doc:"For messages: where the teacher's reasoning goes: nowhere, into reasoning_content of the assistant's message, or before its content as <think>...</think>."`
+	System    string `json:"system" doc:"For messages: text of a system message that goes first."`
 }
 
 // Validate checks what the field tags cannot say.
@@ -31,6 +32,8 @@ func (c exportConfig) Validate() error {
 		return stage.Invalid("format", "the original layout is JSONL only")
 	case c.Layout != "messages" && c.System != "":
 		return stage.Invalid("system", "only the layout messages has a system message")
+	case c.Layout != "messages" && c.Reasoning != "none":
+		return stage.Invalid("reasoning", "only the layout messages places the reasoning; rows and original have it with each path")
 	case c.Layout != "messages" && c.Paths == "correct":
 		return stage.Invalid("paths", "only the layout messages chooses paths; for the others use filter")
 	}
@@ -47,13 +50,18 @@ type exportOut struct {
 
 // Export writes rows for other tools.
 var Export = stage.Define(stage.Spec{
-	Type: "export", Version: 1, Class: stage.Pure,
+	Type: "export", Version: 2, Class: stage.Pure,
 	Doc: `Writes rows as files for other tools.
 
 The layout messages gives one record a path: {"messages": [{"role": "user",
 "content": prompt}, {"role": "assistant", "content": response}], "id", "task",
 "style"}. The user's text is the path's prompt, or the question where it has none.
-Paths without a text are left out.
+Paths without a response are left out.
+
+With reasoning: field, the assistant's message has reasoning_content as well, as
+Hugging Face and the servers of reasoning models have it; with reasoning: inline, its
+content begins with "<think>\nREASONING\n</think>\n\n". A path without reasoning is
+written as without the field.
 
 In Parquet, choices and paths are lists of structs; fields that have no column are
 kept as JSON in the column extra.
@@ -71,6 +79,8 @@ func export(ctx context.Context, env *stage.Env, c exportConfig, in exportIn, ou
 		if n, err = toFile(base+".enriched.jsonl", func(w io.Writer) (int, error) { return schema.WriteEnriched(w, rows) }); err == nil {
 			_, err = toFile(base+".correct.jsonl", func(w io.Writer) (int, error) { return schema.WriteCorrect(w, rows) })
 		}
+	case c.Format == "parquet" && c.Layout == "messages" && c.Reasoning == "field":
+		n, err = toFile(base+".parquet", func(w io.Writer) (int, error) { return writeParquet(w, c.chats(rows), parquetReasonedOf) })
 	case c.Format == "parquet" && c.Layout == "messages":
 		n, err = toFile(base+".parquet", func(w io.Writer) (int, error) { return writeParquet(w, c.chats(rows), parquetChatOf) })
 	case c.Format == "parquet":
@@ -135,6 +145,7 @@ func writeJSONL[T jsonAppender](w io.Writer, records iter.Seq2[T, error]) (int, 
 // chat is one path as a conversation.
 type chat struct {
 	system, user, assistant string
+	reasoning               string // a field of the assistant's message
 	id, task, style         string
 }
 
@@ -147,6 +158,9 @@ func (c chat) AppendJSON(b []byte) ([]byte, error) {
 		}
 		b = schema.AppendString(append(b, `{"role":`...), m.Role)
 		b = schema.AppendString(append(b, `,"content":`...), m.Content)
+		if m.Role == "assistant" && c.reasoning != "" {
+			b = schema.AppendString(append(b, `,"reasoning_content":`...), c.reasoning)
+		}
 		b = append(b, '}')
 	}
 	b = schema.AppendString(append(b, `],"id":`...), c.id)
@@ -184,6 +198,13 @@ func (c exportConfig) chats(rows iter.Seq2[schema.Problem, error]) iter.Seq2[cha
 				r := chat{system: c.System, user: p.Prompt, assistant: p.Response, id: row.ID, task: row.Task, style: p.Style}
 				if r.user == "" {
 					r.user = row.Question
+				}
+				switch {
+				case p.Reasoning == "":
+				case c.Reasoning == "field":
+					r.reasoning = p.Reasoning
+				case c.Reasoning == "inline":
+					r.assistant = "<think>\n" + strings.Trim(p.Reasoning, "\n") + "\n</think>\n\n" + strings.TrimLeft(p.Response, "\n")
 				}
 				if !yield(r, nil) {
 					return

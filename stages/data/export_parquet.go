@@ -62,6 +62,31 @@ func parquetChatOf(c chat) parquetChat {
 	return parquetChat{Messages: c.messages(), ID: c.id, Task: c.task, Style: c.style}
 }
 
+type parquetReasoned struct {
+	Messages []reasonedMessage `parquet:"messages,list"`
+	ID       string            `parquet:"id"`
+	Task     string            `parquet:"task"`
+	Style    string            `parquet:"style"`
+}
+
+type reasonedMessage struct {
+	Role      string  `parquet:"role"`
+	Content   string  `parquet:"content"`
+	Reasoning *string `parquet:"reasoning_content,optional"`
+}
+
+func parquetReasonedOf(c chat) parquetReasoned {
+	r := parquetReasoned{ID: c.id, Task: c.task, Style: c.style}
+	for _, m := range c.messages() {
+		x := reasonedMessage{Role: m.Role, Content: m.Content}
+		if m.Role == "assistant" && c.reasoning != "" {
+			x.Reasoning = &c.reasoning
+		}
+		r.Messages = append(r.Messages, x)
+	}
+	return r
+}
+
 func parquetRowOf(p schema.Problem) parquetRow {
 	r := parquetRow{
 		ID: p.ID, Task: p.Task, Question: p.Question, Premise: p.Premise, Hypothesis: p.Hypothesis,

@@ -57,6 +57,7 @@ func TestRowConfigErrors(t *testing.T) {
 		{Join, `{"fields": ["a", "a"]}`, "fields.1", "listed twice"},
 		{Export, `{"name": "a/b"}`, "name", "is not a file name"},
 		{Export, `{"layout": "original", "format": "parquet"}`, "format", "JSONL only"},
+		{Export, `{"reasoning": "field"}`, "reasoning", "only the layout messages"},
 		{Export, `{"system": "x"}`, "system", "only the layout messages"},
 		{Import, `{"root": "x", "fields": {"paths": "y"}}`, "fields.paths", "made of their fields"},
 	} {
@@ -263,6 +264,20 @@ func TestParquetReadsBack(t *testing.T) {
 	out = runStage(t, t.Context(), Export, `{"format": "parquet", "layout": "messages"}`, 0, nil, map[string][]schema.Problem{"rows": rows})
 	chats, err := parquet.ReadFile[parquetChat](filepath.Join(out.dir, "rows.parquet"))
 	want := []parquetChat{{Messages: []message{{"user", "p"}, {"assistant", "r"}}, ID: "p1", Task: "gsm8k", Style: "cot"}}
+	if d := cmp.Diff(want, chats); d != "" || err != nil {
+		t.Error(err, d)
+	}
+	thought := "Two."
+	rows[1].Paths[0].Reasoning = thought
+	out = runStage(t, t.Context(), Export, `{"format": "parquet", "layout": "messages", "reasoning": "field"}`, 0, nil, map[string][]schema.Problem{"rows": rows})
+	reasoned, err := parquet.ReadFile[parquetReasoned](filepath.Join(out.dir, "rows.parquet"))
+	asField := []parquetReasoned{{Messages: []reasonedMessage{{"user", "p", nil}, {"assistant", "r", &thought}}, ID: "p1", Task: "gsm8k", Style: "cot"}}
+	if d := cmp.Diff(asField, reasoned); d != "" || err != nil {
+		t.Error(err, d)
+	}
+	out = runStage(t, t.Context(), Export, `{"format": "parquet", "layout": "messages", "reasoning": "inline"}`, 0, nil, map[string][]schema.Problem{"rows": rows})
+	chats, err = parquet.ReadFile[parquetChat](filepath.Join(out.dir, "rows.parquet"))
+	want[0].Messages[1].Content = "<think>\nTwo.\n</think>\n\nr"
 	if d := cmp.Diff(want, chats); d != "" || err != nil {
 		t.Error(err, d)
 	}
