@@ -68,7 +68,8 @@ cot_pipeline scripts (prompts, responses, preds, correct_flags, styles), and, wi
 fields, any other JSONL. A mapped list gives a path for each element; a mapped
 value that is not a list goes to every path. Chat messages of a reasoning teacher are
 read with response: messages.-1.content and reasoning: messages.-1.reasoning_content
-(or reasoning, or thinking, as their writer has it). Gold answers are taken as they stand;
+(or reasoning, or thinking, as their writer has it). Thoughts inside a response are
+moved into the reasoning, as scan does it. Gold answers are taken as they stand;
 scan is the stage that normalises those of data sets.
 
 The port correct makes *.correct.jsonl from *.enriched.jsonl without asking a
@@ -152,6 +153,7 @@ func (im *importer) row(line []byte) (schema.Problem, error) {
 	if err != nil {
 		return p, err
 	}
+	im.moveThoughts(p.Paths)
 	if p.Task == "" {
 		p.Task = im.cfg.Task
 	}

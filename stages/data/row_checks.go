@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/distillflow/distillflow/flow/stage"
+	"github.com/distillflow/distillflow/internal/base/text"
 	"github.com/distillflow/distillflow/schema"
 )
 
@@ -22,6 +23,21 @@ type intake struct {
 	ids        idSet[place]
 	rows, bad  int64
 	firstBad   string
+
+	moved, dropped int64 // paths with inline thoughts, and those that lost a verdict
+}
+
+// moveThoughts takes the inline thoughts out of the responses of a row.
+func (in *intake) moveThoughts(paths []schema.Path) {
+	for i := range paths {
+		moved, dropped := moveThoughts(&paths[i])
+		if moved {
+			in.moved++
+		}
+		if dropped {
+			in.dropped++
+		}
+	}
 }
 
 func (in *intake) where(at place) string {
@@ -62,8 +78,14 @@ func (in *intake) broken(line []byte, at place, cause error) error {
 	})
 }
 
-// warn tells of the lines that were left out.
+// warn tells of the lines and verdicts that were left out.
 func (in *intake) warn(env *stage.Env, what string) {
+	if in.moved > 0 {
+		env.AddStat("inline_thoughts", float64(in.moved))
+	}
+	if in.dropped > 0 {
+		env.Warn("dropped the verdicts of %s, which were read from a thought: extract and verify them again", text.Plural(int(in.dropped), "path"))
+	}
 	if in.bad > 0 {
 		env.AddStat("bad_lines", float64(in.bad))
 		env.Warn("left out %d of %d lines, which are not %s; the first: %s", in.bad, in.rows+in.bad, what, in.firstBad)

@@ -100,7 +100,11 @@ Fields that scan does not know are kept in their order. A row without id gets on
 from a hash of its content; two rows with one id are an error. LaTeX commands that
 a JSON escape broke, such as a backspace before "oxed{", are repaired and counted.
 Reasoning paths are taken from paths or from the parallel lists prompts,
-responses, preds, correct_flags and styles.
+responses, preds, correct_flags and styles. Thoughts inside a response, such as
+<think>...</think>, are moved into the path's reasoning; a thought that is not closed
+leaves no response. The span moves along; where it pointed into a thought, or no
+response is left, the path loses pred, rule, span, correct and reason, for extract
+and the verifiers to make again. A pred without a span is kept.
 
 hf://owner/dataset@revision/configuration#split reads the Hugging Face Hub, by
 Parquet, JSONL or JSON files: revision is main, configuration the default one or main,
@@ -184,6 +188,7 @@ func (s *scanner) row(line []byte, at place) (schema.Problem, error) {
 	if repaired {
 		n++
 	}
+	s.moveThoughts(row.Paths)
 	if n > 0 {
 		if s.fixes == 0 {
 			s.firstFix = s.where(at)
