@@ -7,9 +7,14 @@
 //	math/stack_answertests.jsonl  gold, pred in Maxima syntax
 //	outputs/*.jsonl             model responses with gold and a flag
 //	datasets/<task>/*.jsonl     rows whose gold is fed back as the response
+//	answers2/*.jsonl            gold and pred, or gold and a whole response; rows that
+//	                            answers2/disagreements.jsonl calls "label wrong" are
+//	                            counted apart
+//	cases/*.jsonl               gold and a response of any task
 //
-// and prints, for each source, agreement, false accepts, false rejects,
-// unknowns and time per pair, and then what it left out. With -v it lists every
+// and prints, for each source, agreement, recall (the share of the pairs labelled
+// equal that count as equal), false accepts, false rejects, unknowns and time per
+// pair, and then what it left out. With -v it lists every
 // disagreement. It fails where there is nothing to compare.
 package main
 
@@ -36,6 +41,8 @@ var sources = []struct {
 	{"math/stack_answertests.jsonl", stack},
 	{"outputs/*.jsonl", outputs},
 	{"datasets/*/*.jsonl", feedback},
+	{"answers2/*.jsonl", answers2},
+	{"cases/*.jsonl", cases},
 }
 
 // patterns lists where the sources lie, one a line.
@@ -51,6 +58,7 @@ func patterns() string {
 type score struct {
 	name                              string
 	n, agree, accept, reject, unknown int
+	same                              int // pairs labelled equal
 	skipped                           int
 	why                               map[string]int // reasons of skipped pairs
 	total, worst                      time.Duration
@@ -64,6 +72,9 @@ func (t *score) add(want, equal, unknown bool, d time.Duration, describe func() 
 	t.worst = max(t.worst, d)
 	if unknown {
 		t.unknown++
+	}
+	if want {
+		t.same++
 	}
 	switch {
 	case equal == want:
@@ -79,6 +90,14 @@ func (t *score) add(want, equal, unknown bool, d time.Duration, describe func() 
 		kind = "FALSE ACCEPT"
 	}
 	t.notes = append(t.notes, kind+" "+describe())
+}
+
+// recall is the share in percent of the pairs labelled equal that count as equal.
+func (t *score) recall() string {
+	if t.same == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.2f", 100*float64(t.same-t.reject)/float64(t.same))
 }
 
 // skip records a pair that was not run.
@@ -105,12 +124,12 @@ func printSkips(out io.Writer, all []*score) {
 }
 
 func main() {
-	data := flag.String("data", "", "folder with math/, outputs/ and datasets/")
+	data := flag.String("data", "", "folder with math/, outputs/, datasets/, answers2/ and cases/")
 	only := flag.String("only", "", "run only the files whose path contains this")
 	verbose := flag.Bool("v", false, "list disagreements")
 	flag.Parse()
 	if *data == "" {
-		fmt.Fprintln(os.Stderr, "gradecheck: -data is required: the folder that holds math/, outputs/ and datasets/")
+		fmt.Fprintln(os.Stderr, "gradecheck: -data is required: the folder that holds math/, outputs/, datasets/, answers2/ or cases/")
 		os.Exit(2)
 	}
 	if err := check(os.Stdout, *data, *only, *verbose); err != nil {
@@ -123,7 +142,7 @@ func main() {
 // and prints the table to out. It fails where there is nothing to compare.
 func check(out io.Writer, data, only string, verbose bool) error {
 	if _, err := os.Stat(data); err != nil {
-		return fmt.Errorf("%w; give -data the folder that holds math/, outputs/ and datasets/", err)
+		return fmt.Errorf("%w; give -data the folder that holds math/, outputs/, datasets/, answers2/ or cases/", err)
 	}
 	var all, recorded []*score
 	var leftOut []string
@@ -141,7 +160,7 @@ func check(out io.Writer, data, only string, verbose bool) error {
 				return err
 			}
 			name = filepath.ToSlash(name)
-			if !strings.Contains(name, only) {
+			if !strings.Contains(name, only) || name == "answers2/disagreements.jsonl" {
 				continue
 			}
 			ts, err := s.read(p)
@@ -169,14 +188,14 @@ func check(out io.Writer, data, only string, verbose bool) error {
 		return fmt.Errorf("nothing to compare below %s; give -data the folder that holds at least one of:\n\t%s", data, patterns())
 	}
 	w := tabwriter.NewWriter(out, 2, 4, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "source\tpairs\tagree\t%\tfalse accept\tfalse reject\tunknown\tskipped\tus/pair\tworst ms\t")
+	fmt.Fprintln(w, "source\tpairs\tagree\t%\trecall %\tfalse accept\tfalse reject\tunknown\tskipped\tus/pair\tworst ms\t")
 	for _, t := range all {
 		per := 0.0
 		if t.n > 0 {
 			per = float64(t.total.Microseconds()) / float64(t.n)
 		}
-		fmt.Fprintf(w, "%s\t%d\t%d\t%.2f\t%d\t%d\t%d\t%d\t%.1f\t%.1f\t\n", t.name, t.n, t.agree,
-			100*float64(t.agree)/float64(max(1, t.n)), t.accept, t.reject, t.unknown, t.skipped, per,
+		fmt.Fprintf(w, "%s\t%d\t%d\t%.2f\t%s\t%d\t%d\t%d\t%d\t%.1f\t%.1f\t\n", t.name, t.n, t.agree,
+			100*float64(t.agree)/float64(max(1, t.n)), t.recall(), t.accept, t.reject, t.unknown, t.skipped, per,
 			float64(t.worst.Microseconds())/1000)
 	}
 	w.Flush()

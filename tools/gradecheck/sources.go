@@ -240,7 +240,7 @@ func outputs(path string) ([]*score, error) {
 			if o.Extracted != nil {
 				ex = *o.Extracted
 			}
-			return fmt.Sprintf("gold %q theirs %q ours %q (%s) %s: %s | %q", o.Gold, ex, p.Answer, p.Rule+p.Reason, r.Verdict, r.Reason, tail(o.Response))
+			return fmt.Sprintf("%s gold %q theirs %q ours %q (%s) %s: %s | %q", o.ID, o.Gold, ex, p.Answer, p.Rule+p.Reason, r.Verdict, r.Reason, tail(o.Response))
 		})
 		return nil
 	})
@@ -307,6 +307,83 @@ func feedback(path string) ([]*score, error) {
 		return nil
 	})
 	return []*score{t}, err
+}
+
+// labelWrong reads the ids that disagreements.jsonl beside path judges to have a
+// wrong label; none where there is no such file.
+func labelWrong(path string) (map[string]bool, error) {
+	ids := map[string]bool{}
+	err := lines(filepath.Join(filepath.Dir(path), "disagreements.jsonl"), func(d struct{ ID, Verdict string }) error {
+		if d.Verdict == "label wrong" {
+			ids[d.ID] = true
+		}
+		return nil
+	})
+	if errors.Is(err, os.ErrNotExist) {
+		err = nil
+	}
+	return ids, err
+}
+
+// answers2 compares rows with a pred directly and extracts the answer of rows
+// with a response.
+func answers2(path string) ([]*score, error) {
+	base := strings.TrimSuffix(filepath.Base(path), ".jsonl")
+	good, bad := &score{name: "answers2/" + base}, &score{name: "answers2/" + base + " (label wrong)"}
+	wrong, err := labelWrong(path)
+	if err != nil {
+		return nil, err
+	}
+	err = lines(path, func(row struct {
+		ID, Gold, Pred, Response string
+		Expected                 bool
+	}) error {
+		t := good
+		if wrong[row.ID] {
+			t = bad
+		}
+		start := time.Now()
+		pred, rule := row.Pred, "pred"
+		if row.Response != "" {
+			p := answer.Extract(answer.Question{Task: "math", Gold: row.Gold}, row.Response, answer.Options{})
+			pred, rule = p.Answer, p.Rule+p.Reason
+		}
+		r := mathverify.Verify(row.Gold, pred, mathverify.Options{})
+		t.add(row.Expected, r.Verdict == mathverify.Equal, r.Verdict == mathverify.Unknown, time.Since(start), func() string {
+			return fmt.Sprintf("%s gold %q pred %q (%s) %s: %s [%s | %s] %s", row.ID, tail(row.Gold), tail(pred), rule, r.Verdict, r.Reason, r.Gold, r.Pred, tail(row.Response))
+		})
+		return nil
+	})
+	return []*score{good, bad}, err
+}
+
+// cases extracts and grades the response of a row of any task.
+func cases(path string) ([]*score, error) {
+	t := &score{name: "cases/" + strings.TrimSuffix(filepath.Base(path), ".jsonl")}
+	err := lines(path, func(row struct {
+		ID, Task, Gold, Response string
+		Expected                 bool
+		Choices                  []answer.Option
+	}) error {
+		start := time.Now()
+		g, err := answer.NormalizeGold(row.Task, answer.Raw{"gold_answer": quoted(row.Gold)}, row.Choices)
+		if err != nil {
+			return fmt.Errorf("%s: %w", row.ID, err)
+		}
+		q := answer.Question{Task: row.Task, Choices: row.Choices, Gold: g.Answer}
+		p := answer.Extract(q, row.Response, answer.Options{})
+		r := answer.Grade(q, p.Answer, mathverify.Options{})
+		t.add(row.Expected, r.Verdict == mathverify.Equal, r.Verdict == mathverify.Unknown, time.Since(start), func() string {
+			return fmt.Sprintf("%s %s gold %q pred %q (%s) %s: %s [%s | %s] %q", row.ID, row.Task, g.Answer, p.Answer, p.Rule+p.Reason, r.Verdict, r.Reason, r.Gold, r.Pred, tail(row.Response))
+		})
+		return nil
+	})
+	return []*score{t}, err
+}
+
+func quoted(s string) json.RawMessage {
+	b, _ := json.Marshal(s) // a string always has a JSON form
+	return b
 }
 
 // rowChoices reads {"label": [...], "text": [...]} or a plain list.
