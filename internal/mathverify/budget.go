@@ -22,6 +22,17 @@ type budget struct {
 
 func newBudget(o Options) *budget { return &budget{steps: o.steps(), bits: o.bits()} }
 
+// A step stands for about half a microsecond of work: one node of a tree at low
+// precision. Work that depends on the precision or on the size of numbers is
+// weighted accordingly, so that the steps of a call bound its time.
+
+// spendAt takes the steps of an elementary function at precision p: base steps and
+// one more for every div units of p squared.
+func (b *budget) spendAt(p uint, base, div int) error { return b.spend(base + int(p*p)/div) }
+
+// sizeCost is the number of steps that reducing a fraction of so many bits takes.
+func sizeCost(bits int) int { return bits/512 + (bits/128)*(bits/128)/80 }
+
 // spend takes n steps and reports errBudget when none are left.
 func (b *budget) spend(n int) error {
 	b.steps -= n

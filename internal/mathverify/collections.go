@@ -54,11 +54,7 @@ func unwrap(n *Node) *Node {
 func expandPM(n *Node) *Node {
 	switch n.Kind {
 	case KList, KSet:
-		found := false
-		for _, a := range n.Args {
-			found = found || a.Kind != KTuple && a.has(KPM)
-		}
-		if !found {
+		if !n.has(KPM) {
 			return n
 		}
 		var args []*Node
@@ -66,7 +62,7 @@ func expandPM(n *Node) *Node {
 			args = append(args, signs(a)...)
 		}
 		return n.with(args...)
-	case KTuple, KMatrix, KRel, KSetOp:
+	case KMatrix, KRel, KSetOp:
 		return n
 	}
 	if s := signs(n); len(s) > 1 {
@@ -79,6 +75,9 @@ func expandPM(n *Node) *Node {
 func signs(n *Node) []*Node {
 	if !n.has(KPM) {
 		return []*Node{n}
+	}
+	if n.Kind == KTuple && n.walk(func(m *Node) bool { return m.Kind != KPM || m.Name == "pm" }) {
+		return signTuples(n)
 	}
 	variant := func(lower bool) *Node {
 		return n.rewrite(func(m *Node) *Node {
@@ -96,6 +95,24 @@ func signs(n *Node) []*Node {
 		})
 	}
 	return []*Node{variant(false), variant(true)}
+}
+
+// signTuples writes (\pm 1, \pm 2) as four tuples: the signs of the elements are
+// independent unless \mp ties them.
+func signTuples(n *Node) []*Node {
+	out := []*Node{n.with()}
+	for _, a := range n.Args {
+		var next []*Node
+		for _, head := range out {
+			for _, v := range signs(a) {
+				if len(next) < 64 {
+					next = append(next, head.with(append(append([]*Node(nil), head.Args...), v)...))
+				}
+			}
+		}
+		out = next
+	}
+	return out
 }
 
 // dedupe drops repeated elements that print alike.
@@ -175,8 +192,18 @@ func hasDots(args []*Node) bool {
 func (c *comparer) lists(g, p *Node) Result {
 	ga, gn := assignments(g.Args)
 	pa, pn := assignments(p.Args)
-	if gn != pn {
-		return c.ordered(ga, pa, "list") // x = 1, y = 2 against 1, 2
+	if gn != pn { // x = 1, y = 2 against 1, 2
+		r := c.ordered(ga, pa, "list")
+		if r.Verdict == Equal || c.opt.OrderedLists {
+			return r
+		}
+		if v, _ := byName(g.Args); v != nil {
+			ga = v
+		}
+		if v, _ := byName(p.Args); v != nil {
+			pa = v
+		}
+		return c.ordered(ga, pa, "list")
 	}
 	if gn == pn && gn {
 		ga, pa = g.Args, p.Args

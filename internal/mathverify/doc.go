@@ -16,8 +16,9 @@
 //     difference. Enclosures that still overlap at the highest precision
 //     count as equal: the two numbers then agree to several hundred digits.
 //  4. Expressions with symbols are evaluated at fixed pseudo-random points
-//     (positive, mixed signs, complex). One point where the enclosures are
-//     disjoint proves a difference.
+//     (positive, mixed signs, complex; far from zero too where a function such
+//     as |x| bends). One point where the enclosures are disjoint proves a
+//     difference.
 //  5. Equations are compared by their zero sets, inequalities by the sets of
 //     numbers that they describe, tuples, sets, lists and matrices element by
 //     element.
@@ -30,7 +31,9 @@
 // for an approximation only under the rules of Options.
 //
 // Every call runs within a budget of steps and bits, so 10^10^10 and nested
-// factorials return at once (Unknown unless an enclosure decides). The package
+// factorials return at once (Unknown unless an enclosure decides). A step stands
+// for work, weighted by the precision and the size of numbers, not for time: the
+// verdict is the same on every machine. The package
 // holds no mutable state; calls are deterministic and safe from any number of
 // goroutines.
 package mathverify

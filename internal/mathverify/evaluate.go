@@ -2,6 +2,7 @@ package mathverify
 
 import (
 	"math/big"
+	"strings"
 )
 
 // evaluator gives a tree its value at one point.
@@ -14,7 +15,7 @@ type evaluator struct {
 }
 
 func (e *evaluator) eval(n *Node) (value, error) {
-	if err := e.b.spend(1 + int(e.p)/256); err != nil {
+	if err := e.b.spend(2 + int(e.p)/256); err != nil {
 		return value{}, err
 	}
 	if e.depth++; e.depth > 4*maxDepth {
@@ -85,7 +86,7 @@ func (e *evaluator) eval(n *Node) (value, error) {
 		if !ok {
 			return value{}, errNoValue
 		}
-		return e.mul(v, exactRat(u.factor)), nil
+		return e.add(e.mul(v, exactRat(u.factor)), exactRat(u.zero)), nil
 	case KCases:
 		return e.cases(n)
 	}
@@ -463,8 +464,12 @@ func exactLog(x, b value) (value, bool) {
 		step = -1
 	}
 	for r.Cmp(one) > 0 {
+		size := ratBits(r)
 		r.Quo(r, q)
 		k += step
+		if ratBits(r) >= size { // a power of b would have become smaller
+			return value{}, false
+		}
 	}
 	if r.Cmp(one) != 0 {
 		return value{}, false
@@ -502,10 +507,10 @@ func (e *evaluator) binomial(a, b value) (value, error) {
 	if n >= 0 && n-k < k {
 		k = n - k
 	}
-	if k > int64(e.b.bits/8) {
+	if k > int64(e.b.bits/8) || int(k)*big.NewInt(n).BitLen() > 2*e.b.bits {
 		return value{}, errBudget
 	}
-	if err := e.b.spend(int(k)); err != nil {
+	if err := e.b.spend(3 * int(k)); err != nil {
 		return value{}, err
 	}
 	return e.fit(exactRat(new(big.Rat).SetInt(new(big.Int).Binomial(n, k)))), nil
@@ -523,6 +528,9 @@ func (e *evaluator) gcd(name string, args []value) (value, error) {
 		if acc == nil {
 			acc = r
 			continue
+		}
+		if err := e.b.spend(2 * sizeCost(ratBits(acc)+ratBits(r))); err != nil {
+			return value{}, err
 		}
 		// gcd(a/b, c/d) = gcd(ad, cb) / bd; lcm = product / gcd
 		x := new(big.Int).Mul(acc.Num(), r.Denom())
@@ -606,7 +614,7 @@ func (e *evaluator) det(n *Node) (value, error) {
 }
 
 func (e *evaluator) minor(m [][]value) (value, error) {
-	if err := e.b.spend(len(m)); err != nil {
+	if err := e.b.spend(len(m) * len(m)); err != nil {
 		return value{}, err
 	}
 	if len(m) == 1 {
@@ -637,7 +645,11 @@ func (e *evaluator) minor(m [][]value) (value, error) {
 
 // trig evaluates circular, hyperbolic and inverse functions.
 func (e *evaluator) trig(name string, x value) (value, error) {
-	if err := e.b.spend(20); err != nil {
+	base, div := 20, 8000
+	if strings.HasPrefix(name, "arc") {
+		base, div = 60, 1400
+	}
+	if err := e.b.spendAt(e.p, base, div); err != nil {
 		return value{}, err
 	}
 	switch name {
@@ -683,6 +695,12 @@ func (e *evaluator) trig(name string, x value) (value, error) {
 		return e.arcsin(map[string]string{"arcsec": "arccos", "arccsc": "arcsin"}[name], i)
 	case "arcsinh", "arccosh", "arctanh":
 		return e.archyp(name, x)
+	case "arccoth", "arcsech", "arccsch":
+		i, err := e.inv(x)
+		if err != nil {
+			return value{}, err
+		}
+		return e.archyp(map[string]string{"arccoth": "arctanh", "arcsech": "arccosh", "arccsch": "arcsinh"}[name], i)
 	}
 	return value{}, errNoValue
 }

@@ -128,6 +128,7 @@ func (c *comparer) solve(n *Node) (string, []seg, bool) {
 		s, ok := c.segments(n.Args[1])
 		return n.Args[0].Name, s, ok
 	}
+	n = valueSymbol(n)
 	syms := freeSymbols(n)
 	if len(syms) != 1 {
 		return "", nil, false
@@ -144,6 +145,28 @@ func (c *comparer) solve(n *Node) (string, []seg, bool) {
 		}
 	}
 	return v, acc, true
+}
+
+// valueSymbol reads the value in 0 < f(x) < 1 as a symbol.
+func valueSymbol(n *Node) *Node {
+	var v *Node
+	args := make([]*Node, len(n.Args))
+	for i, a := range n.Args {
+		args[i] = a
+		if a.Kind == KApp {
+			if v != nil || len(freeSymbols(a)) == 0 {
+				return n
+			}
+			v = a
+			args[i] = &Node{Kind: KSym, Name: a.String()}
+		} else if symbolic(a) {
+			return n
+		}
+	}
+	if v == nil {
+		return n
+	}
+	return n.with(args...)
 }
 
 // solveAbs solves |f| op r through f op r and f op -r.

@@ -25,8 +25,12 @@ type token struct {
 	tight bool // a number with a unit glued to it, or a word glued to a number
 }
 
-// maxInput bounds the length of an answer in bytes; longer input is not an answer.
-const maxInput = 1 << 16
+// maxInput bounds the length of an answer in bytes and maxTokens its length in
+// tokens; longer input is not an answer.
+const (
+	maxInput  = 1 << 14
+	maxTokens = 1 << 12
+)
 
 type lexer struct {
 	s     string
@@ -35,6 +39,7 @@ type lexer struct {
 	depth int  // open brackets, where a comma separates instead of grouping digits
 	env   int  // open environments
 	tex   bool // the input uses LaTeX commands
+	money bool // a dollar sign before a digit is currency: it has no partner
 	space bool
 }
 
@@ -43,6 +48,7 @@ type lexer struct {
 func lex(s string) ([]token, bool) {
 	l := &lexer{s: s, toks: make([]token, 0, 8+len(s)/2)}
 	l.tex = strings.IndexByte(s, '\\') >= 0
+	l.money = (strings.Count(s, "$")-strings.Count(s, "\\$"))%2 == 1
 	for l.i < len(l.s) {
 		l.next()
 	}
@@ -120,14 +126,112 @@ func (l *lexer) sepAt(i int) int {
 		return 2
 	case l.at(i) == ',' && l.depth <= 0:
 		return 1
-	case l.at(i) == ' ' && l.depth <= 0:
+	case (l.at(i) == ' ' || l.at(i) == '~') && l.depth <= 0:
+		return 1
+	case l.at(i) == '\'':
 		return 1
 	}
 	return 0
 }
 
+// lakhs returns the length of a number grouped as in India, 12,34,567, at the
+// cursor; 0 for other numbers.
+func (l *lexer) lakhs() int {
+	n, groups := l.digits(l.i), 0
+	if n == 0 || n > 2 || l.depth > 0 || l.at(l.i) == '0' {
+		return 0
+	}
+	for l.at(l.i+n) == ',' && l.digits(l.i+n+1) == 2 {
+		n += 3
+		groups++
+	}
+	if groups == 0 || l.at(l.i+n) != ',' || l.digits(l.i+n+1) != 3 || l.at(l.i+n+4) == ',' {
+		return 0
+	}
+	return n + 4
+}
+
+// dotGroups returns the length of a number such as 1.234.567 at the cursor, with
+// two or more points; 0 for other numbers.
+func (l *lexer) dotGroups() int {
+	n := l.digits(l.i)
+	if n == 0 || n > 3 || l.at(l.i) == '0' {
+		return 0
+	}
+	groups := 0
+	for l.at(l.i+n) == '.' && l.digits(l.i+n+1) == 3 {
+		n += 4
+		groups++
+	}
+	if groups < 2 {
+		return 0
+	}
+	return n
+}
+
+// repeat reads the repeating digits of a decimal fraction at the cursor: a bar or
+// dots above them, or brackets around them. It moves past them.
+func (l *lexer) repeat(first bool) string {
+	i := l.i
+	for _, open := range []string{`\overline{`, `\bar{`, `\dot{`, `\overline `, `\bar `, `\dot `} {
+		if !l.has(i, open) {
+			continue
+		}
+		i += len(open)
+		n := l.digits(i)
+		if open[len(open)-1] == ' ' && n > 0 { // \bar 3 takes one digit
+			l.i = i + 1
+			return l.s[i : i+1]
+		}
+		if n > 0 && l.at(i+n) == '}' {
+			l.i = i + n + 1
+			return l.s[i : i+n]
+		}
+		return ""
+	}
+	// 0.(3); 0.1(6) only as a whole answer, because 0.1(6) may be a product.
+	if n := l.digits(i + 1); l.at(i) == '(' && n > 0 && l.at(i+1+n) == ')' && (first || l.i+n+2 == len(l.s)) {
+		l.i = i + n + 2
+		return l.s[i+1 : i+1+n]
+	}
+	return ""
+}
+
+// endless reads the dots after a decimal fraction that goes on, 0.1666..., and
+// returns the digits that repeat: the shortest run that stands twice at the end.
+func (l *lexer) endless(frac string) string {
+	n := 0
+	switch {
+	case l.has(l.i, "..."):
+		n = 3
+		for l.at(l.i+n) == '.' {
+			n++
+		}
+	case l.has(l.i, "…"):
+		n = len("…")
+	case l.has(l.i, `\ldots`):
+		n = len(`\ldots`)
+	case l.has(l.i, `\dots`) && !isLetter(l.at(l.i+5)):
+		n = len(`\dots`)
+	default:
+		return ""
+	}
+	l.i += n
+	for k := 1; 2*k <= len(frac); k++ {
+		if frac[len(frac)-k:] == frac[len(frac)-2*k:len(frac)-k] {
+			return frac[len(frac)-k:]
+		}
+	}
+	return ""
+}
+
 func (l *lexer) number() {
 	start := l.i
+	if n := max(l.dotGroups(), l.lakhs()); n > 0 {
+		l.emit(tNum, strings.NewReplacer(".", "", ",", "").Replace(l.s[l.i:l.i+n]))
+		l.i += n
+		return
+	}
 	n := l.digits(l.i)
 	buf := l.s[l.i : l.i+n]
 	l.i += n
@@ -143,19 +247,21 @@ func (l *lexer) number() {
 	}
 	if l.at(l.i) == '.' && l.digitAt(l.i+1) {
 		n = l.digits(l.i + 1)
-		buf += l.s[l.i : l.i+1+n]
+		frac := l.s[l.i+1 : l.i+1+n]
+		buf += "." + frac
 		l.i += 1 + n
-	} else if l.at(l.i) == '.' && l.has(l.i+1, `\overline{`) {
-		buf += "."
+		if rep := l.repeat(false); rep != "" {
+			buf += "~" + rep
+		} else if rep := l.endless(frac); rep != "" {
+			buf += "~" + rep + "~"
+		}
+	} else if l.at(l.i) == '.' && (l.at(l.i+1) == '\\' || l.at(l.i+1) == '(') {
 		l.i++
+		if rep := l.repeat(true); rep != "" {
+			buf += ".~" + rep
+		}
 	} else if l.at(l.i) == '.' && l.i > start && l.at(l.i+1) != '.' && !isLetter(l.at(l.i+1)) {
 		l.i++ // the point that ends a sentence, or "5."
-	}
-	if l.has(l.i, `\overline{`) {
-		if n = l.digits(l.i + 10); n > 0 && l.at(l.i+10+n) == '}' && strings.Contains(buf, ".") {
-			buf += "~" + l.s[l.i+10:l.i+10+n] // repeating digits
-			l.i += n + 11
-		}
 	}
 	if c := l.at(l.i); c == 'e' || c == 'E' {
 		j := l.i + 1
@@ -245,7 +351,13 @@ func (l *lexer) ascii(c byte) {
 	}
 	l.i++
 	switch c {
-	case '$', '`', '"':
+	case '$':
+		if l.money && (l.digitAt(l.i) || (l.at(l.i) == '-' || l.at(l.i) == '.') && l.digitAt(l.i+1)) {
+			l.op("\\$")
+			return
+		}
+		l.space = true
+	case '`', '"':
 		l.space = true
 	case '=', '<', '>':
 		l.emit(tRel, string(c))
@@ -296,6 +408,11 @@ func (l *lexer) unicode() {
 		l.op("deg")
 	case '²', '³', '⁴', '¹', '⁰', '⁵', '⁶', '⁷', '⁸', '⁹':
 		l.superscript(r)
+	case '₀', '₁', '₂', '₃', '₄', '₅', '₆', '₇', '₈', '₉':
+		l.op("_")
+		l.emit(tNum, string('0'+r-'₀'))
+	case '∛':
+		l.emit(tWord, "cbrt")
 	case '½':
 		l.fraction("1", "2")
 	case '¼':
@@ -315,7 +432,9 @@ func (l *lexer) unicode() {
 	case '′':
 		l.op("'")
 	case '€', '£', '¥', '₹':
-		l.space = true
+		l.op(string(r))
+	case '‰':
+		l.emit(tText, "per mille")
 	case '，', '、':
 		l.op(",")
 	case '；':
@@ -469,6 +588,21 @@ func (l *lexer) command() {
 	if cmdText[name] {
 		l.textCmd(name)
 		return
+	}
+	switch name {
+	case "num", "SI", "qty", "ang": // of siunitx
+		if l.at(l.i) == '{' {
+			sub, _ := lex(l.group())
+			l.toks = append(l.toks, sub...)
+			l.space = true
+			switch name {
+			case "SI", "qty":
+				l.emit(tText, strings.TrimSpace(strings.ReplaceAll(l.group(), "\\", " ")))
+			case "ang":
+				l.op("deg")
+			}
+			return
+		}
 	}
 	if cmdStructural[name] {
 		l.structural(name)
@@ -638,10 +772,32 @@ func (l *lexer) textCmd(name string) {
 		l.toks = append(l.toks, sub...)
 		l.space = false
 	default:
-		l.emit(tText, t)
+		l.words(t)
 		if strings.HasSuffix(g, " ") {
 			l.space = true
 		}
+	}
+}
+
+// words emits the text of a \text command; "and" or "or" at either end separates
+// elements.
+func (l *lexer) words(t string) {
+	low, tail := strings.ToLower(t), ""
+	for _, w := range []string{"and", "or"} {
+		switch {
+		case strings.HasPrefix(low, w+" "):
+			l.emit(tOp, w)
+			l.words(strings.TrimSpace(t[len(w)+1:]))
+			return
+		case strings.HasSuffix(low, " "+w):
+			t, tail = strings.TrimRight(t[:len(t)-len(w)], " ,"), w
+		}
+	}
+	if t != "" {
+		l.emit(tText, t)
+	}
+	if tail != "" {
+		l.emit(tOp, tail)
 	}
 }
 

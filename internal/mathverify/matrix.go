@@ -1,5 +1,7 @@
 package mathverify
 
+import "slices"
+
 // matrices compares matrices; a single row or column may be written as a
 // tuple, and nested lists as a matrix.
 func (c *comparer) matrices(g, p *Node) Result {
@@ -59,7 +61,7 @@ func simplifyMatrices(n *Node) *Node {
 		acc := m.Args[0]
 		for _, a := range m.Args[1:] {
 			acc = combine(m.Kind, acc, a)
-			if acc == nil {
+			if acc == nil || acc.size() > 1<<13 { // the elements of long products grow without end
 				return m
 			}
 		}
@@ -135,4 +137,80 @@ func combineVectors(k Kind, a, b *Node) *Node {
 		return a.with(out...)
 	}
 	return nil
+}
+
+// vectorForm writes a sum of the unit vectors i, j, k as a tuple where the other
+// side is a vector.
+func vectorForm(n, other *Node) *Node {
+	size := 0
+	switch {
+	case isVector(other):
+		size = len(other.Args)
+	case other.Kind == KMatrix && len(other.Args[0].Args) == 1:
+		size = len(other.Args)
+	}
+	if size != 2 && size != 3 || n.Kind != KAdd && n.Kind != KMul && n.Kind != KNeg && n.Kind != KSym && n.Kind != KConst {
+		return n
+	}
+	terms := []*Node{n}
+	if n.Kind == KAdd {
+		terms = n.Args
+	}
+	out := make([]*Node, size)
+	for _, t := range terms {
+		k, factor := unitVector(t)
+		if k < 0 || k >= size || out[k] != nil {
+			return n
+		}
+		out[k] = factor
+	}
+	for i := range out {
+		if out[i] == nil {
+			out[i] = num(0)
+		}
+	}
+	return &Node{Kind: KTuple, Name: "()", Args: out}
+}
+
+// unitVector splits a term such as 2j into the index of the unit vector and its
+// factor; the index is -1 when there is not exactly one.
+func unitVector(n *Node) (int, *Node) {
+	index := func(n *Node) int {
+		if n.Kind == KSym || n.Kind == KConst {
+			return slices.Index([]string{"i", "j", "k"}, n.Name)
+		}
+		return -1
+	}
+	switch n.Kind {
+	case KNeg:
+		k, f := unitVector(n.Args[0])
+		if k >= 0 {
+			f = negate(f)
+		}
+		return k, f
+	case KDiv:
+		k, f := unitVector(n.Args[0])
+		if k >= 0 {
+			f = node(KDiv, f, n.Args[1])
+		}
+		return k, f
+	case KMul:
+		hit := -1
+		var rest []*Node
+		for _, a := range n.Args {
+			if k := index(a); k >= 0 {
+				if hit >= 0 {
+					return -1, nil
+				}
+				hit = k
+				continue
+			}
+			rest = append(rest, a)
+		}
+		if len(rest) == 0 {
+			return -1, nil
+		}
+		return hit, node(KMul, rest...)
+	}
+	return index(n), num(1)
 }

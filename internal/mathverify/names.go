@@ -10,6 +10,7 @@ var functions = map[string]int{
 	"asin": 1, "acos": 1, "atan": 1, "acot": 1, "asec": 1, "acsc": 1,
 	"sinh": 1, "cosh": 1, "tanh": 1, "coth": 1, "sech": 1, "csch": 1,
 	"arcsinh": 1, "arccosh": 1, "arctanh": 1, "asinh": 1, "acosh": 1, "atanh": 1, "arsinh": 1, "arcosh": 1, "artanh": 1,
+	"arccoth": 1, "arcsech": 1, "arccsch": 1, "acoth": 1, "asech": 1, "acsch": 1, "arcoth": 1, "arsech": 1, "arcsch": 1, "arcosech": 1,
 	"exp": 1, "ln": 1, "log": 1, "lg": 1, "sqrt": 1, "cbrt": 1, "abs": 1, "floor": 1, "ceil": 1, "ceiling": 1,
 	"round": 1, "sgn": 1, "sign": 1, "signum": 1, "Re": 1, "Im": 1, "re": 1, "im": 1, "conj": 1, "conjugate": 1,
 	"arg": 1, "factorial": 1, "fact": 1, "gcd": -1, "lcm": -1, "gcf": -1, "max": -1, "min": -1, "mod": 2,
@@ -20,7 +21,8 @@ var functions = map[string]int{
 var funcAlias = map[string]string{
 	"cosec": "csc", "tg": "tan", "ctg": "cot", "cotg": "cot", "asin": "arcsin", "acos": "arccos", "atan": "arctan",
 	"arctg": "arctan", "acot": "arccot", "asec": "arcsec", "acsc": "arccsc", "asinh": "arcsinh", "acosh": "arccosh",
-	"atanh": "arctanh", "arsinh": "arcsinh", "arcosh": "arccosh", "artanh": "arctanh", "ceiling": "ceil",
+	"atanh": "arctanh", "acoth": "arccoth", "asech": "arcsech", "acsch": "arccsch", "arcoth": "arccoth",
+	"arsech": "arcsech", "arcsch": "arccsch", "arcosech": "arccsch", "arsinh": "arcsinh", "arcosh": "arccosh", "artanh": "arctanh", "ceiling": "ceil",
 	"sign": "sgn", "signum": "sgn", "Re": "re", "Im": "im", "conjugate": "conj", "fact": "factorial", "gcf": "gcd",
 	"binom": "binomial",
 }
@@ -55,8 +57,16 @@ var numberWords = map[string]int64{
 	"sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90,
 }
 
+// fractionWords are the names of the parts of a whole.
+var fractionWords = map[string]int64{
+	"half": 2, "halves": 2, "third": 3, "thirds": 3, "quarter": 4, "quarters": 4, "fourth": 4, "fourths": 4,
+	"fifth": 5, "fifths": 5, "sixth": 6, "sixths": 6, "seventh": 7, "sevenths": 7, "eighth": 8, "eighths": 8,
+	"ninth": 9, "ninths": 9, "tenth": 10, "tenths": 10, "eleventh": 11, "elevenths": 11, "twelfth": 12,
+	"twelfths": 12, "hundredth": 100, "hundredths": 100, "thousandth": 1000, "thousandths": 1000,
+}
+
 var scaleWords = map[string]int64{
-	"hundred": 100, "thousand": 1000, "million": 1000000, "billion": 1000000000, "trillion": 1000000000000,
+	"dozen": 12, "hundred": 100, "thousand": 1000, "million": 1000000, "billion": 1000000000, "trillion": 1000000000000,
 }
 
 // fillerWords may stand before an answer without changing it.

@@ -53,7 +53,7 @@ type Options struct {
 	// switches it off.
 	PredDigits int
 	// Steps bounds the work of one call, in evaluated tree nodes weighted by
-	// their cost. 0 means 200000.
+	// their cost: about half a microsecond each. 0 means 60000.
 	Steps int
 	// Bits bounds the size of exact numbers, in bits. 0 means 131072.
 	Bits int
@@ -61,7 +61,7 @@ type Options struct {
 
 func (o Options) goldDigits() int { return pick(o.GoldDigits, 3) }
 func (o Options) predDigits() int { return pick(o.PredDigits, 4) }
-func (o Options) steps() int      { return pick(o.Steps, 200000) }
+func (o Options) steps() int      { return pick(o.Steps, 60000) }
 func (o Options) bits() int       { return pick(o.Bits, 1<<17) }
 
 func pick(v, def int) int {

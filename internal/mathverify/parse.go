@@ -11,13 +11,14 @@ import (
 // parser is a Pratt parser (Pratt, "Top Down Operator Precedence", 1973) with
 // implicit multiplication.
 type parser struct {
-	toks  []token
-	pos   int
-	tex   bool
-	depth int
-	bars  int  // open absolute-value bars
-	inSet bool // directly inside \{ \}, where | separates
-	stop  int  // inside function arguments without parentheses
+	toks   []token
+	pos    int
+	tex    bool
+	depth  int
+	bars   int  // open absolute-value bars
+	inSet  bool // directly inside \{ \}, where | separates
+	turned bool // directly inside ] [, where [ closes
+	stop   int  // inside function arguments without parentheses
 }
 
 const maxDepth = 120
@@ -59,6 +60,9 @@ func (p *parser) isOp(s string) bool {
 	return t.kind == tOp && t.text == s
 }
 
+// replace puts other tokens in the place of the one at i.
+func (p *parser) replace(i int, with ...token) { p.toks = slices.Replace(p.toks, i, i+1, with...) }
+
 func (p *parser) accept(s string) bool {
 	if p.isOp(s) {
 		p.pos++
@@ -92,6 +96,9 @@ func Parse(s string) (*Node, error) {
 		return nil, fmt.Errorf("%w: longer than %d bytes", errSyntax, maxInput)
 	}
 	toks, tex := lex(s)
+	if len(toks) > maxTokens {
+		return nil, fmt.Errorf("%w: longer than %d tokens", errSyntax, maxTokens)
+	}
 	toks = trimToks(toks)
 	if len(toks) == 0 {
 		return nil, fmt.Errorf("%w: empty", errSyntax)
@@ -102,7 +109,7 @@ func Parse(s string) (*Node, error) {
 	if n := wholeText(toks); n != nil {
 		return n, nil
 	}
-	p := &parser{toks: toks, tex: tex}
+	p := &parser{toks: slices.Clone(toks), tex: tex}
 	n, err := p.list()
 	if err == nil && p.pos < len(p.toks) {
 		err = p.fail("unexpected token")
@@ -114,6 +121,12 @@ func Parse(s string) (*Node, error) {
 		if fixed, ok := balance(toks); ok && len(fixed) > 0 {
 			q := &parser{toks: fixed, tex: tex}
 			if n, err := q.list(); err == nil && q.pos >= len(q.toks) && (n.Kind != KSet || len(n.Args) > 0) {
+				return n, nil
+			}
+		}
+		if toks := statedAfterText(toks); toks != nil {
+			q := &parser{toks: toks, tex: tex}
+			if n, err := q.list(); err == nil && q.pos >= len(q.toks) {
 				return n, nil
 			}
 		}
@@ -178,13 +191,9 @@ func (p *parser) prefix() (*Node, error) {
 				return n, err
 			}
 			return negate(n), nil
-		case "\\$":
+		case "\\$", "€", "£", "¥", "₹":
 			p.pos++
-			n, err := p.expr(bpNeg)
-			if err != nil || n.Kind != KNum {
-				return n, err
-			}
-			return &Node{Kind: KUnit, Name: "dollars", Args: []*Node{n}}, nil
+			return p.money(currencySigns[t.text], true)
 		case "pm", "mp":
 			p.pos++
 			n, err := p.expr(bpNeg)
@@ -194,7 +203,54 @@ func (p *parser) prefix() (*Node, error) {
 			return &Node{Kind: KPM, Name: t.text, Args: []*Node{n}}, nil
 		}
 	}
+	if t.kind == tWord && p.peekAt(1).kind != tEOF {
+		switch {
+		case strings.EqualFold(t.text, "negative") || strings.EqualFold(t.text, "minus"):
+			p.pos++
+			n, err := p.expr(bpNeg)
+			if err != nil {
+				return nil, err
+			}
+			return negate(n), nil
+		case currencyCodes[t.text] != "" && p.amountAt(1):
+			p.pos++
+			p.accept(".")
+			return p.money(currencyCodes[t.text], false)
+		}
+	}
 	return p.atom()
+}
+
+// amountAt reports a number n tokens ahead, after a point at most.
+func (p *parser) amountAt(n int) bool {
+	if t := p.peekAt(n); t.kind == tOp && t.text == "." {
+		n++
+	}
+	return p.peekAt(n).kind == tNum
+}
+
+// money reads the amount after a currency sign: $5, $2 million, $3k, $4 per hour.
+func (p *parser) money(currency string, sign bool) (*Node, error) {
+	n, err := p.expr(bpNeg)
+	if err != nil || n.Kind != KNum {
+		return n, err
+	}
+	scale := scaleWords[strings.ToLower(strings.TrimSpace(p.peek().text))]
+	if t := p.peek(); scale == 0 && t.kind == tWord && t.tight {
+		scale = map[string]int64{"k": 1000, "K": 1000, "M": 1000000, "B": 1000000000, "bn": 1000000000}[t.text]
+	}
+	if scale != 0 {
+		p.pos++
+		n = ratNode(new(big.Rat).Mul(n.Rat, new(big.Rat).SetInt64(scale)))
+	}
+	name := currency
+	if u, ok := p.unit(n); ok && u.Kind == KUnit {
+		name = u.Name
+		if k, known := parseUnit(u.Name); !known || !k.dim.money() {
+			name = currency + " " + u.Name
+		}
+	}
+	return &Node{Kind: KUnit, Name: name, Args: []*Node{n}, sign: sign && name == currency}, nil
 }
 
 func negate(n *Node) *Node {
@@ -241,10 +297,24 @@ func (p *parser) infix(left *Node, min int) (*Node, bool, error) {
 			return p.ratio(left)
 		case "^", "_", "!", "%", "'", "deg", "circ":
 			return p.postfix(left, min)
+		case "€", "£", "¥", "₹":
+			if left.quantity() && p.peekAt(1).kind != tNum {
+				p.pos++
+				return &Node{Kind: KUnit, Name: currencySigns[t.text], Args: []*Node{left}, sign: true}, true, nil
+			}
 		}
 	case tWord:
-		if w := strings.ToLower(t.text); w == "mod" && min <= bpMul {
+		switch w := strings.ToLower(t.text); {
+		case w == "mod" && min <= bpMul:
 			return p.binary(left, "mod", bpMul+1)
+		case w == "choose" && min <= bpMul && left.quantity() && p.peekAt(1).kind == tNum:
+			p.pos++
+			k, err := p.atom()
+			return fn("binomial", left, k), err == nil, err
+		}
+		if o := p.peekAt(1); t.text == "U" && isSet(left) && o.kind == tOp && min <= bpSetOp &&
+			(o.text == "(" || o.text == "[" || o.text == "\\{" || o.text == "{" || o.text == "]") {
+			return p.binary(left, "cup", bpSetOp+1) // (1, 2) U (3, 4)
 		}
 	case tCmd:
 		switch t.text {
@@ -255,10 +325,11 @@ func (p *parser) infix(left *Node, min int) (*Node, bool, error) {
 			return p.binary(left, "mod", bpMul+1)
 		case "pmod":
 			p.pos++
-			if _, err := p.argument(); err != nil {
+			m, err := p.argument()
+			if err != nil {
 				return nil, false, err
 			}
-			return left, true, nil
+			return &Node{Kind: KApp, Name: "pmod", Args: []*Node{left, m}}, true, nil
 		case "choose", "over":
 			if min > 0 {
 				return nil, false, nil
@@ -296,6 +367,9 @@ func (p *parser) binary(left *Node, op string, next int) (*Node, bool, error) {
 	case "+":
 		return extend(KAdd, left, right), true, nil
 	case "-":
+		if isSet(left) && (right.Kind == KSet || right.Kind == KBuilder) {
+			return &Node{Kind: KSetOp, Name: "setminus", Args: []*Node{left, right}}, true, nil
+		}
 		return extend(KAdd, left, negate(right)), true, nil
 	case "*":
 		if left.Kind == KNum && right.Kind == KMatrix {
@@ -313,6 +387,11 @@ func (p *parser) binary(left *Node, op string, next int) (*Node, bool, error) {
 		return &Node{Kind: KPM, Name: op, Args: []*Node{left, right}}, true, nil
 	}
 	return &Node{Kind: KSetOp, Name: op, Args: []*Node{left, right}}, true, nil
+}
+
+// isSet reports what can be a set and no number.
+func isSet(n *Node) bool {
+	return n.Kind == KSet || n.Kind == KBuilder || n.Kind == KSetOp || n.Kind == KTuple && len(n.Args) == 2 || isNumberSet(n)
 }
 
 // extend is join for a left side that only the parser holds: it grows in place,

@@ -2,6 +2,7 @@ package mathverify
 
 import (
 	"math/big"
+	"strconv"
 	"strings"
 )
 
@@ -29,7 +30,8 @@ func (p *parser) atom() (*Node, error) {
 }
 
 // parseNumber reads a literal as the lexer writes it: digits, optional
-// fraction, "~" before repeating digits, optional exponent.
+// fraction, "~" before repeating digits ("~" after them too where dots say so:
+// such a number is a decimal as well), optional exponent.
 func parseNumber(s string) (*Node, error) {
 	lit := s
 	exp := 0
@@ -47,9 +49,10 @@ func parseNumber(s string) (*Node, error) {
 		}
 		s = s[:i]
 	}
-	rep := ""
+	rep, endless := "", false
 	if i := strings.IndexByte(s, '~'); i >= 0 {
 		s, rep = s[:i], s[i+1:]
+		rep, endless = strings.CutSuffix(rep, "~")
 	}
 	whole, frac := s, ""
 	if i := strings.IndexByte(s, '.'); i >= 0 {
@@ -65,9 +68,11 @@ func parseNumber(s string) (*Node, error) {
 		d := new(big.Int).Sub(pow10(len(rep)), big.NewInt(1))
 		d.Mul(d, pow10(len(frac)))
 		r.Add(r, new(big.Rat).SetFrac(n, d))
-		frac = ""
+		if !endless {
+			frac = ""
+		}
 	}
-	if exp > 20000 || exp < -20000 {
+	if exp > 1000 || exp < -1000 {
 		e := node(KPow, num(10), num(int64(exp)))
 		return node(KMul, ratNode(r), e), nil
 	}
@@ -111,7 +116,20 @@ func (p *parser) word() (*Node, error) {
 	}
 	low := strings.ToLower(w)
 	if n, ok := numberWords[low]; ok {
-		return p.numberWords(n), nil
+		return p.numberWords(n)
+	}
+	if low == "half" {
+		switch p.wordAt(0) {
+		case "a", "an", "of":
+			p.pos++
+		case "":
+		default:
+			return &Node{Kind: KText, Name: w}, nil
+		}
+		return ratNode(big.NewRat(1, 2)), nil
+	}
+	if s, ok := scaleWords[low]; ok { // a hundred, a dozen
+		return num(s), nil
 	}
 	parts, ok := split(w, p.tex || p.peek().kind == tRel)
 	if !ok || p.stop == 0 && !p.tex && len(w) > 2 && p.pos == len(p.toks) && p.pos == 1 {
@@ -119,12 +137,12 @@ func (p *parser) word() (*Node, error) {
 	}
 	// Put the parts back as separate words, so that sin in "sinx" finds its
 	// argument and f in "xf(x)" its brackets.
-	rest := make([]token, 0, len(p.toks)-p.pos+len(parts))
+	split := make([]token, len(parts))
 	for i, s := range parts {
-		rest = append(rest, token{kind: tWord, text: s, space: i == 0 && t.space})
+		split[i] = token{kind: tWord, text: s, space: i == 0 && t.space}
 	}
-	rest = append(rest, p.toks[min(p.pos, len(p.toks)):]...)
-	p.toks, p.pos = append(p.toks[:p.pos-1:p.pos-1], rest...), p.pos-1
+	p.pos--
+	p.replace(p.pos, split...)
 	return p.word()
 }
 
@@ -160,8 +178,9 @@ func (p *parser) applied(n *Node) (*Node, error) {
 	return &Node{Kind: KApp, Name: m.Name, Args: args}, nil
 }
 
-// numberWords reads "twenty five", "three hundred".
-func (p *parser) numberWords(v int64) *Node {
+// numberWords reads "twenty five", "three hundred", "nine point eight",
+// "three-fourths".
+func (p *parser) numberWords(v int64) (*Node, error) {
 	total := int64(0)
 	for {
 		t := p.peek()
@@ -176,6 +195,10 @@ func (p *parser) numberWords(v int64) *Node {
 			break
 		}
 		low := strings.ToLower(t.text)
+		if low == "and" && (v > 0 && v%100 == 0 || v == 0 && total > 0) && isNumberWord(p.wordAt(1)) && numberWords[p.wordAt(1)] > 0 {
+			p.pos++ // one hundred and five
+			continue
+		}
 		if n, ok := numberWords[low]; ok && (v%100 == 0 || n < 10 && v%10 == 0 && v%100 >= 20) {
 			p.pos++
 			v += n
@@ -190,7 +213,21 @@ func (p *parser) numberWords(v int64) *Node {
 		}
 		break
 	}
-	return num(total + v)
+	n := num(total + v)
+	if p.wordAt(0) == "point" && isNumberWord(p.wordAt(1)) {
+		digits := strconv.FormatInt(total+v, 10) + "."
+		for p.pos++; isNumberWord(p.wordAt(0)) && numberWords[p.wordAt(0)] < 10; p.pos++ {
+			digits += strconv.FormatInt(numberWords[p.wordAt(0)], 10)
+		}
+		return parseNumber(digits)
+	}
+	if t := p.peek(); t.kind == tOp && t.text == "-" {
+		if f, ok := parts(n, p.wordAt(1)); ok {
+			p.pos += 2
+			return f, nil
+		}
+	}
+	return n, nil
 }
 
 // argument reads the argument of a command: a braced group, or one token.
@@ -225,9 +262,7 @@ func (p *parser) argument() (*Node, error) {
 // sqrt(a) b.
 func (p *parser) atomOnly() (*Node, error) {
 	if t := p.peek(); t.kind == tWord && functions[t.text] == 0 && constants[t.text] == "" && !isGreek[t.text] && len(t.text) > 1 && p.tex {
-		toks := append([]token(nil), p.toks[:p.pos]...)
-		toks = append(toks, token{kind: tWord, text: t.text[:1]}, token{kind: tWord, text: t.text[1:]})
-		p.toks = append(toks, p.toks[p.pos+1:]...)
+		p.replace(p.pos, token{kind: tWord, text: t.text[:1]}, token{kind: tWord, text: t.text[1:]})
 		p.pos++
 		return wordNode(t.text[:1]), nil
 	}
@@ -240,10 +275,7 @@ func (p *parser) fracArg() (*Node, error) {
 	t := p.peek()
 	// What follows must be a number by itself: of 1.5, 1e5 and 0.~3 nothing is split off.
 	if t.kind == tNum && len(t.text) > 1 && t.text[1] >= '0' && t.text[1] <= '9' {
-		toks := append([]token(nil), p.toks...)
-		toks[p.pos].text = t.text[1:]
-		toks[p.pos].space = false
-		p.toks = toks
+		p.replace(p.pos, token{kind: tNum, text: t.text[1:], tight: t.tight})
 		return parseNumber(t.text[:1])
 	}
 	return p.argument()

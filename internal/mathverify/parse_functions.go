@@ -2,6 +2,7 @@ package mathverify
 
 import (
 	"math/big"
+	"slices"
 )
 
 // function reads the argument of a named function, with a power between name
@@ -204,15 +205,13 @@ func (p *parser) integral() (*Node, error) {
 			v, width = p.toks[j+1].text, 2
 		case t.kind == tWord && len(t.text) > 2 && len(t.text) < 6 && t.text[len(t.text)-2] == 'd' && functions[t.text] == 0:
 			// xdx
-			toks := append([]token(nil), p.toks[:j]...)
-			toks = append(toks, token{kind: tWord, text: t.text[:len(t.text)-2]}, token{kind: tWord, text: t.text[len(t.text)-2:]})
-			p.toks = append(toks, p.toks[j+1:]...)
+			p.replace(j, token{kind: tWord, text: t.text[:len(t.text)-2]}, token{kind: tWord, text: t.text[len(t.text)-2:]})
 			continue
 		}
 		if v == "" || depth > 0 {
 			continue
 		}
-		sub := &parser{toks: p.toks[p.pos:j], tex: p.tex, depth: p.depth}
+		sub := &parser{toks: slices.Clip(p.toks[p.pos:j]), tex: p.tex, depth: p.depth}
 		body := num(1)
 		if j > p.pos {
 			if body, err = sub.expr(0); err != nil {
@@ -290,13 +289,16 @@ func (p *parser) limitSide() int64 {
 		return 0
 	}
 	side := map[string]int64{"+": 1, "-": -1}[p.toks[sign].text]
-	p.toks = append(append([]token(nil), p.toks[:from]...), p.toks[end:]...)
+	p.toks = slices.Delete(p.toks, from, end)
 	return side
 }
 
 // derivative recognises d/dx in a fraction; the result is a KBig "diff" whose
 // body is still missing when the numerator is a bare d.
 func derivative(a, b *Node) *Node {
+	if n := higherDerivative(a, b); n != nil {
+		return n
+	}
 	if b.Kind != KMul || len(b.Args) != 2 || b.Args[0].Kind != KSym || b.Args[1].Kind != KSym {
 		return nil
 	}
@@ -317,12 +319,55 @@ func derivative(a, b *Node) *Node {
 }
 
 func (p *parser) derivative(n *Node) (*Node, error) {
-	if n.Kind != KBig || n.Args[0] != nil {
+	order := 0
+	inner := n
+	for inner != nil && inner.Kind == KBig {
+		inner = inner.Args[0]
+		order++
+	}
+	if order == 0 || inner != nil {
 		return n, nil
 	}
 	body, err := p.expr(bpMul)
 	if err != nil {
 		return nil, err
 	}
-	return n.with(body, n.Args[1]), nil
+	v := n.Args[1]
+	for ; order > 0; order-- {
+		body = &Node{Kind: KBig, Name: "diff", Args: []*Node{body, v}}
+	}
+	return body, nil
+}
+
+// higherDerivative recognises d^2/dx^2 in a fraction.
+func higherDerivative(a, b *Node) *Node {
+	if b.Kind != KMul || len(b.Args) != 2 || b.Args[0].Kind != KSym || b.Args[1].Kind != KPow || b.Args[1].Args[0].Kind != KSym {
+		return nil
+	}
+	d, x, k := b.Args[0].Name, b.Args[1].Args[0], b.Args[1].Args[1]
+	head, rest := a, []*Node(nil)
+	if a.Kind == KMul {
+		head, rest = a.Args[0], a.Args[1:]
+	}
+	if d != "d" && d != "partial" || head.Kind != KPow || head.Args[0].Kind != KSym || head.Args[0].Name != d ||
+		head.Args[1].String() != k.String() || k.Kind != KNum || len(rest) > 1 {
+		return nil
+	}
+	order := 0
+	if k.Rat.IsInt() && k.Rat.Num().IsInt64() {
+		order = int(min(k.Rat.Num().Int64(), 21))
+	}
+	if order < 2 || order > 20 {
+		return nil
+	}
+	var n *Node
+	if len(rest) == 1 {
+		if n = rest[0]; n.Kind == KSym || n.Kind == KApp {
+			return &Node{Kind: KApp, Name: "diff" + k.String() + ":" + x.Name, Args: rest}
+		}
+	}
+	for ; order > 0; order-- {
+		n = &Node{Kind: KBig, Name: "diff", Args: []*Node{n, x}}
+	}
+	return n
 }

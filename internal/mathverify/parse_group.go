@@ -4,12 +4,28 @@ package mathverify
 // absolute value, floor or ceiling.
 func (p *parser) bracket() (*Node, error) {
 	t := p.next()
-	bars, set, stop := p.bars, p.inSet, p.stop
-	p.bars, p.inSet, p.stop = 0, t.text == "\\{", 0
-	defer func() { p.bars, p.inSet, p.stop = bars, set, stop }()
+	bars, set, stop, turned := p.bars, p.inSet, p.stop, p.turned
+	p.bars, p.inSet, p.stop, p.turned = 0, t.text == "\\{", 0, t.text == "]"
+	defer func() { p.bars, p.inSet, p.stop, p.turned = bars, set, stop, turned }()
 	switch t.text {
 	case "(", "[", "{", "\\{", "<<":
 		return p.group(t.text)
+	case "]": // ]1, 2[ is the open interval
+		n, err := p.list()
+		if err != nil {
+			return nil, err
+		}
+		shape := "()"
+		if !p.accept("[") {
+			if !p.accept("]") {
+				return nil, p.fail("expected [")
+			}
+			shape = "(]"
+		}
+		if n.Kind != KList || len(n.Args) != 2 {
+			return nil, p.fail("an interval needs two ends")
+		}
+		return &Node{Kind: KTuple, Name: shape, Args: n.Args}, nil
 	case "lfloor", "lceil":
 		n, err := p.list()
 		if err != nil {
@@ -81,6 +97,9 @@ func (p *parser) group(open string) (*Node, error) {
 	case open == "\\{":
 		return node(KSet, n), nil
 	case n.Kind == KList:
+		if closer == "[" { // [1, 2[
+			closer = ")"
+		}
 		return &Node{Kind: KTuple, Name: open + closer, Args: n.Args}, nil
 	case n.Kind == KRel && open == "(" && len(p.toks) > p.pos:
 		return n, nil

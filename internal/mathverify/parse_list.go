@@ -1,6 +1,7 @@
 package mathverify
 
 import (
+	"sort"
 	"strings"
 )
 
@@ -17,7 +18,7 @@ func (p *parser) list() (*Node, error) {
 	}
 	items := []*Node{first}
 	word := ""
-	var groups []int // where semicolons stand among commas
+	var groups, words []int // where semicolons and words stand among commas
 	commas := false
 	for {
 		sep := false
@@ -30,6 +31,7 @@ func (p *parser) list() (*Node, error) {
 			}
 			if w := strings.Trim(strings.ToLower(p.peek().text), " ,.;:"); w == "and" || w == "or" {
 				word = w
+				words = append(words, len(items))
 			}
 			p.pos++
 			sep = true
@@ -51,6 +53,11 @@ func (p *parser) list() (*Node, error) {
 	}
 	if n := pairs(items, groups); commas && n != nil {
 		return n, nil
+	}
+	if items[0].Kind == KRel && commas { // x = 1, y = 2 or x = 3, y = 4
+		if n := pairs(items, words); n != nil {
+			return n, nil
+		}
 	}
 	flat := items[:0:0]
 	for _, it := range items {
@@ -96,10 +103,16 @@ func (p *parser) closing() bool {
 
 // relation reads expr (rel expr)*.
 func (p *parser) relation() (*Node, error) {
+	if p.wordAt(0) == "a" && (fractionWords[p.wordAt(1)] != 0 || scaleWords[p.wordAt(1)] != 0) { // a third, a dozen
+		p.replace(p.pos, token{kind: tWord, text: "one", space: true})
+	}
 	p.skipFiller()
-	first, err := p.expr(0)
-	if err != nil {
-		return nil, err
+	first := p.functionLabel()
+	if first == nil {
+		var err error
+		if first, err = p.expr(0); err != nil {
+			return nil, err
+		}
 	}
 	var args []*Node
 	var ops []string
@@ -134,6 +147,60 @@ func (p *parser) relation() (*Node, error) {
 	}
 }
 
+// functionLabel reads the left side of x(t) = ..., T(1) = ..., W_1(x, y) = ...: a
+// letter with names or numbers in brackets before an equals sign names a value. It
+// returns nil, and does not move, for anything else; x(2) and x(x) are products.
+func (p *parser) functionLabel() *Node {
+	t := p.peek()
+	if t.kind != tWord || len(t.text) > 1 && !isGreek[t.text] || constants[t.text] != "" {
+		return nil
+	}
+	i, name := 1, t.text
+	for o := p.peekAt(i); o.kind == tOp && o.text == "'"; o = p.peekAt(i) {
+		name += "'"
+		i++
+	}
+	if o := p.peekAt(i); o.kind == tOp && o.text == "_" && (p.peekAt(i+1).kind == tNum || p.peekAt(i+1).kind == tWord) {
+		name += "_" + p.peekAt(i+1).text
+		i += 2
+	}
+	if o := p.peekAt(i); o.kind != tOp || o.text != "(" {
+		return nil
+	}
+	variable := len(t.text) == 1 && t.text >= "x"
+	var args []*Node
+	for {
+		a := p.peekAt(i + 1)
+		switch {
+		case a.kind == tNum && !variable:
+			n, err := parseNumber(a.text)
+			if err != nil {
+				return nil
+			}
+			args = append(args, n)
+		case a.kind == tWord && (len(a.text) == 1 || isGreek[a.text]) && a.text != t.text &&
+			(!variable || strings.Contains("stunk", a.text) || a.text == "theta"):
+			args = append(args, wordNode(a.text))
+		default:
+			return nil
+		}
+		if i += 2; p.peekAt(i).kind != tOp {
+			return nil
+		}
+		if p.peekAt(i).text == ")" {
+			break
+		}
+		if p.peekAt(i).text != "," {
+			return nil
+		}
+	}
+	if r := p.peekAt(i + 1); r.kind != tRel || r.text != "=" {
+		return nil
+	}
+	p.pos += i + 1
+	return &Node{Kind: KApp, Name: name, Args: args}
+}
+
 // skipFiller drops words such as "about" before an expression.
 func (p *parser) skipFiller() {
 	for {
@@ -166,6 +233,9 @@ func (p *parser) ratio(left *Node) (*Node, bool, error) {
 			return nil, false, err
 		}
 		args = append(args, n)
+	}
+	if left.Kind == KText && len(args) == 2 { // Maximum: 3
+		return &Node{Kind: KRel, Args: args, Ops: []string{"="}}, true, nil
 	}
 	r := node(KRatio, args...)
 	if len(args) == 2 && args[0].Kind == KNum && args[1].Kind == KNum && len(args[1].Name) == 2 &&
@@ -221,19 +291,54 @@ func pairs(items []*Node, groups []int) *Node {
 	if len(groups) == 0 {
 		return nil
 	}
+	rels := 0
 	for _, it := range items {
-		if it.Kind == KRel || it.Kind == KTuple {
+		if it.Kind == KTuple {
 			return nil
 		}
+		if it.Kind == KRel {
+			rels++
+		}
+	}
+	if rels != 0 && rels != len(items) {
+		return nil
 	}
 	var out []*Node
-	start := 0
+	start, names := 0, ""
 	for _, g := range append(groups, len(items)) {
 		if g-start < 2 {
 			return nil
 		}
-		out = append(out, &Node{Kind: KTuple, Name: "()", Args: items[start:g:g]})
+		part := items[start:g:g]
+		if rels > 0 { // p = 5, q = 2; p = 7, q = 2
+			sorted, key := byName(part)
+			if sorted == nil || start > 0 && key != names {
+				return nil
+			}
+			part, names = sorted, key
+		}
+		out = append(out, &Node{Kind: KTuple, Name: "()", Args: part})
 		start = g
 	}
 	return node(KList, out...)
+}
+
+// byName returns the values of assignments to different symbols in the order of
+// the names, and the names; nil for anything else.
+func byName(args []*Node) (values []*Node, names string) {
+	sorted := append([]*Node(nil), args...)
+	for _, a := range args {
+		if a.Kind != KRel || len(a.Ops) != 1 || a.Ops[0] != "=" || a.Args[0].Kind != KSym {
+			return nil, ""
+		}
+	}
+	sort.SliceStable(sorted, func(i, j int) bool { return sorted[i].Args[0].Name < sorted[j].Args[0].Name })
+	for i, a := range sorted {
+		if i > 0 && a.Args[0].Name == sorted[i-1].Args[0].Name {
+			return nil, ""
+		}
+		values = append(values, a.Args[1])
+		names += a.Args[0].Name + " "
+	}
+	return values, names
 }

@@ -2,6 +2,7 @@ package mathverify
 
 import (
 	"math/big"
+	"strconv"
 	"strings"
 )
 
@@ -20,12 +21,7 @@ func (p *parser) postfix(left *Node, min int) (*Node, bool, error) {
 		return p.degrees(left), true, nil
 	case "'":
 		p.pos++
-		if left.Kind == KSym || left.Kind == KApp {
-			m := *left
-			m.Name += "'"
-			return &m, true, nil
-		}
-		return left, true, nil
+		return primed(left), true, nil
 	case "_":
 		p.pos++
 		return p.subscript(left)
@@ -42,7 +38,11 @@ func (p *parser) postfix(left *Node, min int) (*Node, bool, error) {
 			return p.degrees(left), true, nil
 		}
 	}
-	if p.accept("'") {
+	if p.primes() {
+		n, err := p.applied(primed(left))
+		return n, true, err
+	}
+	if p.ordinal(left) {
 		return left, true, nil
 	}
 	e, err := p.exponent()
@@ -50,6 +50,46 @@ func (p *parser) postfix(left *Node, min int) (*Node, bool, error) {
 		return nil, false, err
 	}
 	return power(left, e), true, nil
+}
+
+// primes moves past ^\prime and ^{\prime}.
+func (p *parser) primes() bool {
+	if p.accept("'") {
+		return true
+	}
+	if a, b := p.peekAt(1), p.peekAt(2); p.isOp("{") && a.kind == tOp && a.text == "'" && b.kind == tOp && b.text == "}" {
+		p.pos += 3
+		return true
+	}
+	return false
+}
+
+// primed adds a prime to a name.
+func primed(n *Node) *Node {
+	if n.Kind != KSym && n.Kind != KApp {
+		return n
+	}
+	m := *n
+	m.Name += "'"
+	return &m
+}
+
+// ordinal moves past the raised letters of 12^{th}.
+func (p *parser) ordinal(left *Node) bool {
+	i := 0
+	if p.isOp("{") {
+		i = 1
+	}
+	t := p.peekAt(i)
+	if left.Kind != KNum || t.kind != tWord && t.kind != tText {
+		return false
+	}
+	switch t.text {
+	case "st", "nd", "rd", "th":
+		p.pos += 1 + 2*i
+		return true
+	}
+	return false
 }
 
 // power raises the last factor of a unit or function to e.
@@ -64,14 +104,21 @@ func (p *parser) exponent() (*Node, error) {
 	if p.isOp("{") {
 		return p.argument()
 	}
+	if t, o := p.peek(), p.peekAt(1); t.kind == tNum && o.kind == tOp && o.text == "_" { // v^2_0
+		p.pos++
+		return parseNumber(t.text)
+	}
 	return p.expr(bpPow) // right associative; takes a sign: x^-1
 }
 
 // degrees is the postfix degree sign, or a unit of temperature: 20 °C.
 func (p *parser) degrees(left *Node) *Node {
-	if t := p.peek(); t.kind == tWord && (t.text == "C" || t.text == "F") {
-		p.pos++
-		return &Node{Kind: KUnit, Name: "deg" + t.text, Args: []*Node{left}}
+	if t := p.peek(); t.kind == tWord || t.kind == tText {
+		switch strings.ToLower(t.text) {
+		case "c", "f", "celsius", "fahrenheit":
+			p.pos++
+			return &Node{Kind: KUnit, Name: "deg" + strings.ToUpper(t.text[:1]), Args: []*Node{left}}
+		}
 	}
 	return node(KDegree, left)
 }
@@ -80,23 +127,31 @@ func (p *parser) subscript(left *Node) (*Node, bool, error) {
 	var sub *Node
 	var err error
 	name := ""
+	if left.Kind == KPow { // v^2_0 is v_0^2
+		if left.Args[0].Kind != KSym {
+			return nil, false, p.fail("a subscript after a power")
+		}
+		base, _, err := p.subscript(left.Args[0])
+		return node(KPow, base, left.Args[1]), true, err
+	}
 	if t := p.peek(); t.kind == tText {
 		p.pos++
 		name = t.text
 	} else {
+		start := p.pos
 		if sub, err = p.argument(); err != nil {
-			return nil, false, err
+			if name = p.nameAt(start); name == "" { // x_{\max}
+				return nil, false, err
+			}
+			sub, err = nil, nil
 		}
 	}
-	if sub != nil && left.Kind == KNum && sub.Kind == KNum && sub.Rat.IsInt() {
-		if b := sub.Rat.Num(); b.IsInt64() && b.Int64() >= 2 && b.Int64() <= 36 {
-			whole, frac, _ := strings.Cut(left.Name, ".")
-			if v, ok := new(big.Int).SetString(whole+frac, int(b.Int64())); ok {
-				r := new(big.Rat).SetFrac(v, new(big.Int).Exp(b, big.NewInt(int64(len(frac))), nil))
-				return &Node{Kind: KBase, Name: left.Name, Rat: r, Args: []*Node{sub}}, true, nil
-			}
-			// A digit that the base does not have: no number at all.
-			return &Node{Kind: KText, Name: left.Name + "_" + b.String()}, true, nil
+	if b, ok := baseWord(name, sub); ok && left.Kind == KNum {
+		sub = b
+	}
+	if sub != nil && left.Kind == KNum && sub.Kind == KNum {
+		if n := inBase(left, sub); n != nil {
+			return n, true, nil
 		}
 	}
 	if left.Kind == KNum {
@@ -123,10 +178,75 @@ func (p *parser) subscript(left *Node) (*Node, bool, error) {
 	return &Node{Kind: KSym, Name: left.Name + "_" + name}, true, nil
 }
 
+// inBase reads the digits of a number in another base; nil where the base is none.
+func inBase(left, base *Node) *Node {
+	b := base.Rat.Num()
+	if !base.Rat.IsInt() || !b.IsInt64() || b.Int64() < 2 || b.Int64() > 36 {
+		return nil
+	}
+	whole, frac, _ := strings.Cut(left.Name, ".")
+	v, ok := new(big.Int).SetString(whole+frac, int(b.Int64()))
+	if !ok { // a digit that the base does not have: no number at all
+		return &Node{Kind: KText, Name: left.Name + "_" + b.String()}
+	}
+	r := new(big.Rat).SetFrac(v, new(big.Int).Exp(b, big.NewInt(int64(len(frac))), nil))
+	return &Node{Kind: KBase, Name: left.Name, Rat: r, Args: []*Node{base}}
+}
+
+// nameAt joins the tokens of the braced group at start and moves past it; "" when
+// the group holds anything but names and numbers.
+func (p *parser) nameAt(start int) string {
+	if start >= len(p.toks) || p.toks[start].text != "{" {
+		return ""
+	}
+	var b strings.Builder
+	for i := start + 1; i < len(p.toks); i++ {
+		switch t := p.toks[i]; {
+		case t.kind == tOp && t.text == "}":
+			p.pos = i + 1
+			return b.String()
+		case t.kind == tOp && t.text != ",", t.kind == tCmd, t.kind == tRel:
+			return ""
+		default:
+			b.WriteString(t.text)
+		}
+	}
+	return ""
+}
+
+// baseWord reads the base of a number from a word: 101_{\text{two}}.
+func baseWord(name string, sub *Node) (*Node, bool) {
+	if sub != nil && sub.Kind == KText {
+		name = sub.Name
+	}
+	name = strings.TrimPrefix(strings.ToLower(strings.Trim(name, " .")), "base ")
+	if n, ok := numberWords[name]; ok {
+		return num(n), true
+	}
+	if n, err := strconv.ParseInt(name, 10, 32); err == nil {
+		return num(n), true
+	}
+	return nil, false
+}
+
 // baseLiteral recognises a whole answer such as 1A3_{16}, whose digits the
 // lexer would tear apart.
 func baseLiteral(s string) *Node {
 	s = strings.Trim(s, " $.")
+	for prefix, base := range map[string]int64{"0x": 16, "0b": 2} {
+		if digits, ok := strings.CutPrefix(s, prefix); ok && len(digits) <= 64 {
+			if v, ok := new(big.Int).SetString(digits, int(base)); ok && v.Sign() >= 0 {
+				return &Node{Kind: KBase, Name: digits, Rat: new(big.Rat).SetInt(v), Args: []*Node{num(base)}}
+			}
+		}
+	}
+	for _, w := range []string{`\text{`, `\mathrm{`, `\textrm{`, `\mathtt{`, `\texttt{`} {
+		if t, ok := strings.CutPrefix(s, w); ok {
+			if i := strings.IndexByte(t, '}'); i > 0 {
+				s = t[:i] + t[i+1:]
+			}
+		}
+	}
 	i := strings.IndexByte(s, '_')
 	if i < 1 || i > 64 || strings.ContainsAny(s[:i], "\\{}() +-*/^.") {
 		return nil
@@ -155,9 +275,15 @@ func baseLiteral(s string) *Node {
 // implicit reads a factor that stands directly after left: 2x, (a)(b),
 // 3 apples, 1 1/2.
 func (p *parser) implicit(left *Node, min int) (*Node, bool, error) {
+	if n, ok, err := p.numberPhrase(left, min); ok || err != nil {
+		return n, ok, err
+	}
 	t := p.peek()
 	if !p.startsAtom(t) || p.separator() {
 		return nil, false, nil
+	}
+	if n := p.peekAt(1); t.kind == tWord && t.text == "x" && t.space && n.kind == tNum && n.space && left.quantity() && min <= bpMul {
+		return p.binary(left, "*", bpMul+1) // 1.5 x 10^3
 	}
 	if meridiem(t.text) != "" && t.kind != tNum {
 		if left.Kind == KNum && left.Dec == 0 && left.Rat.IsInt() && left.Rat.Num().IsInt64() &&
@@ -191,10 +317,11 @@ func (p *parser) implicit(left *Node, min int) (*Node, bool, error) {
 			if err != nil {
 				return nil, false, err
 			}
-			if u, ok := p.unit(r); ok {
-				r = u
+			u, ok := p.unit(r)
+			if !ok {
+				return nil, false, p.fail("a number without a unit after a unit")
 			}
-			return extend(KAdd, left, r), true, nil
+			return extend(KAdd, left, u), true, nil
 		}
 		return nil, false, p.fail("expression after a unit")
 	}
@@ -214,7 +341,15 @@ func (p *parser) startsAtom(t token) bool {
 		return !strings.HasPrefix(t.text, "end:")
 	case tOp:
 		switch t.text {
-		case "(", "[", "{", "\\{", "lfloor", "lceil", "<<":
+		case "[": // [1, 2[ and ]1, 2[ end with it
+			switch n := p.peekAt(1); {
+			case p.turned || n.kind == tEOF:
+				return false
+			case n.kind == tOp:
+				return n.text != "cup" && n.text != "cap" && n.text != "," && n.text != "setminus"
+			}
+			return true
+		case "(", "{", "\\{", "lfloor", "lceil", "<<":
 			return true
 		case "|", "||":
 			return p.bars == 0 && !p.inSet
@@ -272,13 +407,23 @@ func (p *parser) unit(left *Node) (*Node, bool) {
 		return node(KPercent, left), true
 	case "degrees", "degree", "deg":
 		p.pos++
-		return node(KDegree, left), true
+		return p.degrees(left), true
+	case "degrees celsius", "degrees fahrenheit", "degree celsius", "degree fahrenheit":
+		p.pos++
+		return &Node{Kind: KUnit, Name: "deg" + strings.ToUpper(strings.Fields(w)[1][:1]), Args: []*Node{left}}, true
 	case "if", "for", "when", "where", "otherwise", "mod":
 		return nil, false
 	}
 	if w, ok := scaleWords[strings.ToLower(t.text)]; ok {
 		p.pos++
-		return join(KMul, left, num(w)), true
+		n := join(KMul, left, num(w))
+		if left.Kind == KNum {
+			n = ratNode(new(big.Rat).Mul(left.Rat, new(big.Rat).SetInt64(w)))
+		}
+		if u, ok := p.unit(n); ok { // 2 dozen eggs
+			return u, true
+		}
+		return n, true
 	}
 	var b strings.Builder
 	loose := t.kind == tWord && len(t.text) == 1
@@ -301,6 +446,9 @@ func (p *parser) unit(left *Node) (*Node, bool) {
 			continue
 		case t.kind == tOp && t.text == "-" && p.peekAt(1).kind == tWord && len(p.peekAt(1).text) > 1:
 			b.WriteByte(' ')
+			p.pos++
+			continue
+		case t.kind == tOp && t.text == "." && (p.peekAt(1).kind == tWord || p.peekAt(1).kind == tText): // sq. ft
 			p.pos++
 			continue
 		case t.kind == tOp && (t.text == "(" || t.text == ")") && p.parenWords(&b):
@@ -375,6 +523,10 @@ func (n *Node) quantity() bool {
 // than a factor.
 func (p *parser) unitWord(left *Node, t token) bool {
 	w := t.text
+	if w == "min" || w == "sec" { // units too, where no argument follows
+		n := p.peekAt(1)
+		return t.space && (n.kind == tEOF || n.kind == tOp && (n.text == "," || n.text == "/" || n.text == ";" || n.text == "^"))
+	}
 	if functions[w] != 0 || isGreek[w] || constants[w] != "" {
 		return false
 	}
@@ -384,9 +536,9 @@ func (p *parser) unitWord(left *Node, t token) bool {
 			return false
 		}
 		n := p.peekAt(1)
-		return n.kind == tEOF || n.kind == tOp && (n.text == "^" || n.text == "," || n.text == "/")
+		return n.kind == tEOF || n.kind == tNum || n.kind == tOp && (n.text == "^" || n.text == "," || n.text == "/")
 	}
-	if _, ok := units[w]; ok || unitWords[strings.ToLower(w)] || scaleWords[strings.ToLower(w)] != 0 {
+	if _, ok := oneUnit(w); ok || unitWords[strings.ToLower(w)] || scaleWords[strings.ToLower(w)] != 0 {
 		return true
 	}
 	_, isProduct := split(w, p.tex)

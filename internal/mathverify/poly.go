@@ -20,6 +20,15 @@ func (p poly) trim() poly {
 	return p
 }
 
+// bits is the size of the largest coefficient.
+func (p poly) bits() int {
+	n := 0
+	for _, c := range p {
+		n = max(n, ratBits(c))
+	}
+	return n
+}
+
 func constPoly(r *big.Rat) poly { return poly{r}.trim() }
 
 func (p poly) add(q poly) poly {
@@ -51,7 +60,7 @@ func (p poly) mul(q poly, b *budget) (poly, error) {
 	if len(p)+len(q) > maxDegree+2 {
 		return nil, errBudget
 	}
-	if err := b.spend(len(p) * len(q)); err != nil {
+	if err := b.spend(len(p) * len(q) * (3 + sizeCost(p.bits()+q.bits()))); err != nil {
 		return nil, err
 	}
 	r := make(poly, len(p)+len(q)-1)
@@ -71,7 +80,7 @@ func (p poly) mul(q poly, b *budget) (poly, error) {
 func (p poly) rem(q poly, b *budget) (poly, error) {
 	r := p.scale(big.NewRat(1, 1))
 	for len(r) >= len(q) {
-		if err := b.spend(2 * len(q)); err != nil {
+		if err := b.spend(len(q) * (5 + sizeCost(q.bits()+ratBits(r[len(r)-1])))); err != nil {
 			return nil, err
 		}
 		f := new(big.Rat).Quo(r[len(r)-1], q[len(q)-1])
@@ -97,7 +106,7 @@ func (p poly) quo(q poly, b *budget) (poly, error) {
 		out[i] = new(big.Rat)
 	}
 	for len(r) >= len(q) {
-		if err := b.spend(2 * len(q)); err != nil {
+		if err := b.spend(len(q) * (5 + sizeCost(q.bits()+ratBits(r[len(r)-1])))); err != nil {
 			return nil, err
 		}
 		f := new(big.Rat).Quo(r[len(r)-1], q[len(q)-1])

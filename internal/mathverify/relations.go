@@ -1,6 +1,10 @@
 package mathverify
 
-import "math/big"
+import (
+	"math/big"
+	"strconv"
+	"strings"
+)
 
 // relations compares equations, inequalities and memberships with each other
 // and with values and sets.
@@ -100,6 +104,13 @@ func (c *comparer) relLists(g, p *Node) Result {
 			return c.multiset(ga, pa, "set")
 		}
 	case g.Kind == KTuple, p.Kind == KTuple:
+		// (3, -2) against y = -2, x = 3
+		if v, _ := byName(g.Args); v != nil {
+			ga = v
+		}
+		if v, _ := byName(p.Args); v != nil {
+			pa = v
+		}
 		return c.ordered(ga, pa, "tuple")
 	}
 	return different("a system of relations against a single value")
@@ -145,6 +156,8 @@ func (c *comparer) twoRelations(g, p *Node) Result {
 	switch {
 	case gi && pi:
 		return c.twoInequalities(g, p)
+	case gi != pi && (isElement(g) && isSetEquation(p) || isElement(p) && isSetEquation(g)):
+		return c.nodes(g.Args[1], p.Args[1]) // x in {1, 2} and x = {1, 2}
 	case gi != pi:
 		if r := c.realSets(g, p); r.Verdict != Unknown {
 			return r
@@ -157,7 +170,14 @@ func (c *comparer) twoRelations(g, p *Node) Result {
 	gn, gv := sides(g)
 	pn, pv := sides(p)
 	if nameLike(gn) && nameLike(pn) {
-		same := gn.String() == pn.String() || gn.Kind == KApp || pn.Kind == KApp || gn.Kind == KText || pn.Kind == KText
+		gn, gv, pn, pv = renameArgs(gn, gv, pn, pv)
+		if isLabel(gn) && isLabel(pn) && node(KTuple, gn.Args...).String() != node(KTuple, pn.Args...).String() {
+			return different("values at different arguments: %s and %s", gn, pn)
+		}
+		if gn.Kind == KText && pn.Kind == KText && c.depth > 1 && words(gn) != words(pn) {
+			return different("different names in a list: %s and %s", gn, pn)
+		}
+		same := gn.String() == pn.String() || isLabel(gn) || isLabel(pn) || gn.Kind == KText || pn.Kind == KText
 		if same {
 			r := c.nodes(gv, pv)
 			own := func(v *Node) bool { // the name does not occur on the right
@@ -171,7 +191,48 @@ func (c *comparer) twoRelations(g, p *Node) Result {
 	return c.equations(g, p)
 }
 
+// isLabel reports f(x): the name of a value, whatever the function is called. A
+// derivative keeps its name.
+func isLabel(n *Node) bool { return n.Kind == KApp && !strings.HasPrefix(n.Name, "diff") }
+
+func isElement(n *Node) bool { return len(n.Ops) == 1 && n.Ops[0] == "in" && n.Args[1].Kind == KSet }
+
+func isSetEquation(n *Node) bool {
+	return len(n.Ops) == 1 && n.Ops[0] == "=" && n.Args[1].Kind == KSet
+}
+
 func symbolic(n *Node) bool { return len(freeSymbols(n)) > 0 }
+
+// renameArgs gives the arguments of two function labels the same new names, in the
+// values too: f(m) = 2m is f(n) = 2n. It leaves labels of other arguments as they
+// are.
+func renameArgs(gn, gv, pn, pv *Node) (gn2, gv2, pn2, pv2 *Node) {
+	if gn.Kind != KApp || pn.Kind != KApp || len(gn.Args) != len(pn.Args) || gn.String() == pn.String() {
+		return gn, gv, pn, pv
+	}
+	gto, pto := map[string]*Node{}, map[string]*Node{}
+	for i, a := range gn.Args {
+		b := pn.Args[i]
+		if a.Kind != KSym || b.Kind != KSym || gto[a.Name] != nil || pto[b.Name] != nil {
+			return gn, gv, pn, pv
+		}
+		name := "argument "
+		if isIntegerLetter(a.Name) && isIntegerLetter(b.Name) {
+			name = integerName
+		}
+		gto[a.Name] = &Node{Kind: KSym, Name: name + strconv.Itoa(i)}
+		pto[b.Name] = gto[a.Name]
+	}
+	rename := func(n *Node, to map[string]*Node) *Node {
+		return n.rewrite(func(m *Node) *Node {
+			if m.Kind == KSym && to[m.Name] != nil {
+				return to[m.Name]
+			}
+			return m
+		})
+	}
+	return rename(gn, gto), rename(gv, gto), rename(pn, pto), rename(pv, pto)
+}
 
 // sides returns an equation with the name on the left.
 func sides(n *Node) (name, val *Node) {
@@ -320,8 +381,12 @@ func (c *comparer) proportional(f, h *Node, syms []string) bool {
 // rootProbe looks for a proof that two equations f = 0 and h = 0 differ: a
 // short interval in which f changes its sign while h stays away from zero.
 func (c *comparer) rootProbe(f, h *Node, syms []string) Result {
+	half := c.b.steps / 2 // a proof of a difference only turns unknown into different
 	for i := 0; i < 3; i++ {
 		for _, v := range syms {
+			if c.b.steps < half {
+				break
+			}
 			env := map[string]value{}
 			for _, s := range syms {
 				env[s] = samplePoint(s, 3*i, false)

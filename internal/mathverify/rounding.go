@@ -13,7 +13,11 @@ func (c *comparer) approximates(g, p *Node) bool {
 		}
 		return c.rounds(p, gl, !pok)
 	}
-	if pok && !gok && c.opt.predDigits() >= 0 && pl.Sig >= c.opt.predDigits() {
+	need := c.opt.predDigits()
+	if p.Kind == KPercent && c.opt.goldDigits() >= 0 { // 33.3 % and 1/3, whichever is the gold
+		need = min(need, c.opt.goldDigits())
+	}
+	if pok && !gok && need >= 0 && pl.Sig >= need {
 		if r, ok := c.rational(g); ok && finiteDecimal(r) {
 			return false
 		}
@@ -22,8 +26,15 @@ func (c *comparer) approximates(g, p *Node) bool {
 	return false
 }
 
-// decimalLiteral returns the literal after a sign.
+// decimalLiteral returns the literal after a sign and before a percent sign.
 func decimalLiteral(n *Node) (*Node, bool) {
+	if n.Kind == KPercent {
+		lit, ok := decimalLiteral(n.Args[0])
+		if !ok {
+			return nil, false
+		}
+		return &Node{Kind: KNum, Rat: new(big.Rat).Quo(lit.Rat, big.NewRat(100, 1)), Dec: lit.Dec + 2, Sig: lit.Sig}, true
+	}
 	if n.Kind == KNeg {
 		n = negate(n.Args[0])
 	}

@@ -4,11 +4,8 @@ import "errors"
 
 // scalars compares two numbers or expressions, policies included.
 func (c *comparer) scalars(g, p *Node) Result {
-	if a, b := infinite(g), infinite(p); a != 0 || b != 0 {
-		if a == b {
-			return equal("same infinity")
-		}
-		return different("infinity against something else")
+	if hasInfinity(g) || hasInfinity(p) {
+		return c.infinities(g, p)
 	}
 	if r, done := c.policies(g, p); done {
 		return r
@@ -22,10 +19,15 @@ func (c *comparer) scalars(g, p *Node) Result {
 
 // policies applies the rules for percent, degrees, units and bases.
 func (c *comparer) policies(g, p *Node) (Result, bool) {
+	if isResidue(g) || isResidue(p) {
+		return c.residues(g, p), true
+	}
 	gp, pp := g.Kind == KPercent, p.Kind == KPercent
 	switch {
 	case gp && pp:
 		return c.scalars(g.Args[0], p.Args[0]), true
+	case radians(g, p) || radians(p, g):
+		return c.values(stripUnit(g), stripUnit(p)), true
 	case clash(g, p) || clash(p, g):
 		return different("quantities of different kinds"), true
 	case gp && c.opt.Percent == PercentLenient:
@@ -71,12 +73,37 @@ func clash(a, b *Node) bool {
 	case a.Kind == KPercent && b.Kind == KDegree:
 		return true
 	case a.Kind == KDegree && b.Kind == KUnit:
-		return true
+		return b.Name != "degC" && b.Name != "degF"
 	case a.Kind == KPercent && b.Kind == KUnit:
 		_, known := parseUnit(b.Name)
 		return known
 	}
 	return false
+}
+
+// radians reports an angle in degrees against one in radians.
+func radians(a, b *Node) bool {
+	if a.Kind != KDegree || b.Kind != KUnit {
+		return false
+	}
+	u, ok := parseUnit(b.Name)
+	return ok && u.dim == units.all["rad"].dim
+}
+
+func isResidue(n *Node) bool { return n.Kind == KApp && n.Name == "pmod" }
+
+// residues compares a mod m with another residue or with a bare number.
+func (c *comparer) residues(g, p *Node) Result {
+	switch {
+	case !isResidue(p):
+		return c.scalars(g.Args[0], p)
+	case !isResidue(g):
+		return c.scalars(g, p.Args[0])
+	}
+	if r := c.nodes(g.Args[1], p.Args[1]); r.Verdict != Equal {
+		return r
+	}
+	return c.scalars(fn("mod", g.Args...), fn("mod", p.Args...))
 }
 
 func stripUnit(n *Node) *Node {
@@ -99,32 +126,6 @@ func (c *comparer) atLeastOne(n *Node) bool {
 	}
 	s, ok := e.cmp(v, exactInt(1))
 	return ok && s >= 0
-}
-
-func (c *comparer) unitPolicy(g, p *Node) Result {
-	gu, pu := g.Kind == KUnit, p.Kind == KUnit
-	if gu != pu {
-		if c.opt.Units == UnitsStrict {
-			return different("only one side has a unit")
-		}
-		r := c.scalars(stripUnit(g), stripUnit(p))
-		if r.Verdict == Equal {
-			r.Reason = "unit left out: " + r.Reason
-		}
-		return r
-	}
-	a, ok1 := parseUnit(g.Name)
-	b, ok2 := parseUnit(p.Name)
-	switch {
-	case c.opt.Units == UnitsIgnore || !ok1 || !ok2:
-		return c.scalars(g.Args[0], p.Args[0])
-	case a.dim != b.dim:
-		return different("units of different kinds: %s and %s", g.Name, p.Name)
-	}
-	if a.factor.Cmp(b.factor) == 0 {
-		return c.scalars(g.Args[0], p.Args[0])
-	}
-	return c.scalars(node(KMul, g.Args[0], ratNode(a.factor)), node(KMul, p.Args[0], ratNode(b.factor)))
 }
 
 func (c *comparer) evaluator(prec uint, env map[string]value) *evaluator {
@@ -173,6 +174,8 @@ func (c *comparer) constants(g, p *Node) Result {
 		switch {
 		case s == sameExact:
 			return equal("exactly equal")
+		case s != apart && e.samePower(g, p):
+			return equal("same power of the same base")
 		case s == apart:
 			if a.exact && b.exact {
 				return different("exact values differ")
@@ -192,6 +195,17 @@ func (c *comparer) constants(g, p *Node) Result {
 	return last
 }
 
+// samePower reports two powers with one base above zero and exponents that are
+// exactly equal.
+func (e *evaluator) samePower(g, p *Node) bool {
+	if g.Kind != KPow || p.Kind != KPow || g.Args[0].String() != p.Args[0].String() {
+		return false
+	}
+	x, err1 := e.eval(g.Args[1])
+	y, err2 := e.eval(p.Args[1])
+	return err1 == nil && err2 == nil && e.separate(x, y) == sameExact
+}
+
 // logOfPower returns ln n for a power with a base above zero. It tells apart
 // towers that are too large to enclose.
 func (e *evaluator) logOfPower(n *Node) (value, bool) {
@@ -207,7 +221,10 @@ func (e *evaluator) logOfPower(n *Node) (value, bool) {
 		return value{}, false
 	}
 	l, err := e.log(b)
-	return e.mul(x, l), err == nil
+	if err != nil {
+		return value{}, false
+	}
+	return e.mul(x, l), true
 }
 
 func retry(err error) bool { return err == nil || errors.Is(err, errPrecision) }

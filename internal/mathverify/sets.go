@@ -15,7 +15,7 @@ func isInterval(n *Node) bool {
 	if n.Kind != KTuple || len(n.Args) != 2 {
 		return false
 	}
-	if n.Name == "(]" || n.Name == "[)" || n.Name == "[[" {
+	if n.Name == "(]" || n.Name == "[)" {
 		return true
 	}
 	return infinite(n.Args[0]) != 0 || infinite(n.Args[1]) != 0
@@ -56,7 +56,7 @@ func (c *comparer) realSets(g, p *Node) Result {
 		if g.Kind == KSet && p.Kind == KSet {
 			return c.multiset(dedupe(g.Args), dedupe(p.Args), "set")
 		}
-		if g.Kind == p.Kind && g.Name == p.Name && len(g.Args) == len(p.Args) {
+		if g.Kind == p.Kind && g.Name == p.Name && len(g.Args) == len(p.Args) && g.Kind != KRel {
 			if g.Kind == KSetOp && g.Name != "setminus" {
 				return c.multiset(g.Args, p.Args, "set")
 			}
@@ -133,7 +133,7 @@ func (c *comparer) segments(n *Node) ([]seg, bool) {
 		if len(n.Args) != 2 {
 			return nil, false
 		}
-		s := seg{lo: n.Args[0], hi: n.Args[1], loOpen: n.Name[0] == '(', hiOpen: n.Name[1] == ')' || n.Name == "[["}
+		s := seg{lo: n.Args[0], hi: n.Args[1], loOpen: n.Name[0] == '(', hiOpen: n.Name[1] == ')'}
 		if infinite(s.lo) < 0 {
 			s.lo, s.loOpen = nil, true
 		}

@@ -14,6 +14,7 @@ func (c *comparer) points(g, p *Node, syms []string) Result {
 	whole := map[string]bool{}
 	signExponents(g, whole)
 	signExponents(p, whole)
+	steep := highPower(g) || highPower(p)
 	realAgree, agree, differ := 0, 0, 0
 	last := unknown("no point where both sides have a value")
 	budget := 0
@@ -21,6 +22,9 @@ func (c *comparer) points(g, p *Node, syms []string) Result {
 		env := map[string]value{}
 		for _, s := range syms {
 			env[s] = samplePoint(s, i, integers || whole[s])
+			if v := env[s]; steep && v.real { // powers of integers are cheap to add
+				env[s] = exactRat(new(big.Rat).SetInt(v.re.Num()))
+			}
 		}
 		s, real, err := c.atPoint(g, p, env)
 		if err != nil {
@@ -52,6 +56,11 @@ func (c *comparer) points(g, p *Node, syms []string) Result {
 	if realAgree >= 2 && differ == 0 && (stepped(g) || stepped(p)) {
 		if r := c.steppedPoints(g, p, syms); r.Verdict != Equal {
 			return r
+		}
+	}
+	if realAgree >= 2 && differ == 0 && (bent(g) || bent(p)) {
+		if !c.agreeFar(g, p, syms) {
+			return different("values differ far from zero")
 		}
 	}
 	switch {
@@ -91,6 +100,13 @@ func (c *comparer) atPoint(g, p *Node, env map[string]value) (separation, bool, 
 	return 0, false, errPrecision
 }
 
+// highPower reports a symbol to a power above 100.
+func highPower(n *Node) bool {
+	return !n.walk(func(m *Node) bool {
+		return m.Kind != KPow || m.Args[1].Kind != KNum || m.Args[1].Rat.Cmp(big.NewRat(100, 1)) <= 0 || !symbolic(m.Args[0])
+	})
+}
+
 // needsIntegers reports functions that have values at integers only.
 func needsIntegers(n *Node) bool {
 	return !n.walk(func(m *Node) bool {
@@ -105,8 +121,75 @@ func needsIntegers(n *Node) bool {
 	})
 }
 
-// signExponents collects the symbols in exponents of negative numbers and in
-// the bounds of sums and products: (-1)^n means an integer n.
+// bent reports a function of a symbol that has one formula on this side of a point
+// and another beyond it: |x + 100| is x + 100 only above -100.
+func bent(n *Node) bool {
+	return !n.walk(func(m *Node) bool {
+		switch m.Kind {
+		case KFunc:
+			switch m.Name {
+			case "abs", "sqrt", "root", "max", "min", "sgn", "arcsin", "arccos", "arctan":
+				return !symbolic(m)
+			}
+		case KPow:
+			if e := m.Args[1]; e.Kind == KDiv || e.Kind == KNum && !e.Rat.IsInt() {
+				return !symbolic(m.Args[0])
+			}
+		case KCases:
+			return false
+		}
+		return true
+	})
+}
+
+// agreeFar compares at the constants of both expressions, near them and beyond all
+// of them, on either side of zero; one symbol moves at a time, and the others have
+// its sign. It reports false on a proof of a difference at real values.
+func (c *comparer) agreeFar(g, p *Node, syms []string) bool {
+	far := big.NewRat(7, 1)
+	seen := map[string]bool{}
+	var points []*big.Rat
+	add := func(r *big.Rat) {
+		if s := r.RatString(); !seen[s] && len(points) < 24 {
+			seen[s] = true
+			points = append(points, r)
+		}
+	}
+	for _, n := range []*Node{g, p} {
+		n.walk(func(m *Node) bool {
+			if m.Kind == KNum && ratBits(m.Rat) < 128 {
+				a := new(big.Rat).Abs(m.Rat)
+				far = new(big.Rat).Add(far, new(big.Rat).Mul(a, big.NewRat(2, 1)))
+				if a.Cmp(big.NewRat(8, 1)) > 0 {
+					add(new(big.Rat).Add(a, big.NewRat(1, 3)))
+					add(new(big.Rat).Sub(a, big.NewRat(1, 3)))
+				}
+			}
+			return true
+		})
+	}
+	points = append(points, far, new(big.Rat).Mul(far, far))
+	for i, s := range syms {
+		for _, x := range points {
+			for _, sign := range []int64{1, -1} {
+				env := map[string]value{}
+				for _, o := range syms {
+					env[o] = exactRat(new(big.Rat).Mul(samplePoint(o, i%4, false).re, big.NewRat(sign, 1)))
+				}
+				env[s] = exactRat(new(big.Rat).Mul(x, big.NewRat(sign, 1)))
+				if sep, real, err := c.atPoint(g, p, env); err == nil && sep == apart && real {
+					return false
+				} else if errors.Is(err, errBudget) {
+					return true
+				}
+			}
+		}
+	}
+	return true
+}
+
+// signExponents collects the integer letters in exponents of negative numbers and
+// the symbols in the bounds of sums and products: (-1)^n means an integer n.
 func signExponents(n *Node, out map[string]bool) {
 	n.walk(func(m *Node) bool {
 		if m.Kind == KBig && (m.Name == "sum" || m.Name == "prod") {
@@ -116,7 +199,9 @@ func signExponents(n *Node, out map[string]bool) {
 		}
 		if m.Kind == KPow && (m.Args[0].Kind == KNum && m.Args[0].Rat.Sign() < 0 || m.Args[0].Kind == KNeg && m.Args[0].Args[0].Kind == KNum) {
 			for _, s := range freeSymbols(m.Args[1]) {
-				out[s] = true
+				if isIntegerLetter(s) {
+					out[s] = true
+				}
 			}
 		}
 		return true

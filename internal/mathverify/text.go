@@ -13,6 +13,9 @@ func compareText(g, p *Node) Result {
 		emptyWords[a] && emptyWords[b] {
 		return equal("no solution")
 	}
+	if missingWords[a] && missingWords[b] {
+		return equal("no value")
+	}
 	if a == "" || b == "" {
 		return different("words against a mathematical expression")
 	}
@@ -24,7 +27,18 @@ func compareText(g, p *Node) Result {
 
 // emptyWords say that there is no solution.
 var emptyWords = map[string]bool{"no solution": true, "no solutions": true, "no real solution": true,
-	"no real solutions": true, "empty set": true, "none": true}
+	"no real solutions": true, "empty set": true, "none": true, "no solution exists": true, "no solutions exist": true,
+	"there is no solution": true, "there are no solutions": true, "there is no real solution": true,
+	"there are no real solutions": true, "no such number": true, "no integer solution": true, "no integer solutions": true}
+
+// missingWords say that a value does not exist.
+var missingWords = map[string]bool{"does not exist": true, "undefined": true, "dne": true, "doesn't exist": true,
+	"not defined": true, "limit does not exist": true, "it does not exist": true}
+
+// allReals name the set of all real numbers.
+var allReals = map[string]bool{"all real numbers": true, "all reals": true, "any real number": true, "all real": true,
+	"every real number": true, "the real numbers": true, "real numbers": true, "the set of all real numbers": true,
+	"the set of real numbers": true, "all real values": true, "the reals": true}
 
 func words(n *Node) string {
 	switch n.Kind {
@@ -102,6 +116,16 @@ func wholeText(toks []token) *Node {
 	if !long || len(words) == 0 {
 		return nil
 	}
+	first := strings.ToLower(words[0])
+	if len(words) == 1 && (first == "half" || scaleWords[first] != 0) ||
+		len(words) > 2 && first == "half" && (words[1] == "a" || words[1] == "an") ||
+		len(words) == 2 && first == "a" && fractionWords[words[1]] != 0 ||
+		len(words) >= 2 && first == "a" && scaleWords[words[1]] != 0 {
+		return nil
+	}
+	if allReals[strings.ToLower(strings.Join(words, " "))] {
+		return &Node{Kind: KSym, Name: "Reals"}
+	}
 	if len(words) == 1 {
 		if n := textNode(words[0]); n.Kind != KText {
 			return n
@@ -120,6 +144,36 @@ func wholeText(toks []token) *Node {
 		}
 	}
 	return &Node{Kind: KText, Name: strings.Join(words, " ")}
+}
+
+// notStating are words in a text before a number after which the number is not what
+// the text states.
+var notStating = map[string]bool{"not": true, "no": true, "never": true, "least": true, "most": true, "more": true,
+	"less": true, "than": true, "over": true, "under": true, "above": true, "below": true, "between": true, "minus": true,
+	"negative": true, "half": true, "twice": true, "double": true, "except": true, "without": true, "or": true, "if": true,
+	"unless": true, "up": true, "to": true, "from": true, "option": true, "step": true, "case": true, "cannot": true, "neither": true}
+
+// statedAfterText returns what follows a \text at the start of an answer with one
+// number, \text{She makes } 18 \text{ dollars}; nil for other answers.
+func statedAfterText(toks []token) []token {
+	if len(toks) < 2 || toks[0].kind != tText || toks[1].kind != tNum && (toks[1].kind != tOp || toks[1].text != "\\$") {
+		return nil
+	}
+	numbers := 0
+	for _, t := range toks {
+		if t.kind == tNum {
+			numbers++
+		}
+	}
+	for _, w := range strings.Fields(strings.ToLower(toks[0].text)) {
+		if notStating[strings.Trim(w, ",.:")] || strings.HasSuffix(w, "n't") {
+			return nil
+		}
+	}
+	if numbers != 1 {
+		return nil
+	}
+	return toks[1:]
 }
 
 // proseText is the last reading of input that is not mathematics: its words,

@@ -55,6 +55,9 @@ type Node struct {
 	// number and a space ("5 m") is a unit unless the other side knows m as a
 	// symbol; (a,b) parsed from prose.
 	loose bool
+	// sign marks a currency written as a sign ($5): it counts only against another
+	// unit.
+	sign bool
 }
 
 func num(n int64) *Node                   { return &Node{Kind: KNum, Rat: new(big.Rat).SetInt64(n)} }

@@ -85,9 +85,15 @@ func (c arith) fit(v value) value {
 	if !v.exact {
 		return v
 	}
-	// Reduction of fractions costs more than linearly in their size; eval
-	// notices the next time it asks for a step.
-	c.b.steps -= ratBits(v.re) / 512
+	// eval notices an overdraft the next time it asks for a step.
+	switch {
+	case v.im != nil: // six products and sums of fractions
+		c.b.steps -= 6 * sizeCost(max(ratBits(v.re), ratBits(v.im)))
+	case v.re.IsInt():
+		c.b.steps -= ratBits(v.re) / 512
+	default:
+		c.b.steps -= sizeCost(ratBits(v.re))
+	}
 	if ratBits(v.re) <= c.b.bits && (v.im == nil || ratBits(v.im) <= c.b.bits) {
 		return v
 	}
@@ -259,6 +265,9 @@ func (c arith) sqrt(a value) (value, error) {
 	if a.exact && a.im == nil {
 		neg := a.re.Sign() < 0
 		r := new(big.Rat).Abs(a.re)
+		if err := c.b.spend(5 + sizeCost(ratBits(r))); err != nil {
+			return value{}, err
+		}
 		if s, ok := ratRoot(r, 2); ok {
 			if neg {
 				return exactComplex(new(big.Rat), s), nil
@@ -381,7 +390,11 @@ func (c arith) powInt(a value, n *big.Int) (value, error) {
 		}
 		if n.IsInt64() && n.Int64() <= int64(c.b.bits) &&
 			int64(ratBits(a.re))*n.Int64() <= int64(2*c.b.bits) {
-			if err := c.b.spend(int(int64(ratBits(a.re)) * n.Int64() / 4096)); err != nil {
+			cost := sizeCost(int(int64(ratBits(a.re)) * n.Int64()))
+			if a.re.IsInt() {
+				cost /= 4
+			}
+			if err := c.b.spend(cost); err != nil {
 				return value{}, err
 			}
 			num := new(big.Int).Exp(a.re.Num(), n, nil)
@@ -393,6 +406,9 @@ func (c arith) powInt(a value, n *big.Int) (value, error) {
 		// Only the size can be told: |a| > 1 grows, |a| < 1 shrinks.
 		return c.powGeneral(a, exactRat(new(big.Rat).SetInt(n)))
 	}
+	if err := c.b.spend(n.BitLen() * (2 + int(c.p)/256)); err != nil {
+		return value{}, err
+	}
 	r, base := exactInt(1), a
 	if a.exact && n.BitLen() > 6 { // squaring exact fractions would outgrow the budget step by step
 		re, im := a.ival(c.p)
@@ -403,8 +419,9 @@ func (c arith) powInt(a value, n *big.Int) (value, error) {
 			r = c.mul(r, base)
 		}
 		if i+1 < n.BitLen() {
+			real := base.real
 			base = c.mul(base, base)
-			if base.real && !base.exact && base.ri.lo.Sign() < 0 {
+			if real && !base.exact && base.ri.lo.Sign() < 0 { // the square of a real number
 				base.ri.lo = new(big.Float)
 			}
 		}
@@ -417,6 +434,9 @@ func (c arith) powRat(a value, r *big.Rat) (value, error) {
 	q, p := r.Denom(), r.Num()
 	if a.exact && q.IsInt64() && q.Int64() <= 64 && p.IsInt64() {
 		abs := new(big.Rat).Abs(a.re)
+		if err := c.b.spend(5 + 20*sizeCost(ratBits(abs))); err != nil {
+			return value{}, err
+		}
 		if s, ok := ratRoot(abs, q.Int64()); ok {
 			switch {
 			case a.re.Sign() >= 0:
@@ -470,7 +490,7 @@ func (c arith) exp(a value) (value, error) {
 	if a.isZero() {
 		return exactInt(1), nil
 	}
-	if err := c.b.spend(20); err != nil {
+	if err := c.b.spendAt(c.p, 20, 8000); err != nil {
 		return value{}, err
 	}
 	re, im := a.ival(c.p)
@@ -487,7 +507,7 @@ func (c arith) log(a value) (value, error) {
 	if a.isZero() {
 		return value{}, errUndefined
 	}
-	if err := c.b.spend(30); err != nil {
+	if err := c.b.spendAt(c.p, 60, 2000); err != nil {
 		return value{}, err
 	}
 	if a.exact && a.im == nil && a.re.Cmp(big.NewRat(1, 1)) == 0 {
@@ -530,6 +550,9 @@ func (c arith) log(a value) (value, error) {
 
 // arg is the principal argument in (-pi, pi].
 func (c arith) arg(a value) (value, error) {
+	if err := c.b.spendAt(c.p, 40, 1400); err != nil {
+		return value{}, err
+	}
 	re, im := a.ival(c.p)
 	pi := piIval(c.p)
 	half := pi.mul(ivalRat(big.NewRat(1, 2), c.p), c.p)

@@ -19,7 +19,7 @@ func Verify(gold, pred string, opt Options) (r Result) {
 }
 
 func verify(gold, pred string, opt Options) Result {
-	g, p := clean(gold), clean(pred)
+	g, p := clean(plainDigits(gold)), clean(plainDigits(pred))
 	if p == "" {
 		return different("empty prediction")
 	}
@@ -32,10 +32,21 @@ func verify(gold, pred string, opt Options) Result {
 		}
 		return Result{Verdict: Different, Reason: "different integers", Gold: g, Pred: p}
 	}
-	ga, gerr := readings(g)
-	pa, perr := readings(p)
+	if a, b := optionLetter(g), optionLetter(p); a != 0 && b != 0 && len(g) != len(p) {
+		if a == b {
+			return Result{Verdict: Equal, Reason: "same option letter", Gold: g, Pred: p}
+		}
+		return Result{Verdict: Different, Reason: "different option letters", Gold: g, Pred: p}
+	}
+	ga, gerr := readings(boxList(dropQualifiers(g)))
+	pa, perr := readings(boxList(dropQualifiers(p)))
 	if gerr == nil && perr == nil {
 		pa = decimalComma(ga[0], pa, p)
+	}
+	if n, ok := strings.CutSuffix(p, "!"); ok && plainNumber(n) && perr == nil {
+		if m, err := Parse(n); err == nil {
+			pa = append(pa, m) // the mark that ends a sentence
+		}
 	}
 	if gerr != nil || perr != nil {
 		if flat(g) == flat(p) {
@@ -114,7 +125,7 @@ func clean(s string) string {
 				t = strings.TrimSpace(t[len(w[0]) : len(t)-len(w[1])])
 			}
 		}
-		for strings.HasSuffix(t, ".") || strings.HasSuffix(t, ",") || strings.HasSuffix(t, "\\") && len(t) > 1 {
+		for strings.HasSuffix(t, ".") && !goesOn(t) || strings.HasSuffix(t, ",") || strings.HasSuffix(t, "\\") && len(t) > 1 {
 			t = strings.TrimSpace(t[:len(t)-1])
 		}
 		if t == s || t == "" {
@@ -126,6 +137,29 @@ func clean(s string) string {
 
 func flat(s string) string {
 	return strings.ToLower(strings.NewReplacer(" ", "", "\\left", "", "\\right", "", "\\!", "", "\\,", "", "$", "").Replace(s))
+}
+
+// optionLetter is the letter, in small, of an option such as (b) or B; 0 for other
+// answers.
+func optionLetter(s string) byte {
+	s = strings.TrimSuffix(strings.TrimPrefix(s, "("), ")")
+	if len(s) != 1 || s[0]|0x20 < 'a' || s[0]|0x20 > 'h' {
+		return 0
+	}
+	return s[0] | 0x20
+}
+
+// goesOn reports a decimal fraction that ends in dots: 0.333...
+func goesOn(s string) bool {
+	t := strings.TrimRight(s, ".")
+	n := strings.TrimRight(t, "0123456789")
+	return len(s)-len(t) >= 3 && len(n) < len(t) && strings.HasSuffix(n, ".")
+}
+
+// plainNumber reports an integer or decimal in digits.
+func plainNumber(s string) bool {
+	whole, frac, point := strings.Cut(s, ".")
+	return plainInt(whole) && (!point || plainInt("+"+frac))
 }
 
 func plainInt(s string) bool {
@@ -165,8 +199,13 @@ type comparer struct {
 // compare tries the readings that depend on both sides: \log as natural or
 // decimal logarithm, f(x) as application or product.
 func (c *comparer) compare(g, p *Node) Result {
-	g, p = simplifyMatrices(resolveUnits(g, p)), simplifyMatrices(resolveUnits(p, g))
+	g, p = dropSigns(g, p), dropSigns(p, g)
+	g, p = resolveUnits(g, p), resolveUnits(p, g)
+	g, p = unitFactors(g, p), unitFactors(p, g)
+	g, p = simplifyMatrices(g), simplifyMatrices(p)
 	g, p = imaginaryUnit(g, p), imaginaryUnit(p, g)
+	g, p = parameters(g, p)
+	g, p = vectorForm(g, p), vectorForm(p, g)
 	r := c.nodes(g, p)
 	if r.Verdict == Equal {
 		return r
@@ -200,14 +239,15 @@ func (c *comparer) compare(g, p *Node) Result {
 
 // nodes compares two trees of any kind.
 func (c *comparer) nodes(g, p *Node) Result {
-	if err := c.b.spend(2); err != nil {
+	gn, pn := g.size(), p.size()
+	if err := c.b.spend(2 + (gn+pn)/4); err != nil {
 		return unknown("%v", err)
 	}
 	if c.depth++; c.depth > maxDepth {
 		return unknown("nested too deeply")
 	}
 	defer func() { c.depth-- }()
-	if g == p || g.size() < 4000 && g.String() == p.String() && g.size() == p.size() {
+	if g == p || gn == pn && gn < 4000 && g.String() == p.String() {
 		return equal("same expression")
 	}
 	if (g.Kind == KRel) != (p.Kind == KRel) {
@@ -266,15 +306,21 @@ func settle(n *Node) *Node {
 			}
 			return last
 		}
-		if args[0].quantity() && !args[0].hasConstOnly() && last.quantity() {
+		if computes(args[0]) && closed(last) {
 			return last
 		}
 	}
 	return &Node{Kind: KRel, Args: args, Ops: ops}
 }
 
-// hasConstOnly reports a lone named constant: "e = 2.718" computes nothing.
-func (n *Node) hasConstOnly() bool { return n.Kind == KConst }
+// closed reports a number without free symbols and words.
+func closed(n *Node) bool {
+	return (scalarKind(n) || n.Kind == KBig) && !symbolic(n) && n.walk(func(m *Node) bool { return m.Kind != KText && m.Kind != KApp })
+}
+
+// computes reports an expression with a value to compute: 5 + 3, a sum, a limit, a
+// determinant. A lone number or constant computes nothing: 0 = 0, e = 2.718.
+func computes(n *Node) bool { return closed(n) && n.Kind != KConst && n.Kind != KNum }
 
 // nameLike reports a left side that names the answer: x, y_1, f(x), |AB|,
 // V_1 : V_2, (p, q), \frac{NO}{BO}, Area.
@@ -302,6 +348,19 @@ func nameLike(n *Node) bool {
 		return true
 	}
 	return false
+}
+
+// dropSigns takes currency signs away where the other side has no unit.
+func dropSigns(n, other *Node) *Node {
+	if !n.has(KUnit) || other.has(KUnit) || other.has(KDegree) || other.has(KPercent) {
+		return n
+	}
+	return n.rewrite(func(m *Node) *Node {
+		if m.Kind == KUnit && m.sign {
+			return m.Args[0]
+		}
+		return m
+	})
 }
 
 // resolveUnits turns a doubtful unit letter ("5 m") into a factor when the

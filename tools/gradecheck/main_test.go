@@ -85,3 +85,29 @@ func TestCheckNamesWhatIsLeftOut(t *testing.T) {
 		t.Errorf("-only leaves out what it was asked to:\n%s", &out)
 	}
 }
+
+func TestCheckCountsWrongLabelsApartAndPrintsRecall(t *testing.T) {
+	dir := data(t, map[string]string{
+		"answers2/made.jsonl": `{"id":"m1","gold":"1/4","pred":"0.25","expected":true}
+{"id":"m2","gold":"1/4","pred":"0.26","expected":true}
+{"id":"m3","gold":"1/4","response":"It is a quarter.\n\nThe answer is 0.5.","expected":false}
+{"id":"m4","gold":"3","pred":"4","expected":true}
+`,
+		"answers2/disagreements.jsonl": `{"id":"m4","verdict":"label wrong"}
+{"id":"m2","verdict":"policy"}
+`,
+		"cases/made.jsonl": `{"id":"c1","task":"arc_challenge","gold":"B","response":"Answer: B","expected":true,"choices":[{"label":"A","text":"ice"},{"label":"B","text":"steam"}]}
+{"id":"c2","task":"gsm8k","gold":"8","response":"The answer is 9.","expected":false}
+`,
+	})
+	var out strings.Builder
+	if err := check(&out, dir, "", false); err != nil {
+		t.Fatal(err)
+	}
+	table := strings.Join(strings.Fields(out.String()), " ")
+	for _, want := range []string{"answers2/made 3 2 66.67 50.00 ", "answers2/made (label wrong) 1 0 0.00 0.00 ", "cases/made 2 2 100.00 100.00 "} {
+		if !strings.Contains(table, want) {
+			t.Errorf("no row %q in\n%s", want, &out)
+		}
+	}
+}
