@@ -43,7 +43,7 @@ var starts = map[string]func(field string) map[string]any{
 		return map[string]any{"n": 5}
 	},
 	"export": func(field string) map[string]any {
-		if field == "system" || field == "paths" {
+		if field == "system" || field == "paths" || field == "reasoning" {
 			return map[string]any{"layout": "messages"}
 		}
 		return map[string]any{}
