@@ -85,7 +85,9 @@ bold type, printed program output, a closing sentence. The last stated answer
 wins; options mentioned while reasoning do not count. Multiple choice gives one
 of the row's labels, anli true, false or neither, strategy_qa yes or no. A
 response that states no answer gets an empty prediction and a reason, never a
-guess, unless fallback asks for one.`,
+guess, unless fallback asks for one. What a reasoning model thought is not read,
+neither in the path's reasoning nor inline in its response (<think> and the
+like); a response whose thought has no end states no answer.`,
 }, func(ctx context.Context, env *stage.Env, c extractConfig, in problemsIn, out extractOut) error {
 	opt, err := c.options()
 	if err != nil {

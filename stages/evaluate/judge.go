@@ -19,6 +19,7 @@ type judgeConfig struct {
 	Structured   bool    `json:"structured" default:"false" doc:"Make the reply follow a JSON Schema; not every server supports it."`
 	Votes        int     `json:"votes" default:"1" min:"1" max:"99" doc:"Verdicts per path. The majority decides; a tie is unclear."`
 	Temperature  float64 `json:"temperature" default:"0" min:"0" max:"5" doc:"Sampling temperature; above 0 it makes sense only with several votes."`
+	Show         string  `json:"show" default:"response" choices:"response|both" doc:"What the judge reads of a path: the response, or both the response and, before it, what the teacher thought. Where the response is the bare answer, both gives the judge reasoning to judge."`
 	Unclear      string  `json:"unclear" default:"drop" choices:"drop|keep" doc:"Where a path goes whose verdict cannot be read: drop sends it to the port invalid, keep to valid."`
 }
 
@@ -41,6 +42,8 @@ var Judge = stage.Define(stage.Spec{
 
 The judge sees the question, the path's response and the answer found in it, and
 replies with a verdict and a one-sentence reason, which the path keeps as judge.
+What the teacher thought, in the path's reasoning or inline in its response, is
+shown with show: both only; what the judge itself thinks is never read.
 Verdicts are read tolerantly: JSON alone, in a code fence or among other text, or
 the bare word. What cannot be read is unclear; the field unclear says where
 such a path goes. With several votes the statistic agreement is the share of votes
@@ -114,11 +117,12 @@ func (j *judging) work(row schema.Problem) (w llmstage.Work, ballots []*ballot) 
 		}
 		b := &ballot{path: p, votes: make([]verdict, j.cfg.Votes), errs: make([]error, j.cfg.Votes)}
 		ballots = append(ballots, b)
-		prompt := judgePrompt(j.cfg.Instructions, row, p)
+		shown := shown(p, j.cfg.Show == "both")
+		prompt := judgePrompt(j.cfg.Instructions, row, p, shown)
 		for k := range j.cfg.Votes {
 			req := j.request(prompt, k)
 			req.Hint = &llm.Hint{Kind: llm.HintJudge, Task: row.Task, Style: p.Style, Question: row.Question,
-				Gold: row.GoldAnswer, Response: p.Response}
+				Gold: row.GoldAnswer, Response: shown}
 			w.Calls = append(w.Calls, llmstage.Call{Request: req, Answer: func(r *llm.Response, err error) {
 				if b.errs[k] = err; err == nil {
 					b.votes[k] = parseVerdict(r.Text)

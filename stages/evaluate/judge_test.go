@@ -46,6 +46,11 @@ func TestParseVerdict(t *testing.T) {
 		`{"verdict": ""}`:                              {},
 		"":                                             {},
 		"{}":                                           {},
+		// A judge's own thoughts are no verdict.
+		"<think>{\"verdict\": \"invalid\"}? No.</think>{\"verdict\": \"valid\"}": {sideValid, ""},
+		"Is it {\"verdict\": \"valid\"}?\n</think>\nVerdict: invalid":            {sideInvalid, ""},
+		"<think>\n{\"verdict\": \"valid\", \"reason\": \"x\"}":                   {},
+		"<think>valid</think>": {},
 	} {
 		if got := parseVerdict(reply); got != want {
 			t.Errorf("%q: %+v, want %+v", reply, got, want)
@@ -81,7 +86,7 @@ func TestJudgePromptShowsEverything(t *testing.T) {
 	row := schema.Problem{Question: "Q?", Premise: "PREM", Hypothesis: "HYP", Table: "T|1", GoldAnswer: "GOLD",
 		Choices: []schema.Choice{{Label: "A", Text: "one"}, {Label: "B", Text: "two"}}}
 	p := schema.Path{Response: "REASONING", Pred: "PRED"}
-	got := judgePrompt("", row, p)
+	got := judgePrompt("", row, p, p.Response)
 	for _, want := range []string{"Q?", "PREM", "HYP", "T|1", "A) one\nB) two", "REASONING", "Answer:\nPRED", `"verdict"`} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%q is missing in\n%s", want, got)
@@ -90,8 +95,45 @@ func TestJudgePromptShowsEverything(t *testing.T) {
 	if strings.Contains(got, "GOLD") {
 		t.Error("the gold answer stands in the prompt though the path has its own")
 	}
-	if own := judgePrompt("Check units only.", row, p); !strings.HasPrefix(own, "Check units only.\n\nTable:") {
+	if own := judgePrompt("Check units only.", row, p, p.Response); !strings.HasPrefix(own, "Check units only.\n\nTable:") {
 		t.Errorf("own instructions gave %q", own)
+	}
+}
+
+// What a path's teacher thought is shown where it is asked for, and a response that still
+// holds it inline counts as one that has it apart.
+func TestJudgeShow(t *testing.T) {
+	yes := true
+	row := schema.Problem{ID: "r", Task: "gsm8k", Question: "q", GoldAnswer: "1", Paths: []schema.Path{
+		{Style: "apart", Reasoning: "THOUGHT", Response: "SAID", FinishReason: "stop", Pred: "1", Correct: &yes},
+		{Style: "inline", Response: "<think>\nTHOUGHT\n</think>\n\nSAID", FinishReason: "stop", Pred: "1", Correct: &yes},
+	}}
+	b, err := row.MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for show, thought := range map[string]bool{"": false, "response": false, "both": true} {
+		var calls atomic.Int64
+		var prompt string
+		url := judgeServer(t, &calls, func(p string, _ int64) (int, string) {
+			prompt = p
+			return 200, `{"verdict":"valid"}`
+		})
+		cfg := map[string]any{"model": "openai/m", "base_url": url, "max_retries": 0}
+		if show != "" {
+			cfg["show"] = show
+		}
+		j := runJudge(t, cfg, nil, string(b))
+		// Both paths ask the same, which is asked once.
+		if j.err != nil || len(j.valid) != 1 || calls.Load() != 1 {
+			t.Fatalf("%v, %d calls, %+v", j.err, calls.Load(), j)
+		}
+		if got := strings.Contains(prompt, "THOUGHT"); got != thought || strings.Contains(prompt, "think>") || !strings.Contains(prompt, "SAID") {
+			t.Errorf("show %q: %q", show, prompt)
+		}
+		if p := j.valid[0].Paths[1]; p.Response != row.Paths[1].Response {
+			t.Errorf("show %q: the response became %q", show, p.Response)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"github.com/tidwall/gjson"
 
+	"github.com/distillflow/distillflow/internal/thoughts"
 	"github.com/distillflow/distillflow/schema"
 )
 
@@ -19,7 +20,7 @@ const judgeReply = `Reply with one JSON object and nothing else:
 
 // judgePrompt builds the prompt for one path. The answer is the one extracted from the
 // response, so that the judge sees what was compared with the gold answer.
-func judgePrompt(instructions string, row schema.Problem, p schema.Path) string {
+func judgePrompt(instructions string, row schema.Problem, p schema.Path, reasoning string) string {
 	if instructions == "" {
 		instructions = judgeInstructions
 	}
@@ -39,7 +40,7 @@ func judgePrompt(instructions string, row schema.Problem, p schema.Path) string 
 		choices = append(choices, c.Label+") "+c.Text)
 	}
 	section("Choices", strings.Join(choices, "\n"))
-	section("Reasoning", p.Response)
+	section("Reasoning", reasoning)
 	answer := p.Pred
 	if answer == "" {
 		answer = row.GoldAnswer
@@ -47,6 +48,22 @@ func judgePrompt(instructions string, row schema.Problem, p schema.Path) string 
 	section("Answer", answer)
 	b.WriteString("\n\n" + judgeReply)
 	return b.String()
+}
+
+// shown is what the judge reads of a path: its response, and before it, if asked for, what
+// the teacher thought.
+func shown(p schema.Path, thought bool) string {
+	parts := thoughts.Cut(p.Response, nil)
+	if !thought {
+		return parts.Response
+	}
+	var texts []string
+	for _, s := range []string{p.Reasoning, parts.Reasoning, parts.Response} {
+		if s = strings.TrimSpace(s); s != "" {
+			texts = append(texts, s)
+		}
+	}
+	return strings.Join(texts, "\n\n")
 }
 
 // side is what a verdict says.
@@ -69,8 +86,14 @@ const maxReason = 400
 // parseVerdict reads a judge's reply: the last JSON object with a verdict, else a JSON
 // object that broke off behind its verdict, else a line "Verdict: valid", else a reply
 // that is the word alone. Anything else is unclear: a word somewhere in prose may belong
-// to "I cannot say whether it is valid".
+// to "I cannot say whether it is valid". Thoughts in the reply are not read, and a reply
+// whose thought is open is unclear.
 func parseVerdict(reply string) verdict {
+	parts := thoughts.Cut(reply, nil)
+	if parts.Open {
+		return verdict{}
+	}
+	reply = parts.Response
 	if v, ok := jsonVerdict(reply); ok {
 		return v
 	}
