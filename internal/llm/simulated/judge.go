@@ -28,6 +28,9 @@ func (c *Client) judge(h llm.Hint, rng *rand.Rand) string {
 	return verdict("valid", "Each step follows and supports the answer.")
 }
 
+// doubt is what the judge thinks before it replies: a verdict that it does not give.
+const doubt = `Is it {"verdict":"invalid","reason":"A step is missing."}? Let me read each step again.`
+
 func verdict(v, reason string) string {
 	b, _ := json.Marshal(struct { // two strings always have a JSON form
 		Verdict string `json:"verdict"`

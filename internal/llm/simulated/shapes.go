@@ -26,6 +26,14 @@ func (p *problem) render(style string) string {
 	return p.joined(". ") + "."
 }
 
+// thought is what the teacher thinks before it answers: it states the rival's answer, in
+// words that a reader could take for the answer, takes it back, and works the problem out.
+func (p *problem) thought() string {
+	rival := *p
+	rival.answer = p.rival
+	return "Maybe " + p.says(p.rival) + ". " + rival.statement() + " No. " + p.parts() + " So " + p.says(p.answer) + "."
+}
+
 func (p *problem) joined(sep string) string {
 	parts := make([]string, len(p.steps))
 	for i, s := range p.steps {

@@ -35,6 +35,8 @@ type Options struct {
 	Truncated    float64            `json:"truncated" default:"0.01" min:"0" max:"1" doc:"Share of answers that are cut off, with finish reason length."`
 	JudgeValid   float64            `json:"judge_valid" default:"0.95" min:"0" max:"1" doc:"Share of sound reasoning that the judge calls valid."`
 	JudgeUnclear float64            `json:"judge_unclear" default:"0.01" min:"0" max:"1" doc:"Share of verdicts that are not what was asked for."`
+	Thinking     bool               `json:"thinking" default:"false" doc:"Think before answering, as reasoning models do. The answers stay the same; of those that are cut off only a part of the thought arrives."`
+	Inline       bool               `json:"inline" default:"false" doc:"With thinking: send the thoughts in <think> before the answer, as servers without a reasoning parser do, not in a field of their own."`
 	Seed         int64              `json:"seed" default:"0" doc:"Another seed makes other mistakes."`
 }
 
@@ -113,21 +115,37 @@ func (c *Client) Complete(ctx context.Context, req llm.Request) (*llm.Response, 
 		h = *req.Hint
 	}
 	rng := c.rng(req, h)
-	var text, finish string
+	var text, thought, finish string
 	if h.Kind == llm.HintJudge {
-		text, finish = c.judge(h, rng), llm.FinishStop
+		text, thought, finish = c.judge(h, rng), doubt, llm.FinishStop
 	} else {
-		text, finish = c.answer(h, rng)
+		text, thought, finish = c.answer(h, rng)
 	}
-	if req.MaxTokens > 0 {
-		if cut, ok := clipTokens(text, req.MaxTokens); ok {
+	switch {
+	case !c.o.Thinking:
+		thought = ""
+	case finish == llm.FinishLength:
+		thought, text = half(thought), ""
+	}
+	used := countTokens(thought)
+	if limit := req.MaxTokens; limit > 0 {
+		if cut, ok := clipTokens(thought, limit); ok {
+			thought, text, used, finish = cut, "", limit, llm.FinishLength
+		} else if cut, ok := clipTokens(text, limit-used); ok {
 			text, finish = cut, llm.FinishLength
 		}
 	}
-	return &llm.Response{
-		Text: text, FinishReason: finish, Model: llm.Simulated,
-		Usage: llm.Usage{PromptTokens: req.PromptBytes()/4 + 1, CompletionTokens: countTokens(text)},
-	}, nil
+	r := &llm.Response{
+		Text: text, Reasoning: thought, FinishReason: finish, Model: llm.Simulated,
+		Usage: llm.Usage{PromptTokens: req.PromptBytes()/4 + 1, CompletionTokens: used + countTokens(text)},
+	}
+	if c.o.Inline && thought != "" {
+		r.Text, r.Reasoning = "<think>\n"+thought+"\n", ""
+		if text != "" {
+			r.Text += "</think>\n\n" + text
+		}
+	}
+	return r, nil
 }
 
 // rng seeds a stream from everything that may change the answer. Lengths go in before
@@ -161,26 +179,32 @@ func (c *Client) rng(req llm.Request, h llm.Hint) *rand.Rand {
 	return rand.New(rand.NewPCG(binary.LittleEndian.Uint64(sum), binary.LittleEndian.Uint64(sum[8:])))
 }
 
-// answer draws what kind of answer it gives, then writes it.
-func (c *Client) answer(h llm.Hint, rng *rand.Rand) (text, finish string) {
+// answer draws what kind of answer it gives, then writes it, and what it thought before.
+func (c *Client) answer(h llm.Hint, rng *rand.Rand) (text, thought, finish string) {
 	u, right := rng.Float64(), rng.Float64() < c.accuracy(h.Style)
 	p := newProblem(h, rng)
 	if !right {
 		p.goWrong(rng)
 	}
 	text = p.render(h.Style)
+	thought = p.thought()
 	stated := text + "\n" + p.statement()
 	if !strings.Contains(text, "\n") {
 		stated = text + " " + p.statement()
 	}
 	switch {
 	case u < c.o.Truncated:
-		words := strings.Fields(text)
-		return strings.Join(words[:(len(words)+1)/2], " "), llm.FinishLength
+		return half(text), thought, llm.FinishLength
 	case u < c.o.Truncated+c.o.Unparsable:
-		return text + " I cannot decide.", llm.FinishStop
+		return text + " I cannot decide.", thought, llm.FinishStop
 	}
-	return stated, llm.FinishStop
+	return stated, thought, llm.FinishStop
+}
+
+// half is the first half of a text's words.
+func half(text string) string {
+	words := strings.Fields(text)
+	return strings.Join(words[:(len(words)+1)/2], " ")
 }
 
 func (c *Client) accuracy(style string) float64 {

@@ -310,6 +310,63 @@ func TestJudgeAgreesWithTheTeacher(t *testing.T) {
 	}
 }
 
+// A teacher that thinks gives the answers of one that does not, and a thought that states
+// another one before; inline it stands in the text.
+func TestThinking(t *testing.T) {
+	o := DefaultOptions()
+	o.Truncated = .2
+	plain, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Thinking = true
+	apart, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Inline = true
+	inline, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cut := 0
+	for i := range 200 {
+		h := cases[i%len(cases)].hint
+		h.Style = styles[i%len(styles)]
+		if i%10 == 0 {
+			h = llm.Hint{Kind: llm.HintJudge, Response: "2 + 2 = 4."}
+		}
+		p, a, in := ask(t, plain, h, "p", i), ask(t, apart, h, "p", i), ask(t, inline, h, "p", i)
+		if p.Reasoning != "" || a.Reasoning == "" || a.FinishReason != p.FinishReason || in.Reasoning != "" || in.FinishReason != p.FinishReason {
+			t.Fatalf("%+v, %+v, %+v", p, a, in)
+		}
+		if p.FinishReason == llm.FinishLength {
+			cut++
+			if a.Text != "" || in.Text != "<think>\n"+a.Reasoning+"\n" {
+				t.Errorf("cut off: %+v, %+v", a, in)
+			}
+			continue
+		}
+		if a.Text != p.Text || in.Text != "<think>\n"+a.Reasoning+"\n</think>\n\n"+p.Text {
+			t.Errorf("%+v, %+v, %+v", p, a, in)
+		}
+		if h.Kind == "" && strings.Contains(p.Text, "The answer is") && strings.Contains(a.Reasoning, p.Text[strings.LastIndex(p.Text, "The answer is"):]) {
+			t.Errorf("the thought %q states the answer of %q", a.Reasoning, p.Text)
+		}
+		if want := countTokens(a.Reasoning) + countTokens(a.Text); a.Usage.CompletionTokens != want || in.Usage.CompletionTokens != want {
+			t.Errorf("%d and %d tokens, want %d", a.Usage.CompletionTokens, in.Usage.CompletionTokens, want)
+		}
+	}
+	if cut == 0 {
+		t.Error("nothing was cut off")
+	}
+	h := cases[0].hint
+	r, err := apart.Complete(context.Background(), llm.Request{MaxTokens: 5, Hint: &h})
+	if err != nil || r.Text != "" || countTokens(r.Reasoning) != 5 || r.FinishReason != llm.FinishLength {
+		t.Errorf("%+v, %v: want 5 tokens of thought", r, err)
+	}
+}
+
 func TestOptionsAreChecked(t *testing.T) {
 	for _, o := range []Options{
 		{Accuracy: map[string]float64{"cot": 1.5}}, {Unparsable: -.1}, {Truncated: math.NaN()},
