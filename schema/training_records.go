@@ -45,15 +45,16 @@ func (Score) RecordType() string { return "score" }
 
 // Prediction is one system's answer to one test problem.
 type Prediction struct {
-	ID       string  `json:"id"`
-	Task     string  `json:"task"`
-	System   string  `json:"system"`
-	Kind     string  `json:"kind"` // as in Score
-	Response string  `json:"response"`
-	Pred     string  `json:"pred"`
-	Gold     string  `json:"gold"`
-	Correct  bool    `json:"correct"`
-	LogProb  float64 `json:"log_prob_per_byte"` // natural log, over the generated text
+	ID        string  `json:"id"`
+	Task      string  `json:"task"`
+	System    string  `json:"system"`
+	Kind      string  `json:"kind"`                // as in Score
+	Reasoning string  `json:"reasoning,omitempty"` // what the system thought before it answered
+	Response  string  `json:"response"`
+	Pred      string  `json:"pred"`
+	Gold      string  `json:"gold"`
+	Correct   bool    `json:"correct"`
+	LogProb   float64 `json:"log_prob_per_byte"` // natural log, over the generated text
 }
 
 // RecordType names the record for port type checks.

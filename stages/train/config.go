@@ -118,7 +118,8 @@ type trainConfig struct {
 
 	TrainRows     int    `json:"train_rows" default:"0" min:"0" doc:"Use at most this many problems, from the start; 0 means all."`
 	StudentPrompt string `json:"student_prompt" default:"plain" choices:"plain" doc:"What students read: the plain question."`
-	MaxSeq        int    `json:"max_seq" default:"512" min:"8" doc:"Longest sequence in tokens; longer paths are dropped, never cut."`
+	Target
+	MaxSeq int `json:"max_seq" default:"512" min:"8" doc:"Longest sequence in tokens; longer paths are dropped, never cut."`
 
 	WarmupSteps int     `json:"warmup_steps" default:"600" min:"0" doc:"Steps of plain cross-entropy on all paths before routing: routing splits the paths, and students that cannot yet write tell the router nothing. A student from scratch that has lora is frozen at its end. Published models need few or none."`
 	WarmupBatch int     `json:"warmup_batch" default:"8" min:"1" doc:"Paths per student and step of the warm-up."`
@@ -200,6 +201,7 @@ func (c trainConfig) Validate() error {
 	if _, err := devicesOf(c.Device); err != nil {
 		bad([]string{"device"}, "%v", err)
 	}
+	c.Target.validate(func(field, format string, args ...any) { bad([]string{field}, format, args...) })
 	for _, f := range []struct {
 		name string
 		v    float64

@@ -22,7 +22,7 @@ import (
 )
 
 type evalConfig struct {
-	MaxNew    int    `json:"max_new" default:"0" min:"0" doc:"Most new tokens per answer; 0 means as long as the longest completion in training, and a few more."`
+	MaxNew    int    `json:"max_new" default:"0" min:"0" doc:"Most new tokens per answer; 0 means as long as the longest completion in training, and a few more. Thoughts count."`
 	Batch     int    `json:"batch" default:"64" min:"1" doc:"Rows per generation batch."`
 	MaxRows   int    `json:"max_rows" default:"0" min:"0" doc:"Evaluate on at most this many problems, from the start; 0 means all."`
 	Untrained bool   `json:"untrained" default:"true" doc:"Also evaluate the students as they were before training."`
@@ -47,7 +47,9 @@ var EvaluateStudents = stage.Define(stage.Spec{
 	Class:   stage.Pure,
 	Doc: `Measures trained students on held-out problems.
 Each student reads the plain question and writes greedily until its end token; only new
-text is read for the answer. The ensemble takes the answer of the student that is more
+text is read for the answer, without what the student thinks before it. A student that is
+cut off while it thinks gives no answer: max_new has to leave room for thoughts, as its
+default does for those of training. The ensemble takes the answer of the student that is more
 probably right, by log-probability per byte calibrated on other problems. The oracle row is
 a bound, not a system: it counts a problem as solved when any student solves it.`,
 	Platform: platform,
@@ -56,9 +58,10 @@ a bound, not a system: it counts a problem as solved when any student solves it.
 // answered is one student's answer to one problem.
 type answered struct {
 	text    string
+	thought string
 	pred    string
 	correct bool
-	perByte float64 // log-probability per byte of the text
+	perByte float64 // log-probability per byte of thought and text
 }
 
 // System kinds of schema.Score and schema.Prediction.
@@ -216,13 +219,18 @@ func (e *evaluation) answer(ctx context.Context, j *job, progress func(int)) err
 	}
 	for k, o := range out {
 		p := j.problems[rows[k]]
-		a := answered{text: m.decode(o.IDs)}
+		text := m.decode(o.IDs)
+		var a answered
+		var open bool
+		a.thought, a.text, open = m.read(text)
 		for _, l := range o.LogProbs {
 			a.perByte += l
 		}
-		a.perByte /= float64(max(1, len(a.text)))
+		a.perByte /= float64(max(1, len(text)))
 		q := question(p)
-		a.pred = answer.Extract(q, a.text, answer.Options{}).Answer
+		if !open {
+			a.pred = answer.Extract(q, text, answer.Options{}).Answer
+		}
 		a.correct = answer.Grade(q, a.pred, mathverify.Options{}).Verdict == mathverify.Equal
 		j.answers[rows[k]] = a
 	}
@@ -255,7 +263,7 @@ func writeScores(test []schema.Problem, jobs []job, out evalOut) error {
 		for i, p := range test {
 			a := j.answers[i]
 			if err := out.Predictions.Write(schema.Prediction{
-				ID: p.ID, Task: p.Task, System: j.name, Kind: j.kind, Response: a.text,
+				ID: p.ID, Task: p.Task, System: j.name, Kind: j.kind, Reasoning: a.thought, Response: a.text,
 				Pred: a.pred, Gold: p.GoldAnswer, Correct: a.correct, LogProb: a.perByte,
 			}); err != nil {
 				return err

@@ -33,7 +33,7 @@ type generateConfig struct {
 	Temperature float64 `json:"temperature" default:"0" min:"0" max:"5" doc:"0 takes the most probable token; above it tokens are drawn."`
 	TopP        float64 `json:"top_p" default:"1" min:"0" max:"1" doc:"Draw from the most probable tokens that reach this probability together."`
 	TopK        int     `json:"top_k" default:"0" min:"0" doc:"Draw from so many of the most probable tokens; 0 means all."`
-	MaxNew      int     `json:"max_new" default:"0" min:"0" doc:"Most new tokens per answer; 0 means as long as the longest completion in training, and a few more, and 512 for model."`
+	MaxNew      int     `json:"max_new" default:"0" min:"0" doc:"Most new tokens per answer; 0 means as long as the longest completion in training, and a few more, and 512 for model. Thoughts count: a model that thinks needs thousands."`
 	MaxRows     int     `json:"max_rows" default:"0" min:"0" doc:"Ask at most this many problems, from the start; 0 means all."`
 	Batch       int     `json:"batch" default:"64" min:"1" doc:"Answers per generation batch."`
 	Device      string  `json:"device" default:"auto" semantic:"false" doc:"Where to run: auto, cpu, xla, cuda or cuda:N."`
@@ -117,7 +117,8 @@ var Generate = stage.Define(stage.Spec{
 	Doc: `Lets trained students, or a published model, answer problems.
 Each answer becomes a path of style student:NAME, so that extract, verify and accuracy read
 it like a teacher's. A student reads the plain question, as in training and in
-evaluate-students; the prompt stands in the path. finish_reason is stop where the student
+evaluate-students; the prompt stands in the path. What a student thinks becomes the path's
+reasoning; one that is cut off while it thinks has no response. finish_reason is stop where the student
 ended its answer and length where it was cut off. A question that does not fit the student
 gets a path with an error. What is drawn for an answer depends on the seed, the problem's
 id, the student and the sample alone: more samples keep the ones that were there.`,
@@ -193,7 +194,7 @@ func (c generateConfig) students(env *stage.Env, dev *device.Device, models stag
 			if err != nil {
 				return answerer{}, err
 			}
-			return published(m), nil
+			return published(m)
 		}}}, nil
 	}
 	if !models.Given() {
@@ -273,7 +274,8 @@ func (c generateConfig) ask(ctx context.Context, env *stage.Env, a asked, s answ
 	first := len(problems[0].Paths) - c.Samples // every problem got as many paths
 	for n, x := range out {
 		path := &problems[rows[n]].Paths[first+replicates[n]]
-		path.Response, path.FinishReason = s.decode(x.IDs), "length"
+		path.Reasoning, path.Response, _ = s.read(s.decode(x.IDs))
+		path.FinishReason = "length"
 		if x.Ended {
 			path.FinishReason = "stop"
 		}

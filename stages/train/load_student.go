@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/distillflow/distillflow/flow/stage"
@@ -18,7 +20,9 @@ import (
 	"github.com/distillflow/distillflow/internal/lm/hub"
 	"github.com/distillflow/distillflow/internal/lm/lora"
 	"github.com/distillflow/distillflow/internal/lm/pretrained"
+	"github.com/distillflow/distillflow/internal/lm/tokenizer"
 	"github.com/distillflow/distillflow/internal/lm/weights"
+	"github.com/distillflow/distillflow/internal/thoughts"
 )
 
 // studentFile describes a student that is adapters on a published model.
@@ -97,9 +101,23 @@ func modelFiles(ctx context.Context, model, tokenizer string) ([]stage.External,
 // answerer is a trained model that answers questions, whatever it is made of.
 type answerer struct {
 	maxSeq   int
+	thinks   bool // its prompt opens a thought, which its text goes on with
 	prompt   func(question string) ([]int32, error)
 	decode   func(ids []int32) string
 	generate func(ctx context.Context, prompts [][]int32, o generate.Options) ([]generate.Output, error)
+}
+
+// read splits what the student wrote into what it thought and what it answered. open tells
+// that it was cut off while it thought.
+func (a answerer) read(text string) (thought, response string, open bool) {
+	parts := thoughts.Cut(text, nil)
+	switch {
+	case a.thinks && parts.Response == text:
+		return text, "", true
+	case parts.Reasoning == "" && !parts.Open: // as it is, with <answer> around the answer
+		return "", text, false
+	}
+	return strings.TrimSpace(parts.Reasoning), strings.TrimLeft(parts.Response, "\n"), parts.Open
 }
 
 // bases shares the frozen models of several students. Its zero value is ready.
@@ -175,15 +193,40 @@ func loadStudent(ctx context.Context, dev *device.Device, dir string, rows int, 
 			return answerer{}, err
 		}
 	}
-	return published(m), nil
+	return published(m)
 }
 
 // published is a published model, with or without adapters, as a student.
-func published(m *causal.Model) answerer {
+func published(m *causal.Model) (answerer, error) {
+	prompt, err := m.Template.Render([]chat.Message{{Role: chat.User, Content: "x"}}, true)
+	if err != nil {
+		return answerer{}, err
+	}
 	return answerer{
-		maxSeq: m.Config.MaxSeq,
+		maxSeq: m.Config.MaxSeq, thinks: thoughts.Cut(prompt, nil).Open,
 		prompt: func(q string) ([]int32, error) { return m.Prompt([]chat.Message{{Role: chat.User, Content: q}}) },
-		decode: m.Tokenizer.Decode, generate: m.Generate,
+		decode: keepingMarks(m.Tokenizer), generate: m.Generate,
+	}, nil
+}
+
+// keepingMarks gives the text of tokens. Marks of thoughts are kept where they are special
+// tokens, which otherwise have no text.
+func keepingMarks(tok *tokenizer.Pretrained) func(ids []int32) string {
+	var marks []int32
+	for _, a := range tok.Added() {
+		if cut := thoughts.Cut("a"+a.Content+"b", nil); a.Special && cut.Response != "a"+a.Content+"b" {
+			marks = append(marks, a.ID)
+		}
+	}
+	return func(ids []int32) string {
+		if !slices.ContainsFunc(ids, func(id int32) bool { return slices.Contains(marks, id) }) {
+			return tok.Decode(ids)
+		}
+		text, err := tok.Tokenizer.Decode(ids, false)
+		if err != nil {
+			return ""
+		}
+		return text
 	}
 }
 

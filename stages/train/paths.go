@@ -2,11 +2,15 @@ package train
 
 import (
 	"errors"
+	"fmt"
+	"maps"
 	"slices"
 	"sort"
+	"strings"
 
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/internal/llm"
+	"github.com/distillflow/distillflow/internal/thoughts"
 	"github.com/distillflow/distillflow/schema"
 )
 
@@ -17,7 +21,46 @@ type trainPath struct {
 	index    int // position among the problem's paths
 	question string
 	prompt   string // the question as a student from scratch reads it
-	response string // what it learns to write
+	response string // what it learns to write; "" where the path lacks what is to be learned
+	thought  string // the reasoning in response, "" where it is not to be learned
+	answer   string // what follows the thought there; "" where response is one text
+}
+
+// Target says what of a path students learn to write.
+type Target struct {
+	StudentTarget      string `json:"student_target" default:"response" choices:"response|reasoning|reasoning+response" doc:"What students learn to write: the response; the teacher's reasoning, as an answer without marks; or the reasoning and then the response, with the marks that the student's chat template puts around thoughts, or <think> and </think>. With reasoning in it, paths without reasoning are dropped."`
+	MaxReasoningTokens int    `json:"max_reasoning_tokens" default:"0" min:"0" doc:"With reasoning in student_target: most tokens of a path's reasoning, in any student's tokens; longer paths are dropped, never cut. 0: no limit."`
+}
+
+// Values of Target.StudentTarget.
+const (
+	targetResponse  = "response"
+	targetReasoning = "reasoning"
+)
+
+// validate gives the complaints about the target.
+func (c Target) validate(bad func(field, format string, args ...any)) {
+	if c.MaxReasoningTokens > 0 && c.StudentTarget == targetResponse {
+		bad("max_reasoning_tokens", "student_target: response has no reasoning: set another target, or leave the limit out")
+	}
+}
+
+// The marks around a thought in what a student from scratch learns. In these bytes the
+// tokens of all students are told apart, whatever marks their templates write.
+const thoughtOpens, thoughtCloses = "<think>\n", "\n</think>\n\n"
+
+// set fills in what is to be learned of a path.
+func (p *trainPath) set(c Target, reasoning, response string) {
+	switch {
+	case c.StudentTarget == targetResponse:
+		p.response = response
+	case reasoning == "": // nothing to learn
+	case c.StudentTarget == targetReasoning:
+		p.response, p.thought = reasoning, reasoning
+	default:
+		response = strings.TrimSpace(response) // the marks end in white space
+		p.response, p.thought, p.answer = thoughtOpens+reasoning+thoughtCloses+response, reasoning, response
+	}
 }
 
 // textsOf are the texts that tokenizers of students from scratch are trained on.
@@ -34,8 +77,9 @@ func textsOf(paths []trainPath) []string {
 func plainPrompt(question string) string { return question + "\n" }
 
 // readPaths lists the usable paths of at most limit problems (0: all) and the ids
-// of the problems they belong to.
-func readPaths(rows stage.Rows[schema.Problem], limit int) (paths []trainPath, ids []string, err error) {
+// of the problems they belong to. A response that holds its thoughts inline counts as one
+// that has them apart.
+func readPaths(rows stage.Rows[schema.Problem], limit int, target Target) (paths []trainPath, ids []string, err error) {
 	n := 0
 	for p, err := range rows.All() {
 		if err != nil {
@@ -46,11 +90,17 @@ func readPaths(rows stage.Rows[schema.Problem], limit int) (paths []trainPath, i
 		}
 		used := false
 		for i, q := range p.Paths {
-			if !usable(q) {
+			parts := thoughts.Cut(q.Response, nil)
+			if q.Response = parts.Response; parts.Open || !usable(q) {
 				continue
 			}
 			used = true
-			paths = append(paths, trainPath{id: p.ID, style: q.Style, index: i, question: p.Question, prompt: plainPrompt(p.Question), response: q.Response})
+			t := trainPath{id: p.ID, style: q.Style, index: i, question: p.Question, prompt: plainPrompt(p.Question)}
+			if parts.Reasoning != "" {
+				q.Response = strings.TrimSpace(q.Response)
+			}
+			t.set(target, strings.TrimSpace(q.Reasoning+"\n"+parts.Reasoning), q.Response)
+			paths = append(paths, t)
 		}
 		if used {
 			ids = append(ids, p.ID)
@@ -65,7 +115,7 @@ func readPaths(rows stage.Rows[schema.Problem], limit int) (paths []trainPath, i
 // the recipe decides which stages run.
 func usable(p schema.Path) bool {
 	switch {
-	case p.Response == "" || p.Error != "":
+	case strings.TrimSpace(p.Response) == "" || p.Error != "":
 		return false
 	case p.FinishReason == llm.FinishLength || p.FinishReason == llm.FinishRefusal:
 		return false
@@ -77,16 +127,25 @@ func usable(p schema.Path) bool {
 	return true
 }
 
-// reportDropped warns when paths were too long, per style: a limit that costs one
-// style its paths changes what is compared.
-func reportDropped(env *stage.Env, d *dropped, maxSeq int) {
-	styles := make([]string, 0, len(d.paths))
-	for s := range d.paths {
-		styles = append(styles, s)
-	}
-	sort.Strings(styles)
-	for _, s := range styles {
-		env.Warn("style %s: %d of %d paths are empty or longer than max_seq %d tokens and were dropped", s, d.paths[s], d.paths[s]+d.kept[s], maxSeq)
+// reportDropped warns of paths that were dropped, per style, and counts those whose
+// reasoning was too long: a limit that costs one style its paths changes what is compared.
+func reportDropped(env *stage.Env, d *dropped, p *plan) {
+	for _, s := range slices.Sorted(maps.Keys(d.all)) {
+		of := func(n int) string {
+			return fmt.Sprintf("%d of %d paths (%.0f %%)", n, d.all[s], 100*float64(n)/float64(d.all[s]))
+		}
+		if n := d.unthought[s]; n > 0 {
+			env.Warn("style %s: %s have no reasoning and were dropped (student_target: %s)", s, of(n), p.target.StudentTarget)
+		}
+		if n := d.rambling[s]; n > 0 {
+			env.Warn("style %s: %s have more reasoning than max_reasoning_tokens %d and were dropped", s, of(n), p.target.MaxReasoningTokens)
+		}
+		if n := d.long[s]; n > 0 {
+			env.Warn("style %s: %d of %d paths are empty or longer than max_seq %d tokens and were dropped", s, n, d.all[s], p.maxSeq)
+		}
+		if p.target.MaxReasoningTokens > 0 {
+			env.AddStat("reasoning_dropped_share/"+s, float64(d.rambling[s])/float64(d.all[s]))
+		}
 	}
 }
 

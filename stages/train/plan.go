@@ -18,6 +18,7 @@ type plan struct {
 	students  []studentPlan
 	trainRows int    // problems used at most; 0 means all
 	prompt    string // what students read
+	target    Target // what they learn to write
 	maxSeq    int
 	losses    []term   // of the students; the first is the cross-entropy
 	route     *routing // nil: the main phase has no router
@@ -83,7 +84,7 @@ func (c trainConfig) plan() *plan {
 	}
 	losses, route := corrected(c)
 	p := &plan{
-		uses: moeType, trainRows: c.TrainRows, prompt: c.StudentPrompt, maxSeq: c.MaxSeq, losses: losses, route: route, config: clean,
+		uses: moeType, trainRows: c.TrainRows, prompt: c.StudentPrompt, target: c.Target, maxSeq: c.MaxSeq, losses: losses, route: route, config: clean,
 		warmupSteps: c.WarmupSteps, warmupBatch: c.WarmupBatch, epochs: c.Epochs, maxSteps: c.MaxSteps, batch: c.Batch,
 		Optimization: c.Optimization, Saving: c.Saving, lrWarmup: c.LRWarmup, lrFloor: c.LRFloor,
 		devFraction: c.DevFraction, best: c.Select == "best", logEvery: c.LogEvery, device: c.Device,

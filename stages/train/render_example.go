@@ -49,6 +49,7 @@ type Rendered struct {
 
 	PromptTokens     int `json:"prompt_tokens"` // before the first with loss
 	SupervisedTokens int `json:"supervised_tokens"`
+	ReasoningTokens  int `json:"reasoning_tokens"` // of the reasoning that is learned, which max_reasoning_tokens limits
 	MaxSeq           int `json:"max_seq"`
 	// Dropped says why training leaves the path out; "" if it does not.
 	Dropped string `json:"dropped"`
@@ -91,7 +92,7 @@ func Render(ctx context.Context, cfg any, rows stage.Rows[schema.Problem], pick 
 			return nil, noPick("there is no student %q: the stage has %s", pick.Student, strings.Join(out.Students, ", "))
 		}
 	}
-	paths, _, err := readPaths(rows, p.trainRows)
+	paths, _, err := readPaths(rows, p.trainRows, p.target)
 	if err != nil {
 		return nil, err
 	}
@@ -158,6 +159,10 @@ func (r *Rendered) add(id int32, end int, name string, loss bool) {
 // long for any student is dropped for all.
 func (r *Rendered) fill(ctx context.Context, p *plan, paths []trainPath) error {
 	path := paths[r.Row]
+	if path.response == "" {
+		r.Dropped = "it has no reasoning (student_target: " + p.target.StudentTarget + ")"
+		return nil
+	}
 	var drop []string
 	for _, s := range p.students {
 		x := &Rendered{Row: r.Row, MaxSeq: r.MaxSeq}
@@ -169,6 +174,9 @@ func (r *Rendered) fill(ctx context.Context, p *plan, paths []trainPath) error {
 			err = renderChat(ctx, x, s, path)
 		} else {
 			err = renderScratch(x, s, paths)
+		}
+		if limit := p.target.MaxReasoningTokens; limit > 0 && x.ReasoningTokens > limit {
+			x.Dropped = fmt.Sprintf("its reasoning of %d tokens is more than max_reasoning_tokens %d", x.ReasoningTokens, limit)
 		}
 		if err != nil {
 			return fmt.Errorf("student %s: %w", s.name, err)
@@ -205,10 +213,11 @@ func renderChat(ctx context.Context, r *Rendered, s studentPlan, p trainPath) (e
 	if m.Template, err = chat.Load(dir); err != nil {
 		return err
 	}
-	q, ex, e, err := encodeChat(m, p.question, p.response)
+	q, ex, e, err := encodeChat(m, p)
 	if err != nil {
 		return fmt.Errorf("problem %s: %w", p.id, err)
 	}
+	r.ReasoningTokens = reasoningTokens(m.Tokenizer, p)
 	r.Text, r.SupervisedTokens, r.MaxSeq = ex.Text, q.supervised(), min(r.MaxSeq, base.Config.MaxSeq)
 	for i, id := range q.ids {
 		name := ""
@@ -238,7 +247,7 @@ func renderScratch(r *Rendered, s studentPlan, paths []trainPath) error {
 	if !ok {
 		r.Dropped = fmt.Sprintf("its %d tokens are more than max_seq %d", len(q.ids), r.MaxSeq)
 	}
-	r.Text, r.SupervisedTokens = p.prompt+p.response, q.supervised()
+	r.Text, r.SupervisedTokens, r.ReasoningTokens = p.prompt+p.response, q.supervised(), reasoningTokens(tok, p)
 	_, ends := tok.Encode(p.prompt)
 	ends = append([]int{0}, ends...)
 	for _, end := range q.ends {

@@ -372,6 +372,14 @@ func (t *trainer) newStudents(ctx context.Context, open func(name string) (*devi
 	return nil
 }
 
+// tokenizer is what the student reads text with.
+func (s *student) tokenizer() tokenizer.Tokenizer {
+	if s.model != nil {
+		return s.model.Tokenizer
+	}
+	return s.tok
+}
+
 // encode turns a path into the student's tokens. ok is false when it is too long or
 // nothing of it carries loss.
 func (s *student) encode(p trainPath, maxSeq int) (q sequence, ok bool, err error) {
@@ -379,7 +387,7 @@ func (s *student) encode(p trainPath, maxSeq int) (q sequence, ok bool, err erro
 		q, ok = encodePath(s.tok, p.prompt, p.response, maxSeq)
 		return q, ok, nil
 	}
-	if q, _, _, err = encodeChat(s.model, p.question, p.response); err != nil {
+	if q, _, _, err = encodeChat(s.model, p); err != nil {
 		return q, false, fmt.Errorf("student %s: problem %s: %w", s.name, p.id, err)
 	}
 	return q, len(q.ids) <= min(maxSeq, s.config.MaxSeq) && q.supervised() > 0, nil

@@ -8,6 +8,7 @@ import (
 	"github.com/distillflow/distillflow/internal/lm/causal"
 	"github.com/distillflow/distillflow/internal/lm/chat"
 	"github.com/distillflow/distillflow/internal/lm/tokenizer"
+	"github.com/distillflow/distillflow/internal/lm/tokenizer/hf"
 )
 
 // sequence is a path in one student's tokens: what it reads, the completion, and what
@@ -21,10 +22,16 @@ type sequence struct {
 // supervised is how many tokens carry loss: the completion and its end token.
 func (s sequence) supervised() int { return len(s.ids) - s.prompt }
 
-// encodeChat lays a question and its answer out by a published model's chat template.
-func encodeChat(m *causal.Model, question, response string) (s sequence, ex chat.Example, e chat.Encoded, err error) {
-	turns := []chat.Message{{Role: chat.User, Content: question}, {Role: chat.Assistant, Content: response}}
-	if ex, err = m.Template.Example(turns, false); err != nil {
+// encodeChat lays a path's question and what is to be learned out by a published model's
+// chat template.
+func encodeChat(m *causal.Model, p trainPath) (s sequence, ex chat.Example, e chat.Encoded, err error) {
+	turns := []chat.Message{{Role: chat.User, Content: p.question}}
+	if p.answer != "" {
+		ex, err = m.Template.ThoughtExample(turns, p.thought, p.answer)
+	} else {
+		ex, err = m.Template.Example(append(turns, chat.Message{Role: chat.Assistant, Content: p.response}), false)
+	}
+	if err != nil {
 		return s, ex, e, err
 	}
 	if e, err = chat.Encode(m.Tokenizer.Tokenizer, m.Template, ex, m.Tokenizer.Special().EOS); err != nil {
@@ -35,19 +42,62 @@ func encodeChat(m *causal.Model, question, response string) (s sequence, ex chat
 		first = len(e.IDs)
 	}
 	s = sequence{ids: e.IDs, prompt: first}
-	// Templates print answers without the white space around them.
-	content := strings.TrimSpace(response)
-	before := strings.Index(response, content)
-	start := ex.Supervised[0].Start
-	start += strings.Index(ex.Text[start:], content)
+	at := placedParts(ex, p)
 	for _, end := range e.Ends[first:] {
-		if end > start+len(content) {
+		if end > at[len(at)-1].End {
 			break
 		}
-		// 0, which aligns with nothing, for a token before the first of the answer.
-		s.ends = append(s.ends, max(0, before+end-start))
+		s.ends = append(s.ends, at.of(end))
 	}
 	return s, ex, e, nil
+}
+
+// placed is a span of an example's text, and where its bytes begin in a path's response.
+type placed struct {
+	hf.Span
+	to int
+}
+
+// placement is the parts of a response that a template printed, in their order.
+type placement []placed
+
+// placedParts finds the parts of a path's response in an example's text.
+func placedParts(ex chat.Example, p trainPath) placement {
+	if p.answer != "" {
+		n := len(ex.Contents)
+		return placement{
+			{ex.Contents[n-2], len(thoughtOpens)},
+			{ex.Contents[n-1], len(p.response) - len(p.answer)},
+		}
+	}
+	// Templates print answers without the white space around them.
+	content := strings.TrimSpace(p.response)
+	start := ex.Supervised[0].Start
+	start += strings.Index(ex.Text[start:], content)
+	return placement{{hf.Span{Start: start, End: start + len(content)}, strings.Index(p.response, content)}}
+}
+
+// of gives the offset in the response of a byte of the text: 0, which aligns with
+// nothing, for one far before the first part, and the end of a part for one behind it.
+func (at placement) of(end int) int {
+	offset := 0
+	for i, p := range at {
+		if i == 0 || end >= p.Start {
+			offset = max(0, p.to+min(end, p.End)-p.Start)
+		}
+	}
+	return offset
+}
+
+// exceeded reports whether a path has more reasoning than a student may learn.
+func (c Target) exceeded(tok tokenizer.Tokenizer, p trainPath) bool {
+	return c.MaxReasoningTokens > 0 && reasoningTokens(tok, p) > c.MaxReasoningTokens
+}
+
+// reasoningTokens counts the tokens of the reasoning that is to be learned.
+func reasoningTokens(tok tokenizer.Tokenizer, p trainPath) int {
+	ids, _ := tok.Encode(p.thought)
+	return len(ids)
 }
 
 // encodePath encodes prompt and completion separately, so that the border between

@@ -18,7 +18,7 @@ import (
 // trainModels is what the training stages share: it trains on the usable paths of rows,
 // going on from a checkpoint where there is one, and writes the models folder.
 func trainModels(ctx context.Context, env *stage.Env, p *plan, rows stage.Rows[schema.Problem], models string) (*trainer, error) {
-	paths, ids, err := readPaths(rows, p.trainRows)
+	paths, ids, err := readPaths(rows, p.trainRows, p.target)
 	if err != nil {
 		return nil, err
 	}
@@ -29,7 +29,7 @@ func trainModels(ctx context.Context, env *stage.Env, p *plan, rows stage.Rows[s
 	p.fetching = fetching(env)
 	t, drop, err := newTrainer(ctx, p, env.Seed, open, paths)
 	if drop != nil {
-		reportDropped(env, drop, p.maxSeq)
+		reportDropped(env, drop, p)
 	}
 	if err != nil {
 		return nil, err

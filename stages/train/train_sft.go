@@ -14,10 +14,11 @@ type sftConfig struct {
 	Name string `json:"name" default:"student" doc:"Name in logs, scores and the models folder."`
 	Base
 
-	TrainRows     int     `json:"train_rows" default:"0" min:"0" doc:"Use at most this many problems, from the start; 0 means all."`
-	StudentPrompt string  `json:"student_prompt" default:"plain" choices:"plain" doc:"What students read: the plain question, as the user's turn of a published model's chat template."`
-	MaxSeq        int     `json:"max_seq" default:"768" min:"8" doc:"Longest example in tokens; longer paths are dropped, never cut."`
-	DevFraction   float64 `json:"dev_fraction" default:"0.05" min:"0" max:"0.5" doc:"Share of the problems, by hash of their ids, that is not trained on and measures the loss."`
+	TrainRows     int    `json:"train_rows" default:"0" min:"0" doc:"Use at most this many problems, from the start; 0 means all."`
+	StudentPrompt string `json:"student_prompt" default:"plain" choices:"plain" doc:"What students read: the plain question, as the user's turn of a published model's chat template."`
+	Target
+	MaxSeq      int     `json:"max_seq" default:"768" min:"8" doc:"Longest example in tokens; longer paths are dropped, never cut."`
+	DevFraction float64 `json:"dev_fraction" default:"0.05" min:"0" max:"0.5" doc:"Share of the problems, by hash of their ids, that is not trained on and measures the loss."`
 
 	PretrainSteps int     `json:"pretrain_steps" default:"600" min:"0" doc:"From scratch with lora: steps that train the whole student before it is frozen and adapted."`
 	Epochs        int     `json:"epochs" default:"1" min:"0" doc:"Passes over the paths; 0 leaves a published model untrained."`
@@ -42,7 +43,8 @@ func (c sftConfig) Validate() error {
 	if c.Name == "" || c.Name == untrainedDir || !fileName(c.Name) {
 		bad("name", "%q cannot name a folder: use letters, digits, - and _", c.Name)
 	}
-	c.validate(c.MaxSeq, bad)
+	c.Base.validate(c.MaxSeq, bad)
+	c.Target.validate(bad)
 	if c.MicroBatch > c.Batch {
 		bad("micro_batch", "%d is more than batch %d", c.MicroBatch, c.Batch)
 	}
@@ -54,7 +56,7 @@ func (c sftConfig) plan() *plan {
 	clean := c
 	clean.Saving, clean.Checkpoint, clean.Base = Saving{}, "", clean.portable()
 	p := &plan{
-		uses: sftType, students: []studentPlan{c.Base.plan(c.Name, c.MaxSeq)}, trainRows: c.TrainRows, prompt: c.StudentPrompt, maxSeq: c.MaxSeq,
+		uses: sftType, students: []studentPlan{c.Base.plan(c.Name, c.MaxSeq)}, trainRows: c.TrainRows, prompt: c.StudentPrompt, target: c.Target, maxSeq: c.MaxSeq,
 		losses: supervised(), config: clean,
 		warmupBatch: c.Batch, epochs: c.Epochs, maxSteps: c.MaxSteps, batch: c.Batch, lrWarmup: c.LRWarmup, lrFloor: c.LRFloor,
 		Optimization: c.Optimization, Saving: c.Saving, devFraction: c.DevFraction, best: c.Select == "best", logEvery: c.LogEvery,

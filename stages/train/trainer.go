@@ -55,8 +55,9 @@ type trainer struct {
 
 var inf = math.Inf(1)
 
-// dropped counts the paths of a style that were too long for a student.
-type dropped struct{ paths, kept map[string]int }
+// dropped counts the usable paths by style: all of them, and those that are not trained on
+// because they have no reasoning, too much of it for a student, or are too long for one.
+type dropped struct{ all, unthought, rambling, long map[string]int }
 
 // newTrainer opens the students, tokenizes the paths, drops those that are too long
 // for any student, and initialises everything that is trained. open opens devices.
@@ -103,16 +104,22 @@ func newTrainer(ctx context.Context, p *plan, seed uint64, open func(name string
 
 // tokenize lays out the paths for every student.
 func (t *trainer) tokenize(paths []trainPath) (*dropped, error) {
-	drop := &dropped{map[string]int{}, map[string]int{}}
+	drop := &dropped{map[string]int{}, map[string]int{}, map[string]int{}, map[string]int{}}
 	type row struct {
 		path trainPath
 		seqs []sequence
 	}
 	var train, dev []row
 	for _, p := range paths {
+		drop.all[p.style]++
+		if p.response == "" {
+			drop.unthought[p.style]++
+			continue
+		}
 		r := row{p, make([]sequence, len(t.students))}
-		fits := p.response != ""
+		fits, rambles := true, false
 		for i, s := range t.students {
+			rambles = rambles || t.plan.target.exceeded(s.tokenizer(), p)
 			q, ok, err := s.encode(p, t.plan.maxSeq)
 			if err != nil {
 				return drop, err
@@ -120,17 +127,22 @@ func (t *trainer) tokenize(paths []trainPath) (*dropped, error) {
 			r.seqs[i], fits = q, fits && ok
 		}
 		switch {
+		case rambles:
+			drop.rambling[p.style]++
+			continue
 		case !fits:
-			drop.paths[p.style]++
+			drop.long[p.style]++
 			continue
 		case held(p.id, t.plan.devFraction):
 			dev = append(dev, r)
 		default:
 			train = append(train, r)
 		}
-		drop.kept[p.style]++
 	}
 	if len(train) == 0 && t.plan.trains() {
+		if t.plan.target.StudentTarget != targetResponse {
+			return drop, fmt.Errorf("no path is left to train on: %d are held out, the others have no reasoning, more than max_reasoning_tokens, or more than max_seq %d tokens", len(dev), t.plan.maxSeq)
+		}
 		return drop, fmt.Errorf("no path is left to train on: %d are held out, the others longer than max_seq %d tokens", len(dev), t.plan.maxSeq)
 	}
 	for i, r := range append(train, dev...) {

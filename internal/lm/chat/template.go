@@ -281,13 +281,15 @@ func (t *Template) Render(messages []Message, prompt bool) (string, error) {
 
 func (t *Template) run(messages []Message, prompt bool) (string, error) {
 	turns := make(list, len(messages))
+	limit := maxText
 	for i, m := range messages {
 		turns[i] = map[string]any{"role": m.Role, "content": m.Content}
-	}
-	limit := maxText
-	for _, m := range messages {
 		limit += 4 * len(m.Content)
 	}
+	return t.execute(turns, limit, prompt)
+}
+
+func (t *Template) execute(turns list, limit int, prompt bool) (string, error) {
 	st := &state{text: limit, until: time.Now().Add(timeLimit)}
 	data := map[string]any{"messages": turns, "add_generation_prompt": prompt, stateName: st}
 	for name, v := range map[string]string{
