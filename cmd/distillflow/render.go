@@ -40,8 +40,8 @@ A token that is a part of a character has an empty text; the last one shows it w
 
 --json prints one object: stage, uses, row, rows (usable paths), id, style, path (its
 place among all paths of the problem), student, students, text, tokens (index, id,
-text, special, end, loss, weight), prompt_tokens, supervised_tokens, max_seq, dropped
-(the reason, or "") and held_out. Fields are only ever added.`,
+text, special, end, loss, weight), prompt_tokens, supervised_tokens, reasoning_tokens,
+max_seq, dropped (the reason, or "") and held_out. Fields are only ever added.`,
 		Example: `  distillflow render recipes/gsm8k.yaml students --row 3 --student gemma
   distillflow render mine.yaml tune --id gsm8k-train-0001 --style cot --json`,
 		Args: args(cobra.ExactArgs(2)),

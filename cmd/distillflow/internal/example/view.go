@@ -41,7 +41,11 @@ func Text(out io.Writer, r *train.Rendered) error {
 	if err := tw.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "\n%s: %d of the prompt, %d with loss; max_seq %d\n", text.Plural(len(r.Tokens), "token"), r.PromptTokens, r.SupervisedTokens, r.MaxSeq)
+	fmt.Fprintf(w, "\n%s: %d of the prompt, %d with loss", text.Plural(len(r.Tokens), "token"), r.PromptTokens, r.SupervisedTokens)
+	if r.ReasoningTokens > 0 {
+		fmt.Fprintf(w, ", %d of them of the reasoning", r.ReasoningTokens)
+	}
+	fmt.Fprintf(w, "; max_seq %d\n", r.MaxSeq)
 	switch {
 	case r.Dropped != "":
 		fmt.Fprintf(w, "dropped: %s\n", r.Dropped)
