@@ -119,11 +119,11 @@ func TestJudgeShow(t *testing.T) {
 			prompt = p
 			return 200, `{"verdict":"valid"}`
 		})
-		cfg := map[string]any{"model": "openai/m", "base_url": url, "max_retries": 0}
+		cfg := map[string]any{"model": "openai/m", "base_url": url, "max_retries": 0, "concurrency": 1}
 		if show != "" {
 			cfg["show"] = show
 		}
-		j := runJudge(t, cfg, nil, string(b))
+		j := runJudge(t, cfg, &llmtest.Memo{}, string(b))
 		// Both paths ask the same, which is asked once.
 		if j.err != nil || len(j.valid) != 1 || calls.Load() != 1 {
 			t.Fatalf("%v, %d calls, %+v", j.err, calls.Load(), j)
