@@ -53,9 +53,13 @@ var starts = map[string]func(field string) map[string]any{
 	"train-moe": func(field string) map[string]any {
 		a := ofPublished(field)
 		a["name"] = "a"
-		return map[string]any{"students": []any{a, map[string]any{"name": "b"}}}
+		return map[string]any{"students": []any{a, map[string]any{"name": "b"}}, "student_target": target(field)}
 	},
-	"train-sft": ofPublished,
+	"train-sft": func(field string) map[string]any {
+		c := ofPublished(field)
+		c["student_target"] = target(field)
+		return c
+	},
 	"generate": func(field string) map[string]any {
 		switch field {
 		case "samples":
@@ -77,6 +81,14 @@ func ofPublished(field string) map[string]any {
 		return map[string]any{"model": "m"}
 	}
 	return map[string]any{}
+}
+
+// target is what a student learns where a field limits it.
+func target(field string) string {
+	if field == "max_reasoning_tokens" {
+		return "reasoning"
+	}
+	return "response"
 }
 
 // asksModel names a model that can have fallbacks.

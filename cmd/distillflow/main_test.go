@@ -87,6 +87,7 @@ func TestScripts(t *testing.T) {
 			"openbatch": cmdOpenBatch,
 			"edit":      cmdEdit,
 			"hub":       cmdHub,
+			"reasoner":  cmdReasoner,
 		},
 	})
 }
