@@ -69,6 +69,19 @@ func Split(text string, extra []Tag) (reasoning, response string, open bool) {
 	return p.Reasoning, p.Response, p.Open
 }
 
+// Join adds thoughts that stood in a response to those that arrived apart. Servers may send
+// them twice.
+func Join(apart, inline string) string {
+	apart, inline = strings.TrimSpace(apart), strings.TrimSpace(inline)
+	switch {
+	case strings.Contains(apart, inline):
+		return apart
+	case apart == "":
+		return inline
+	}
+	return apart + "\n" + inline
+}
+
 // maxPasses bounds how often marks may appear because others dropped out.
 const maxPasses = 8
 

@@ -119,3 +119,13 @@ func BenchmarkSplit(b *testing.B) {
 		Split(bench, nil)
 	}
 }
+
+func TestJoin(t *testing.T) {
+	for _, c := range []struct{ apart, inline, want string }{
+		{"", "", ""}, {"a\n", "", "a"}, {"", "\nb\n", "b"}, {"a", "b", "a\nb"}, {"a b", "\nb", "a b"},
+	} {
+		if got := Join(c.apart, c.inline); got != c.want {
+			t.Errorf("%q and %q: %q, want %q", c.apart, c.inline, got, c.want)
+		}
+	}
+}

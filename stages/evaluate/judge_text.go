@@ -57,13 +57,7 @@ func shown(p schema.Path, thought bool) string {
 	if !thought {
 		return parts.Response
 	}
-	var texts []string
-	for _, s := range []string{p.Reasoning, parts.Reasoning, parts.Response} {
-		if s = strings.TrimSpace(s); s != "" {
-			texts = append(texts, s)
-		}
-	}
-	return strings.Join(texts, "\n\n")
+	return strings.TrimSpace(thoughts.Join(p.Reasoning, parts.Reasoning) + "\n\n" + strings.TrimSpace(parts.Response))
 }
 
 // side is what a verdict says.

@@ -99,7 +99,7 @@ func readPaths(rows stage.Rows[schema.Problem], limit int, target Target) (paths
 			if parts.Reasoning != "" {
 				q.Response = strings.TrimSpace(q.Response)
 			}
-			t.set(target, strings.TrimSpace(q.Reasoning+"\n"+parts.Reasoning), q.Response)
+			t.set(target, thoughts.Join(q.Reasoning, parts.Reasoning), q.Response)
 			paths = append(paths, t)
 		}
 		if used {
