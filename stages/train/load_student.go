@@ -198,15 +198,21 @@ func loadStudent(ctx context.Context, dev *device.Device, dir string, rows int, 
 
 // published is a published model, with or without adapters, as a student.
 func published(m *causal.Model) (answerer, error) {
-	prompt, err := m.Template.Render([]chat.Message{{Role: chat.User, Content: "x"}}, true)
+	thinks, err := opensThought(m.Template)
 	if err != nil {
 		return answerer{}, err
 	}
 	return answerer{
-		maxSeq: m.Config.MaxSeq, thinks: thoughts.Cut(prompt, nil).Open,
+		maxSeq: m.Config.MaxSeq, thinks: thinks,
 		prompt: func(q string) ([]int32, error) { return m.Prompt([]chat.Message{{Role: chat.User, Content: q}}) },
 		decode: keepingMarks(m.Tokenizer), generate: m.Generate,
 	}, nil
+}
+
+// opensThought reports whether a template's prompt ends in a thought that is open.
+func opensThought(t *chat.Template) (bool, error) {
+	prompt, err := t.Render([]chat.Message{{Role: chat.User, Content: "x"}}, true)
+	return thoughts.Cut(prompt, nil).Open, err
 }
 
 // keepingMarks gives the text of tokens. Marks of thoughts are kept where they are special

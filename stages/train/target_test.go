@@ -3,6 +3,7 @@ package train
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -75,6 +76,29 @@ func TestStudentTarget(t *testing.T) {
 	}
 	if _, errs := TrainSFT.Decode(map[string]any{"max_reasoning_tokens": 5}); len(errs) != 1 || !strings.Contains(errs[0].Error(), "max_reasoning_tokens") {
 		t.Errorf("a limit without a target: %v", errs)
+	}
+}
+
+// A template that opens the thought has no place for a response alone, and says what has.
+func TestResponseOfThinkingTemplate(t *testing.T) {
+	base := filepath.Join(t.TempDir(), "base")
+	writeBase(t, base)
+	const template = "{{ bos_token }}{% for m in messages %}{{ m.content }}{% if m.role == 'assistant' %}{{ eos_token }}{% else %}\n{% endif %}{% endfor %}{% if add_generation_prompt %}<think>\n{% endif %}"
+	if err := os.WriteFile(filepath.Join(base, "chat_template.jinja"), []byte(template), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	in := thoughtRows(t)
+	rows := stage.RowsFrom[schema.Problem](in.Path, in.Label)
+	_, err := Render(context.Background(), configOf[sftConfig](t, TrainSFT, map[string]any{"model": base}), rows, Pick{})
+	if err == nil || !strings.Contains(err.Error(), "student_target: reasoning+response") {
+		t.Errorf("got %v", err)
+	}
+	r, err := Render(context.Background(), configOf[sftConfig](t, TrainSFT, map[string]any{"model": base, "student_target": "reasoning+response"}), rows, Pick{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if checkRendered(t, r); learned(r) != "2 and 2 more\n</think>\n\n4</s>" {
+		t.Errorf("learns %q", learned(r))
 	}
 }
 
