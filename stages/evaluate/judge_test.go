@@ -50,7 +50,8 @@ func TestParseVerdict(t *testing.T) {
 		"<think>{\"verdict\": \"invalid\"}? No.</think>{\"verdict\": \"valid\"}": {sideValid, ""},
 		"Is it {\"verdict\": \"valid\"}?\n</think>\nVerdict: invalid":            {sideInvalid, ""},
 		"<think>\n{\"verdict\": \"valid\", \"reason\": \"x\"}":                   {},
-		"<think>valid</think>": {},
+		"<think>valid</think>":                      {},
+		"{\"verdict\": \"valid\"}\n<think>Or is it": {},
 	} {
 		if got := parseVerdict(reply); got != want {
 			t.Errorf("%q: %+v, want %+v", reply, got, want)

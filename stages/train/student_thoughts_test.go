@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/distillflow/distillflow/flow/stage"
+	"github.com/distillflow/distillflow/internal/lm/causal"
+	"github.com/distillflow/distillflow/internal/lm/chat"
 	"github.com/distillflow/distillflow/internal/lm/tokenizer"
 	"github.com/distillflow/distillflow/schema"
 )
@@ -62,7 +64,11 @@ func TestSpecialMarksAreText(t *testing.T) {
 	}
 	three, _ := tok.Encode("3")
 	four, _ := tok.Encode("4")
-	decode := keepingMarks(tok)
+	student, err := published(&causal.Model{Tokenizer: tok, Template: chat.Plain(chat.Tokens{})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	decode := student.decode
 	if got := decode([]int32{100, three[0], 101, four[0]}); got != "[THINK]3[/THINK]4" {
 		t.Errorf("got %q", got)
 	}

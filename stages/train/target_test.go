@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/distillflow/distillflow/flow/stage"
+	"github.com/distillflow/distillflow/internal/lm/tokenizer/hf"
 	"github.com/distillflow/distillflow/schema"
 )
 
@@ -129,6 +130,17 @@ func TestThoughtsAlign(t *testing.T) {
 		}
 		if !slices.IsSorted(ends) {
 			t.Errorf("%s: %v falls", s.name, ends)
+		}
+	}
+}
+
+// Marks of any length stay between the thought and the response.
+func TestPlacement(t *testing.T) {
+	// "<x>HM</long mark>4" for "<think>\nHM\n</think>\n\n4".
+	at := placement{{hf.Span{Start: 3, End: 5}, 8}, {hf.Span{Start: 17, End: 18}, 22}}
+	for end, want := range map[int]int{3: 8, 4: 9, 5: 10, 11: 10, 16: 10, 17: 22, 18: 23} {
+		if got := at.of(end); got != want {
+			t.Errorf("byte %d of the text is at %d, want %d", end, got, want)
 		}
 	}
 }
