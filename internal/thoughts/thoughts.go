@@ -69,6 +69,15 @@ func Split(text string, extra []Tag) (reasoning, response string, open bool) {
 	return p.Reasoning, p.Response, p.Open
 }
 
+// Marked is Response with <answer> and </answer> around what stood in them, for a reader
+// that splits it again.
+func (p Parts) Marked() string {
+	if p.AnswerEnd == 0 {
+		return p.Response
+	}
+	return p.Response[:p.AnswerStart] + "<answer>" + p.Response[p.AnswerStart:p.AnswerEnd] + "</answer>" + p.Response[p.AnswerEnd:]
+}
+
 // Join adds thoughts that stood in a response to those that arrived apart. Servers may send
 // them twice.
 func Join(apart, inline string) string {

@@ -129,3 +129,15 @@ func TestJoin(t *testing.T) {
 		}
 	}
 }
+
+func TestMarked(t *testing.T) {
+	for text, want := range map[string]string{
+		"4": "4",
+		"<think>hm</think>So: <answer>4</answer>.":  "So: <answer>4</answer>.",
+		"<answer>3</answer> no, <answer>4</answer>": "3 no, <answer>4</answer>",
+	} {
+		if got := Cut(text, nil).Marked(); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}

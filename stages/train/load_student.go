@@ -114,10 +114,10 @@ func (a answerer) read(text string) (thought, response string, open bool) {
 	switch {
 	case a.thinks && parts.Response == text:
 		return text, "", true
-	case parts.Reasoning == "" && !parts.Open: // as it is, with <answer> around the answer
-		return "", text, false
+	case parts.Reasoning == "" && !parts.Open:
+		return "", parts.Marked(), false
 	}
-	return strings.TrimSpace(parts.Reasoning), strings.TrimLeft(parts.Response, "\n"), parts.Open
+	return strings.TrimSpace(parts.Reasoning), strings.TrimLeft(parts.Marked(), "\n"), parts.Open
 }
 
 // bases shares the frozen models of several students. Its zero value is ready.

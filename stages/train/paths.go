@@ -91,14 +91,14 @@ func readPaths(rows stage.Rows[schema.Problem], limit int, target Target) (paths
 		used := false
 		for i, q := range p.Paths {
 			parts := thoughts.Cut(q.Response, nil)
-			if q.Response = parts.Response; parts.Open || !usable(q) {
+			if text := parts.Marked(); text != q.Response {
+				q.Response = strings.TrimSpace(text)
+			}
+			if parts.Open || !usable(q) {
 				continue
 			}
 			used = true
 			t := trainPath{id: p.ID, style: q.Style, index: i, question: p.Question, prompt: plainPrompt(p.Question)}
-			if parts.Reasoning != "" {
-				q.Response = strings.TrimSpace(q.Response)
-			}
 			t.set(target, thoughts.Join(q.Reasoning, parts.Reasoning), q.Response)
 			paths = append(paths, t)
 		}
@@ -134,17 +134,17 @@ func reportDropped(env *stage.Env, d *dropped, p *plan) {
 		of := func(n int) string {
 			return fmt.Sprintf("%d of %d paths (%.0f %%)", n, d.all[s], 100*float64(n)/float64(d.all[s]))
 		}
-		if n := d.unthought[s]; n > 0 {
+		if n := d.noReasoning[s]; n > 0 {
 			env.Warn("style %s: %s have no reasoning and were dropped (student_target: %s)", s, of(n), p.target.StudentTarget)
 		}
-		if n := d.rambling[s]; n > 0 {
+		if n := d.longReasoning[s]; n > 0 {
 			env.Warn("style %s: %s have more reasoning than max_reasoning_tokens %d and were dropped", s, of(n), p.target.MaxReasoningTokens)
 		}
 		if n := d.long[s]; n > 0 {
 			env.Warn("style %s: %d of %d paths are empty or longer than max_seq %d tokens and were dropped", s, n, d.all[s], p.maxSeq)
 		}
 		if p.target.MaxReasoningTokens > 0 {
-			env.AddStat("reasoning_dropped_share/"+s, float64(d.rambling[s])/float64(d.all[s]))
+			env.AddStat("reasoning_dropped_share/"+s, float64(d.longReasoning[s])/float64(d.all[s]))
 		}
 	}
 }

@@ -23,6 +23,7 @@ func TestStudentsText(t *testing.T) {
 		{false, "The answer is 4.", "", "The answer is 4.", false},
 		{false, "<answer>4</answer>", "", "<answer>4</answer>", false},
 		{false, "<think>\nhm\n</think>\n\n4", "hm", "4", false},
+		{false, "<think>hm</think><answer>4</answer>", "hm", "<answer>4</answer>", false},
 		{false, "hm\n</think>\n\n4", "hm", "4", false},
 		{false, "<think>\nThe answer is 4.", "The answer is 4.", "", true},
 		{true, "The answer is 4.", "The answer is 4.", "", true},

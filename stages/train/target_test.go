@@ -25,6 +25,8 @@ func thoughtRows(t *testing.T) stage.Input {
 			{Style: "open", Response: "<think>\n2 and 2 more"},
 			{Style: "alone", Response: "<think>2 and 2 more</think>"},
 			{Style: "none", Response: "4"},
+			{Style: "thoughtless", Response: "<think></think>\n\n4"},
+			{Style: "tagged", Response: "So <answer>4</answer>"},
 			{Style: "long", Reasoning: strings.Repeat("2 and 2 more ", 9), Response: "4"},
 		}},
 		{ID: "b", Task: "gsm8k", Question: "1 + 1?", Paths: []schema.Path{{Style: "none", Response: "2"}}},
@@ -40,6 +42,8 @@ func TestStudentTarget(t *testing.T) {
 	for _, c := range []struct{ target, style, learned, dropped string }{
 		{"response", "apart", "4", ""},
 		{"response", "inline", "4", ""},
+		{"response", "thoughtless", "4", ""},
+		{"response", "tagged", "So <answer>4</answer>", ""},
 		{"reasoning", "apart", "2 and 2 more", ""},
 		{"reasoning", "inline", "2 and 2 more", ""},
 		{"reasoning", "none", "", "it has no reasoning (student_target: reasoning)"},
@@ -55,7 +59,7 @@ func TestStudentTarget(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if r.Dropped != c.dropped || r.Rows != 5 {
+			if r.Dropped != c.dropped || r.Rows != 7 {
 				t.Errorf("%s %+v: dropped %q, %d rows", kind, c, r.Dropped, r.Rows)
 			}
 			if c.dropped != "" {
@@ -181,7 +185,7 @@ func TestDroppedReasoning(t *testing.T) {
 			t.Errorf("no warning %q in %q", want, warnings)
 		}
 	}
-	if len(warnings) != 2 || fmt.Sprint(res.Stats["reasoning_dropped_share/long"], res.Stats["reasoning_dropped_share/apart"]) != "1 0" {
+	if len(warnings) != 4 || fmt.Sprint(res.Stats["reasoning_dropped_share/long"], res.Stats["reasoning_dropped_share/apart"]) != "1 0" {
 		t.Errorf("warnings %q, stats %v", warnings, res.Stats)
 	}
 }

@@ -57,7 +57,7 @@ var inf = math.Inf(1)
 
 // dropped counts the usable paths by style: all of them, and those that are not trained on
 // because they have no reasoning, too much of it for a student, or are too long for one.
-type dropped struct{ all, unthought, rambling, long map[string]int }
+type dropped struct{ all, noReasoning, longReasoning, long map[string]int }
 
 // newTrainer opens the students, tokenizes the paths, drops those that are too long
 // for any student, and initialises everything that is trained. open opens devices.
@@ -113,13 +113,13 @@ func (t *trainer) tokenize(paths []trainPath) (*dropped, error) {
 	for _, p := range paths {
 		drop.all[p.style]++
 		if p.response == "" {
-			drop.unthought[p.style]++
+			drop.noReasoning[p.style]++
 			continue
 		}
 		r := row{p, make([]sequence, len(t.students))}
-		fits, rambles := true, false
+		fits, exceeds := true, false
 		for i, s := range t.students {
-			rambles = rambles || t.plan.target.exceeded(s.tokenizer(), p)
+			exceeds = exceeds || t.plan.target.exceeded(s.tokenizer(), p)
 			q, ok, err := s.encode(p, t.plan.maxSeq)
 			if err != nil {
 				return drop, err
@@ -127,8 +127,8 @@ func (t *trainer) tokenize(paths []trainPath) (*dropped, error) {
 			r.seqs[i], fits = q, fits && ok
 		}
 		switch {
-		case rambles:
-			drop.rambling[p.style]++
+		case exceeds:
+			drop.longReasoning[p.style]++
 			continue
 		case !fits:
 			drop.long[p.style]++
