@@ -48,7 +48,7 @@ var rules = []rule{
 	{"internal/llm/llmtest", nil},
 	{"internal/llm/...", []string{"internal/llm/..."}},
 	{"internal/llm/local", []string{"internal/llm", "internal/llm/local/...", "internal/lm/..."}},
-	{"internal/lm/...", []string{"internal/lm/..."}},
+	{"internal/lm/...", []string{"internal/lm/...", "internal/thoughts"}},
 
 	{shared, []string{"flow/stage", "internal/llm/..."}},
 	{"stages/data", family("data")},

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 
@@ -20,7 +19,6 @@ import (
 	"github.com/distillflow/distillflow/internal/lm/hub"
 	"github.com/distillflow/distillflow/internal/lm/lora"
 	"github.com/distillflow/distillflow/internal/lm/pretrained"
-	"github.com/distillflow/distillflow/internal/lm/tokenizer"
 	"github.com/distillflow/distillflow/internal/lm/weights"
 	"github.com/distillflow/distillflow/internal/thoughts"
 )
@@ -198,42 +196,15 @@ func loadStudent(ctx context.Context, dev *device.Device, dir string, rows int, 
 
 // published is a published model, with or without adapters, as a student.
 func published(m *causal.Model) (answerer, error) {
-	thinks, err := opensThought(m.Template)
+	thinks, err := m.OpensThought()
 	if err != nil {
 		return answerer{}, err
 	}
 	return answerer{
 		maxSeq: m.Config.MaxSeq, thinks: thinks,
 		prompt: func(q string) ([]int32, error) { return m.Prompt([]chat.Message{{Role: chat.User, Content: q}}) },
-		decode: keepingMarks(m.Tokenizer), generate: m.Generate,
+		decode: m.Text, generate: m.Generate,
 	}, nil
-}
-
-// opensThought reports whether a template's prompt ends in a thought that is open.
-func opensThought(t *chat.Template) (bool, error) {
-	prompt, err := t.Render([]chat.Message{{Role: chat.User, Content: "x"}}, true)
-	return thoughts.Cut(prompt, nil).Open, err
-}
-
-// keepingMarks gives the text of tokens. Marks of thoughts are kept where they are special
-// tokens, which otherwise have no text.
-func keepingMarks(tok *tokenizer.Pretrained) func(ids []int32) string {
-	var marks []int32
-	for _, a := range tok.Added() {
-		if cut := thoughts.Cut("a"+a.Content+"b", nil); a.Special && cut.Response != "a"+a.Content+"b" {
-			marks = append(marks, a.ID)
-		}
-	}
-	return func(ids []int32) string {
-		if !slices.ContainsFunc(ids, func(id int32) bool { return slices.Contains(marks, id) }) {
-			return tok.Decode(ids)
-		}
-		text, err := tok.Tokenizer.Decode(ids, false)
-		if err != nil {
-			return ""
-		}
-		return text
-	}
 }
 
 // loadScratch opens a student that was trained from scratch.

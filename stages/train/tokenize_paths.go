@@ -30,7 +30,7 @@ func encodeChat(m *causal.Model, p trainPath) (s sequence, ex chat.Example, e ch
 		ex, err = m.Template.ThoughtExample(turns, p.thought, p.answer)
 	} else {
 		ex, err = m.Template.Example(append(turns, chat.Message{Role: chat.Assistant, Content: p.response}), false)
-		if opens, _ := opensThought(m.Template); err != nil && opens {
+		if opens, _ := m.OpensThought(); err != nil && opens {
 			err = fmt.Errorf("%w: it makes every answer begin with a thought, which student_target: reasoning+response teaches", err)
 		}
 	}

@@ -71,7 +71,7 @@ func (c *Client) Complete(ctx context.Context, req llm.Request) (*llm.Response, 
 		}
 		return nil, &llm.Error{Kind: kind, Err: fmt.Errorf("model %s: %w", c.ref.Model, err)}
 	}
-	r := &llm.Response{Text: m.Tokenizer.Decode(o.IDs), FinishReason: llm.FinishLength, Model: c.ref.Model,
+	r := &llm.Response{Text: m.Text(o.IDs), FinishReason: llm.FinishLength, Model: c.ref.Model,
 		Usage: llm.Usage{PromptTokens: len(x.ids), CompletionTokens: len(o.LogProbs)}}
 	if m.Resolved != "" {
 		r.Model = m.Resolved
@@ -81,6 +81,12 @@ func (c *Client) Complete(ctx context.Context, req llm.Request) (*llm.Response, 
 	}
 	if o.Stopped != "" {
 		r.Text, _, _ = strings.Cut(r.Text, o.Stopped)
+	}
+	switch cut, err := m.CutOff(r.Text); {
+	case err != nil:
+		return nil, &llm.Error{Kind: llm.KindInvalid, Err: err}
+	case cut:
+		r.Reasoning, r.Text, r.FinishReason = r.Text, "", llm.FinishLength
 	}
 	if logprobs {
 		r.Logprobs, err = logprobsJSON(m.Model, o)

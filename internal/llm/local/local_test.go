@@ -262,6 +262,23 @@ func TestAdapterAndLogprobs(t *testing.T) {
 	}
 }
 
+// A model whose template opens the thought, and that is cut off in it, has no answer.
+func TestOpenedThought(t *testing.T) {
+	dir := localtest.Folder(t)
+	plain := complete(t, client(t, &Models{}, dir), request("hello"))
+	const template = "{% for m in messages %}{{ m.content }}\n{% endfor %}"
+	localtest.Put(t, dir, "chat_template.jinja", template)
+	said := complete(t, client(t, &Models{}, dir), request("hello"))
+	if said.Text == "" || said.Reasoning != "" || plain.Text == "" {
+		t.Errorf("%+v", said)
+	}
+	localtest.Put(t, dir, "chat_template.jinja", template+"{% if add_generation_prompt %}<think>\n{% endif %}")
+	thought := complete(t, client(t, &Models{}, dir), request("hello"))
+	if thought.Text != "" || thought.Reasoning == "" || thought.FinishReason != llm.FinishLength {
+		t.Errorf("%+v", thought)
+	}
+}
+
 func TestRefused(t *testing.T) {
 	dir := localtest.Folder(t)
 	c := client(t, &Models{}, dir)
