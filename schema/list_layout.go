@@ -47,7 +47,7 @@ func ToLists(p Problem) ([]byte, error) {
 	// A field left over under a list's name would occur twice in the object.
 	for _, name := range listNames {
 		if p.Extra.Get(name) != nil {
-			return nil, fmt.Errorf("row %q: field %q stands in the way of the list layout: rename or drop it", p.ID, name)
+			return nil, fmt.Errorf("row %q: field %q has the name of a list of the list layout: rename or drop it", p.ID, name)
 		}
 	}
 	w := objectWriter{buf: row[:len(row)-1], some: true}

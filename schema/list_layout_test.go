@@ -139,7 +139,7 @@ func TestListErrors(t *testing.T) {
 		})
 	}
 	p := Problem{Extra: Fields{{Name: "styles", Raw: []byte(`"x"`)}}, Paths: []Path{}}
-	if _, err := ToLists(p); err == nil || !strings.Contains(err.Error(), `"styles" stands in the way`) {
+	if _, err := ToLists(p); err == nil || !strings.Contains(err.Error(), `"styles" has the name of a list`) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -27,14 +27,14 @@ func (a app) memoCmd() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "memo",
 		Short: "Show what was paid for: answers, spending, open batches",
-		Long: `memo shows the memo of paid answers: where it lies, how large it is, and what its
+		Long: `memo shows the memo of paid answers: where it is, how large it is, and what its
 answers cost, by model and by the recipe that bought them.
 
-The memo lies in the folder that DISTILLFLOW_MEMO names, or else in your data
+The memo is in the folder that DISTILLFLOW_MEMO names, or else in your data
 folder. All recipes share it. It is not a cache: nothing in it is removed by
 itself, and to delete it means to pay again. docs/memo.md says how to back it up.
 
-"unknown" stands for answers of earlier versions, which did not record who bought
+"unknown" is for answers of earlier versions, which did not record who bought
 them, and for models without a known price.`,
 		Example: `  distillflow memo
   distillflow memo batches

@@ -19,7 +19,7 @@ func (a app) testCmd() *cobra.Command {
 		Use:   "test RECIPE|FOLDER...",
 		Short: "Test recipes by the expectations beside them, without network",
 		Long: `test runs the cases in NAME.test.yaml beside the recipe NAME.yaml and checks what
-they expect of the ports of stages. A folder stands for all tests below it.
+they expect of the ports of stages. A folder means all tests below it.
 
   teacher: answers.jsonl            # recorded answers for all cases (optional)
   cases:
@@ -43,7 +43,7 @@ Models give recorded answers: the first whose conditions all hold (stage, id of 
 row, style, model, system, prompt in full, match as a regular expression in the
 prompt, replicate, try). An answer has answer (and finish_reason, reasoning), or
 error, or for a judge verdict and reason. Where no answer fits, the simulated model
-answers by itself, and a call to any other model is an error. Answers stand in the
+answers by itself, and a call to any other model is an error. Answers are in the
 test file, in .jsonl or .yaml files that it names, and in NAME.answers.jsonl beside
 it.
 

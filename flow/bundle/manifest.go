@@ -203,7 +203,7 @@ func (m *Manifest) checkInputs() error {
 	}
 	for _, in := range m.Inputs {
 		if in.Dir != recipeDir && checkPath(in.Dir) != nil {
-			return fmt.Errorf("the input folder %q does not lie in the bundle", in.Dir)
+			return fmt.Errorf("the input folder %q is not in the bundle", in.Dir)
 		}
 		for _, f := range in.Files {
 			name := path.Join(in.Dir, f.Path)
@@ -234,7 +234,7 @@ func checkPath(p string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("the path %q is none of a bundle", p)
+	return fmt.Errorf("%q is not a path that a bundle can hold", p)
 }
 
 func actionName(key string) string { return actionsDir + "/" + key + ".json" }

@@ -46,7 +46,7 @@ func (c *creator) remote(ctx context.Context) error {
 func (c *creator) remoteFile(ctx context.Context, e stage.External) error {
 	rel, err := filepath.Rel(e.Remote.Cache, e.Path)
 	if err != nil || !filepath.IsLocal(rel) {
-		return fmt.Errorf("%s does not lie in the cache %s", e.Path, e.Remote.Cache)
+		return fmt.Errorf("%s is not in the cache %s", e.Path, e.Remote.Cache)
 	}
 	f := RemoteFile{Path: path.Join(cacheDir, filepath.ToSlash(rel)), URL: e.Remote.URL, Heavy: e.Remote.Heavy, Aside: e.Aside}
 	f.Packed = c.opts.Inputs && (c.opts.Models || !f.Heavy)

@@ -92,11 +92,11 @@ func readFile(path string) (*File, error) {
 	}
 	for name, r := range f.Recipes {
 		if r == nil {
-			return nil, fmt.Errorf("the lock %s is damaged (nothing stands under %q): restore it, or remove it and lock again", path, name)
+			return nil, fmt.Errorf("the lock %s is damaged (nothing under %q): restore it, or remove it and lock again", path, name)
 		}
 		for stageName, s := range r.Stages {
 			if s == nil {
-				return nil, fmt.Errorf("the lock %s is damaged (nothing stands under stage %q of %s): restore it, or remove it and lock again", path, stageName, name)
+				return nil, fmt.Errorf("the lock %s is damaged (nothing under stage %q of %s): restore it, or remove it and lock again", path, stageName, name)
 			}
 			for field, v := range s.Config { // the file is indented, preimages are not
 				var b bytes.Buffer

@@ -80,7 +80,7 @@ func portsOf(t reflect.Type, output bool) ([]Port, error) {
 		}
 		p := zero.Interface().(portField).port()
 		if _, isOut := zero.Interface().(outputField); isOut != output {
-			return nil, fmt.Errorf("%s.%s: %s stands on the wrong side", t, sf.Name, sf.Type)
+			return nil, fmt.Errorf("%s.%s: %s is on the wrong side", t, sf.Name, sf.Type)
 		}
 		opts := strings.Split(sf.Tag.Get("port"), ",")
 		p.Name, p.Doc, p.Many, p.index = opts[0], sf.Tag.Get("doc"), many, i

@@ -65,7 +65,7 @@ func Define[C, I, O any](spec Spec, run func(context.Context, *Env, C, I, O) err
 	}
 	_, listed := t.newConfig().Interface().(Externals)
 	if t.err == nil && t.Config.readsPath() && !listed {
-		t.err = errors.New("its config has a path and no method Externals: what lies there would be missing from the cache key")
+		t.err = errors.New("its config has a path and no method Externals: the content there would be missing from the cache key")
 	}
 	t.inType = reflect.TypeFor[I]()
 	t.newOutput = map[string]func() outputField{}

@@ -196,7 +196,7 @@ func parseManifest(b []byte) ([]TreeEntry, error) {
 		}
 		for p := path.Dir(e.Path); p != "."; p = path.Dir(p) {
 			if kinds[p] {
-				return nil, fmt.Errorf("%w: %q lies below a file", ErrCorrupt, e.Path)
+				return nil, fmt.Errorf("%w: %q is below a file", ErrCorrupt, e.Path)
 			}
 			kinds[p] = false
 		}
@@ -263,7 +263,7 @@ func (s *Store) MaterializeTree(d Digest) (string, error) {
 		if problem = s.checkMaterialized(dst, entries); problem == "" {
 			return dst, nil
 		}
-		s.warn(dst, "%s; the folder is made anew", problem)
+		s.warn(dst, "%s; the folder is made again", problem)
 		aside, mkErr := os.MkdirTemp(tmp, "old-")
 		if mkErr != nil {
 			return "", s.writeErr(mkErr)

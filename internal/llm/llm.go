@@ -133,7 +133,7 @@ func ParseModel(s string) (provider, model string, err error) {
 	case provider == Simulated:
 		return provider, model, nil
 	case !found || model == "":
-		return "", "", fmt.Errorf("model %q does not name a model of provider %q: write %s/MODEL (only simulated stands alone)", s, provider, provider)
+		return "", "", fmt.Errorf("model %q does not name a model of provider %q: write %s/MODEL (only simulated needs no name behind it)", s, provider, provider)
 	}
 	return provider, model, nil
 }

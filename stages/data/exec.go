@@ -60,7 +60,7 @@ func (c execConfig) Validate() error {
 	for i, name := range c.PassEnv {
 		msg := badEnv(name)
 		if _, set := c.Env[name]; set {
-			msg = fmt.Sprintf("%q stands under env too", name)
+			msg = fmt.Sprintf("%q is under env too", name)
 		}
 		if msg != "" {
 			errs = append(errs, stage.Invalid("pass_env."+strconv.Itoa(i), "%s", msg))
@@ -186,7 +186,7 @@ say the same.
 
 Of the user's environment the program gets PATH and what pass_env names. HOME and
 TMPDIR are empty folders of its own. The GPUs that the stage declares in resources
-stand in CUDA_VISIBLE_DEVICES; a container gets those, and no others. The cache key holds the command, the content
+are in CUDA_VISIBLE_DEVICES; a container gets those, and no others. The cache key holds the command, the content
 of files, env and the inputs. What the program reads besides them, its interpreter
 and libraries for example, is not seen: name an image by digest to pin it.
 

@@ -34,7 +34,7 @@ func TestExecConfigErrors(t *testing.T) {
 		{`{"command": ["cat", "{in.x}"]}`, "command.1", "in has no number x"},
 		{`{"command": ["x"], "env": {"A=B": "1"}}`, "env.A=B", "not the name of an environment variable"},
 		{`{"command": ["x"], "env": {"DISTILLFLOW_X": "1"}}`, "env.DISTILLFLOW_X", "are set by exec"},
-		{`{"command": ["x"], "env": {"A": "1"}, "pass_env": ["A"]}`, "pass_env.0", "stands under env too"},
+		{`{"command": ["x"], "env": {"A": "1"}, "pass_env": ["A"]}`, "pass_env.0", "is under env too"},
 		{`{"command": ["x"], "network": true}`, "", "are for containers"},
 		{`{"command": ["x"], "image": "-v"}`, "image", "not the name of an image"},
 	} {

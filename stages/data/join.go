@@ -12,7 +12,7 @@ import (
 
 type joinConfig struct {
 	How      string   `json:"how" default:"inner" choices:"inner|left" doc:"inner keeps the rows that with has too; left keeps all rows; one without a partner stays as it is."`
-	Fields   []string `json:"fields" doc:"The fields to take from with; paths adds its paths behind those of the row. Without fields: all that the row does not have, but no paths."`
+	Fields   []string `json:"fields" doc:"The fields to take from with; paths adds its paths after those of the row. Without fields: every field that the row lacks, but no paths."`
 	Conflict string   `json:"conflict" default:"error" choices:"error|rows|with" doc:"Whose value counts where a field named under fields differs: stop, that of rows, or that of with."`
 }
 

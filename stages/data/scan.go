@@ -20,7 +20,7 @@ const (
 
 type scanConfig struct {
 	Root         stage.Path `json:"root" required:"true" doc:"A folder, a file or a glob (** crosses folders) of JSONL or JSON, also as .gz or .zst, a Parquet file, or hf://owner/dataset#split on the Hugging Face Hub."`
-	Task         string     `json:"task" required:"true" choices:"gsm8k|math|arc_challenge|commonsense_qa|date|anli|strategy_qa|table_mwp" doc:"Which dataset the rows are: decides where the gold answer stands and how it is normalised."`
+	Task         string     `json:"task" required:"true" choices:"gsm8k|math|arc_challenge|commonsense_qa|date|anli|strategy_qa|table_mwp" doc:"Which dataset the rows are: decides where the gold answer is and how it is normalised."`
 	OnError      string     `json:"on_error" default:"error" choices:"error|skip|quarantine" doc:"What to do with a line that is not a row of the task: stop, leave it out, or write it to the port quarantine."`
 	IncludeTrain bool       `json:"include_train" default:"false" doc:"Also read folders called train below the root. A file that is named is always read."`
 	Limit        int        `json:"limit" default:"0" min:"0" doc:"Stop after this many rows; 0 reads all."`

@@ -13,7 +13,7 @@ import (
 type splitConfig struct {
 	Test float64 `json:"test" default:"0.1" min:"0" max:"1" doc:"Share of the rows that go to the port test."`
 	Dev  float64 `json:"dev" default:"0" min:"0" max:"1" doc:"Share of the rows that go to the port dev. The others go to train."`
-	By   string  `json:"by" doc:"Expression over a row: rows that agree in it stay together, such as variants of one question. Without it each row is by itself."`
+	By   string  `json:"by" doc:"Expression over a row: rows that agree in it stay together, such as variants of one question. Without it each row is a group of its own."`
 	Salt string  `json:"salt" doc:"Any text; another one gives another split."`
 }
 

@@ -21,7 +21,7 @@ import (
 type generateConfig struct {
 	Model     stage.Path `json:"model" default:"" semantic:"false" doc:"A model to ask in place of trained students: a folder as transformers writes it, a GGUF file, or hf://owner/name@revision. Without it the port models must be connected. Its content is part of the cache key."`
 	Adapter   stage.Path `json:"adapter" default:"" semantic:"false" doc:"Folder of adapters in PEFT's format that are laid on model."`
-	Tokenizer stage.Path `json:"tokenizer" default:"" semantic:"false" doc:"Folder of the tokenizer's files where they do not lie beside model, as with most GGUF files."`
+	Tokenizer stage.Path `json:"tokenizer" default:"" semantic:"false" doc:"Folder of the tokenizer's files where they are not beside model, as with most GGUF files."`
 	Name      string     `json:"name" default:"model" doc:"Name of model in the styles of paths."`
 	Precision string     `json:"precision" default:"auto" choices:"auto|f32|bf16" doc:"Type of the weights of model and of the computation; auto is bf16 on a GPU and f32 elsewhere. Students keep that of their training."`
 	Quantize  string     `json:"quantize" default:"none" choices:"none|nf4" doc:"nf4 keeps the matrices of model's layers in 4 bits. Students keep what they were trained with."`
@@ -60,7 +60,7 @@ func (c generateConfig) Validate() error {
 		}
 	}
 	if c.Model != "" && (len(c.Students) > 0 || c.Untrained) {
-		errs = append(errs, stage.Invalid("model", "stands in place of students: leave students and untrained out"))
+		errs = append(errs, stage.Invalid("model", "takes the place of students: leave students and untrained out"))
 	}
 	if err := device.Valid(c.Device); err != nil {
 		errs = append(errs, stage.Invalid("device", "%v", err))
@@ -117,7 +117,7 @@ var Generate = stage.Define(stage.Spec{
 	Doc: `Lets trained students, or a published model, answer problems.
 Each answer becomes a path of style student:NAME, so that extract, verify and accuracy read
 it like a teacher's. A student reads the plain question, as in training and in
-evaluate-students; the prompt stands in the path. What a student thinks becomes the path's
+evaluate-students; the path keeps the prompt. What a student thinks becomes the path's
 reasoning; one that is cut off while it thinks has no response. finish_reason is stop where the student
 ended its answer and length where it was cut off. A question that does not fit the student
 gets a path with an error. What is drawn for an answer depends on the seed, the problem's

@@ -86,15 +86,15 @@ func TestGenerateQuantized(t *testing.T) {
 
 func TestGenerateConfigErrors(t *testing.T) {
 	for want, cfg := range map[string]string{
-		"samples: 2 answers":  `{"samples": 2}`,
-		"adapter: belongs":    `{"adapter": "."}`,
-		"tokenizer: belongs":  `{"tokenizer": "."}`,
-		"quantize: belongs":   `{"quantize": "nf4"}`,
-		"model: stands":       `{"model": "m", "students": ["a"]}`,
-		`name: "a/b" cannot`:  `{"name": "a/b"}`,
-		`device: device "x"`:  `{"device": "x"}`,
-		"temperature: 6 is":   `{"temperature": 6}`,
-		"precision: \"int8\"": `{"precision": "int8"}`,
+		"samples: 2 answers":     `{"samples": 2}`,
+		"adapter: belongs":       `{"adapter": "."}`,
+		"tokenizer: belongs":     `{"tokenizer": "."}`,
+		"quantize: belongs":      `{"quantize": "nf4"}`,
+		"model: takes the place": `{"model": "m", "students": ["a"]}`,
+		`name: "a/b" cannot`:     `{"name": "a/b"}`,
+		`device: device "x"`:     `{"device": "x"}`,
+		"temperature: 6 is":      `{"temperature": 6}`,
+		"precision: \"int8\"":    `{"precision": "int8"}`,
 	} {
 		var tree map[string]any
 		if err := json.Unmarshal([]byte(cfg), &tree); err != nil {

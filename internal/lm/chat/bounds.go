@@ -55,7 +55,7 @@ func checkSource(source string) error {
 			switch c {
 			case '(', '[', '{':
 				if depth++; depth > maxBrackets+1 {
-					return fail("brackets lie more than %d deep in one another", maxBrackets)
+					return fail("brackets are nested more than %d deep", maxBrackets)
 				}
 			case ')', ']', '}':
 				depth--
@@ -76,7 +76,7 @@ func checkSource(source string) error {
 			blocks--
 		case name[1] == "if" || name[1] == "for" || name[1] == "macro" || name[1] == "call" || name[1] == "filter" || name[1] == "set" && !strings.Contains(tag, "="):
 			if blocks++; blocks > maxBlocks {
-				return fail("blocks lie more than %d deep in one another", maxBlocks)
+				return fail("blocks are nested more than %d deep", maxBlocks)
 			}
 		}
 	}

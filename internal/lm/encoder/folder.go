@@ -134,11 +134,11 @@ func readSettings(dir string) (settings, error) {
 		switch kind := m.Type[strings.LastIndexByte(m.Type, '.')+1:]; kind {
 		case "Transformer":
 			if m.Path != "" {
-				return s, fmt.Errorf("%s: %s: the transformer lies in %q: only in the folder itself is supported", dir, modulesFile, m.Path)
+				return s, fmt.Errorf("%s: %s: the transformer is in %q: only in the folder itself is supported", dir, modulesFile, m.Path)
 			}
 		case "Pooling":
 			if m.Path != path.Dir(poolingFile) {
-				return s, fmt.Errorf("%s: %s: the pooling lies in %q: only %s is supported", dir, modulesFile, m.Path, path.Dir(poolingFile))
+				return s, fmt.Errorf("%s: %s: the pooling is in %q: only %s is supported", dir, modulesFile, m.Path, path.Dir(poolingFile))
 			}
 			if err := checkPooling(dir); err != nil {
 				return s, err

@@ -138,7 +138,7 @@ func (r *reader) u64() uint64 {
 func (r *reader) count(what string, size int) int {
 	n := r.u64()
 	if left := len(r.data) - r.at; r.err == nil && n > uint64(left/size) {
-		r.fail("%d %s cannot stand in the %d bytes that are left", n, what, left)
+		r.fail("%d %s do not fit in the %d bytes that are left", n, what, left)
 	}
 	if r.err != nil {
 		return 0
@@ -366,7 +366,7 @@ func (t *Tensor) place(data []byte, start, offset, align uint64) error {
 	size := n / uint64(b.elems) * uint64(b.bytes)
 	room := uint64(len(data)) - start
 	if offset%align != 0 || offset > room || size > room-offset {
-		return fmt.Errorf("%d bytes at %d lie outside the %d bytes of data: the file is cut short", size, offset, room)
+		return fmt.Errorf("%d bytes at %d are outside the %d bytes of data: the file is cut short", size, offset, room)
 	}
 	t.Data = data[start+offset : start+offset+size : start+offset+size]
 	return nil

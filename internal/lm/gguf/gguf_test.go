@@ -190,8 +190,8 @@ var damaged = map[string]struct {
 	"another format":     {[]byte("PK\x03\x04........................"), "no GGUF file"},
 	"version 1":          {(&builder{}).put([]byte(magic), uint32(1), uint64(0)).Bytes(), "version 1"},
 	"big endian":         {(&builder{}).put([]byte(magic), uint32(3<<24), uint64(0)).Bytes(), "big-endian"},
-	"tensor bomb":        {header(1<<60, 0).Bytes(), "cannot stand"},
-	"pair bomb":          {header(0, 1<<40).Bytes(), "cannot stand"},
+	"tensor bomb":        {header(1<<60, 0).Bytes(), "do not fit"},
+	"pair bomb":          {header(0, 1<<40).Bytes(), "do not fit"},
 	"array bomb":         {header(0, 1).put("k", uint32(kindArray), uint32(kindU8), uint64(1)<<50).Bytes(), `metadata "k"`},
 	"string bomb":        {header(0, 1).put("k", uint32(kindString), uint64(1)<<63).Bytes(), `metadata "k"`},
 	"name bomb":          {header(0, 1).put(uint64(1)<<40, make([]byte, 64)).Bytes(), "a name of"},
@@ -205,9 +205,9 @@ var damaged = map[string]struct {
 	"type not supported": {one("t", 16, 0, 64, 256), `tensor "t": type number 16`},
 	"half a block":       {one("t", 2, 0, 64, 33), "blocks of 32"},
 	"cut short":          {one("t", 0, 0, 64, 17), `tensor "t": 68 bytes`},
-	"offset outside":     {one("t", 0, 1<<40, 64, 1), "lie outside"},
+	"offset outside":     {one("t", 0, 1<<40, 64, 1), "are outside"},
 	"overlap":            {two(0, 0), `tensor "b": its bytes overlap those of "a"`},
-	"odd offset":         {one("t", 0, 4, 64, 1), "lie outside"},
+	"odd offset":         {one("t", 0, 4, 64, 1), "are outside"},
 }
 
 func TestDamaged(t *testing.T) {

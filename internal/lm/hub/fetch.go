@@ -182,7 +182,7 @@ func (d *download) fail(format string, args ...any) error {
 func (s *Snapshot) attempt(ctx context.Context, d *download) error {
 	f := d.file
 	if d.have > f.Size {
-		return d.fail("%d bytes lie there of %d; they are thrown away, try again", d.have, f.Size)
+		return d.fail("%d bytes of %d arrived and are thrown away: try again", d.have, f.Size)
 	}
 	if d.have < f.Size {
 		if err := s.receive(ctx, d); err != nil {

@@ -215,7 +215,7 @@ func (m *Model) companions() error {
 	}
 	for _, id := range slices.Concat(generation.EOS, config.EOS, config.Text.EOS) {
 		if id < 0 || int(id) >= m.Config.Vocab {
-			return fmt.Errorf("%s: eos_token_id %d lies outside the vocabulary of %d", m.Ref, id, m.Config.Vocab)
+			return fmt.Errorf("%s: eos_token_id %d is outside the vocabulary of %d", m.Ref, id, m.Config.Vocab)
 		}
 		if !slices.Contains(m.EOS, id) {
 			m.EOS = append(m.EOS, id)

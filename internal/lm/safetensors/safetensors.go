@@ -84,7 +84,7 @@ func (e entry) check(size int) error {
 	}
 	from, to := e.Offsets[0], e.Offsets[1]
 	if from < 0 || to < from || to > size {
-		return fmt.Errorf("byte range %v lies outside the %d data bytes", e.Offsets, size)
+		return fmt.Errorf("byte range %v is outside the %d data bytes", e.Offsets, size)
 	}
 	if to-from != n {
 		return fmt.Errorf("byte range %v holds %d bytes, shape %v of %s needs %d", e.Offsets, to-from, e.Shape, e.DType, n)

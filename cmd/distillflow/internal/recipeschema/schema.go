@@ -92,7 +92,7 @@ func stageSchema(reg *stage.Registry) object {
 // resources is what a stage declares to take while it runs.
 func resources() object {
 	return object{
-		"description": "What the stage takes while it runs; run --cpus, --memory and --gpus say what there is.",
+		"description": "What the stage takes while it runs; run --cpus, --memory and --gpus say how much is available.",
 		"anyOf": []any{object{
 			"type": "object",
 			"properties": object{

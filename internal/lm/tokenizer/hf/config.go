@@ -91,7 +91,7 @@ func (t *Tokenizer) setAdded(added []AddedToken) error {
 			continue
 		}
 		if a.ID < 0 || a.ID >= maxID {
-			return fmt.Errorf("added_tokens: %q has id %d: ids lie between 0 and %d", a.Content, a.ID, maxID-1)
+			return fmt.Errorf("added_tokens: %q has id %d: ids are between 0 and %d", a.Content, a.ID, maxID-1)
 		}
 		t.byContent[a.Content], t.byID[a.ID] = a, a
 		if !a.Normalized {

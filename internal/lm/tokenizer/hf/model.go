@@ -36,7 +36,7 @@ func newVocab(ids map[string]int32) (*vocab, error) {
 	top := int32(-1)
 	for t, id := range ids {
 		if id < 0 || id >= maxID {
-			return nil, fmt.Errorf("token %q has id %d: ids lie between 0 and %d", t, id, maxID-1)
+			return nil, fmt.Errorf("token %q has id %d: ids are between 0 and %d", t, id, maxID-1)
 		}
 		top = max(top, id)
 	}

@@ -69,7 +69,7 @@ func parseAround(n node, roberta bool) (postProcessor, error) {
 		return nil, n.errorf("sep and cls must be a token and its id")
 	}
 	if min(sep, cls) < 0 || max(sep, cls) >= maxID {
-		return nil, n.errorf("sep and cls have ids %d and %d: ids lie between 0 and %d", sep, cls, maxID-1)
+		return nil, n.errorf("sep and cls have ids %d and %d: ids are between 0 and %d", sep, cls, maxID-1)
 	}
 	t := around(cls, sep, roberta)
 	if roberta && c.TrimOffsets {
@@ -129,7 +129,7 @@ func parseTemplate(n node) (postProcessor, error) {
 	for name, s := range c.Special {
 		for _, id := range s.IDs {
 			if id < 0 || id >= maxID {
-				return nil, n.errorf("special_tokens: %q has id %d: ids lie between 0 and %d", name, id, maxID-1)
+				return nil, n.errorf("special_tokens: %q has id %d: ids are between 0 and %d", name, id, maxID-1)
 			}
 		}
 	}
