@@ -6,7 +6,7 @@
 // "Final Answer:" in many languages, bold type, printed output, the last sentence.
 // Thoughts in the text state nothing (package thoughts), nor does what is denied,
 // doubted or asked; a number is read with all that belongs to it, and several
-// values are no single one. The words for all this stand in words.go. The last
+// values are no single one. The words for all this are in answer_words.go. The last
 // stated answer wins, because models correct themselves; options mentioned while
 // reasoning and a repeated prompt do not count. A prediction records the rule that
 // found it and its byte span, so that a person can check it. Where no rule applies

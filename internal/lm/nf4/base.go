@@ -121,8 +121,8 @@ func (b *Base) Bind(m *decoder.Model, in []*Node, dtype dtypes.DType) (rest []*N
 	return in[at:]
 }
 
-// Dequantized is the whole base in float32, in the order of [decoder.Layout]: for
-// tests, and for merging adapters into what they were trained beside.
+// Dequantized is the whole base in float32, in the order of [decoder.Layout], for the
+// tests of this package and of those that compute with a base.
 func (b *Base) Dequantized() weights.Set {
 	var out weights.Set
 	for i, p := range decoder.Layout(b.Config) {
