@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -344,6 +345,23 @@ func TestRetries(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The pause between tries doubles up to a minute.
+func TestPausesBetweenTries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var at []time.Duration
+		start := time.Now()
+		b := newBench(t, "stages: {a: {uses: pure, with: {act: a}, retries: 4}}", map[string]act{"a": func(context.Context, *stage.Env) (string, error) {
+			at = append(at, time.Since(start))
+			return "", errors.New("toy failure")
+		}})
+		b.opts.RetryPause = 20 * time.Second
+		b.mustRun("a:failed")
+		if want := []time.Duration{0, 20 * time.Second, time.Minute, 2 * time.Minute, 3 * time.Minute}; !slices.Equal(at, want) {
+			t.Errorf("tries at %v, want %v", at, want)
+		}
+	})
 }
 
 type permanent struct{}

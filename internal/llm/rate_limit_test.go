@@ -62,6 +62,13 @@ func TestPaceAdapts(t *testing.T) {
 			t.Errorf("%v times %v: at %.4f of the limit, want %.4f", step.err, step.times, got, step.want)
 		}
 	}
+	for range 100 {
+		now = now.Add(time.Second)
+		p.note(busy, now)
+	}
+	if got := float64(p.limiter.Limit()) / limit; got < 0.05-1e-9 || got > 0.05+1e-9 {
+		t.Errorf("a provider that says 429 for long is asked at %.6f of the limit, want a twentieth", got)
+	}
 }
 
 // The requests of a minute are at most those of the limit.
