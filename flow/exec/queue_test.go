@@ -10,6 +10,7 @@ import (
 
 func TestQueue(t *testing.T) {
 	cpus, memory, gpus := 1.0, int64(100), int64(2)
+	odd := 2.01 // times 1000 it is a little less than 2010
 	limits := Limits{CPUs: &cpus, Memory: &memory, GPUs: &gpus}
 	type res = recipe.Resources
 	for name, c := range map[string]struct {
@@ -20,6 +21,7 @@ func TestQueue(t *testing.T) {
 	}{
 		"halves of a CPU":            {limits, []res{{CPUs: 0.5}, {CPUs: 0.5}, {CPUs: 0.5}}, "01", "2"},
 		"tenths add up":              {limits, []res{{CPUs: 0.7}, {CPUs: 0.1}, {CPUs: 0.1}, {CPUs: 0.1}, {CPUs: 0.1}}, "0123", "4"},
+		"no fraction is lost":        {Limits{CPUs: &odd}, []res{{CPUs: 1.25}, {CPUs: 0.76}}, "01", ""},
 		"a small one overtakes":      {limits, []res{{CPUs: 0.75}, {CPUs: 0.5}, {CPUs: 0.25}}, "02", "1"},
 		"memory":                     {limits, []res{{Memory: 60}, {Memory: 60}, {Memory: 40}}, "02", "1"},
 		"gpus":                       {limits, []res{{GPUs: 1}, {GPUs: 2}, {GPUs: 1}}, "02", ""},

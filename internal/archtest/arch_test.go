@@ -183,10 +183,12 @@ func houseViolations(pkgPath, name string, src []byte) []string {
 	report := func(pos token.Pos, format string, args ...any) {
 		out = append(out, fmt.Sprintf("%s: %s", fset.Position(pos), fmt.Sprintf(format, args...)))
 	}
-	if strings.HasSuffix(name, "_test.go") || covers("cmd/...", pkgPath) || covers("tools/...", pkgPath) {
+	if strings.HasSuffix(name, "_test.go") {
 		return out
 	}
-	starts := covers(ground, pkgPath) // may start goroutines
+	program := covers("cmd/...", pkgPath) || covers("tools/...", pkgPath) // may read flags and end the process
+	starts := covers(ground, pkgPath)                                     // may start goroutines
+	waitGroups := namesOfType(f, "sync", "WaitGroup")
 	for _, imp := range f.Imports {
 		switch strings.Trim(imp.Path.Value, `"`) {
 		case "golang.org/x/sync/errgroup":
@@ -194,7 +196,9 @@ func houseViolations(pkgPath, name string, src []byte) []string {
 				report(imp.Pos(), "a panic in a goroutine must not end the process: use internal/base/parallel")
 			}
 		case "flag", "github.com/spf13/pflag", "github.com/spf13/cobra":
-			report(imp.Pos(), "only cmd reads flags")
+			if !program {
+				report(imp.Pos(), "only cmd reads flags")
+			}
 		}
 	}
 	ast.Inspect(f, func(n ast.Node) bool {
@@ -212,8 +216,11 @@ func houseViolations(pkgPath, name string, src []byte) []string {
 			if !ok {
 				return true
 			}
+			if sel.Sel.Name == "Go" && waitGroups[lastName(sel.X)] && !starts {
+				report(n.Pos(), "a panic in a goroutine must not end the process: use internal/base/parallel")
+			}
 			x, ok := sel.X.(*ast.Ident)
-			if ok && (x.Name == "os" && sel.Sel.Name == "Exit" || x.Name == "log" && strings.HasPrefix(sel.Sel.Name, "Fatal")) {
+			if ok && !program && (x.Name == "os" && sel.Sel.Name == "Exit" || x.Name == "log" && strings.HasPrefix(sel.Sel.Name, "Fatal")) {
 				report(n.Pos(), "only main ends the process; return an error")
 			}
 		case *ast.StructType:
@@ -232,6 +239,43 @@ func houseViolations(pkgPath, name string, src []byte) []string {
 	return out
 }
 
+// namesOfType lists the variables and fields of a file that are declared with a type
+// of another package.
+func namesOfType(f *ast.File, pkg, typ string) map[string]bool {
+	out := map[string]bool{}
+	add := func(t ast.Expr, names []*ast.Ident) {
+		if star, ok := t.(*ast.StarExpr); ok {
+			t = star.X
+		}
+		if sel, ok := t.(*ast.SelectorExpr); ok && sel.Sel.Name == typ && lastName(sel.X) == pkg {
+			for _, n := range names {
+				out[n.Name] = true
+			}
+		}
+	}
+	ast.Inspect(f, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.ValueSpec:
+			add(n.Type, n.Names)
+		case *ast.Field:
+			add(n.Type, n.Names)
+		}
+		return true
+	})
+	return out
+}
+
+// lastName is y of x.y, and x of x.
+func lastName(e ast.Expr) string {
+	switch e := e.(type) {
+	case *ast.Ident:
+		return e.Name
+	case *ast.SelectorExpr:
+		return e.Sel.Name
+	}
+	return ""
+}
+
 func TestHouseViolations(t *testing.T) {
 	for _, c := range []struct{ name, pkg, file, src, want string }{
 		{"init", "flow/x", "x.go", "package x\nfunc init() {}", "x.go:2:1: no init"},
@@ -242,6 +286,9 @@ func TestHouseViolations(t *testing.T) {
 		{"context", "flow/x", "x.go", "package x\nimport \"context\"\ntype t struct { ctx context.Context }", "never stored"},
 		{"goroutine", "stages/data", "x.go", "package x\nfunc f() { go f() }", "internal/base/parallel"},
 		{"errgroup", "flow/x", "x.go", "package x\nimport _ \"golang.org/x/sync/errgroup\"", "internal/base/parallel"},
+		{"wait group", "flow/x", "x.go", "package x\nimport \"sync\"\nfunc f() { var wg sync.WaitGroup; wg.Go(f) }", "internal/base/parallel"},
+		{"wait group in a struct", "flow/x", "x.go", "package x\nimport \"sync\"\ntype t struct { wg sync.WaitGroup }\nfunc (t *t) f() { t.wg.Go(t.f) }", "internal/base/parallel"},
+		{"goroutine of a command", "cmd/x", "x.go", "package x\nfunc f() { go f() }", "internal/base/parallel"},
 		{"goroutine of the ground", "internal/base/parallel", "x.go", "package x\nfunc f() { go f() }", ""},
 		{"command", "cmd/x", "x.go", "package x\nimport \"os\"\nfunc f() { os.Exit(1) }", ""},
 		{"test", "flow/x", "x_test.go", "package x\nimport \"os\"\nfunc f() { os.Exit(1) }", ""},
