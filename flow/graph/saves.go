@@ -23,7 +23,7 @@ func (n *Node) SavesToFolder() bool {
 }
 
 // saves reports stages that would overwrite each other's file. A folder takes
-// any number of stages, the legs of a matrix too: its files bear their names.
+// any number of stages, the legs of a matrix too: its files have their names.
 func (b *builder) saves() {
 	first := map[string]*Node{}
 	told := map[string]bool{} // matrix stages whose legs have been reported

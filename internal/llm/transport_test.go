@@ -153,7 +153,7 @@ func TestConcurrencyAdapts(t *testing.T) {
 		limited.Store(true)
 		run(100, 130)
 		if _, limit := tr.gate.state(); limit > 4 {
-			t.Errorf("limit %d after many 429s, want it near what the provider bears", limit)
+			t.Errorf("limit %d after many 429s, want it near what the provider can take", limit)
 		}
 		limited.Store(false)
 		run(200, 300)

@@ -35,7 +35,7 @@ type Client struct {
 	key string
 }
 
-// New returns a client. It fails on a base URL that is none.
+// New returns a client. It fails on a base URL that is not a URL.
 func New(cfg Config) (*Client, error) {
 	base, err := llm.CheckServer(cfg.BaseURL, DefaultBaseURL, cfg.Key)
 	if err != nil {

@@ -189,7 +189,7 @@ func (b *Book) Used() []bool {
 	return used
 }
 
-// LineError is a line of a file of answers that is none.
+// LineError is a line of a file of answers that is not an answer.
 type LineError struct {
 	Line int // 1-based
 	Err  error

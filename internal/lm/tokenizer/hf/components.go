@@ -7,7 +7,7 @@ import (
 	"github.com/distillflow/distillflow/internal/lm/tokenizer/pattern"
 )
 
-// A null component is none.
+// A null component counts as left out.
 
 // sequence parses the components that a Sequence lists, leaving out those that are
 // none.
