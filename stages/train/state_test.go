@@ -39,6 +39,37 @@ func TestCheckpointCostsWhatIsNew(t *testing.T) {
 	}
 }
 
+// A state belongs to a run of the same config, seed, encoder and paths, and to no other.
+func TestIdentify(t *testing.T) {
+	tr := testTrainer(t, smallConfig(), 1)
+	seen := map[string]string{}
+	for _, c := range []struct {
+		name   string
+		change func()
+	}{
+		{"nothing", func() {}},
+		{"config", func() { c := smallConfig(); c.MaxSteps++; tr.plan.config = c }},
+		{"seed", func() { tr.seed++ }},
+		{"encoder", func() { tr.encoder = "other" }},
+		{"id", func() { tr.paths[0].id += "x" }},
+		{"style", func() { tr.paths[0].style += "x" }},
+		{"index", func() { tr.paths[0].index++ }},
+		{"prompt", func() { tr.paths[0].prompt += "x" }},
+		{"response", func() { tr.paths[0].response += "x" }},
+		{"fewer paths", func() { tr.paths = tr.paths[1:] }},
+	} {
+		c.change()
+		id, err := tr.identify()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if before, ok := seen[id]; ok {
+			t.Errorf("%s changes nothing since %s", c.name, before)
+		}
+		seen[id] = c.name
+	}
+}
+
 // GSM8K's training set in six styles has 44,838 right paths.
 func BenchmarkSaveState(b *testing.B) {
 	tr := testTrainer(b, smallConfig(), 1)
