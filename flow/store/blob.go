@@ -275,7 +275,7 @@ func (s *Store) damaged(d Digest) error {
 		}
 	}
 	s.warn(p, "does not hold what its name says; the stage that made it will run again")
-	return fmt.Errorf("store: blob %s: %w: run again to make it again", d, ErrCorrupt)
+	return fmt.Errorf("store: blob %s: %w: run the recipe again and it is made once more", d, ErrCorrupt)
 }
 
 // checkBlob returns nil when the blob d is there and sound, ErrNotFound or
