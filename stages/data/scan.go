@@ -74,7 +74,7 @@ type scanOut struct {
 
 // Scan reads a data set.
 var Scan = stage.Define(stage.Spec{
-	Type: "scan", Version: 1, Class: stage.Pure,
+	Type: "scan", Version: 2, Class: stage.Pure,
 	Doc: `Reads a folder, a file or a glob of JSONL or JSON, a Parquet file or a data set of
 the Hugging Face Hub as rows of one of the eight tasks.
 

@@ -37,7 +37,7 @@ type judgeOut struct {
 
 // Judge asks a language model whether correct answers are well reasoned.
 var Judge = stage.Define(stage.Spec{
-	Type: "judge", Version: 1, Class: stage.Sampled,
+	Type: "judge", Version: 2, Class: stage.Sampled,
 	Doc: `Asks a language model whether the reasoning of each correct path is sound and supports its answer.
 
 The judge sees the question, the path's response and the answer found in it, and

@@ -43,7 +43,7 @@ type evalOut struct {
 // EvaluateStudents measures students on held-out problems.
 var EvaluateStudents = stage.Define(stage.Spec{
 	Type:    "evaluate-students",
-	Version: 2,
+	Version: 3,
 	Class:   stage.Pure,
 	Doc: `Measures trained students on held-out problems.
 Each student reads the plain question and writes greedily until its end token; only new
