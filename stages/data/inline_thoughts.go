@@ -17,18 +17,11 @@ func moveThoughts(p *schema.Path) (moved, dropped bool) {
 	if parts.Reasoning == "" {
 		return false, false
 	}
-	response, reasoning := parts.Response, parts.Reasoning
-	if s, e := parts.AnswerStart, parts.AnswerEnd; e > s {
-		// Extraction reads the mark of an answer; it is not a thought.
-		response = response[:s] + answerMark + response[s:e] + answerClose + response[e:]
-	}
+	response, reasoning := parts.Marked(), parts.Reasoning
 	if parts.Open {
 		response, reasoning = "", strings.TrimSpace(response)+"\n"+reasoning
 	}
-	p.Response, reasoning = strings.TrimLeft(response, " \t\r\n"), strings.TrimSpace(reasoning)
-	if !strings.Contains(p.Reasoning, reasoning) { // servers may send them twice
-		p.Reasoning = strings.TrimLeft(p.Reasoning+"\n"+reasoning, "\n")
-	}
+	p.Response, p.Reasoning = strings.TrimLeft(response, " \t\r\n"), thoughts.Join(p.Reasoning, reasoning)
 	switch {
 	case p.Response == "":
 	case p.Span == nil:
@@ -40,10 +33,10 @@ func moveThoughts(p *schema.Path) (moved, dropped bool) {
 		j := i + size
 		if size > 0 && j <= len(parts.Response) && parts.Offset(i) == p.Span.Start && parts.Offset(j-1) == p.Span.End-1 {
 			if parts.AnswerEnd > 0 && i >= parts.AnswerStart {
-				i += len(answerMark)
+				i += len("<answer>")
 			}
-			if parts.AnswerEnd > 0 && i >= parts.AnswerEnd+len(answerMark) {
-				i += len(answerClose)
+			if parts.AnswerEnd > 0 && i >= parts.AnswerEnd+len("<answer>") {
+				i += len("</answer>")
 			}
 			i -= len(response) - len(p.Response)
 			p.Span = &schema.Span{Start: i, End: i + size}
@@ -54,5 +47,3 @@ func moveThoughts(p *schema.Path) (moved, dropped bool) {
 	p.Pred, p.Rule, p.Span, p.Correct, p.Reason = "", "", nil, nil, ""
 	return true, dropped
 }
-
-const answerMark, answerClose = "<answer>", "</answer>"

@@ -37,7 +37,7 @@ func TestMoveThoughts(t *testing.T) {
 		"an answer mark after":  {in: path("", "<think>a</think><answer>7</answer> ok"), want: path("a", "<answer>7</answer> ok")},
 		"no opening mark":       {in: path("", "3 and 4\n</think>\n"+answer), want: path("3 and 4", answer)},
 		"beside the field":      {in: path("first", raw), want: path("first\n3 and 4, so 7", answer)},
-		"twice":                 {in: path("3 and 4, so 7\n", raw), want: path("3 and 4, so 7\n", answer)},
+		"twice":                 {in: path("3 and 4, so 7\n", raw), want: path("3 and 4, so 7", answer)},
 		"an empty thought":      {in: path("", "<think>\n\n</think>\n\n"+answer), want: path("", answer)},
 		"an open thought":       {in: path("", "Well.\n<think>3 and 4, so 7"), want: path("Well.\n3 and 4, so 7", "")},
 		"a span after it":       {in: judged(path("", raw), in, in+1), want: judged(path("3 and 4, so 7", answer), 14, 15)},
