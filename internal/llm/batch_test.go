@@ -30,6 +30,7 @@ type farm struct {
 	limits  BatchLimits
 	polls   int                                   // looks until a batch has ended
 	answer  func(prompt string) (string, error)   // nil: "re: " + prompt
+	finish  string                                // of every answer; "": none is named
 	outcome func(n int) BatchState                // of the n-th batch; nil: completed
 	submit  func(n int) (arrives bool, err error) // of the n-th attempt; nil: well
 
@@ -151,6 +152,7 @@ func (f *farm) BatchAnswers(_ context.Context, id string, each func(BatchAnswer)
 		a := BatchAnswer{ID: e.ID, Err: err}
 		if err == nil {
 			a.Response = ok(text)
+			a.Response.FinishReason = f.finish
 		}
 		if err := each(a); err != nil {
 			return err
@@ -386,6 +388,7 @@ func TestBatchOutcomes(t *testing.T) {
 			}
 			return "re: " + p, nil
 		}}, answers: 18, batches: 1, kind: KindInvalid, want: "bad prompt"},
+		"failed generations": {farm: &farm{finish: "insufficient_system_resource"}, batches: 1, kind: KindBatch, want: "insufficient_system_resource"},
 		"lost answer to the submission": {farm: &farm{submit: func(n int) (bool, error) { return true, lost }}, answers: 20, batches: 1},
 		"lost submission": {farm: &farm{submit: func(n int) (bool, error) {
 			if n < 2 {

@@ -103,13 +103,13 @@ func (bs *Batches) collect(ctx context.Context, o *openBatch) (answers int, err 
 			if !ok {
 				return nil // none of ours
 			}
+			if a.Err == nil {
+				a.Err = bs.t.finished(a.Response)
+			}
 			if a.Err != nil {
-				closed.Cost.Requests++
+				closed.Cost = closed.Cost.plus(actual(share, o.Price, nil, a.Err), 1)
 				failed[key] = bs.requestError(a.Err)
 				return nil
-			}
-			if a.Response.FinishReason == "" {
-				a.Response.FinishReason = FinishStop
 			}
 			closed.Answers++
 			closed.Cost = closed.Cost.plus(actual(share, o.Price, a.Response, nil), 1)

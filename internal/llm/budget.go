@@ -157,6 +157,9 @@ func mayBeBilled(err error) bool {
 	if !errors.As(err, &e) {
 		return true // the caller went away while the provider was at work
 	}
+	if e.Status >= 200 && e.Status < 300 {
+		return true // a generation that failed
+	}
 	switch e.Kind {
 	case KindTimeout, KindNetwork, KindMalformed:
 		return true

@@ -1,6 +1,9 @@
 package llm
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"errors"
+)
 
 // Charge is what calls cost, or may cost at worst.
 type Charge struct {
@@ -95,12 +98,23 @@ func (r Request) mostAnswer() int {
 // actual is what an attempt cost. One that may have been billed though its answer was lost
 // (a timeout, a cut connection, an unreadable body) counts with its worst case.
 func actual(worst Charge, price *Price, resp *Response, err error) Charge {
-	switch {
-	case err == nil && resp.Usage != (Usage{}):
-		u := resp.Usage
+	switch u := usageOf(resp, err); {
+	case u != (Usage{}):
 		return Charge{Requests: 1, Tokens: u.PromptTokens + u.CompletionTokens, USD: price.usd(u.PromptTokens, u.CompletionTokens)}
 	case err == nil, mayBeBilled(err):
 		return worst
 	}
 	return Charge{Requests: 1}
+}
+
+// usageOf is what the provider counted of an attempt, an answer or a generation that failed.
+func usageOf(resp *Response, err error) Usage {
+	var e *Error
+	switch {
+	case err == nil:
+		return resp.Usage
+	case errors.As(err, &e):
+		return e.Usage
+	}
+	return Usage{}
 }

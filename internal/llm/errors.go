@@ -75,6 +75,7 @@ type Error struct {
 	Message    string
 	RetryAfter time.Duration // what the provider asked for; 0: it did not
 	Attempts   int           // attempts made, set by the Transport
+	Usage      Usage         // what a generation that failed was billed, as far as the provider says
 	Err        error         // the cause, if another package made it
 }
 

@@ -14,14 +14,6 @@ const (
 	RoleAssistant = "assistant"
 )
 
-// Finish reasons that a Response carries. Clients translate their provider's own words
-// into these; a reason they do not know passes through unchanged.
-const (
-	FinishStop    = "stop"           // the model ended its answer
-	FinishLength  = "length"         // cut at the token limit
-	FinishRefusal = "content_filter" // the provider withheld or the model refused the answer
-)
-
 // Simulated is the name of the built-in provider, the only one that receives a Hint.
 const Simulated = "simulated"
 
@@ -65,11 +57,12 @@ func (r Request) PromptBytes() int {
 	return n
 }
 
-// Usage counts the tokens of one answer as the provider bills them. Both are zero when the
+// Usage counts the tokens of one answer as the provider bills them. All are zero when the
 // provider does not say.
 type Usage struct {
 	PromptTokens     int `json:"prompt_tokens"`
-	CompletionTokens int `json:"completion_tokens"`
+	CompletionTokens int `json:"completion_tokens"`          // thoughts included
+	ReasoningTokens  int `json:"reasoning_tokens,omitempty"` // of CompletionTokens; 0: none, or the provider does not say
 }
 
 // Response is a completed answer. A truncated or refused answer is a Response too, told by
@@ -77,8 +70,8 @@ type Usage struct {
 type Response struct {
 	Text         string          `json:"text"`
 	Reasoning    string          `json:"reasoning,omitempty"` // a reasoning model's separate thoughts
-	FinishReason string          `json:"finish_reason"`
-	Model        string          `json:"model,omitempty"` // the model that the provider says answered
+	FinishReason string          `json:"finish_reason"`       // from a client: the provider's word; else see FinishStop
+	Model        string          `json:"model,omitempty"`     // the model that the provider says answered
 	Usage        Usage           `json:"usage"`
 	Raw          json.RawMessage `json:"raw,omitempty"` // the provider's body, as received
 	Logprobs     json.RawMessage `json:"logprobs,omitempty"`

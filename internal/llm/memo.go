@@ -35,11 +35,14 @@ func encodeMemo(r *Response, refresh string, b *bought) ([]byte, error) {
 	return json.Marshal(memoEntry{*r, refresh, b})
 }
 
-// decodeMemo reports false for a value it cannot read: the call is then made again, which
-// heals the entry.
+// decodeMemo reports false for a value it cannot read, and for a failed generation that an
+// earlier version kept: the call is then made again, which heals the entry.
 func decodeMemo(b []byte) (*memoEntry, bool) {
 	var e memoEntry
 	if err := json.Unmarshal(b, &e); err != nil || e.FinishReason == "" {
+		return nil, false
+	}
+	if _, err := settleFinish(&e.Response); err != nil {
 		return nil, false
 	}
 	return &e, true

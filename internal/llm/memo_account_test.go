@@ -54,7 +54,7 @@ func wantAccount(t *testing.T, m *listedMemo, want *Account) {
 func TestAccountOfATransport(t *testing.T) {
 	memo := &listedMemo{}
 	client := clientFunc(func(context.Context, Request) (*Response, error) {
-		return &Response{Text: "42", FinishReason: FinishStop, Model: "m-2024", Usage: Usage{100, 10}}, nil
+		return &Response{Text: "42", FinishReason: FinishStop, Model: "m-2024", Usage: Usage{PromptTokens: 100, CompletionTokens: 10}}, nil
 	})
 	for _, o := range []Options{
 		{Recipe: "exp/a.yaml", Price: &Price{Input: 1, Output: 10}},
@@ -84,7 +84,7 @@ func TestAccountOfOlderRecords(t *testing.T) {
 	memo := &listedMemo{}
 	price := &Price{Input: 1, Output: 10}
 	for i, text := range []string{"reserved", "from a batch", "of no known price"} {
-		v, err := json.Marshal(map[string]any{"text": text, "finish_reason": "stop", "model": "m-2024", "usage": Usage{100, 10}})
+		v, err := json.Marshal(map[string]any{"text": text, "finish_reason": "stop", "model": "m-2024", "usage": Usage{PromptTokens: 100, CompletionTokens: 10}})
 		if err == nil {
 			err = memo.Put([32]byte{byte(i)}, v)
 		}

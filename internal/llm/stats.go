@@ -19,6 +19,7 @@ type Stats struct {
 	Empty            int            `json:"empty"`          // answers without text
 	PromptTokens     int            `json:"prompt_tokens"`  // of bought answers
 	CompletionTokens int            `json:"completion_tokens"`
+	ReasoningTokens  int            `json:"reasoning_tokens"`      // of CompletionTokens
 	USD              float64        `json:"usd"`                   // of bought answers; 0 when the price is unknown
 	InFlight         int            `json:"in_flight"`             // calls now at the provider
 	Concurrency      int            `json:"concurrency"`           // the bound in force now
@@ -54,7 +55,7 @@ func (s Stats) Figures() map[string]float64 {
 		"requests": float64(s.Requests), "calls": float64(s.Calls), "memo_hits": float64(s.MemoHits),
 		"shared": float64(s.Shared), "retries": float64(s.Retries), "failed": float64(s.Failed),
 		"empty": float64(s.Empty), "prompt_tokens": float64(s.PromptTokens),
-		"completion_tokens": float64(s.CompletionTokens), "usd": s.USD,
+		"completion_tokens": float64(s.CompletionTokens), "reasoning_tokens": float64(s.ReasoningTokens), "usd": s.USD,
 		"truncated": float64(s.Finish[FinishLength]), "refused": float64(s.Finish[FinishRefusal]),
 	}
 	for k, n := range s.Errors {
@@ -82,6 +83,7 @@ func (s Stats) Plus(o Stats) Stats {
 	s.Empty += o.Empty
 	s.PromptTokens += o.PromptTokens
 	s.CompletionTokens += o.CompletionTokens
+	s.ReasoningTokens += o.ReasoningTokens
 	s.USD += o.USD
 	s.InFlight += o.InFlight
 	s.Concurrency += o.Concurrency

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -54,7 +55,9 @@ type Transport struct {
 	breaker breaker
 	flight  flight
 	stats   counters
-	batches *Batches // nil: every request is a call of its own
+
+	oddReasons sync.Map // finish reasons seen
+	batches    *Batches // nil: every request is a call of its own
 }
 
 // NewTransport wraps p.
@@ -349,9 +352,9 @@ func (t *Transport) record(req Request, key [32]byte, r *Response) error {
 
 // used is how many tokens the provider counted.
 func used(resp *Response, err error, guess float64) float64 {
-	switch {
-	case err == nil && resp.Usage != (Usage{}):
-		return float64(resp.Usage.PromptTokens + resp.Usage.CompletionTokens)
+	switch u := usageOf(resp, err); {
+	case u != (Usage{}):
+		return float64(u.PromptTokens + u.CompletionTokens)
 	case err == nil || mayBeBilled(err):
 		return guess
 	}
@@ -391,8 +394,8 @@ func (t *Transport) call(ctx context.Context, req Request) (*Response, error) {
 	case err == nil && resp == nil:
 		return nil, &Error{Kind: KindMalformed, Provider: t.p.Name, Message: "the client returned no response"}
 	case err == nil:
-		if resp.FinishReason == "" {
-			resp.FinishReason = FinishStop
+		if err := t.finished(resp); err != nil {
+			return nil, err
 		}
 		return resp, nil
 	case ctx.Err() != nil:
@@ -425,6 +428,7 @@ func (t *Transport) countCost(resp *Response, price *Price) {
 	t.stats.add(func(s *Stats) {
 		s.PromptTokens += resp.Usage.PromptTokens
 		s.CompletionTokens += resp.Usage.CompletionTokens
+		s.ReasoningTokens += resp.Usage.ReasoningTokens
 		s.USD += price.usd(resp.Usage.PromptTokens, resp.Usage.CompletionTokens)
 	})
 }

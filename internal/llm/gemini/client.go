@@ -3,9 +3,7 @@
 package gemini
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"maps"
 	"net/http"
@@ -131,16 +129,9 @@ func request(req llm.Request) ([]*genai.Content, *genai.GenerateContentConfig) {
 	return contents, cfg
 }
 
-// finishReasons translates Gemini's words. Those that are missing pass in lower case.
-var finishReasons = map[string]string{
-	"": llm.FinishStop, "STOP": llm.FinishStop, "FINISH_REASON_UNSPECIFIED": llm.FinishStop,
-	"MAX_TOKENS": llm.FinishLength,
-	"SAFETY":     llm.FinishRefusal, "RECITATION": llm.FinishRefusal, "BLOCKLIST": llm.FinishRefusal,
-	"PROHIBITED_CONTENT": llm.FinishRefusal, "SPII": llm.FinishRefusal,
-}
-
 func parse(body []byte) (*llm.Response, error) {
-	if !gjson.ValidBytes(body) {
+	body, ok := llm.ValidJSON(body)
+	if !ok {
 		return nil, errors.New("the answer is not JSON")
 	}
 	root := gjson.ParseBytes(body)
@@ -151,8 +142,9 @@ func parse(body []byte) (*llm.Response, error) {
 			PromptTokens: int(u.Get("promptTokenCount").Int() + u.Get("toolUsePromptTokenCount").Int()),
 			// Thoughts are billed as output.
 			CompletionTokens: int(u.Get("candidatesTokenCount").Int() + u.Get("thoughtsTokenCount").Int()),
+			ReasoningTokens:  int(u.Get("thoughtsTokenCount").Int()),
 		},
-		Raw: compact(body),
+		Raw: llm.Compact(body),
 	}
 	first := root.Get("candidates.0")
 	if !first.IsObject() {
@@ -162,11 +154,7 @@ func parse(body []byte) (*llm.Response, error) {
 		resp.FinishReason = llm.FinishRefusal
 		return resp, nil
 	}
-	reason := first.Get("finishReason").String()
-	var ok bool
-	if resp.FinishReason, ok = finishReasons[reason]; !ok {
-		resp.FinishReason = strings.ToLower(reason)
-	}
+	resp.FinishReason = first.Get("finishReason").String()
 	var text, thoughts strings.Builder
 	first.Get("content.parts").ForEach(func(_, p gjson.Result) bool {
 		if p.Get("thought").Bool() {
@@ -178,17 +166,9 @@ func parse(body []byte) (*llm.Response, error) {
 	})
 	resp.Text, resp.Reasoning = text.String(), thoughts.String()
 	if lp := first.Get("logprobsResult"); lp.IsObject() {
-		resp.Logprobs = compact([]byte(lp.Raw))
+		resp.Logprobs = llm.Compact([]byte(lp.Raw))
 	}
 	return resp, nil
-}
-
-func compact(body []byte) json.RawMessage {
-	var b bytes.Buffer
-	if err := json.Compact(&b, body); err != nil {
-		return nil
-	}
-	return b.Bytes()
 }
 
 // fail turns any failure into an *llm.Error without the key.
@@ -200,6 +180,9 @@ func (c *Client) fail(ctx context.Context, err error, call *callInfo) error {
 		e.Kind = llm.KindOfStatus(call.Status)
 		if errors.As(err, &api) {
 			e.Message, e.Code = llm.Clip(api.Message, 500), api.Status
+		}
+		if msg, _, _, ok := llm.ServerError(gjson.ParseBytes(call.Body)); ok && e.Message == "" {
+			e.Message = llm.Clip(msg, 500)
 		}
 		c.details(e, gjson.GetBytes(call.Body, "error.details"))
 	case call.Status != 0 && call.Cut:

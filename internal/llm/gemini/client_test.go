@@ -64,8 +64,8 @@ func TestRequestAndAnswer(t *testing.T) {
 	}
 	raw := resp.Raw
 	resp.Raw = nil
-	want := &llm.Response{Text: "The answer is 4.", Reasoning: "hm ", FinishReason: llm.FinishStop, Model: "gemini-x-001",
-		Usage: llm.Usage{PromptTokens: 7, CompletionTokens: 16}}
+	want := &llm.Response{Text: "The answer is 4.", Reasoning: "hm ", FinishReason: "STOP", Model: "gemini-x-001",
+		Usage: llm.Usage{PromptTokens: 7, CompletionTokens: 16, ReasoningTokens: 11}}
 	if d := cmp.Diff(want, resp); d != "" || string(raw) != fine {
 		t.Errorf("%s\n%s", d, raw)
 	}
@@ -94,13 +94,13 @@ func TestRequestAndAnswer(t *testing.T) {
 
 func TestFinishReasons(t *testing.T) {
 	for _, tc := range []struct{ body, text, finish string }{
-		{`{"candidates":[{"content":{"parts":[{"text":"cut"}]},"finishReason":"MAX_TOKENS"}]}`, "cut", llm.FinishLength},
-		{`{"candidates":[{"finishReason":"MAX_TOKENS"}]}`, "", llm.FinishLength},
-		{`{"candidates":[{"finishReason":"SAFETY","safetyRatings":[]}]}`, "", llm.FinishRefusal},
-		{`{"candidates":[{"finishReason":"RECITATION"}]}`, "", llm.FinishRefusal},
+		{`{"candidates":[{"content":{"parts":[{"text":"cut"}]},"finishReason":"MAX_TOKENS"}]}`, "cut", "MAX_TOKENS"},
+		{`{"candidates":[{"finishReason":"MAX_TOKENS"}]}`, "", "MAX_TOKENS"},
+		{`{"candidates":[{"finishReason":"SAFETY","safetyRatings":[]}]}`, "", "SAFETY"},
+		{`{"candidates":[{"finishReason":"RECITATION"}]}`, "", "RECITATION"},
 		{`{"promptFeedback":{"blockReason":"PROHIBITED_CONTENT"},"usageMetadata":{"promptTokenCount":4}}`, "", llm.FinishRefusal},
-		{`{"candidates":[{"finishReason":"A_NEW_ONE","content":{"parts":[{"text":"x"}]}}]}`, "x", "a_new_one"},
-		{`{"candidates":[{"content":{"parts":[{"text":"x"}]}}]}`, "x", llm.FinishStop},
+		{`{"candidates":[{"finishReason":"A_NEW_ONE","content":{"parts":[{"text":"x"}]}}]}`, "x", "A_NEW_ONE"},
+		{`{"candidates":[{"content":{"parts":[{"text":"x"}]}}]}`, "x", ""},
 	} {
 		_, _, resp, err := exchangeWith(t, llm.Request{Model: "m"}, say(tc.body))
 		if err != nil || resp.Text != tc.text || resp.FinishReason != tc.finish {
@@ -197,8 +197,8 @@ func FuzzParse(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if r, err := parse(b); err == nil && r.FinishReason == "" {
-			t.Errorf("%q: an answer without a finish reason", b)
+		if r, err := parse(b); (r == nil) == (err == nil) {
+			t.Errorf("%q: %v, %v", b, r, err)
 		}
 	})
 }

@@ -7,7 +7,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"mime/multipart"
 	"net/http"
@@ -169,11 +168,12 @@ func (c *Client) answers(ctx context.Context, file string, each func(llm.BatchAn
 	for {
 		line, err := lines.ReadBytes('\n')
 		if len(bytes.TrimSpace(line)) > 0 {
-			if !gjson.ValidBytes(line) {
+			line, ok := llm.ValidJSON(line)
+			if !ok {
 				// Half a line is a cut connection; anything else is read again as well.
 				return &llm.Error{Kind: llm.KindMalformed, Message: "a line of the batch's answers is not JSON"}
 			}
-			if err := each(c.answer(gjson.ParseBytes(line))); err != nil {
+			if err := each(c.answer(ctx, gjson.ParseBytes(line))); err != nil {
 				return err
 			}
 		}
@@ -189,24 +189,20 @@ func (c *Client) answers(ctx context.Context, file string, each func(llm.BatchAn
 }
 
 // answer reads one line: a response with a status, or an error of the batch itself.
-func (c *Client) answer(line gjson.Result) llm.BatchAnswer {
+func (c *Client) answer(ctx context.Context, line gjson.Result) llm.BatchAnswer {
 	a := llm.BatchAnswer{ID: line.Get("custom_id").String()}
 	body, status := line.Get("response.body"), int(line.Get("response.status_code").Int())
 	if !body.IsObject() || status >= 400 {
-		e := &llm.Error{Kind: llm.KindOfStatus(status), Status: status, Code: line.Get("error.code").String(), Message: line.Get("error.message").String()}
-		if e.Message == "" {
-			e.Message, e.Code = body.Get("error.message").String(), body.Get("error.code").String()
+		e := &llm.Error{Kind: llm.KindOfStatus(status), Status: status}
+		var ok bool
+		if e.Message, e.Code, _, ok = llm.ServerError(line); !ok {
+			e.Message, e.Code, _, _ = llm.ServerError(body)
 		}
-		e.Message, e.Code = llm.Scrub(llm.Clip(e.Message, 500), c.key), llm.Scrub(e.Code, c.key)
-		a.Err = e
+		e.Message = llm.Clip(e.Message, 500)
+		a.Err = c.scrub(e)
 		return a
 	}
-	resp, err := parse([]byte(body.Raw))
-	if err != nil {
-		a.Err = &llm.Error{Kind: llm.KindMalformed, Message: fmt.Sprintf("unreadable answer: %s", llm.Scrub(err.Error(), c.key))}
-		return a
-	}
-	a.Response = resp
+	a.Response, a.Err = c.parse(ctx, &llm.RawAnswer{Status: http.StatusOK, Body: []byte(body.Raw)})
 	return a
 }
 

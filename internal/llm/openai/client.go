@@ -72,11 +72,7 @@ func (c *Client) Complete(ctx context.Context, req llm.Request) (*llm.Response, 
 	if err != nil {
 		return nil, err
 	}
-	resp, err := parse(a.Body)
-	if err != nil {
-		return nil, c.fail(ctx, err, a)
-	}
-	return resp, nil
+	return c.parse(ctx, a)
 }
 
 // body is the request in JSON. Extra fields go before the request's own messages and
@@ -126,39 +122,41 @@ func (c *Client) tokensField(model string) string {
 	return TokensMax
 }
 
-// parse reads an answer. Servers differ in the names of reasoning text and in the types of
-// fields that do not matter here.
-func parse(body []byte) (*llm.Response, error) {
-	if !gjson.ValidBytes(body) {
-		return nil, errors.New("the answer is not JSON")
+// parse reads the answer of a call. Servers differ in the names of reasoning text and in
+// the types of fields that do not matter here. Some send an error with status 200, beside
+// the answer or in place of it.
+func (c *Client) parse(ctx context.Context, a *llm.RawAnswer) (*llm.Response, error) {
+	body, ok := llm.ValidJSON(a.Body)
+	if !ok {
+		return nil, c.fail(ctx, errors.New("the answer is not JSON"), a)
 	}
 	root := gjson.ParseBytes(body)
 	choice := root.Get("choices.0")
 	msg := choice.Get("message")
-	if !msg.IsObject() {
-		if m := root.Get("error.message"); m.Exists() {
-			return nil, fmt.Errorf("the answer is an error with status 200: %s", m.String())
+	u := usage(root.Get("usage"))
+	for _, at := range []gjson.Result{choice, root} {
+		if llm.HasError(at) || !msg.IsObject() {
+			if e := sentError(at); e != nil {
+				e.Usage, e.RetryAfter = u, a.RetryAfter
+				return nil, c.scrub(e)
+			}
 		}
-		return nil, errors.New("the answer has no choices[0].message")
 	}
+	if !msg.IsObject() {
+		return nil, c.fail(ctx, errors.New("the answer has no choices[0].message"), a)
+	}
+	content, thoughts := text(msg.Get("content"))
 	resp := &llm.Response{
-		Text:         text(msg.Get("content")),
+		Text:         content,
+		Reasoning:    reasoning(msg),
 		FinishReason: choice.Get("finish_reason").String(),
 		Model:        root.Get("model").String(),
-		Usage: llm.Usage{
-			PromptTokens:     int(root.Get("usage.prompt_tokens").Int()),
-			CompletionTokens: int(root.Get("usage.completion_tokens").Int()),
-		},
-		Raw: compact(body),
+		Usage:        u,
+		Raw:          llm.Compact(body),
 	}
+	resp.Reasoning = cmp.Or(resp.Reasoning, thoughts)
 	if lp := choice.Get("logprobs"); lp.IsObject() {
-		resp.Logprobs = compact([]byte(lp.Raw))
-	}
-	for _, f := range []string{"reasoning_content", "reasoning"} {
-		if v := msg.Get(f); v.Type == gjson.String && v.Str != "" {
-			resp.Reasoning = v.Str
-			break
-		}
+		resp.Logprobs = llm.Compact([]byte(lp.Raw))
 	}
 	if refusal := msg.Get("refusal"); refusal.Type == gjson.String && refusal.Str != "" {
 		resp.FinishReason = llm.FinishRefusal
@@ -166,31 +164,61 @@ func parse(body []byte) (*llm.Response, error) {
 			resp.Text = refusal.Str
 		}
 	}
-	if resp.FinishReason == "" {
-		resp.FinishReason = llm.FinishStop
-	}
 	return resp, nil
 }
 
-// text accepts a string, null, or a list of text parts.
-func text(v gjson.Result) string {
-	if !v.IsArray() {
-		return v.String()
-	}
-	var b strings.Builder
-	v.ForEach(func(_, part gjson.Result) bool {
-		b.WriteString(part.Get("text").String())
-		return true
-	})
-	return b.String()
-}
-
-func compact(body []byte) json.RawMessage {
-	var b bytes.Buffer
-	if err := json.Compact(&b, body); err != nil {
+// sentError is the error that a server sent with status 200, nil if there is none.
+func sentError(v gjson.Result) *llm.Error {
+	msg, code, status, ok := llm.ServerError(v)
+	if !ok {
 		return nil
 	}
-	return b.Bytes()
+	e := &llm.Error{Kind: llm.KindServer, Status: status, Code: code, Message: "an error with status 200: " + llm.Clip(msg, 500)}
+	if status != 0 {
+		e.Kind, e.Message = llm.KindOfStatus(status), llm.Clip(msg, 500)
+	}
+	return e
+}
+
+// usage reads the count of tokens. Most servers count thoughts among completion_tokens;
+// some count them beside, which the total tells.
+func usage(u gjson.Result) llm.Usage {
+	n := func(f string) int { return int(u.Get(f).Int()) }
+	out := llm.Usage{PromptTokens: n("prompt_tokens"), CompletionTokens: n("completion_tokens"),
+		ReasoningTokens: cmp.Or(n("completion_tokens_details.reasoning_tokens"), n("reasoning_tokens"))}
+	if out.ReasoningTokens > 0 && n("total_tokens") >= out.PromptTokens+out.CompletionTokens+out.ReasoningTokens {
+		out.CompletionTokens += out.ReasoningTokens
+	}
+	return out
+}
+
+// reasoning reads thoughts that have a field of their own. A server that sends both names
+// sends the same in each.
+func reasoning(msg gjson.Result) string {
+	for _, f := range []string{"reasoning_content", "reasoning"} {
+		if v := msg.Get(f); v.Type == gjson.String && v.Str != "" {
+			return v.Str
+		}
+	}
+	return ""
+}
+
+// text accepts a string, null, or a list of parts, some of which may be thoughts.
+func text(v gjson.Result) (content, thoughts string) {
+	if !v.IsArray() {
+		return v.String(), ""
+	}
+	var b, th strings.Builder
+	v.ForEach(func(_, part gjson.Result) bool {
+		if t := part.Get("thinking"); t.Exists() {
+			s, _ := text(t)
+			th.WriteString(s)
+		} else {
+			b.WriteString(part.Get("text").String())
+		}
+		return true
+	})
+	return b.String(), th.String()
 }
 
 // call makes one request and reads the whole answer. Its errors are those of fail.
@@ -201,12 +229,12 @@ func (c *Client) call(ctx context.Context, method, path, kind string, body []byt
 	}
 	defer res.Body.Close()
 	if res.StatusCode < 300 && strings.HasPrefix(res.Header.Get("Content-Type"), "text/event-stream") {
-		var se *streamError
-		if a.Body, err = gather(res.Body); errors.As(err, &se) {
-			a.Status, a.Body = se.status, []byte(se.message)
-		} else {
-			a.Cut = err != nil
+		var sent *llm.Error
+		if a.Body, err = gather(res.Body); errors.As(err, &sent) {
+			sent.RetryAfter = a.RetryAfter
+			return nil, c.scrub(sent)
 		}
+		a.Cut = err != nil
 	} else {
 		err = a.ReadBody(res)
 	}
@@ -243,9 +271,9 @@ func (c *Client) fail(ctx context.Context, err error, a *llm.RawAnswer) error {
 	switch {
 	case a.Status >= 400:
 		e.Kind = llm.KindOfStatus(a.Status)
-		if api := gjson.GetBytes(a.Body, "error"); gjson.ValidBytes(a.Body) {
-			e.Message = api.Get("message").String()
-			e.Code = cmp.Or(api.Get("code").String(), api.Get("type").String())
+		if body, ok := llm.ValidJSON(a.Body); ok {
+			e.Message, e.Code, _, _ = llm.ServerError(gjson.ParseBytes(body))
+			e.Message = llm.Clip(e.Message, 500)
 		}
 		if e.Message == "" {
 			e.Message = llm.Clip(strings.TrimSpace(string(a.Body)), 300)
@@ -271,6 +299,11 @@ func (c *Client) fail(ctx context.Context, err error, a *llm.RawAnswer) error {
 			e.Err = err
 		}
 	}
+	return c.scrub(e)
+}
+
+// scrub cuts the key out of what a server sent.
+func (c *Client) scrub(e *llm.Error) *llm.Error {
 	e.Message, e.Code = llm.Scrub(e.Message, c.key), llm.Scrub(e.Code, c.key)
 	return e
 }

@@ -132,7 +132,19 @@ func TestAnswers(t *testing.T) {
 		{"reasoning", `{"choices":[{"message":{"content":"4","reasoning":"2+2"},"finish_reason":"stop"}]}`,
 			llm.Response{Text: "4", Reasoning: "2+2", FinishReason: llm.FinishStop}},
 		{"parts", `{"choices":[{"message":{"content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]}}]}`,
-			llm.Response{Text: "ab", FinishReason: llm.FinishStop}},
+			llm.Response{Text: "ab"}},
+		{"parts with thoughts", `{"choices":[{"message":{"content":[{"type":"thinking","thinking":[{"type":"text","text":"2+2"}]},{"type":"text","text":"4"}]},"finish_reason":"stop"}]}`,
+			llm.Response{Text: "4", Reasoning: "2+2", FinishReason: "stop"}},
+		{"thoughts under both names", `{"choices":[{"message":{"content":"4","reasoning":"2+2","reasoning_content":"2+2"},"finish_reason":"stop"}]}`,
+			llm.Response{Text: "4", Reasoning: "2+2", FinishReason: "stop"}},
+		{"thoughts counted within", `{"choices":[{"message":{"content":"4"},"finish_reason":"stop"}],"usage":{"prompt_tokens":5,"completion_tokens":9,"total_tokens":14,"completion_tokens_details":{"reasoning_tokens":7}}}`,
+			llm.Response{Text: "4", FinishReason: "stop", Usage: llm.Usage{PromptTokens: 5, CompletionTokens: 9, ReasoningTokens: 7}}},
+		{"thoughts counted beside", `{"choices":[{"message":{"content":"4"},"finish_reason":"stop"}],"usage":{"prompt_tokens":5,"completion_tokens":2,"total_tokens":14,"completion_tokens_details":{"reasoning_tokens":7}}}`,
+			llm.Response{Text: "4", FinishReason: "stop", Usage: llm.Usage{PromptTokens: 5, CompletionTokens: 9, ReasoningTokens: 7}}},
+		{"NaN", `{"choices":[{"message":{"content":"NaN \"-Infinity"},"finish_reason":"stop","logprobs":{"content":[{"token":"NaN","logprob":NaN},{"logprob":-Infinity}]}}]}`,
+			llm.Response{Text: `NaN "-Infinity`, FinishReason: "stop", Logprobs: json.RawMessage(`{"content":[{"token":"NaN","logprob":null},{"logprob":null}]}`)}},
+		{"error null", `{"error":null,"message":"success","choices":[{"error":null,"message":{"content":"4"},"finish_reason":"stop"}]}`,
+			llm.Response{Text: "4", FinishReason: "stop"}},
 		{"odd field types", `{"created":"today","id":7,"choices":[{"message":{"content":"4"},"finish_reason":"stop"}]}`,
 			llm.Response{Text: "4", FinishReason: llm.FinishStop}},
 	} {
@@ -146,6 +158,13 @@ func TestAnswers(t *testing.T) {
 		if d := cmp.Diff(tc.want, *got); d != "" {
 			t.Errorf("%s (-want +got):\n%s", tc.name, d)
 		}
+	}
+}
+
+func say(status int, body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(status)
+		io.WriteString(w, body)
 	}
 }
 
@@ -190,7 +209,16 @@ func TestFailures(t *testing.T) {
 		{"404", func(w http.ResponseWriter, r *http.Request) { http.NotFound(w, r) }, llm.KindNotFound, "not found", false},
 		{"error with status 200", func(w http.ResponseWriter, r *http.Request) {
 			io.WriteString(w, `{"error":{"message":"overloaded","code":529}}`)
-		}, llm.KindMalformed, "overloaded", false},
+		}, llm.KindServer, "overloaded", false},
+		{"error text with status 200", say(200, `{"error":"out of slots"}`), llm.KindServer, "out of slots", false},
+		{"error beside the answer", say(200, `{"choices":[{"error":{"code":429,"message":"upstream is busy"},"finish_reason":"error","message":{"content":"4"}}],"usage":{"prompt_tokens":2}}`),
+			llm.KindRate, "upstream is busy", false},
+		{"text", say(400, `{"error":"no such field top_q"}`), llm.KindInvalid, ": no such field top_q", false},
+		{"msg", say(422, `{"error":{"msg":"too hot"}}`), llm.KindInvalid, ": too hot", false},
+		{"detail", say(400, `{"detail":"context is full"}`), llm.KindInvalid, ": context is full", false},
+		{"details", say(422, `{"detail":[{"loc":["body","seed"],"msg":"not an integer"}]}`), llm.KindInvalid, ": seed: not an integer", false},
+		{"message", say(400, `{"object":"error","message":"too long","code":40303}`), llm.KindInvalid, ": too long", false},
+		{"unknown form", say(400, `{"oops":1}`), llm.KindInvalid, `{"oops":1}`, false},
 		{"not JSON", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, `{"choices":[{"mess`) }, llm.KindMalformed, "JSON", false},
 		{"no choices", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, `{"choices":[]}`) }, llm.KindMalformed, "choices", false},
 		{"empty", func(w http.ResponseWriter, r *http.Request) {}, llm.KindMalformed, "JSON", false},
@@ -307,12 +335,9 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(`{"choices":[{"message":{"content":[1,null,{"text":3}]},"finish_reason":7}]}`))
 	f.Add([]byte(`[]`))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		r, err := parse(b)
+		r, err := (&Client{}).parse(t.Context(), &llm.RawAnswer{Status: 200, Body: b})
 		if (r == nil) == (err == nil) {
 			t.Errorf("%v, %v", r, err)
-		}
-		if r != nil && r.FinishReason == "" {
-			t.Error("no finish reason")
 		}
 	})
 }

@@ -2,6 +2,7 @@ package openai
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,50 +17,48 @@ import (
 // errCut is a stream that ended before its answer did.
 var errCut = errors.New("the stream ended before the answer was complete")
 
-// streamError is an error that the server sent inside a stream that had begun well.
-type streamError struct {
-	status  int // what the server would have answered, 500 if it does not say
-	message string
-}
-
-func (e *streamError) Error() string { return e.message }
-
 // gather reads server-sent events and returns the answer as the server would have sent it
 // without streaming. Long answers through proxies need the stream: silent connections are
-// cut. A stream without finish_reason was cut; some servers send no [DONE].
+// cut. A stream without finish_reason was cut; some servers send no [DONE]. An error that
+// the server sent inside a stream that had begun well is an [llm.Error].
 func gather(r io.Reader) ([]byte, error) {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(make([]byte, 64<<10), llm.MaxAnswer)
-	var content, reasoning, refusal strings.Builder
+	var content, thoughts, refusal strings.Builder
 	var model, finish, id string
 	var usage, logprobs json.RawMessage
-	done, size := false, 0
-	for !done && lines.Scan() {
-		data, ok := strings.CutPrefix(lines.Text(), "data:")
+	size := 0
+	var part []byte // of an event's JSON that goes on in the next data line
+	for lines.Scan() {
+		line := lines.Text()
+		if line == "" && part != nil {
+			return nil, errCut // the event ended
+		}
+		data, ok := strings.CutPrefix(line, "data:")
 		if data = strings.TrimSpace(data); !ok || data == "" {
 			continue // other fields and comments, with which servers keep the line alive
 		}
 		if data == "[DONE]" {
-			done = true
 			break
 		}
 		if size += len(data); size > llm.MaxAnswer {
 			return nil, fmt.Errorf("the answer is longer than %d bytes", llm.MaxAnswer)
 		}
-		if !gjson.Valid(data) {
-			return nil, errCut
+		part = append(append(part, data...), '\n')
+		if data[len(data)-1] != '}' {
+			continue
 		}
-		event := gjson.Parse(data)
-		if e := event.Get("error"); e.Exists() && e.Type != gjson.Null {
-			status := int(e.Get("code").Int())
-			if status < 400 || status > 599 {
-				status = 500
+		body, ok := llm.ValidJSON(part)
+		if !ok {
+			continue
+		}
+		event := gjson.ParseBytes(body)
+		part = nil
+		choice := event.Get("choices.0")
+		for _, at := range []gjson.Result{choice, event} {
+			if llm.HasError(at) {
+				return nil, sentError(at)
 			}
-			msg := e.Get("message").String()
-			if msg == "" {
-				msg = e.String()
-			}
-			return nil, &streamError{status, msg}
 		}
 		if m := event.Get("model").String(); m != "" {
 			model, id = m, event.Get("id").String()
@@ -67,10 +66,10 @@ func gather(r io.Reader) ([]byte, error) {
 		if u := event.Get("usage"); u.IsObject() {
 			usage = json.RawMessage(u.Raw)
 		}
-		choice := event.Get("choices.0")
 		delta := choice.Get("delta")
-		content.WriteString(text(delta.Get("content")))
-		reasoning.WriteString(delta.Get("reasoning_content").String() + delta.Get("reasoning").String())
+		say, think := text(delta.Get("content"))
+		content.WriteString(say)
+		thoughts.WriteString(cmp.Or(reasoning(delta), think))
 		refusal.WriteString(delta.Get("refusal").String())
 		if f := choice.Get("finish_reason").String(); f != "" {
 			finish = f
@@ -82,12 +81,12 @@ func gather(r io.Reader) ([]byte, error) {
 	if err := lines.Err(); err != nil {
 		return nil, fmt.Errorf("%w: %w", errCut, err)
 	}
-	if finish == "" {
+	if finish == "" || part != nil {
 		return nil, errCut
 	}
 	msg := map[string]any{"role": "assistant", "content": content.String()}
-	if reasoning.Len() > 0 {
-		msg["reasoning_content"] = reasoning.String()
+	if thoughts.Len() > 0 {
+		msg["reasoning_content"] = thoughts.String()
 	}
 	if refusal.Len() > 0 {
 		msg["refusal"] = refusal.String()

@@ -82,6 +82,15 @@ func TestStreamThatIsNone(t *testing.T) {
 	}
 }
 
+// An event may go over several data lines, and NaN stands in its numbers.
+func TestStreamedEventOfManyLines(t *testing.T) {
+	b, err := gather(strings.NewReader("data: {\"choices\": [\ndata: {\"delta\": {\"content\": \"four {}\"},\ndata:  \"logprobs\": {\"content\": [{\"logprob\": NaN}]}}\n" +
+		"data: ]}\n\ndata: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\ndata: [DONE]\n"))
+	if err != nil || !strings.Contains(string(b), `"content":"four {}"`) || !strings.Contains(string(b), `"logprob":null`) {
+		t.Errorf("%s, %v", b, err)
+	}
+}
+
 func TestStreamedFailures(t *testing.T) {
 	events := func(body string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
@@ -106,6 +115,8 @@ func TestStreamedFailures(t *testing.T) {
 		"cut":                 {events(streamed[:len(streamed)/2]), llm.KindNetwork, 0, 0},
 		"nothing":             {events(""), llm.KindNetwork, 0, 0},
 		"no finish":           {events("data: {\"choices\":[{\"delta\":{\"content\":\"x\"}}]}\n\ndata: [DONE]\n\n"), llm.KindNetwork, 0, 0},
+		"half an event":       {events("data: {\"choices\":[\n\n" + streamed), llm.KindNetwork, 0, 0},
+		"error in choice":     {events("data: {\"choices\":[{\"delta\":{\"content\":\"4\"},\"finish_reason\":\"error\",\"error\":{\"code\":502,\"message\":\"lost\"}}]}\n\n"), llm.KindServer, 0, 0},
 		"error inside":        {events("data: {\"error\":{\"message\":\"overloaded\"}}\n\n"), llm.KindServer, 0, 0},
 		"rate inside":         {events("data: {\"error\":{\"message\":\"slow\",\"code\":429}}\n\n"), llm.KindRate, 0, 0},
 	} {
@@ -125,7 +136,7 @@ func FuzzGather(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if _, err := parse(b); err != nil {
+		if _, err := (&Client{}).parse(t.Context(), &llm.RawAnswer{Status: 200, Body: b}); err != nil {
 			t.Errorf("%q was gathered to %s: %v", s, b, err)
 		}
 	})

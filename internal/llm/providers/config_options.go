@@ -213,8 +213,9 @@ func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Se
 
 // again reports whether an answer is among those that buy one more try.
 func (s Settings) again(r *llm.Response) bool {
+	cut := llm.ClassOf(r.FinishReason) == llm.Cut
 	for _, on := range s.RetryOn {
-		if on == r.FinishReason || on == RetryEmpty && strings.TrimSpace(r.Text) == "" {
+		if on == r.FinishReason || on == llm.FinishLength && cut || on == RetryEmpty && strings.TrimSpace(r.Text) == "" {
 			return true
 		}
 	}
