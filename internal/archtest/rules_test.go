@@ -46,7 +46,7 @@ var rules = []rule{
 	{"internal/answer", []string{"internal/mathverify", "internal/thoughts"}},
 	{"internal/llm", nil},
 	{"internal/llm/llmtest", nil},
-	{"internal/llm/...", []string{"internal/llm/..."}},
+	{"internal/llm/...", []string{"internal/llm/...", "internal/thoughts"}},
 	{"internal/llm/local", []string{"internal/llm", "internal/llm/local/...", "internal/lm/..."}},
 	{"internal/lm/...", []string{"internal/lm/...", "internal/thoughts"}},
 

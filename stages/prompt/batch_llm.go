@@ -56,9 +56,14 @@ Every path with a prompt gets response, finish_reason and provider; an answer th
 was cut off (length) or withheld (content_filter) is kept and marked so, and one
 without text has the field "empty": true. Paths that
 hold a response already stay as they are; those with an error are asked again.
-With replicates: n each path becomes n paths. A reasoning model's separate thoughts
-go to the path's field "reasoning", token probabilities to "logprobs". Order and
-bytes do not depend on concurrency.
+With replicates: n each path becomes n paths. Order and bytes do not depend on
+concurrency.
+
+A reasoning model's thoughts go to the path's field "reasoning": those that the
+provider sends apart, then those that stand in the text between marks such as
+<think> and </think>; thought_tags names further marks. The response is what
+remains. An answer that breaks off inside a thought has finish_reason length.
+Token probabilities go to "logprobs".
 
 Each answer is remembered by everything that can change it: provider, endpoint,
 model, messages, sampling and replicate. A run that was killed, or another recipe

@@ -475,3 +475,20 @@ func TestThoughtsStandBesideTheAnswer(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 }
+
+func TestThoughtsInTheText(t *testing.T) {
+	for text, want := range map[string]schema.Path{
+		"<plan>add</plan><think>2+2</think>\n\nfour": {Response: "four", Reasoning: "add\n2+2", FinishReason: "stop"},
+		"<THINK>I wonder": {Reasoning: "I wonder", FinishReason: "length"},
+	} {
+		te := newTeacher(t, func(http.ResponseWriter, string, int) string { return text })
+		o := runBatch(t, t.Context(), config(te, map[string]any{"thought_tags": []any{[]any{"<plan>", "</plan>"}}}), writePrompts(t, 1), nil)
+		if o.err != nil || len(o.rows) != 1 {
+			t.Fatal(o.err, len(o.rows))
+		}
+		p := o.rows[0].Paths[0]
+		if p.Response != want.Response || p.Reasoning != want.Reasoning || p.FinishReason != want.FinishReason {
+			t.Errorf("%q: %+v", text, p)
+		}
+	}
+}

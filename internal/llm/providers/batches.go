@@ -88,7 +88,7 @@ func (c *Caller) Fetch(ctx context.Context, seq iter.Seq2[llm.Request, error]) e
 				continue
 			}
 			r, err := k.transport.Peek(req)
-			if err == nil && (r == nil || !c.settings.again(r)) {
+			if err == nil && (r == nil || !c.settings.again(c.sign(k, r))) {
 				continue
 			}
 			req.Try = 1

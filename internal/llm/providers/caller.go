@@ -108,7 +108,7 @@ func (c *Caller) chain(ctx context.Context, req llm.Request) (*llm.Response, err
 				return nil, err
 			}
 			if r != nil {
-				return k.sign(r), nil
+				return c.sign(k, r), nil
 			}
 		}
 	}
@@ -123,7 +123,7 @@ func (c *Caller) chain(ctx context.Context, req llm.Request) (*llm.Response, err
 			if i > 0 {
 				c.fallbacks.Add(1)
 			}
-			return k.sign(r), nil
+			return c.sign(k, r), nil
 		}
 		last = err
 		kind := llm.KindOf(err)
@@ -137,10 +137,12 @@ func (c *Caller) chain(ctx context.Context, req llm.Request) (*llm.Response, err
 	return nil, last
 }
 
-// sign says who answered, in a copy: callers that share one call share its response.
-func (k *link) sign(r *llm.Response) *llm.Response {
+// sign says who answered and sets thoughts apart, in a copy: callers that share one call
+// share its response.
+func (c *Caller) sign(k *link, r *llm.Response) *llm.Response {
 	s := *r
 	s.Provider = k.name
+	splitThoughts(&s, c.settings.ThoughtTags)
 	return &s
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/distillflow/distillflow/internal/llm"
 	"github.com/distillflow/distillflow/internal/llm/prices"
 	"github.com/distillflow/distillflow/internal/llm/simulated"
+	"github.com/distillflow/distillflow/internal/thoughts"
 )
 
 // Options are the config fields that every stage which asks a model has in common. A stage
@@ -23,6 +24,7 @@ type Options struct {
 	Seed        *int64     `json:"seed" doc:"Seed sent to providers that know one."`
 	Fallback    []Fallback `json:"fallback" doc:"Models to ask, in this order, for an answer that model could not give. A path's provider says which one answered."`
 	RetryOn     []string   `json:"retry_on" doc:"Answers that buy one more try: empty, length (cut off), content_filter (refused). The second answer is taken unless it is one of these too; if the try fails, the first answer stays."`
+	ThoughtTags [][]string `json:"thought_tags" doc:"Further marks around thoughts in the text of an answer, opening and closing one, for example [[\"<plan>\", \"</plan>\"]]. <think> and the other usual ones are known."`
 
 	APIKeyEnv   string  `json:"api_key_env" semantic:"false" doc:"Environment variable with the API key. Empty: the provider's own, such as OPENAI_API_KEY; distillflow doctor lists them."`
 	Concurrency int     `json:"concurrency" default:"8" min:"1" max:"4096" semantic:"false" doc:"Most requests at the same time; a local model answers them together. While the provider answers 429 it is lowered, then raised step by step."`
@@ -109,6 +111,11 @@ func (o Options) Validate(maxTokens int, priceFile string) error {
 	}
 	if paid && maxTokens == 0 && (o.BudgetUSD > 0 || o.BudgetTokens > 0) {
 		fail("max_tokens", "a budget needs a limit on the tokens of an answer")
+	}
+	for i, t := range o.ThoughtTags {
+		if len(t) != 2 || strings.TrimSpace(t[0]) == "" || strings.TrimSpace(t[1]) == "" || t[0] == t[1] {
+			fail("thought_tags", "pair %d: want two marks that differ, [open, close]", i+1)
+		}
 	}
 	for _, r := range o.RetryOn {
 		if r != RetryEmpty && r != llm.FinishLength && r != llm.FinishRefusal {
@@ -202,6 +209,9 @@ func (o Options) Settings(keyFile, priceFile string) Settings {
 		MaxOutage: seconds(o.MaxOutage),
 		Simulated: o.Simulated, Links: o.links(), Stream: o.Stream, Device: o.Device,
 		Mode: o.Mode, BatchMin: o.BatchMin, Batches: o.transportOptions(), PriceBatch: o.PriceBatch,
+	}
+	for _, t := range o.ThoughtTags {
+		s.ThoughtTags = append(s.ThoughtTags, thoughts.Tag{Open: t[0], Close: t[1]})
 	}
 	if o.Paid() { // a model that costs nothing is stopped by no budget
 		s.Limits = llm.Limits{Requests: o.BudgetRequests, Tokens: o.BudgetTokens, USD: o.BudgetUSD}

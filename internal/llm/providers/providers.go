@@ -19,6 +19,7 @@ import (
 	"github.com/distillflow/distillflow/internal/llm/openai"
 	"github.com/distillflow/distillflow/internal/llm/prices"
 	"github.com/distillflow/distillflow/internal/llm/simulated"
+	"github.com/distillflow/distillflow/internal/thoughts"
 )
 
 // Settings is everything a stage can say about its teachers and how to call them.
@@ -32,9 +33,11 @@ type Settings struct {
 	MaxRetries int
 	MaxOutage  time.Duration
 	RetryOn    []string
-	Stream     bool
-	Device     string     // where local models run; "" is the best there is
-	Limits     llm.Limits // for all links together
+
+	ThoughtTags []thoughts.Tag // marks of thoughts beside the usual ones
+	Stream      bool
+	Device      string     // where local models run; "" is the best there is
+	Limits      llm.Limits // for all links together
 
 	BatchMin   int              // for ModeAuto
 	Mode       string           // one of the Mode constants; "" is ModeSync
