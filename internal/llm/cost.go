@@ -68,10 +68,10 @@ func (r Request) sentBytes() int {
 	return n
 }
 
-// mostAnswer bounds the tokens of all answers to a request. Further fields may ask for
+// mostAnswer bounds the tokens of all answers to a request, thoughts included. Further fields may ask for
 // several answers, or set a limit of their own.
 func (r Request) mostAnswer() int {
-	limit, answers := r.MaxTokens, 1
+	limit, answers := max(r.MaxTokens, r.Thinking.Budget()), 1
 	gemini, _ := r.Extra["generationConfig"].(map[string]any)
 	for _, fields := range []map[string]any{r.Extra, gemini} {
 		for name, v := range fields {

@@ -40,7 +40,8 @@ type Request struct {
 	MaxTokens   int // upper bound of generated tokens; 0: the provider's default
 	Seed        *int64
 	Stop        []string
-	JSON        *Schema        // nil: free text
+	JSON        *Schema // nil: free text
+	Thinking    Thinking
 	Extra       map[string]any // further fields of the request body, for servers that know them
 	Replicate   int            // index of this answer among several to the same prompt, from 0
 	Try         int            // 1 for the further try that retry_on buys

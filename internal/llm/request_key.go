@@ -26,6 +26,7 @@ type keyPreimage struct {
 	Seed        *int64         `json:"seed,omitempty"`
 	Stop        []string       `json:"stop,omitempty"`
 	JSON        *Schema        `json:"schema,omitempty"`
+	Thinking    Thinking       `json:"thinking,omitzero"`
 	Extra       map[string]any `json:"extra,omitempty"`
 	Replicate   int            `json:"replicate,omitempty"`
 	Try         int            `json:"try,omitempty"`
@@ -51,7 +52,7 @@ func keyText(req Request, provider, endpoint string) ([]byte, error) {
 		Endpoint: strings.TrimRight(endpoint, "/"),
 		Messages: req.Messages, Temperature: req.Temperature, TopP: req.TopP,
 		MaxTokens: req.MaxTokens, Seed: req.Seed, Stop: req.Stop,
-		JSON: req.JSON, Extra: req.Extra, Replicate: req.Replicate, Try: req.Try,
+		JSON: req.JSON, Thinking: req.Thinking, Extra: req.Extra, Replicate: req.Replicate, Try: req.Try,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("llm: request has no canonical form: %w", err)

@@ -113,6 +113,9 @@ func request(req llm.Request) ([]*genai.Content, *genai.GenerateContentConfig) {
 		gen["responseMimeType"] = "application/json"
 		gen["responseJsonSchema"] = req.JSON.Schema
 	}
+	if req.Thinking != (llm.Thinking{}) {
+		gen["thinkingConfig"] = thinking(req.Model, req.Thinking)
+	}
 	extra := maps.Clone(req.Extra)
 	if extra == nil {
 		extra = map[string]any{}

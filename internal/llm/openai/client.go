@@ -75,8 +75,8 @@ func (c *Client) Complete(ctx context.Context, req llm.Request) (*llm.Response, 
 	return c.parse(ctx, a)
 }
 
-// body is the request in JSON. Extra fields go before the request's own messages and
-// schema, and behind its sampling.
+// body is the request in JSON. Extra fields go before the request's own messages, schema
+// and thinking, and behind its sampling.
 func (c *Client) body(req llm.Request, stream bool) ([]byte, error) {
 	b := map[string]any{"model": req.Model, "messages": req.Messages}
 	if len(req.Stop) > 0 {
@@ -85,6 +85,7 @@ func (c *Client) body(req llm.Request, stream bool) ([]byte, error) {
 	if req.JSON != nil {
 		b["response_format"] = map[string]any{"type": "json_schema", "json_schema": req.JSON}
 	}
+	maps.Copy(b, c.thinking(req.Thinking))
 	maps.Copy(b, req.Extra)
 	if req.Temperature != nil {
 		b["temperature"] = *req.Temperature

@@ -80,7 +80,7 @@ func (c *Caller) Fetch(ctx context.Context, seq iter.Seq2[llm.Request, error]) e
 				}
 				continue
 			}
-			req.Model = k.model
+			req = c.to(k, req)
 			if !yield(req, nil) {
 				return
 			}
@@ -102,8 +102,7 @@ func (c *Caller) Fetch(ctx context.Context, seq iter.Seq2[llm.Request, error]) e
 // elsewhere reports whether a fallback has answered a request before.
 func (c *Caller) elsewhere(req llm.Request) (bool, error) {
 	for _, k := range c.links[1:] {
-		req.Model = k.model
-		if r, err := k.transport.Peek(req); r != nil || err != nil {
+		if r, err := k.transport.Peek(c.to(k, req)); r != nil || err != nil {
 			return r != nil, err
 		}
 	}

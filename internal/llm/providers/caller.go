@@ -76,7 +76,7 @@ func (c *Caller) Concurrency() int {
 	return n
 }
 
-// Complete returns the answer to req, whose Model the caller fills in. An answer that was
+// Complete returns the answer to req, whose Model and Thinking the caller fills in. An answer that was
 // ever bought from any of the models is taken before one is bought. The response names its
 // provider. When the further try that retry_on buys fails, the first answer stays.
 func (c *Caller) Complete(ctx context.Context, req llm.Request) (*llm.Response, error) {
@@ -102,8 +102,7 @@ func (c *Caller) Complete(ctx context.Context, req llm.Request) (*llm.Response, 
 func (c *Caller) chain(ctx context.Context, req llm.Request) (*llm.Response, error) {
 	if len(c.links) > 1 {
 		for _, k := range c.links {
-			req.Model = k.model
-			r, err := k.transport.Recall(req)
+			r, err := k.transport.Recall(c.to(k, req))
 			if err != nil {
 				return nil, err
 			}
@@ -117,8 +116,7 @@ func (c *Caller) chain(ctx context.Context, req llm.Request) (*llm.Response, err
 		if k.out.Load() && i < len(c.links)-1 {
 			continue
 		}
-		req.Model = k.model
-		r, err := k.transport.Complete(ctx, req)
+		r, err := k.transport.Complete(ctx, c.to(k, req))
 		if err == nil {
 			if i > 0 {
 				c.fallbacks.Add(1)

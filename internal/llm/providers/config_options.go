@@ -16,15 +16,16 @@ import (
 // embeds them in its config; the tags are those of stage configs. Limits on the answer,
 // sampling and the files belong to the stages, whose defaults and path types differ.
 type Options struct {
-	Model       string     `json:"model" default:"simulated" doc:"The model to ask: provider/name, for example openai/gpt-4o-mini or gemini/gemini-2.5-flash, local/FOLDER for a checkpoint that answers in this process (also local/FILE.gguf or local/hf://owner/name, then ?adapter=DIR, ?tokenizer=DIR, ?precision=f32|bf16), or simulated, which needs no key and no network."`
-	Device      string     `json:"device" default:"auto" semantic:"false" doc:"Where local models run: auto, cpu, xla, cuda or cuda:N."`
-	BaseURL     string     `json:"base_url" doc:"Address of the server: OpenAI-compatible ones up to and with /v1, Gemini ones without the version. Empty: the provider's own."`
-	Endpoint    string     `json:"endpoint" doc:"A name for the server in the memo of paid answers, so that a move to another address keeps them. Empty: the base URL."`
-	TokensField string     `json:"tokens_field" choices:"|max_tokens|max_completion_tokens" doc:"Name of the limit max_tokens in requests. Empty: chosen by model and server."`
-	Seed        *int64     `json:"seed" doc:"Seed sent to providers that know one."`
-	Fallback    []Fallback `json:"fallback" doc:"Models to ask, in this order, for an answer that model could not give. A path's provider says which one answered."`
-	RetryOn     []string   `json:"retry_on" doc:"Answers that buy one more try: empty, length (cut off), content_filter (refused). The second answer is taken unless it is one of these too; if the try fails, the first answer stays."`
-	ThoughtTags [][]string `json:"thought_tags" doc:"Further marks around thoughts in the text of an answer, opening and closing one, for example [[\"<plan>\", \"</plan>\"]]. <think> and the other usual ones are known."`
+	Model       string       `json:"model" default:"simulated" doc:"The model to ask: provider/name, for example openai/gpt-4o-mini or gemini/gemini-2.5-flash, local/FOLDER for a checkpoint that answers in this process (also local/FILE.gguf or local/hf://owner/name, then ?adapter=DIR, ?tokenizer=DIR, ?precision=f32|bf16), or simulated, which needs no key and no network."`
+	Device      string       `json:"device" default:"auto" semantic:"false" doc:"Where local models run: auto, cpu, xla, cuda or cuda:N."`
+	BaseURL     string       `json:"base_url" doc:"Address of the server: OpenAI-compatible ones up to and with /v1, Gemini ones without the version. Empty: the provider's own."`
+	Endpoint    string       `json:"endpoint" doc:"A name for the server in the memo of paid answers, so that a move to another address keeps them. Empty: the base URL."`
+	TokensField string       `json:"tokens_field" choices:"|max_tokens|max_completion_tokens" doc:"Name of the limit max_tokens in requests. Empty: chosen by model and server."`
+	Seed        *int64       `json:"seed" doc:"Seed sent to providers that know one."`
+	Fallback    []Fallback   `json:"fallback" doc:"Models to ask, in this order, for an answer that model could not give. A path's provider says which one answered."`
+	RetryOn     []string     `json:"retry_on" doc:"Answers that buy one more try: empty, length (cut off), content_filter (refused). The second answer is taken unless it is one of these too; if the try fails, the first answer stays."`
+	Thinking    llm.Thinking `json:"thinking" doc:"How much a reasoning model thinks before it answers; set one of the three. The fallbacks are asked the same. See docs/providers.md."`
+	ThoughtTags [][]string   `json:"thought_tags" doc:"Further marks around thoughts in the text of an answer, opening and closing one, for example [[\"<plan>\", \"</plan>\"]]. <think> and the other usual ones are known."`
 
 	APIKeyEnv   string  `json:"api_key_env" semantic:"false" doc:"Environment variable with the API key. Empty: the provider's own, such as OPENAI_API_KEY; distillflow doctor lists them."`
 	Concurrency int     `json:"concurrency" default:"8" min:"1" max:"4096" semantic:"false" doc:"Most requests at the same time; a local model answers them together. While the provider answers 429 it is lowered, then raised step by step."`
@@ -111,6 +112,11 @@ func (o Options) Validate(maxTokens int, priceFile string) error {
 	}
 	if paid && maxTokens == 0 && (o.BudgetUSD > 0 || o.BudgetTokens > 0) {
 		fail("max_tokens", "a budget needs a limit on the tokens of an answer")
+	}
+	for _, l := range o.links() {
+		if err := l.checkThinking(o.Thinking, maxTokens); err != nil {
+			fail("thinking", "model %q: %v", l.Model, err)
+		}
 	}
 	for i, t := range o.ThoughtTags {
 		if len(t) != 2 || strings.TrimSpace(t[0]) == "" || strings.TrimSpace(t[1]) == "" || t[0] == t[1] {
@@ -207,7 +213,7 @@ func (o Options) Settings(keyFile, priceFile string) Settings {
 		KeyFile: keyFile, PriceFile: priceFile, MaxRetries: o.MaxRetries, RetryOn: o.RetryOn,
 		Timeout:   seconds(o.Timeout),
 		MaxOutage: seconds(o.MaxOutage),
-		Simulated: o.Simulated, Links: o.links(), Stream: o.Stream, Device: o.Device,
+		Simulated: o.Simulated, Links: o.links(), Stream: o.Stream, Device: o.Device, Thinking: o.Thinking,
 		Mode: o.Mode, BatchMin: o.BatchMin, Batches: o.transportOptions(), PriceBatch: o.PriceBatch,
 	}
 	for _, t := range o.ThoughtTags {

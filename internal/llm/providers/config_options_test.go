@@ -50,6 +50,13 @@ func TestOptionsValidate(t *testing.T) {
 		{"a fallback for nothing", Options{Model: "simulated", Fallback: []Fallback{{Model: "openai/m"}}}, 10, "", []string{"fallback"}},
 		{"a strange answer", Options{Model: "openai/m", RetryOn: []string{"empty", "length", "stop"}}, 10, "", []string{"retry_on"}},
 		{"tokens without a limit", Options{Model: "openai/m", BudgetTokens: 1}, 0, "", []string{"max_tokens"}},
+		{"thinking", Options{Model: "openai/o4-mini", Thinking: llm.Thinking{Effort: "low"}, Fallback: []Fallback{{Model: "gemini/gemini-2.5-pro"}}}, 10, "", nil},
+		{"a fallback that does not think", Options{Model: "openai/o4-mini", Thinking: llm.Thinking{Effort: "low"}, Fallback: []Fallback{{Model: "openai/gpt-4o"}}}, 10, "", []string{"thinking"}},
+		{"two ways to think", Options{Model: "openai/o4-mini", Thinking: llm.Thinking{Effort: "low", Off: true}}, 10, "", []string{"thinking"}},
+		{"no room to answer", Options{Model: "gemini/gemini-2.5-pro", Thinking: llm.Thinking{BudgetTokens: 10}}, 10, "", []string{"thinking"}},
+		{"thinking here", Options{Model: "local/folder", Thinking: llm.Thinking{Effort: "low"}}, 10, "", []string{"thinking"}},
+		{"simulated thinking", Options{Model: "simulated", Thinking: llm.Thinking{BudgetTokens: 5}}, 10, "", nil},
+		{"half a mark", Options{Model: "openai/m", ThoughtTags: [][]string{{"<a>", "</a>"}, {"<b>"}}}, 10, "", []string{"thought_tags"}},
 		{"several", Options{Model: "openai/m", BudgetUSD: 1, Simulated: simulated.Options{Truncated: 2}}, 0, "",
 			[]string{"budget_usd", "max_tokens", "simulated"}},
 	} {

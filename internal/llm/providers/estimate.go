@@ -31,8 +31,7 @@ func (c *Caller) Priced() bool { return c.links[0].price != nil }
 func (c *Caller) Expect(req llm.Request) (llm.Expectation, error) {
 	var first llm.Expectation
 	for i, k := range c.links {
-		req.Model = k.model
-		x, err := k.transport.Expect(req)
+		x, err := k.transport.Expect(c.to(k, req))
 		if err != nil || x.Remembered {
 			return x, err
 		}

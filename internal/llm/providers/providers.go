@@ -34,6 +34,7 @@ type Settings struct {
 	MaxOutage  time.Duration
 	RetryOn    []string
 
+	Thinking    llm.Thinking
 	ThoughtTags []thoughts.Tag // marks of thoughts beside the usual ones
 	Stream      bool
 	Device      string     // where local models run; "" is the best there is
@@ -55,6 +56,9 @@ type Spec struct {
 	// New makes a client. The endpoint of the answers in the memo is that of the link,
 	// or else URL, unless New names one.
 	New func(context.Context, Link) (llm.Provider, error)
+	// Thinking says what of a request to think a model does not know; nil: its models know
+	// none. maxTokens is the limit on an answer, 0 for none.
+	Thinking func(f Fallback, model string, t llm.Thinking, maxTokens int) error
 }
 
 // Link is one model of Settings as a provider sees it.
@@ -72,16 +76,18 @@ var specs = []Spec{
 	{"openai", openai.DefaultBaseURL, "OPENAI_API_KEY", func(_ context.Context, l Link) (p llm.Provider, err error) {
 		p.Client, err = openai.New(openai.Config{BaseURL: l.BaseURL, Key: l.Key, TokensField: l.TokensField, Stream: l.Stream})
 		return p, err
+	}, func(f Fallback, model string, t llm.Thinking, _ int) error {
+		return openai.CheckThinking(f.BaseURL, model, t)
 	}},
 	{"gemini", gemini.DefaultBaseURL, "GEMINI_API_KEY", func(_ context.Context, l Link) (p llm.Provider, err error) {
 		p.Client, err = gemini.New(gemini.Config{BaseURL: l.BaseURL, Key: l.Key})
 		return p, err
-	}},
+	}, func(_ Fallback, model string, t llm.Thinking, _ int) error { return gemini.CheckThinking(model, t) }},
 	{Name: local.Name, New: newLocal},
 	{Name: llm.Simulated, New: func(_ context.Context, l Link) (p llm.Provider, err error) {
 		p.Client, err = simulated.New(l.Simulated)
 		return p, err
-	}},
+	}, Thinking: func(Fallback, string, llm.Thinking, int) error { return nil }},
 }
 
 // Specs lists every provider.

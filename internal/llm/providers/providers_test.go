@@ -158,8 +158,8 @@ func (p parrot) Complete(_ context.Context, r llm.Request) (*llm.Response, error
 func TestANewProviderIsOneLine(t *testing.T) {
 	old := specs
 	t.Cleanup(func() { specs = old })
-	specs = append(Specs(), Spec{"parrot", "https://parrot.example", "PARROT_KEY",
-		func(_ context.Context, l Link) (llm.Provider, error) { return llm.Provider{Client: parrot{l.Key}}, nil }})
+	specs = append(Specs(), Spec{Name: "parrot", URL: "https://parrot.example", KeyEnv: "PARROT_KEY",
+		New: func(_ context.Context, l Link) (llm.Provider, error) { return llm.Provider{Client: parrot{l.Key}}, nil }})
 
 	o := Options{Model: "parrot/ara", Fallback: []Fallback{{Model: "parrot/kea", BaseURL: "http://here"}}}
 	if err := o.Validate(10, ""); err != nil {
