@@ -7,7 +7,7 @@ import (
 )
 
 // BatchClient is a client whose provider also answers many requests together in a batch,
-// later and as a rule for less money: OpenAI's and Gemini's batch APIs. A method makes one
+// later and as a rule for less money: those of OpenAI, Gemini and Anthropic. A method makes one
 // attempt and fails as [Client.Complete] does; [Batches] owns the
 // rest.
 type BatchClient interface {

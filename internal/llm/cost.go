@@ -25,6 +25,11 @@ type Price struct {
 	LongInput  float64 `json:"long_input,omitempty"`
 	LongOutput float64 `json:"long_output,omitempty"`
 	Batch      float64 `json:"batch,omitempty"` // factor for requests in batches; 0: no discount is known
+
+	// Factors on the price of prompt tokens that go into the provider's cache and that come
+	// from there; 0: as others.
+	CacheWrite float64 `json:"cache_write,omitempty"`
+	CacheRead  float64 `json:"cache_read,omitempty"`
 }
 
 // InBatch is the price of requests in batches.
@@ -32,26 +37,34 @@ func (p *Price) InBatch() *Price {
 	if p == nil || p.Batch <= 0 {
 		return p
 	}
-	return &Price{Input: p.Input * p.Batch, Output: p.Output * p.Batch,
-		LongAbove: p.LongAbove, LongInput: p.LongInput * p.Batch, LongOutput: p.LongOutput * p.Batch}
+	q := *p
+	q.Input, q.Output, q.LongInput, q.LongOutput, q.Batch = p.Input*p.Batch, p.Output*p.Batch, p.LongInput*p.Batch, p.LongOutput*p.Batch, 0
+	return &q
 }
 
-func (p *Price) usd(prompt, completion int) float64 {
+func (p *Price) usd(u Usage) float64 {
 	if p == nil {
 		return 0
 	}
 	in, out := p.Input, p.Output
-	if p.LongAbove > 0 && prompt > p.LongAbove {
+	if p.LongAbove > 0 && u.PromptTokens > p.LongAbove {
 		in, out = p.LongInput, p.LongOutput
 	}
-	return (float64(prompt)*in + float64(completion)*out) / 1e6
+	prompt := float64(u.PromptTokens)
+	if p.CacheWrite > 0 {
+		prompt += (p.CacheWrite - 1) * float64(u.CacheWriteTokens)
+	}
+	if p.CacheRead > 0 {
+		prompt += (p.CacheRead - 1) * float64(u.CacheReadTokens)
+	}
+	return (prompt*in + float64(u.CompletionTokens)*out) / 1e6
 }
 
 // worstCase bounds the cost of one attempt. No byte-level tokenizer makes more tokens than
 // there are bytes; 16 a message covers the chat template.
 func worstCase(req Request, price *Price) Charge {
 	prompt, answer := req.sentBytes()+16*len(req.Messages), req.mostAnswer()
-	return Charge{Requests: 1, Tokens: prompt + answer, USD: price.usd(prompt, answer)}
+	return Charge{Requests: 1, Tokens: prompt + answer, USD: price.usd(Usage{PromptTokens: prompt, CompletionTokens: answer, CacheWriteTokens: prompt})}
 }
 
 // sentBytes is the size of all that a provider may count as the prompt: the messages, the
@@ -100,7 +113,7 @@ func (r Request) mostAnswer() int {
 func actual(worst Charge, price *Price, resp *Response, err error) Charge {
 	switch u := usageOf(resp, err); {
 	case u != (Usage{}):
-		return Charge{Requests: 1, Tokens: u.PromptTokens + u.CompletionTokens, USD: price.usd(u.PromptTokens, u.CompletionTokens)}
+		return Charge{Requests: 1, Tokens: u.PromptTokens + u.CompletionTokens, USD: price.usd(u)}
 	case err == nil, mayBeBilled(err):
 		return worst
 	}

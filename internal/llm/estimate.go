@@ -32,8 +32,8 @@ func (t *Transport) Expect(req Request) (Expectation, error) {
 	least := bytes/mostBytesPerToken + 1
 	most := bytes/leastBytesPerToken + templateTokens*len(req.Messages)
 	return Expectation{
-		Least: Charge{Requests: 1, Tokens: least + 1, USD: t.o.Price.usd(least, 1)},
-		Most:  Charge{Requests: 1, Tokens: most + req.mostAnswer(), USD: t.o.Price.usd(most, req.mostAnswer())},
+		Least: Charge{Requests: 1, Tokens: least + 1, USD: t.o.Price.usd(Usage{PromptTokens: least, CompletionTokens: 1, CacheReadTokens: least})},
+		Most:  Charge{Requests: 1, Tokens: most + req.mostAnswer(), USD: t.o.Price.usd(Usage{PromptTokens: most, CompletionTokens: req.mostAnswer(), CacheWriteTokens: most})},
 		Open:  req.MaxTokens == 0,
 	}, nil
 }

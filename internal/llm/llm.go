@@ -64,6 +64,11 @@ type Usage struct {
 	PromptTokens     int `json:"prompt_tokens"`
 	CompletionTokens int `json:"completion_tokens"`          // thoughts included
 	ReasoningTokens  int `json:"reasoning_tokens,omitempty"` // of CompletionTokens; 0: none, or the provider does not say
+
+	// Of PromptTokens, where the provider bills them at another price: put into its cache,
+	// and read from there.
+	CacheWriteTokens int `json:"cache_write_tokens,omitempty"`
+	CacheReadTokens  int `json:"cache_read_tokens,omitempty"`
 }
 
 // Response is a completed answer. A truncated or refused answer is a Response too, told by

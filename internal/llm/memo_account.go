@@ -20,7 +20,7 @@ type bought struct {
 func (t *Transport) bill(model string, price *Price, r *Response) *bought {
 	b := &bought{Model: t.p.Name + "/" + cmp.Or(model, t.p.Endpoint), Recipe: t.o.Recipe}
 	if price != nil && r.Usage != (Usage{}) {
-		usd := price.usd(r.Usage.PromptTokens, r.Usage.CompletionTokens)
+		usd := price.usd(r.Usage)
 		b.USD = &usd
 	}
 	return b
@@ -165,7 +165,7 @@ func (r *accountReader) price(a *unpricedAnswer) error {
 			return err
 		}
 		if in != nil && in.Price != nil && a.Usage != (Usage{}) {
-			usd := in.Price.usd(a.Usage.PromptTokens, a.Usage.CompletionTokens)
+			usd := in.Price.usd(a.Usage)
 			a.USD = &usd
 		}
 	}

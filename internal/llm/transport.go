@@ -429,6 +429,6 @@ func (t *Transport) countCost(resp *Response, price *Price) {
 		s.PromptTokens += resp.Usage.PromptTokens
 		s.CompletionTokens += resp.Usage.CompletionTokens
 		s.ReasoningTokens += resp.Usage.ReasoningTokens
-		s.USD += price.usd(resp.Usage.PromptTokens, resp.Usage.CompletionTokens)
+		s.USD += price.usd(resp.Usage)
 	})
 }

@@ -383,7 +383,7 @@ func TestBudgetIsNeverExceeded(t *testing.T) {
 				broken := rng.IntN(5) == 0
 				if !broken {
 					tokens += u.PromptTokens + u.CompletionTokens
-					usd += price.usd(u.PromptTokens, u.CompletionTokens)
+					usd += price.usd(u)
 				}
 				d := time.Duration(rng.IntN(1000)) * time.Millisecond
 				mu.Unlock()

@@ -74,8 +74,8 @@ A budget covers this result over all runs that work on it: each call reserves it
 worst case before it is sent, and a call that a crash cut off counts in full. The
 worst case counts all that is sent, with json_schema and extra.
 
-mode: batch sends the prompts through the provider's batch API (OpenAI and Gemini
-have one): slower, and usually for half the price. What a batch asks for is recorded
+mode: batch sends the prompts through the provider's batch API (OpenAI,
+Gemini and Anthropic have one): slower, and usually for half the price. What a batch asks for is recorded
 before it is submitted, so a run that was killed finds its batches again. The next
 run asks for what a batch left out.
 

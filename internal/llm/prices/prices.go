@@ -28,9 +28,11 @@ type Table struct {
 }
 
 type provider struct {
-	Source string           `yaml:"source"`
-	Batch  float64          `yaml:"batch"` // factor for requests in batches; 0: none is known
-	Models map[string]model `yaml:"models"`
+	Source     string           `yaml:"source"`
+	Batch      float64          `yaml:"batch"`       // factor for requests in batches; 0: none is known
+	CacheWrite float64          `yaml:"cache_write"` // factors on input for prompts that go into the provider's cache,
+	CacheRead  float64          `yaml:"cache_read"`  // and that come from there; 0: none is known
+	Models     map[string]model `yaml:"models"`
 }
 
 type model struct {
@@ -77,6 +79,9 @@ func Parse(b []byte) (*Table, error) {
 		if p.Source == "" {
 			return nil, fmt.Errorf("the prices of %s have no source", name)
 		}
+		if !valid(p.CacheWrite) || !factor(p.CacheRead) {
+			return nil, fmt.Errorf("%s: cache_write and cache_read are factors on input: not negative, and cache_read at most 1", name)
+		}
 		if !factor(p.Batch) {
 			return nil, fmt.Errorf("%s: batch is a factor on the prices, from 0 to 1", name)
 		}
@@ -99,7 +104,7 @@ func valid(v float64) bool { return v >= 0 && !math.IsInf(v, 0) } // false for N
 func factor(v float64) bool { return v >= 0 && v <= 1 }
 
 // dated is the end of a model's name that pins a version.
-var dated = regexp.MustCompile(`-\d{4}-\d{2}-\d{2}$`)
+var dated = regexp.MustCompile(`-\d{4}(-\d{2}-\d{2}|\d{4})$`)
 
 // Find returns the price of a provider's model, nil if the table has none.
 func (t *Table) Find(provider, name string) *llm.Price {
@@ -111,9 +116,11 @@ func (t *Table) Find(provider, name string) *llm.Price {
 			return nil
 		}
 	}
-	batch := t.providers[provider].Batch
+	p := t.providers[provider]
+	batch := p.Batch
 	if m.Batch != nil {
 		batch = *m.Batch
 	}
-	return &llm.Price{Input: *m.Input, Output: *m.Output, LongAbove: m.LongAbove, LongInput: m.LongInput, LongOutput: m.LongOutput, Batch: batch}
+	return &llm.Price{Input: *m.Input, Output: *m.Output, LongAbove: m.LongAbove, LongInput: m.LongInput, LongOutput: m.LongOutput, Batch: batch,
+		CacheWrite: p.CacheWrite, CacheRead: p.CacheRead}
 }

@@ -53,6 +53,10 @@ func TestFind(t *testing.T) {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
+	want = llm.Price{Input: 1, Output: 5, Batch: 0.5, CacheWrite: 1.25, CacheRead: 0.1}
+	if got := table.Find("anthropic", "claude-haiku-4-5-20251001"); got == nil || *got != want {
+		t.Errorf("a name with a date in eight digits: %v", got)
+	}
 	if old := table.Find("openai", "gpt-4o-2024-05-13"); old == nil || old.Input != 5 {
 		t.Errorf("a dated name that is listed itself: %v", old)
 	}

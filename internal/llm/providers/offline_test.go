@@ -2,7 +2,6 @@ package providers
 
 import (
 	"context"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -25,7 +24,7 @@ func TestOffline(t *testing.T) {
 			calls := 0
 			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				calls++
-				io.WriteString(w, `{"choices":[{"message":{"content":"ok"},"finish_reason":"stop"}],"candidates":[{"content":{"parts":[{"text":"ok"}]},"finishReason":"STOP"}]}`)
+				sayOK(w)
 			}))
 			defer srv.Close()
 			memo := &llmtest.Memo{}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/distillflow/distillflow/internal/llm"
+	"github.com/distillflow/distillflow/internal/llm/anthropic"
 	"github.com/distillflow/distillflow/internal/llm/gemini"
 	"github.com/distillflow/distillflow/internal/llm/local"
 	"github.com/distillflow/distillflow/internal/llm/openai"
@@ -83,6 +84,12 @@ var specs = []Spec{
 		p.Client, err = gemini.New(gemini.Config{BaseURL: l.BaseURL, Key: l.Key})
 		return p, err
 	}, func(_ Fallback, model string, t llm.Thinking, _ int) error { return gemini.CheckThinking(model, t) }},
+	{"anthropic", anthropic.DefaultBaseURL, "ANTHROPIC_API_KEY", func(_ context.Context, l Link) (p llm.Provider, err error) {
+		p.Client, err = anthropic.New(anthropic.Config{BaseURL: l.BaseURL, Key: l.Key})
+		return p, err
+	}, func(_ Fallback, model string, t llm.Thinking, maxTokens int) error {
+		return anthropic.CheckThinking(model, t, maxTokens)
+	}},
 	{Name: local.Name, New: newLocal},
 	{Name: llm.Simulated, New: func(_ context.Context, l Link) (p llm.Provider, err error) {
 		p.Client, err = simulated.New(l.Simulated)

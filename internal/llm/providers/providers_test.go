@@ -38,7 +38,7 @@ func TestNewErrors(t *testing.T) {
 		want string
 	}{
 		{"no provider", one(Fallback{Model: "gpt-4o"}), noEnv, "does not name a model"},
-		{"unknown provider", one(Fallback{Model: "opnai/gpt-4o"}), noEnv, "known: gemini, local, openai, simulated"},
+		{"unknown provider", one(Fallback{Model: "opnai/gpt-4o"}), noEnv, "known: anthropic, gemini, local, openai, simulated"},
 		{"no key", one(Fallback{Model: "openai/gpt-4o"}), noEnv, "OPENAI_API_KEY"},
 		{"named key missing", one(Fallback{Model: "openai/m", BaseURL: "http://localhost:1", APIKeyEnv: "OTHER"}), withKey, "OTHER"},
 		{"key file missing", Settings{Links: []Fallback{{Model: "openai/m"}}, KeyFile: "no-such-file"}, withKey, "api_key_file"},
@@ -80,6 +80,14 @@ func TestKeyFile(t *testing.T) {
 	}
 }
 
+// sayOK answers a call of any provider.
+func sayOK(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", "application/json")
+	io.WriteString(w, `{"choices":[{"message":{"content":"ok"},"finish_reason":"stop"}],`+
+		`"candidates":[{"content":{"parts":[{"text":"ok"}]},"finishReason":"STOP"}],`+
+		`"type":"message","content":[{"type":"text","text":"ok"}],"stop_reason":"end_turn"}`)
+}
+
 // Only the simulated provider may see a hint. Every other provider is pointed at a
 // server that records what it receives; a provider added later is covered by itself.
 func TestNoProviderReceivesTheHint(t *testing.T) {
@@ -100,7 +108,7 @@ func TestNoProviderReceivesTheHint(t *testing.T) {
 				seen.WriteString(r.URL.String())
 				h, _ := json.Marshal(r.Header)
 				seen.Write(h)
-				io.WriteString(w, `{"choices":[{"message":{"content":"ok"},"finish_reason":"stop"}],"candidates":[{"content":{"parts":[{"text":"ok"}]},"finishReason":"STOP"}]}`)
+				sayOK(w)
 			}))
 			defer srv.Close()
 			memo := &llmtest.Memo{}
