@@ -32,6 +32,9 @@ func registry() (*stage.Registry, error) {
 	all = append(all, evaluate.Stages()...)
 	all = append(all, train.Stages()...)
 	all = append(all, analyze.Stages()...)
+	for i, t := range all {
+		all[i] = t.In(os.Getenv)
+	}
 	return stage.NewRegistry(all...)
 }
 

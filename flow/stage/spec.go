@@ -47,6 +47,7 @@ type Type struct {
 	run       func(ctx context.Context, env *Env, cfg reflect.Value, in, out []binding) error
 	err       error                    // a mistake in the definition, reported by NewRegistry
 	moved     func(path string) string // see Elsewhere; nil for most
+	getenv    func(string) string      // see In; nil: a config has nothing from the environment
 }
 
 // Define makes a stage type. C is the config struct, I and O are structs of
@@ -93,6 +94,20 @@ func (t *Type) Input(name string) (Port, bool) { return findPort(t.Inputs, name)
 // Output returns the named output port; "" is the default port.
 func (t *Type) Output(name string) (Port, bool) { return findPort(t.Outputs, name) }
 
+// Environ is implemented by pointers to configs that take from the user's environment what a
+// recipe leaves open, before they are validated. What they take counts from there on as if
+// it stood in the recipe.
+type Environ interface {
+	Environ(getenv func(string) string)
+}
+
+// In gives the stage type as it is in a user's environment; see [Environ].
+func (t *Type) In(getenv func(string) string) *Type {
+	c := *t
+	c.getenv = getenv
+	return &c
+}
+
 // Decode checks a config given as a JSON-like tree (map[string]any, []any,
 // string, bool, numbers, nil) against C and fills in defaults. All problems are
 // returned at once.
@@ -104,6 +119,9 @@ func (t *Type) Decode(tree any) (*Config, []FieldError) {
 		return nil, d.errs
 	}
 	c := &Config{typ: t, v: v}
+	if e, ok := v.Interface().(Environ); ok && t.getenv != nil {
+		e.Environ(t.getenv)
+	}
 	if val, ok := v.Interface().(interface{ Validate() error }); ok {
 		if err := val.Validate(); err != nil {
 			return nil, FieldErrors(err)

@@ -492,3 +492,27 @@ func TestThoughtsInTheText(t *testing.T) {
 		}
 	}
 }
+
+// A server that the environment names counts as if it stood in the recipe.
+func TestServerFromTheEnvironment(t *testing.T) {
+	in := BatchLLM.In(func(name string) string {
+		return map[string]string{"OPENAI_BASE_URL": "http://here/v1/"}[name]
+	})
+	for given, want := range map[string]string{
+		`{"model":"openai/m"}`: `"http://here/v1"`, `{"model":"openai/m","base_url":"http://there"}`: `"http://there"`, `{"model":"gemini/m"}`: "",
+		`{"model":"openai/m","thinking":{"effort":"low"}}`: `"http://here/v1"`, // a model of that server, not of OpenAI's
+	} {
+		var tree any
+		if err := json.Unmarshal([]byte(given), &tree); err != nil {
+			t.Fatal(err)
+		}
+		c, errs := in.Decode(tree)
+		if len(errs) > 0 {
+			t.Fatal(errs)
+		}
+		s, err := c.Semantic()
+		if err != nil || string(s["base_url"]) != want {
+			t.Errorf("%s: %s, %v", given, s["base_url"], err)
+		}
+	}
+}

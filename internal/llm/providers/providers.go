@@ -51,9 +51,10 @@ type Settings struct {
 
 // Spec is one provider.
 type Spec struct {
-	Name   string // before the slash of a model
-	URL    string // of the provider's own server; "": the answers are made in this process, for free
-	KeyEnv string // environment variable with the API key; "": it takes none
+	Name   string   // before the slash of a model
+	URL    string   // of the provider's own server; "": the answers are made in this process, for free
+	KeyEnv []string // environment variables with the API key, the first that is set counts; nil: it takes none
+	URLEnv string   // environment variable with the address of the server in place of URL; "": none is known
 	// New makes a client. The endpoint of the answers in the memo is that of the link,
 	// or else URL, unless New names one.
 	New func(context.Context, Link) (llm.Provider, error)
@@ -74,17 +75,17 @@ type Link struct {
 
 // specs lists every provider. A new one is a package with its client and a line here.
 var specs = []Spec{
-	{"openai", openai.DefaultBaseURL, "OPENAI_API_KEY", func(_ context.Context, l Link) (p llm.Provider, err error) {
+	{"openai", openai.DefaultBaseURL, []string{"OPENAI_API_KEY"}, "OPENAI_BASE_URL", func(_ context.Context, l Link) (p llm.Provider, err error) {
 		p.Client, err = openai.New(openai.Config{BaseURL: l.BaseURL, Key: l.Key, TokensField: l.TokensField, Stream: l.Stream})
 		return p, err
 	}, func(f Fallback, model string, t llm.Thinking, _ int) error {
 		return openai.CheckThinking(f.BaseURL, model, t)
 	}},
-	{"gemini", gemini.DefaultBaseURL, "GEMINI_API_KEY", func(_ context.Context, l Link) (p llm.Provider, err error) {
+	{"gemini", gemini.DefaultBaseURL, []string{"GEMINI_API_KEY", "GOOGLE_API_KEY"}, "", func(_ context.Context, l Link) (p llm.Provider, err error) {
 		p.Client, err = gemini.New(gemini.Config{BaseURL: l.BaseURL, Key: l.Key})
 		return p, err
 	}, func(_ Fallback, model string, t llm.Thinking, _ int) error { return gemini.CheckThinking(model, t) }},
-	{"anthropic", anthropic.DefaultBaseURL, "ANTHROPIC_API_KEY", func(_ context.Context, l Link) (p llm.Provider, err error) {
+	{"anthropic", anthropic.DefaultBaseURL, []string{"ANTHROPIC_API_KEY"}, "", func(_ context.Context, l Link) (p llm.Provider, err error) {
 		p.Client, err = anthropic.New(anthropic.Config{BaseURL: l.BaseURL, Key: l.Key})
 		return p, err
 	}, func(_ Fallback, model string, t llm.Thinking, maxTokens int) error {
@@ -246,16 +247,42 @@ func (s Spec) key(f Fallback, file string, getenv func(string) string) (string, 
 		}
 		return key, nil
 	}
-	name := cmp.Or(f.APIKeyEnv, s.KeyEnv)
-	if name == "" {
-		return "", nil
+	names := s.KeyEnv
+	if f.APIKeyEnv != "" {
+		names = []string{f.APIKeyEnv}
 	}
-	key := ""
-	if getenv != nil {
-		key = strings.TrimSpace(getenv(name))
+	for _, name := range names {
+		if getenv == nil {
+			break
+		}
+		if key := strings.TrimSpace(getenv(name)); key != "" {
+			return key, nil
+		}
 	}
-	if key == "" && (f.BaseURL == "" || f.APIKeyEnv != "") {
-		return "", fmt.Errorf("no API key: set the environment variable %s, or name another one in api_key_env; model: simulated needs none, and with %s=1 remembered answers are enough", name, OfflineEnv)
+	if len(names) > 0 && (f.BaseURL == "" || f.APIKeyEnv != "") {
+		return "", fmt.Errorf("no API key: set the environment variable %s, or name another one in api_key_env; model: simulated needs none, and with %s=1 remembered answers are enough", strings.Join(names, " or "), OfflineEnv)
 	}
-	return key, nil
+	return "", nil
+}
+
+// Environ takes the addresses of servers from the user's environment where the config names
+// none. From there on they count like addresses in the config: for prices, memo keys and
+// results.
+func (o *Options) Environ(getenv func(string) string) {
+	o.BaseURL = baseURL(o.Model, o.BaseURL, getenv)
+	for i := range o.Fallback {
+		f := &o.Fallback[i]
+		f.BaseURL = baseURL(f.Model, f.BaseURL, getenv)
+	}
+}
+
+func baseURL(model, given string, getenv func(string) string) string {
+	spec, _, err := lookup(model)
+	if err != nil || given != "" || spec.URLEnv == "" {
+		return given
+	}
+	if u := strings.TrimRight(strings.TrimSpace(getenv(spec.URLEnv)), "/"); u != spec.URL {
+		return u
+	}
+	return ""
 }

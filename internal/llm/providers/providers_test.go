@@ -22,7 +22,7 @@ const planted = "sk-planted-key-0123456789"
 func noEnv(string) string { return "" }
 
 func withKey(name string) string {
-	if slices.ContainsFunc(Specs(), func(s Spec) bool { return s.KeyEnv == name }) {
+	if slices.ContainsFunc(Specs(), func(s Spec) bool { return slices.Contains(s.KeyEnv, name) }) {
 		return planted
 	}
 	return ""
@@ -166,7 +166,7 @@ func (p parrot) Complete(_ context.Context, r llm.Request) (*llm.Response, error
 func TestANewProviderIsOneLine(t *testing.T) {
 	old := specs
 	t.Cleanup(func() { specs = old })
-	specs = append(Specs(), Spec{Name: "parrot", URL: "https://parrot.example", KeyEnv: "PARROT_KEY",
+	specs = append(Specs(), Spec{Name: "parrot", URL: "https://parrot.example", KeyEnv: []string{"PARROT_KEY"},
 		New: func(_ context.Context, l Link) (llm.Provider, error) { return llm.Provider{Client: parrot{l.Key}}, nil }})
 
 	o := Options{Model: "parrot/ara", Fallback: []Fallback{{Model: "parrot/kea", BaseURL: "http://here"}}}

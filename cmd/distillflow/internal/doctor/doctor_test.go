@@ -21,7 +21,7 @@ func TestProbeErrorIsOneShortLine(t *testing.T) {
 
 func TestShownURL(t *testing.T) {
 	for in, want := range map[string]string{
-		"https://u:p@hub.example/x?token=t#f": "https://hub.example/x", "hub": "HF_ENDPOINT, which is not an address", "http://[": "HF_ENDPOINT, which is not an address",
+		"https://u:p@hub.example/x?token=t#f": "https://hub.example/x", "hub": "what is not an address", "http://[": "what is not an address",
 	} {
 		if got := shownURL(in); got != want {
 			t.Errorf("%q: %q, want %q", in, got, want)

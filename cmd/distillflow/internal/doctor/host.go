@@ -173,7 +173,7 @@ func reach(ctx context.Context, endpoint string) Finding {
 func shownURL(s string) string {
 	u, err := url.Parse(s)
 	if err != nil || u.Host == "" {
-		return "HF_ENDPOINT, which is not an address"
+		return "what is not an address"
 	}
 	return u.Scheme + "://" + u.Host + u.Path
 }
@@ -181,16 +181,27 @@ func shownURL(s string) string {
 func keys(getenv func(string) string) []Finding {
 	var out []Finding
 	for _, s := range providers.Specs() {
-		if s.KeyEnv == "" {
+		if len(s.KeyEnv) == 0 {
 			continue
 		}
-		switch v := getenv(s.KeyEnv); {
-		case strings.TrimSpace(v) == "":
-			out = append(out, Finding{"keys", s.Name, Missing, s.KeyEnv + " is not set", "export " + s.KeyEnv + "=... to use " + s.Name + "/... as a teacher"})
-		case strings.TrimSpace(v) != v:
-			out = append(out, Finding{"keys", s.Name, Warning, s.KeyEnv + " is set, with blanks around the key", "set it again without them"})
+		var set []string
+		for _, name := range s.KeyEnv {
+			if strings.TrimSpace(getenv(name)) != "" {
+				set = append(set, name)
+			}
+		}
+		switch {
+		case len(set) == 0:
+			out = append(out, Finding{"keys", s.Name, Missing, strings.Join(s.KeyEnv, " or ") + " is not set", "export " + s.KeyEnv[0] + "=... to use " + s.Name + "/... as a teacher"})
+		case strings.TrimSpace(getenv(set[0])) != getenv(set[0]):
+			out = append(out, Finding{"keys", s.Name, Warning, set[0] + " is set, with blanks around the key", "set it again without them"})
+		case len(set) > 1:
+			out = append(out, Finding{"keys", s.Name, OK, set[0] + " is set and counts, before " + strings.Join(set[1:], " and "), ""})
 		default:
-			out = append(out, Finding{"keys", s.Name, OK, s.KeyEnv + " is set", ""})
+			out = append(out, Finding{"keys", s.Name, OK, set[0] + " is set", ""})
+		}
+		if v := strings.TrimSpace(getenv(s.URLEnv)); s.URLEnv != "" && v != "" {
+			out = append(out, Finding{"keys", s.URLEnv, OK, s.Name + "/... without base_url goes to " + shownURL(v), ""})
 		}
 	}
 	return out
