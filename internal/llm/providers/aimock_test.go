@@ -155,6 +155,7 @@ func TestAimock(t *testing.T) {
 	}{
 		{func(url string) Fallback { return Fallback{Model: "openai/gpt-4o", BaseURL: url + "/v1"} }, "/v1/chat/completions"},
 		{func(url string) Fallback { return Fallback{Model: "gemini/gemini-2.5-flash", BaseURL: url} }, "/v1beta/models/gemini-2.5-flash:generateContent"},
+		{func(url string) Fallback { return Fallback{Model: "anthropic/claude-haiku-4-5", BaseURL: url} }, "/v1/messages"},
 	} {
 		for name, tc := range map[string]struct {
 			chaos map[string]float64
