@@ -388,7 +388,7 @@ func TestBatchOutcomes(t *testing.T) {
 			}
 			return "re: " + p, nil
 		}}, answers: 18, batches: 1, kind: KindInvalid, want: "bad prompt"},
-		"failed generations": {farm: &farm{finish: "insufficient_system_resource"}, batches: 1, kind: KindBatch, want: "insufficient_system_resource"},
+		"failed generations":            {farm: &farm{finish: "insufficient_system_resource"}, batches: 1, kind: KindBatch, want: "insufficient_system_resource"},
 		"lost answer to the submission": {farm: &farm{submit: func(n int) (bool, error) { return true, lost }}, answers: 20, batches: 1},
 		"lost submission": {farm: &farm{submit: func(n int) (bool, error) {
 			if n < 2 {

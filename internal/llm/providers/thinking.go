@@ -8,14 +8,14 @@ import (
 
 // checkThinking says what a model does not know of what it is asked. maxTokens is the limit
 // on one answer, thoughts included; 0 for none.
-func (f Fallback) checkThinking(t llm.Thinking, maxTokens int) error {
+func (l Fallback) checkThinking(t llm.Thinking, maxTokens int) error {
 	set := 0
 	for _, given := range []bool{t.Effort != "", t.BudgetTokens > 0, t.Off} {
 		if given {
 			set++
 		}
 	}
-	spec, model, err := lookup(f.Model)
+	spec, model, err := lookup(l.Model)
 	switch {
 	case set == 0 || err != nil: // said elsewhere
 		return nil
@@ -26,7 +26,7 @@ func (f Fallback) checkThinking(t llm.Thinking, maxTokens int) error {
 	case maxTokens > 0 && t.BudgetTokens >= maxTokens:
 		return errors.New("budget_tokens: max_tokens counts thoughts too: set it higher than budget_tokens")
 	}
-	return spec.Thinking(f, model, t, maxTokens)
+	return spec.Thinking(l, model, t, maxTokens)
 }
 
 // to is a request as it goes to a link.
