@@ -110,15 +110,16 @@ func TestStreamedFailures(t *testing.T) {
 		kind       llm.Kind
 		least, top time.Duration // of RetryAfter
 	}{
-		"retry after seconds": {refuse("7"), llm.KindRate, 7 * time.Second, 7 * time.Second},
-		"retry after a date":  {refuse(time.Now().Add(time.Hour).UTC().Format(http.TimeFormat)), llm.KindRate, 50 * time.Minute, time.Hour},
-		"cut":                 {events(streamed[:len(streamed)/2]), llm.KindNetwork, 0, 0},
-		"nothing":             {events(""), llm.KindNetwork, 0, 0},
-		"no finish":           {events("data: {\"choices\":[{\"delta\":{\"content\":\"x\"}}]}\n\ndata: [DONE]\n\n"), llm.KindNetwork, 0, 0},
-		"half an event":       {events("data: {\"choices\":[\n\n" + streamed), llm.KindNetwork, 0, 0},
-		"error in choice":     {events("data: {\"choices\":[{\"delta\":{\"content\":\"4\"},\"finish_reason\":\"error\",\"error\":{\"code\":502,\"message\":\"lost\"}}]}\n\n"), llm.KindServer, 0, 0},
-		"error inside":        {events("data: {\"error\":{\"message\":\"overloaded\"}}\n\n"), llm.KindServer, 0, 0},
-		"rate inside":         {events("data: {\"error\":{\"message\":\"slow\",\"code\":429}}\n\n"), llm.KindRate, 0, 0},
+		"retry after seconds":      {refuse("7"), llm.KindRate, 7 * time.Second, 7 * time.Second},
+		"retry after a date":       {refuse(time.Now().Add(time.Hour).UTC().Format(http.TimeFormat)), llm.KindRate, 50 * time.Minute, time.Hour},
+		"cut":                      {events(streamed[:len(streamed)/2]), llm.KindNetwork, 0, 0},
+		"nothing":                  {events(""), llm.KindNetwork, 0, 0},
+		"no finish":                {events("data: {\"choices\":[{\"delta\":{\"content\":\"x\"}}]}\n\ndata: [DONE]\n\n"), llm.KindNetwork, 0, 0},
+		"half an event at the end": {events("data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: {\"usage\":"), llm.KindNetwork, 0, 0},
+		"half an event":            {events("data: {\"choices\":[\n\n" + streamed), llm.KindNetwork, 0, 0},
+		"error in choice":          {events("data: {\"choices\":[{\"delta\":{\"content\":\"4\"},\"finish_reason\":\"error\",\"error\":{\"code\":502,\"message\":\"lost\"}}]}\n\n"), llm.KindServer, 0, 0},
+		"error inside":             {events("data: {\"error\":{\"message\":\"overloaded\"}}\n\n"), llm.KindServer, 0, 0},
+		"rate inside":              {events("data: {\"error\":{\"message\":\"slow\",\"code\":429}}\n\n"), llm.KindRate, 0, 0},
 	} {
 		_, err := streamingClient(t, tc.h).Complete(t.Context(), llm.Request{Model: "m"})
 		var e *llm.Error
