@@ -38,7 +38,7 @@ func hubFiles(ctx context.Context, name string, small []string, check func(confi
 // causalFiles lists the files of a causal language model for the cache key, in the order
 // of their paths. One of the Hub is not loaded for it; an architecture that is not
 // known is refused all the same.
-func causalFiles(ctx context.Context, name string) ([]stage.External, error) {
+func causalFiles(ctx context.Context, name, tokenizer string) ([]stage.External, error) {
 	if hub.IsRef(name) {
 		out, err := hubFiles(ctx, name, hub.CausalFiles, func(config []byte) error {
 			_, err := decoder.ParseHF(config)
@@ -50,6 +50,9 @@ func causalFiles(ctx context.Context, name string) ([]stage.External, error) {
 	m, err := pretrained.Open(ctx, name, pretrained.Options{})
 	if err != nil {
 		return nil, err
+	}
+	if err := m.CheckTokenizer(tokenizer); err != nil {
+		return nil, errors.Join(err, m.Close())
 	}
 	var out []stage.External
 	for _, f := range m.Files {

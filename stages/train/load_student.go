@@ -80,7 +80,7 @@ func saveAdapted(dir string, ref studentRef, m *causal.Model, c *lora.Config, s 
 
 // modelFiles lists the files of a model and of its tokenizer for the cache key.
 func modelFiles(ctx context.Context, model, tokenizer string) ([]stage.External, error) {
-	out, err := causalFiles(ctx, model)
+	out, err := causalFiles(ctx, model, tokenizer)
 	if err != nil {
 		return nil, hubError("model", err)
 	}

@@ -9,7 +9,6 @@ import (
 
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/internal/lm/causal"
-	"github.com/distillflow/distillflow/internal/lm/chat"
 	"github.com/distillflow/distillflow/internal/lm/pretrained"
 	"github.com/distillflow/distillflow/internal/lm/tokenizer"
 	"github.com/distillflow/distillflow/schema"
@@ -201,16 +200,12 @@ func renderChat(ctx context.Context, r *Rendered, s studentPlan, p trainPath) (e
 		return err
 	}
 	defer func() { err = errors.Join(err, base.Close()) }()
-	dir := s.tokenizerFrom
-	if dir == "" {
-		dir = base.Dir
-	}
 	// The parts of a model that encodeChat looks at.
 	m := &causal.Model{Config: base.Config}
-	if m.Tokenizer, err = tokenizer.LoadPretrained(dir); err != nil {
+	if m.Tokenizer, err = base.LoadTokenizer(s.tokenizerFrom); err != nil {
 		return err
 	}
-	if m.Template, err = chat.Load(dir); err != nil {
+	if m.Template, err = base.Template(s.tokenizerFrom); err != nil {
 		return err
 	}
 	q, ex, e, err := encodeChat(m, p)

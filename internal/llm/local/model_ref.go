@@ -120,6 +120,9 @@ func (r Ref) modelFiles(ctx context.Context) (files []File, resolved string, err
 		if err != nil {
 			return nil, "", err
 		}
+		if err := m.CheckTokenizer(r.Tokenizer); err != nil {
+			return nil, "", errors.Join(err, m.Close())
+		}
 		for _, f := range m.Files {
 			files = append(files, File{Name: "model/" + filepath.Base(f), Path: f})
 		}

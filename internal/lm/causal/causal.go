@@ -82,7 +82,7 @@ type Options struct {
 	// of weights and what a Tuner chooses are filled in. The zero Job is the weights alone.
 	Job pretrained.Job
 	// Tokenizer is the folder of the tokenizer's files where they do not lie beside the
-	// model, as with most GGUF files; "" means beside it.
+	// model; "" means beside it or, of a GGUF file, in its metadata.
 	Tokenizer  string
 	Pretrained pretrained.Options
 }
@@ -96,19 +96,10 @@ func Open(ctx context.Context, dev *device.Device, ref string, o Options) (m *Mo
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
 	m = &Model{Ref: ref, Resolved: p.Resolved, Dir: p.Dir, Files: p.Files, Config: p.Config, opened: o, gen: &generator{}}
-	dir := o.Tokenizer
-	if dir == "" {
-		if dir = p.Dir; p.Tokenizer == "" {
-			return nil, fmt.Errorf("model %s: there is no tokenizer.json or tokenizer.model beside it: name a folder that has one", ref)
-		}
-	}
-	if m.Tokenizer, err = tokenizer.LoadPretrained(dir); err != nil {
+	if m.Tokenizer, err = p.LoadTokenizer(o.Tokenizer); err != nil {
 		return nil, err
 	}
-	if n := m.Tokenizer.Size(); n > m.Config.Vocab {
-		return nil, fmt.Errorf("model %s: vocab_size %d, but the tokenizer of %s has %d ids", ref, m.Config.Vocab, dir, n)
-	}
-	if m.Template, err = chat.Load(dir); err != nil {
+	if m.Template, err = p.Template(o.Tokenizer); err != nil {
 		return nil, err
 	}
 	if m.Ends, err = m.ends(p.EOS); err != nil {

@@ -1,12 +1,16 @@
 package gguf
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/distillflow/distillflow/internal/lm/tokenizer/hf"
 )
 
 // Kinds of tokens; those of SentencePiece.
@@ -19,18 +23,13 @@ const (
 	tokenByte    = 6
 )
 
-// splits are the expressions that byte-level tokenizers cut a text with before their
-// merges, by llama.cpp's name for them (tokenizer.ggml.pre).
-var splits = map[string]string{
-	"llama-bpe": `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`,
-	"qwen2":     `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`,
-}
-
 type tokens struct {
+	model  string
 	texts  []string
 	scores []float64
 	kinds  []int64
 	merges []string
+	pre    preSplit
 }
 
 func (t tokens) kind(i int) int64 {
@@ -40,57 +39,115 @@ func (t tokens) kind(i int) int64 {
 	return t.kinds[i]
 }
 
+// Kinds of tokenizers (tokenizer.ggml.model).
+const (
+	kindSentencePiece = "llama"
+	kindByteLevel     = "gpt2"
+	kindWordPiece     = "bert"
+	kindUnigram       = "t5"
+)
+
 // Tokenizer writes the tokenizer in the metadata as a file of a Hugging Face folder:
-// tokenizer.model (SentencePiece) or tokenizer.json, by its name. A kind that is not
-// known is an error.
+// tokenizer.model (SentencePiece, Unigram) or tokenizer.json, by its name. A kind that is
+// not known is an error.
 func (f *File) Tokenizer() (name string, data []byte, err error) {
+	t, err := f.tokens()
+	if err != nil {
+		return "", nil, err
+	}
+	switch t.model {
+	case kindSentencePiece, kindUnigram:
+		return "tokenizer.model", f.sentencePiece(t), nil
+	case kindWordPiece:
+		data, err = f.wordPiece(t)
+	default:
+		data, err = f.byteLevel(t)
+	}
+	if err != nil {
+		return "", nil, f.tokenizerError("%v", err)
+	}
+	return "tokenizer.json", data, nil
+}
+
+// CheckTokenizer tells whether [File.Tokenizer] knows the tokenizer, without writing it.
+func (f *File) CheckTokenizer() error {
+	_, err := f.tokens()
+	return err
+}
+
+func (f *File) tokenizerError(format string, args ...any) error {
+	return fmt.Errorf("%s: tokenizer in the metadata: %s; put a tokenizer.json beside the file", f.Path, fmt.Sprintf(format, args...))
+}
+
+// tokens reads and checks the tokenizer's metadata.
+func (f *File) tokens() (t tokens, err error) {
 	const key = "tokenizer.ggml."
-	kind, _ := f.Metadata[key+"model"].(string)
-	var t tokens
+	t.model, _ = f.Metadata[key+"model"].(string)
 	t.texts, _ = f.Metadata[key+"tokens"].([]string)
 	t.scores, _ = f.Metadata[key+"scores"].([]float64)
 	t.kinds, _ = f.Metadata[key+"token_type"].([]int64)
 	t.merges, _ = f.Metadata[key+"merges"].([]string)
-	fail := func(format string, args ...any) (string, []byte, error) {
-		return "", nil, fmt.Errorf("%s: tokenizer: %s; put a tokenizer.json beside the file", f.Path, fmt.Sprintf(format, args...))
-	}
 	if len(t.texts) == 0 {
-		return fail("the metadata hold no tokens")
+		return t, f.tokenizerError("there are no tokens")
 	}
 	if t.kinds != nil && len(t.kinds) != len(t.texts) || t.scores != nil && len(t.scores) != len(t.texts) {
-		return fail("%d tokens with %d scores and %d kinds", len(t.texts), len(t.scores), len(t.kinds))
+		return t, f.tokenizerError("%d tokens with %d scores and %d kinds", len(t.texts), len(t.scores), len(t.kinds))
 	}
-	switch kind {
-	case "llama":
-		if t.scores == nil {
-			return fail("tokens without scores")
+	if i := slices.Index(t.texts, ""); i >= 0 {
+		t.texts = slices.Clone(t.texts)
+		for ; i < len(t.texts); i++ {
+			if t.texts[i] == "" {
+				t.texts[i] = fmt.Sprintf("[EMPTY_%d]", i)
+			}
 		}
-		return "tokenizer.model", f.sentencePiece(t), nil
-	case "gpt2":
+	}
+	switch t.model {
+	case kindSentencePiece, kindUnigram:
+		if t.scores == nil {
+			return t, f.tokenizerError("tokens without scores")
+		}
+	case kindByteLevel:
 		pre, _ := f.Metadata[key+"pre"].(string)
-		split, ok := splits[pre]
-		if !ok {
-			return fail("it cuts texts as %q does, which is not known", pre)
+		ok := false
+		if t.pre, ok = preSplits[cmp.Or(pre, "default")]; !ok {
+			return t, f.tokenizerError("pre-tokenizer %q is not supported", pre)
 		}
 		if len(t.merges) == 0 {
-			return fail("no merges")
+			return t, f.tokenizerError("there are no merges")
 		}
-		data, err := f.byteLevel(t, split)
-		if err != nil {
-			return fail("%v", err)
+	case kindWordPiece:
+		if f.id("unknown") < 0 {
+			return t, f.tokenizerError("there is no unknown_token_id")
 		}
-		return "tokenizer.json", data, nil
+	default:
+		return t, f.tokenizerError("kind %q is not supported", t.model)
 	}
-	return fail("kind %q is not supported", kind)
+	return t, nil
 }
 
-// id reads a token id of the metadata; -1 where it is absent or no id.
+// standard are the ids of special tokens that a file need not name, as in llama.cpp.
+var standard = map[string]map[string]int{
+	kindSentencePiece: {"bos": 1, "eos": 2, "unknown": 0},
+	kindUnigram:       {"eos": 1, "unknown": 2, "padding": 0},
+	kindWordPiece:     {"bos": 101, "unknown": 100, "seperator": 102, "padding": 0},
+}
+
+// id reads a token id of the metadata; -1 where there is none, or no such token.
 func (f *File) id(name string) int {
-	v, ok := f.Metadata["tokenizer.ggml."+name+"_token_id"].(uint64)
-	if !ok || v > math.MaxInt32 {
+	model, _ := f.Metadata["tokenizer.ggml.model"].(string)
+	texts, _ := f.Metadata["tokenizer.ggml.tokens"].([]string)
+	id, ok := standard[model][name]
+	if v, given := f.Metadata["tokenizer.ggml."+name+"_token_id"]; given {
+		var n uint64
+		if n, ok = v.(uint64); n > math.MaxInt32 {
+			return -1
+		}
+		id = int(n)
+	}
+	if !ok || id >= len(texts) {
 		return -1
 	}
-	return int(v)
+	return id
 }
 
 func (f *File) flag(name string, def bool) bool {
@@ -100,71 +157,139 @@ func (f *File) flag(name string, def bool) bool {
 	return def
 }
 
-// sentencePiece writes the protocol buffer of a BPE model: pieces (field 1), trainer
-// (2) and normalizer settings (3).
+// sentencePiece writes the protocol buffer of a BPE or Unigram model: pieces (field 1),
+// trainer (2) and normalizer settings (3), and what only llama.cpp has (200).
 func (f *File) sentencePiece(t tokens) []byte {
 	var out []byte
 	varint := func(b []byte, num protowire.Number, v uint64) []byte {
 		return protowire.AppendVarint(protowire.AppendTag(b, num, protowire.VarintType), v)
 	}
+	message := func(num protowire.Number, b []byte) {
+		out = protowire.AppendBytes(protowire.AppendTag(out, num, protowire.BytesType), b)
+	}
+	bit := func(on bool) uint64 {
+		if on {
+			return 1
+		}
+		return 0
+	}
+	unigram := t.model == kindUnigram
+	kind := uint64(2) // BPE
+	if unigram {
+		kind = 1
+	}
+	bytes := !unigram
 	for i, text := range t.texts {
 		kind := t.kind(i)
-		if kind == tokenUnused {
+		if kind == tokenUnused && !unigram {
 			kind = tokenUser // reserved tokens, which a text may spell out
 		}
-		if kind == tokenUser {
-			// llama.cpp writes the spaces of these tokens out, SentencePiece does not.
-			text = strings.ReplaceAll(text, " ", "\u2581")
-		}
+		bytes = bytes || kind == tokenByte
 		var p []byte
 		p = protowire.AppendString(protowire.AppendTag(p, 1, protowire.BytesType), text)
 		p = protowire.AppendFixed32(protowire.AppendTag(p, 2, protowire.Fixed32Type), math.Float32bits(float32(t.scores[i])))
-		p = varint(p, 3, uint64(kind))
-		out = protowire.AppendBytes(protowire.AppendTag(out, 1, protowire.BytesType), p)
+		message(1, varint(p, 3, uint64(kind)))
 	}
-	unset := uint64(math.MaxUint64) // -1
-	id := func(name string) uint64 {
-		if n := f.id(name); n >= 0 {
-			return uint64(n)
-		}
-		return unset
-	}
-	bos := unset
-	if f.flag("add_bos_token", true) {
-		bos = id("bos")
-	}
-	var trainer []byte
-	const bpe = 2
-	trainer = varint(trainer, 3, bpe)
-	trainer = varint(trainer, 35, 1) // bytes for what has no piece
+	id := func(name string) uint64 { return uint64(f.id(name)) } // -1 where there is none
+	bos, eos := f.ends(!unigram, unigram)
+	trainer := varint(nil, 3, kind)
+	trainer = varint(trainer, 35, bit(bytes)) // bytes for what has no piece
 	trainer = varint(trainer, 40, id("unknown"))
-	trainer = varint(trainer, 41, bos)
-	trainer = varint(trainer, 42, id("eos"))
-	out = protowire.AppendBytes(protowire.AppendTag(out, 2, protowire.BytesType), trainer)
+	trainer = varint(trainer, 41, uint64(bos))
+	message(2, varint(trainer, 42, id("eos")))
 	var normal []byte
-	prefix := uint64(0)
-	if f.flag("add_space_prefix", true) {
-		prefix = 1
+	if charsmap := f.charsmap(); len(charsmap) > 0 {
+		normal = protowire.AppendBytes(protowire.AppendTag(normal, 2, protowire.BytesType), charsmap)
 	}
-	normal = varint(normal, 3, prefix)
-	normal = varint(normal, 4, 0) // runs of spaces are kept
-	normal = varint(normal, 5, 1)
-	return protowire.AppendBytes(protowire.AppendTag(out, 3, protowire.BytesType), normal)
+	normal = varint(normal, 3, bit(f.flag("add_space_prefix", !unigram)))
+	normal = varint(normal, 4, bit(f.flag("remove_extra_whitespaces", false)))
+	message(3, varint(normal, 5, 1))
+	message(hf.LlamaField, varint(varint(nil, 1, uint64(bos)), 2, uint64(eos)))
+	return out
 }
 
-// byteLevel writes a tokenizer.json.
-func (f *File) byteLevel(t tokens, split string) ([]byte, error) {
-	type object = map[string]any
-	vocab := make(map[string]int, len(t.texts))
-	added := []object{}
-	for i, text := range t.texts {
-		if _, twice := vocab[text]; twice {
-			return nil, fmt.Errorf("token %d (%q) is there twice", i, text)
+// charsmap is the normalization table of a Unigram tokenizer.
+func (f *File) charsmap() []byte {
+	var out []byte
+	switch v := f.Metadata["tokenizer.ggml.precompiled_charsmap"].(type) {
+	case []uint64:
+		for _, x := range v {
+			out = append(out, byte(x))
 		}
-		vocab[text] = i
-		if k := t.kind(i); k == tokenControl || k == tokenUser || k == tokenUnknown {
+	case []int64:
+		for _, x := range v {
+			out = append(out, byte(x))
+		}
+	}
+	return out
+}
+
+// ends are the ids of the tokens put before and after a text, -1 for none, by what the
+// metadata say and, where they do not, by the kind's usage.
+func (f *File) ends(addBOS, addEOS bool) (bos, eos int) {
+	bos, eos = -1, -1
+	if f.flag("add_bos_token", addBOS) {
+		bos = f.id("bos")
+	}
+	if f.flag("add_eos_token", addEOS) {
+		eos = f.id("eos")
+	}
+	return bos, eos
+}
+
+type object = map[string]any
+
+// vocab gives the tokens of text their ids, and lists those that are found in a text as
+// it stands.
+func (t tokens) vocab(spell func(text string, kind int64) string) (vocab map[string]int, added []object, err error) {
+	vocab, added = make(map[string]int, len(t.texts)), []object{}
+	for i, text := range t.texts {
+		k := t.kind(i)
+		if k == tokenControl || k == tokenUser || k == tokenUnknown {
 			added = append(added, object{"id": i, "content": text, "special": k != tokenUser, "normalized": false, "single_word": false, "lstrip": false, "rstrip": false})
 		}
+		if spell != nil {
+			text = spell(text, k)
+		}
+		if _, twice := vocab[text]; twice {
+			return nil, nil, fmt.Errorf("token %d (%q) is there twice", i, t.texts[i])
+		}
+		vocab[text] = i
+	}
+	return vocab, added, nil
+}
+
+// template is the post-processor that puts tokens before and after a text; nil for none.
+func (t tokens) template(before, after int) any {
+	tokens := object{}
+	around := func(items ...any) []any {
+		var out []any
+		for _, it := range items {
+			switch v := it.(type) {
+			case int:
+				if v >= 0 {
+					text := t.texts[v]
+					tokens[text] = object{"id": text, "ids": []int{v}, "tokens": []string{text}}
+					out = append(out, object{"SpecialToken": object{"id": text, "type_id": 0}})
+				}
+			case string:
+				out = append(out, object{"Sequence": object{"id": v, "type_id": 0}})
+			}
+		}
+		return out
+	}
+	single, pair := around(before, "A", after), around(before, "A", after, before, "B", after)
+	if len(tokens) == 0 {
+		return nil
+	}
+	return object{"type": "TemplateProcessing", "single": single, "pair": pair, "special_tokens": tokens}
+}
+
+// byteLevel writes the tokenizer.json of merges over bytes.
+func (f *File) byteLevel(t tokens) ([]byte, error) {
+	vocab, added, err := t.vocab(nil)
+	if err != nil {
+		return nil, err
 	}
 	for _, a := range added {
 		delete(vocab, a["content"].(string))
@@ -178,28 +303,54 @@ func (f *File) byteLevel(t tokens, split string) ([]byte, error) {
 		merges[i] = []string{left, right}
 	}
 	bytes := object{"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false, "use_regex": false}
+	var steps []object
+	for _, re := range t.pre.splits {
+		steps = append(steps, object{"type": "Split", "pattern": object{"Regex": re}, "behavior": "Isolated", "invert": false})
+	}
 	file := object{
 		"version": "1.0", "added_tokens": added, "normalizer": nil,
-		"pre_tokenizer": object{"type": "Sequence", "pretokenizers": []object{
-			{"type": "Split", "pattern": object{"Regex": split}, "behavior": "Isolated", "invert": false}, bytes,
-		}},
+		"pre_tokenizer":  object{"type": "Sequence", "pretokenizers": append(steps, bytes)},
 		"decoder":        bytes,
-		"post_processor": nil,
-		"model":          object{"type": "BPE", "vocab": vocab, "merges": merges, "byte_fallback": false, "ignore_merges": f.Metadata["tokenizer.ggml.pre"] == "llama-bpe"},
+		"post_processor": t.template(f.ends(t.pre.bos, false)),
+		"model":          object{"type": "BPE", "vocab": vocab, "merges": merges, "byte_fallback": false, "ignore_merges": t.pre.ignoreMerges},
 	}
-	if bos := f.id("bos"); bos >= 0 && bos < len(t.texts) && f.flag("add_bos_token", false) {
-		text := t.texts[bos]
-		first, second := object{"SpecialToken": object{"id": text, "type_id": 0}}, object{"Sequence": object{"id": "A", "type_id": 0}}
-		file["post_processor"] = object{
-			"type": "TemplateProcessing", "single": []object{first, second},
-			"pair":           []object{first, second, {"SpecialToken": object{"id": text, "type_id": 1}}, {"Sequence": object{"id": "B", "type_id": 1}}},
-			"special_tokens": object{text: object{"id": text, "ids": []int{bos}, "tokens": []string{text}}},
-		}
-	}
-	if f.Metadata["tokenizer.ggml.pre"] == "qwen2" {
+	if t.pre.nfc {
 		file["normalizer"] = object{"type": "NFC"}
 	}
 	return json.Marshal(file)
+}
+
+// wordPiece writes the tokenizer.json of a WordPiece vocabulary. In the metadata a word's
+// first piece begins with U+2581 and its others with nothing; in the file these begin
+// with ##.
+func (f *File) wordPiece(t tokens) ([]byte, error) {
+	vocab, added, err := t.vocab(func(text string, kind int64) string {
+		if kind == tokenControl || kind == tokenUnknown || kind == tokenUser {
+			return text
+		}
+		if first, ok := strings.CutPrefix(text, "\u2581"); ok {
+			return first
+		}
+		return "##" + text
+	})
+	if err != nil {
+		return nil, err
+	}
+	before, after := f.ends(true, false)
+	if f.flag("add_sep_token", true) {
+		after = f.id("seperator") // so spelled in the format
+	}
+	lower := f.flag("normalizer.lowercase", true)
+	return json.Marshal(object{
+		"version": "1.0", "added_tokens": added,
+		"normalizer": object{"type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true,
+			"lowercase": lower, "strip_accents": f.flag("normalizer.strip_accents", lower)},
+		"pre_tokenizer":  object{"type": "BertPreTokenizer"},
+		"decoder":        object{"type": "WordPiece", "prefix": "##", "cleanup": true},
+		"post_processor": t.template(before, after),
+		"model": object{"type": "WordPiece", "vocab": vocab, "unk_token": t.texts[f.id("unknown")],
+			"continuing_subword_prefix": "##", "max_input_chars_per_word": math.MaxInt32},
+	})
 }
 
 // Special is the text of a special token by its name in the metadata (bos, eos, eot,

@@ -1,6 +1,7 @@
 package gguf
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"slices"
@@ -56,6 +57,20 @@ func TestTokenizer(t *testing.T) {
 			"token_type", []int64{1, 1, 1, 1, 3, 1}, "merges", []string{"a b", "\u0120 ab"}), "ab ab<|end|>", []int32{2, 5, 4}},
 		"byte level with BOS": {pieces("model", "gpt2", "pre", "llama-bpe", "tokens", []string{"a", "b", "ab", "<|begin|>"},
 			"token_type", []int64{1, 1, 1, 3}, "merges", []string{"a b"}, "bos_token_id", uint64(3), "add_bos_token", true), "aba", []int32{3, 2, 0}},
+		// A text's own space goes before it and after each special token, as in llama.cpp.
+		"SentencePiece with a space in front": {pieces("model", "llama", "tokens", []string{"<unk>", "<s>", "</s>", "a", "b", "ab", "\u2581", "\u2581ab", "[X]", "", "<0x21>"},
+			"scores", []float64{0, 0, 0, -10, -11, -1, -12, -2, 0, 0, 0}, "token_type", []int64{2, 3, 3, 1, 1, 1, 1, 1, 4, 5, 6}, "add_eos_token", true),
+			"ab</s>ab[X]ab!", []int32{1, 7, 2, 7, 8, 7, 10, 2}},
+		"Unigram": {pieces("model", "t5", "tokens", []string{"<pad>", "</s>", "<unk>", "\u2581", "\u2581ab", "a", "b", "ab"},
+			"scores", []float64{0, 0, 0, -3, -4, -5, -5, -6}, "token_type", []int64{3, 3, 2, 1, 1, 1, 1, 1},
+			"add_space_prefix", true, "remove_extra_whitespaces", true), "  ab  abz ", []int32{4, 4, 2, 1}},
+		"WordPiece": {pieces("model", "bert", "tokens", []string{"[PAD]", "[UNK]", "[CLS]", "[SEP]", "\u2581ab", "ab", "\u2581a", "\u2581!"},
+			"token_type", []int64{3, 3, 3, 3, 1, 1, 1, 1}, "unknown_token_id", uint64(1), "bos_token_id", uint64(2), "seperator_token_id", uint64(3)),
+			"ABab! \u00e1[SEP]zz", []int32{2, 4, 5, 7, 6, 3, 1, 3}},
+		"the default pattern": {pieces("model", "gpt2", "tokens", []string{"1", "2", "12", "=", "1=", "\u0120", "\u0120="},
+			"merges", []string{"1 2", "1 =", "\u0120 ="}), "121=12 =", []int32{2, 0, 3, 2, 5, 3}},
+		"ids beyond the tokens are none": {pieces("model", "llama", "tokens", []string{"<unk>", "a"}, "scores", []float64{0, -1}, "token_type", []int64{2, 1},
+			"bos_token_id", uint64(7), "eos_token_id", uint64(8), "add_eos_token", true, "add_space_prefix", false), "aa", []int32{1, 1}},
 	} {
 		t.Run(title, func(t *testing.T) {
 			f := &File{Path: "x.gguf", Metadata: c.meta}
@@ -65,13 +80,14 @@ func TestTokenizer(t *testing.T) {
 		})
 	}
 	for want, meta := range map[string]map[string]any{
-		"no tokens":             pieces("model", "llama"),
-		"tokens without scores": pieces("model", "llama", "tokens", []string{"a"}),
-		"kind \"bert\"":         pieces("model", "bert", "tokens", []string{"a"}),
-		"cuts texts as \"xyz\"": pieces("model", "gpt2", "pre", "xyz", "tokens", []string{"a"}),
-		"with 0 scores and 2":   pieces("model", "gpt2", "tokens", []string{"a"}, "token_type", []int64{1, 1}),
-		"is there twice":        pieces("model", "gpt2", "pre", "qwen2", "tokens", []string{"a", "a"}, "merges", []string{"a a"}),
-		"merge 0":               pieces("model", "gpt2", "pre", "qwen2", "tokens", []string{"a"}, "merges", []string{"a"}),
+		"tokens without scores":                  pieces("model", "llama", "tokens", []string{"a"}),
+		"there are no tokens":                    pieces("model", "llama"),
+		"kind \"rwkv\"":                          pieces("model", "rwkv", "tokens", []string{"a"}),
+		"no unknown_token_id":                    pieces("model", "bert", "tokens", []string{"a"}),
+		"pre-tokenizer \"xyz\" is not supported": pieces("model", "gpt2", "pre", "xyz", "tokens", []string{"a"}),
+		"with 0 scores and 2":                    pieces("model", "gpt2", "tokens", []string{"a"}, "token_type", []int64{1, 1}),
+		"is there twice":                         pieces("model", "gpt2", "pre", "qwen2", "tokens", []string{"a", "a"}, "merges", []string{"a a"}),
+		"merge 0":                                pieces("model", "gpt2", "pre", "qwen2", "tokens", []string{"a"}, "merges", []string{"a"}),
 	} {
 		_, _, err := (&File{Path: "x.gguf", Metadata: meta}).Tokenizer()
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "x.gguf") {
@@ -105,4 +121,37 @@ func TestRealTokenizer(t *testing.T) {
 			t.Errorf("%q: %v, want %v", text, got, want)
 		}
 	}
+}
+
+// The tokenizer of a real file gives the ids of llama.cpp: DISTILLFLOW_GGUF_IDS names a
+// JSON file with a list of {"text": ..., "ids": [...]}, special tokens parsed and BOS left
+// out.
+func TestRealIDs(t *testing.T) {
+	path, list := os.Getenv("DISTILLFLOW_GGUF"), os.Getenv("DISTILLFLOW_GGUF_IDS")
+	if path == "" || list == "" {
+		t.Skip("set DISTILLFLOW_GGUF and DISTILLFLOW_GGUF_IDS (CONTRIBUTING.md)")
+	}
+	f, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var rows []struct {
+		Text string
+		IDs  []int32
+	}
+	data, err := os.ReadFile(list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(data, &rows); err != nil {
+		t.Fatal(err)
+	}
+	tok := parseTokenizer(t, f)
+	for _, r := range rows {
+		if got := ids(t, tok, r.Text, false); !slices.Equal(got, r.IDs) {
+			t.Errorf("%q: %v, want %v", r.Text, got, r.IDs)
+		}
+	}
+	t.Logf("%d texts", len(rows))
 }

@@ -164,7 +164,7 @@ func (m *merger) ggufTokenizer(dir string) (err error) {
 	if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {
 		return err
 	}
-	t, err := m.base.Template()
+	t, err := m.base.Template("")
 	if err != nil {
 		return err
 	}

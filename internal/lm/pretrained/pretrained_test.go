@@ -212,29 +212,29 @@ func TestGGUF(t *testing.T) {
 	if m.Tokenizer != "" || len(m.Files) != 1 {
 		t.Errorf("tokenizer %q, files %v", m.Tokenizer, m.Files)
 	}
-	if _, err := m.LoadTokenizer(); err == nil || !strings.Contains(err.Error(), "llama.gguf: tokenizer: the metadata hold no tokens") {
+	if _, err := m.LoadTokenizer(""); err == nil || !strings.Contains(err.Error(), "llama.gguf: tokenizer in the metadata: there are no tokens") {
 		t.Error(err)
 	}
 	meta := m.src.(*ggufSource).gg.Metadata
 	for k, v := range map[string]any{
-		"model": "gpt2", "pre": "qwen2", "tokens": []string{"a", "b", "ab", "<|end|>"}, "token_type": []int64{1, 1, 1, 3},
+		"model": "gpt2", "pre": "qwen2", "tokens": []string{"a", "b", "ab", "<|end|>", "<pad>"}, "token_type": []int64{1, 1, 1, 3, 3},
 		"merges": []string{"a b"}, "eos_token_id": uint64(3), "padding_token_id": uint64(3),
 	} {
 		meta["tokenizer.ggml."+k] = v
 	}
-	tok, err := m.LoadTokenizer()
+	tok, err := m.LoadTokenizer("")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if e, err := tok.Encode("ab<|end|>", false); err != nil || !slices.Equal(e.IDs, []int32{2, 3}) {
+	if e, err := tok.Tokenizer.Encode("ab<|end|>", false); err != nil || !slices.Equal(e.IDs, []int32{2, 3}) {
 		t.Errorf("%v, %v", e, err)
 	}
-	plain, err := m.Template()
+	plain, err := m.Template("")
 	if err != nil || plain.Source != "" || plain.Tokens.EOS != "<|end|>" || plain.Tokens.Pad != "" {
 		t.Errorf("%+v, %v", plain, err)
 	}
 	meta["tokenizer.chat_template"] = "{{ messages[0].content }}{{ eos_token }}"
-	if tmpl, err := m.Template(); err != nil || tmpl.Source == "" {
+	if tmpl, err := m.Template(""); err != nil || tmpl.Source == "" {
 		t.Errorf("%+v, %v", tmpl, err)
 	}
 }

@@ -31,6 +31,13 @@ const (
 
 const metaSpace = "\u2581"
 
+// LlamaField is a field of the model beyond those of the library, which it leaves to
+// others. A message there makes the tokenizer work as llama.cpp's: it looks for control
+// symbols and the user's in the text as it stands, each stretch between them is a text of
+// its own that gets the space in front, and the tokens put before (its field 1) and after
+// a text (field 2) are those named there, -1 for none.
+const LlamaField = 200
+
 // spModel is what we need of a SentencePiece ModelProto.
 type spModel struct {
 	pieces []string
@@ -40,6 +47,8 @@ type spModel struct {
 	modelType    int
 	byteFallback bool
 	unk, bos     int32
+	eos          int32 // put behind a text; -1: none
+	llama        bool  // see LlamaField
 
 	charsmap     []byte
 	dummyPrefix  bool
@@ -52,7 +61,7 @@ type spModel struct {
 // are those of the library itself; control symbols are special tokens, and
 // post-processing puts BOS in front if the model has one.
 func ParseSentencePiece(data []byte) (*Tokenizer, error) {
-	m := &spModel{modelType: spUnigram, unk: 0, bos: 1, dummyPrefix: true}
+	m := &spModel{modelType: spUnigram, unk: 0, bos: 1, eos: -1, dummyPrefix: true}
 	if err := m.read(data); err != nil {
 		return nil, fmt.Errorf("SentencePiece model: %w", err)
 	}
@@ -109,6 +118,17 @@ func (m *spModel) read(data []byte) error {
 			return m.trainer(b)
 		case 3:
 			return m.normalizer(b)
+		case LlamaField:
+			m.llama = true
+			return fields(b, func(num protowire.Number, v uint64, _ []byte) error {
+				switch num {
+				case 1:
+					m.bos = int32(v)
+				case 2:
+					m.eos = int32(v)
+				}
+				return nil
+			})
 		}
 		return nil
 	})
@@ -220,18 +240,38 @@ func (m *spModel) tokenizer() (*Tokenizer, error) {
 		return nil, err
 	}
 	t.decoder = m.decoder()
-	if m.bos >= 0 && int(m.bos) < len(m.pieces) && m.types[m.bos] == pieceControl {
-		bos := templateItem{sequence: -1, ids: []int32{m.bos}}
-		t.post = &template{
-			single: []templateItem{bos, {}},
-			pair:   []templateItem{bos, {}, {sequence: -1, ids: []int32{m.bos}, typeID: 1}, {sequence: 1, typeID: 1}},
-		}
-	}
+	t.post = m.template()
 	if err := t.setAdded(added); err != nil {
 		return nil, err
 	}
-	m.findSymbols(t)
+	if !m.llama {
+		m.findSymbols(t)
+	}
 	return t, t.finish()
+}
+
+// template puts BOS and EOS around a text.
+func (m *spModel) template() postProcessor {
+	around := func(sequence int, typeID int32) (out []templateItem) {
+		if m.isEnd(m.bos) {
+			out = append(out, templateItem{sequence: -1, ids: []int32{m.bos}, typeID: typeID})
+		}
+		out = append(out, templateItem{sequence: sequence, typeID: typeID})
+		if m.isEnd(m.eos) {
+			out = append(out, templateItem{sequence: -1, ids: []int32{m.eos}, typeID: typeID})
+		}
+		return out
+	}
+	first, second := around(0, 0), around(1, 1)
+	if len(first) == 1 {
+		return nil
+	}
+	return &template{single: first, pair: slices.Concat(first, second)}
+}
+
+// isEnd reports whether an id can begin or end a text.
+func (m *spModel) isEnd(id int32) bool {
+	return id >= 0 && int(id) < len(m.pieces) && (m.llama || m.types[id] == pieceControl)
 }
 
 // findSymbols looks for the user's symbols in the normalized text, as the library
@@ -318,7 +358,7 @@ func (m *spModel) normalizers() (normalizer, error) {
 	if m.dummyPrefix {
 		out = append(out, normalizeFunc(func(p *piece) {
 			// Only the text's own beginning gets one, not what follows a symbol.
-			if p.start == 0 {
+			if p.start == 0 || m.llama {
 				p.prepend(metaSpace)
 			}
 		}))
