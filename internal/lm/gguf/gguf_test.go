@@ -12,6 +12,7 @@ import (
 
 	"github.com/distillflow/distillflow/internal/lm/decoder"
 	"github.com/distillflow/distillflow/internal/lm/safetensors"
+	"github.com/distillflow/distillflow/internal/lm/tokenizer/hf"
 )
 
 func open(t testing.TB, name string) *File {
@@ -291,6 +292,14 @@ func FuzzParse(f *testing.F) {
 	for _, c := range damaged {
 		f.Add(c.data)
 	}
+	const key = "tokenizer.ggml."
+	for _, kind := range []string{"llama", "gpt2", "bert", "t5"} { // ids beyond the tokens, a piece that is empty
+		b := header(0, 7).put(key+"model", uint32(kindString), kind, key+"tokens", uint32(kindArray), uint32(kindString), uint64(3), "a", "", "\u2581a")
+		b.put(key+"scores", uint32(kindArray), uint32(kindF32), uint64(3), []float32{0, -1, float32(math.NaN())})
+		b.put(key+"token_type", uint32(kindArray), uint32(kindI32), uint64(3), []int32{2, 9, 6}, key+"merges", uint32(kindArray), uint32(kindString), uint64(1), "a ")
+		b.put(key+"bos_token_id", uint32(kindU32), uint32(7), key+"unknown_token_id", uint32(kindI32), int32(-1))
+		f.Add(b.Bytes())
+	}
 	for _, name := range []string{"types.gguf", "llama.gguf"} {
 		b, err := os.ReadFile(filepath.Join("testdata", name))
 		if err != nil {
@@ -309,7 +318,11 @@ func FuzzParse(f *testing.F) {
 			}
 			decode(t, x)
 		}
-		_, _, _ = file.Tokenizer() // must not panic
+		if name, data, err := file.Tokenizer(); err == nil && name == "tokenizer.json" { // must not panic
+			_, _ = hf.Parse(data)
+		} else if err == nil {
+			_, _ = hf.ParseSentencePiece(data)
+		}
 		if c, err := file.Config(); err == nil {
 			_, _ = decoder.ParseHF(c) // must not panic
 		}

@@ -184,6 +184,10 @@ func (f *File) sentencePiece(t tokens) []byte {
 		if kind == tokenUnused && !unigram {
 			kind = tokenUser // reserved tokens, which a text may spell out
 		}
+		if kind == tokenUser {
+			// llama.cpp writes the spaces of these tokens out, SentencePiece does not.
+			text = strings.ReplaceAll(text, " ", "\u2581")
+		}
 		bytes = bytes || kind == tokenByte
 		var p []byte
 		p = protowire.AppendString(protowire.AppendTag(p, 1, protowire.BytesType), text)

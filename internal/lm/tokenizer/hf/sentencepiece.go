@@ -214,7 +214,11 @@ func (m *spModel) tokenizer() (*Tokenizer, error) {
 		}
 		ids[p] = int32(i)
 		if k := m.types[i]; k == pieceUnknown || k == pieceControl || k == pieceUser {
-			added = append(added, AddedToken{ID: int32(i), Content: p, Special: k != pieceUser})
+			content := p
+			if m.llama && k == pieceUser {
+				content = strings.ReplaceAll(p, metaSpace, " ")
+			}
+			added = append(added, AddedToken{ID: int32(i), Content: content, Special: k != pieceUser})
 			if k == pieceUnknown {
 				m.unk = int32(i)
 			}
