@@ -47,6 +47,7 @@ var rules = []rule{
 	{"internal/llm", nil},
 	{"internal/llm/llmtest", nil},
 	{"internal/llm/...", []string{"internal/llm/...", "internal/thoughts"}},
+	{"internal/llm/local/localtest", []string{"internal/lm/..."}},
 	{"internal/llm/local", []string{"internal/llm", "internal/llm/local/...", "internal/lm/..."}},
 	{"internal/lm/...", []string{"internal/lm/...", "internal/thoughts"}},
 

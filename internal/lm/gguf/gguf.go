@@ -360,8 +360,12 @@ func (t *Tensor) place(data []byte, start, offset, align uint64) error {
 			return fmt.Errorf("shape %v is larger than any file", t.Shape)
 		}
 	}
-	if len(t.Shape) > 0 && t.Shape[len(t.Shape)-1]%b.elems != 0 {
-		return fmt.Errorf("rows of %d do not divide into blocks of %d, as type %s wants", t.Shape[len(t.Shape)-1], b.elems, t.Type)
+	row := 1
+	if len(t.Shape) > 0 {
+		row = t.Shape[len(t.Shape)-1]
+	}
+	if row%b.elems != 0 {
+		return fmt.Errorf("rows of %d do not divide into blocks of %d, as type %s wants", row, b.elems, t.Type)
 	}
 	size := n / uint64(b.elems) * uint64(b.bytes)
 	room := uint64(len(data)) - start

@@ -205,6 +205,7 @@ var damaged = map[string]struct {
 	"huge shape":         {one("t", 0, 0, 64, 1<<30, 1<<30, 1<<30), "larger than any file"},
 	"type not supported": {one("t", 16, 0, 64, 256), `tensor "t": type number 16`},
 	"half a block":       {one("t", 2, 0, 64, 33), "blocks of 32"},
+	"scalar in blocks":   {one("t", 2, 0, 64), "blocks of 32"},
 	"cut short":          {one("t", 0, 0, 64, 17), `tensor "t": 68 bytes`},
 	"offset outside":     {one("t", 0, 1<<40, 64, 1), "are outside"},
 	"overlap":            {two(0, 0), `tensor "b": its bytes overlap those of "a"`},

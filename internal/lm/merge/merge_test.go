@@ -306,7 +306,7 @@ func TestGGUF(t *testing.T) {
 	}
 	out := filepath.Join(t.TempDir(), "m")
 	// The small file has no tokenizer in its metadata; tools/oracle/lora merges one that has.
-	if _, err := Folder(t.Context(), base, dir, out, Options{}); err == nil || !strings.Contains(err.Error(), "llama.gguf: tokenizer: ") {
+	if _, err := Folder(t.Context(), base, dir, out, Options{}); err == nil || !strings.Contains(err.Error(), "llama.gguf: tokenizer in the metadata: ") {
 		t.Fatalf("without a tokenizer: %v", err)
 	}
 	tok := t.TempDir()

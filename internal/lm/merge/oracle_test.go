@@ -61,7 +61,7 @@ func writeForOracle(t *testing.T, ref, out string) {
 	meta := map[string]any{"base": ref}
 	options := Options{}
 	if tok, err := base.LoadTokenizer(""); err == nil {
-		e, err := tok.Encode(oracleText, true)
+		e, err := tok.Tokenizer.Encode(oracleText, true)
 		if err != nil {
 			t.Fatal(err)
 		}
