@@ -11,6 +11,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/distillflow/distillflow/internal/llm/local/localtest"
 	"github.com/distillflow/distillflow/internal/lm/hub/hubtest"
 )
 
@@ -61,6 +62,7 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs the whole program on the scripts of testdata/script.
 func TestScripts(t *testing.T) {
+	gguf := localtest.GGUF(t, nil)
 	testscript.Run(t, testscript.Params{
 		Dir:           "testdata/script",
 		UpdateScripts: os.Getenv("DISTILLFLOW_UPDATE") != "",
@@ -71,6 +73,7 @@ func TestScripts(t *testing.T) {
 			}
 			e.Setenv("RECIPES", root+"/../../recipes")
 			e.Setenv("TINY_MODEL", root+"/../../stages/train/testdata/train-sft/basic/model")
+			e.Setenv("TINY_GGUF", gguf)
 			e.Setenv("DISTILLFLOW_MEMO", e.WorkDir+"/memo")
 			e.Values[teacherKey{}] = &map[string]any{}
 			e.Values[hubKey{}] = &[]*hubtest.Server{}

@@ -14,7 +14,7 @@ import (
 // embed it.
 type Base struct {
 	Model         stage.Path `json:"model" default:"" semantic:"false" doc:"Published model: a folder as transformers writes it, a GGUF file, or hf://owner/name@revision. It stays as it is; adapters on it are trained. Its content is part of the cache key. Without one the student is a small decoder trained from scratch."`
-	TokenizerFrom stage.Path `json:"tokenizer_from" default:"" semantic:"false" doc:"With model: folder of the tokenizer's files where they are not beside it, as with most GGUF files. Their content counts, not their place."`
+	TokenizerFrom stage.Path `json:"tokenizer_from" default:"" semantic:"false" doc:"With model: folder of the tokenizer's files where they are not beside it; a GGUF file may hold its own. Their content counts, not their place."`
 	Quantize      string     `json:"quantize" default:"none" choices:"none|nf4" doc:"With model: nf4 keeps the frozen matrices of the layers in 4 bits (QLoRA)."`
 	Precision     string     `json:"precision" default:"auto" choices:"auto|f32|bf16" doc:"With model: type of the frozen weights and of the computation; auto is bf16 on a GPU and f32 elsewhere. Adapters are f32."`
 	LoRA          LoRA       `json:"lora" doc:"The adapters. A student from scratch that has them is first trained whole, then frozen and adapted."`

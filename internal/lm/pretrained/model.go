@@ -37,7 +37,7 @@ type Model struct {
 	// ConfigJSON is the config.json; of a GGUF file, the one that was made for it.
 	ConfigJSON []byte
 	// Tokenizer is the path of tokenizer.json or tokenizer.model; "" where neither is
-	// there, as beside most GGUF files.
+	// there: a GGUF file may hold its own.
 	Tokenizer string
 	// EOS are the ids that end a text, by generation_config.json and config.json.
 	EOS []int32

@@ -71,7 +71,7 @@ func (m *Model) CheckTokenizer(dir string) error {
 			return fmt.Errorf("%s: tokenizer in the metadata: no eos_token_id is named: a model needs one to end its answers", g.gg.Path)
 		}
 	} else if dir != "" && !slices.ContainsFunc(tokenizerFiles, func(name string) bool { return isFile(dir, name) }) {
-		return fmt.Errorf("tokenizer %s: there is neither %s", dir, strings.Join(tokenizerFiles, " nor "))
+		return fmt.Errorf("%s: tokenizer %s: there is neither %s", m.Ref, dir, strings.Join(tokenizerFiles, " nor "))
 	}
 	_, err := m.Template(dir)
 	return err
