@@ -366,3 +366,16 @@ func (f *File) Special(name string) string {
 	}
 	return ""
 }
+
+// SpareControl is the first control token that is not among those in use, which can serve
+// as padding; "" where there is none.
+func (f *File) SpareControl(used []string) string {
+	texts, _ := f.Metadata["tokenizer.ggml.tokens"].([]string)
+	kinds, _ := f.Metadata["tokenizer.ggml.token_type"].([]int64)
+	for i, text := range texts {
+		if i < len(kinds) && kinds[i] == tokenControl && text != "" && !slices.Contains(used, text) {
+			return text
+		}
+	}
+	return ""
+}

@@ -217,7 +217,7 @@ func TestGGUF(t *testing.T) {
 	}
 	meta := m.src.(*ggufSource).gg.Metadata
 	for k, v := range map[string]any{
-		"model": "gpt2", "pre": "qwen2", "tokens": []string{"a", "b", "ab", "<|end|>", "<pad>"}, "token_type": []int64{1, 1, 1, 3, 3},
+		"model": "gpt2", "pre": "qwen2", "tokens": []string{"a", "b", "ab", "<|end|>", "<x>"}, "token_type": []int64{1, 1, 1, 3, 3},
 		"merges": []string{"a b"}, "eos_token_id": uint64(3), "padding_token_id": uint64(3),
 	} {
 		meta["tokenizer.ggml."+k] = v
@@ -225,6 +225,9 @@ func TestGGUF(t *testing.T) {
 	tok, err := m.LoadTokenizer("")
 	if err != nil {
 		t.Fatal(err)
+	}
+	if got := tok.Special(); got.EOS != 3 || got.BOS != -1 || got.Pad != 4 { // padding as EOS is none
+		t.Errorf("%+v", got)
 	}
 	if e, err := tok.Tokenizer.Encode("ab<|end|>", false); err != nil || !slices.Equal(e.IDs, []int32{2, 3}) {
 		t.Errorf("%v, %v", e, err)

@@ -49,6 +49,9 @@ func (m *Model) loadTokenizer(dir string) (t *tokenizer.Pretrained, from string,
 	if err == nil {
 		special := m.specials()
 		t, err = tokenizer.NewPretrained(plain, special.BOS, special.EOS, special.Pad)
+		if spare := f.SpareControl(special.All); err != nil && special.Pad == "" && spare != "" {
+			t, err = tokenizer.NewPretrained(plain, special.BOS, special.EOS, spare)
+		}
 	}
 	if err != nil {
 		return nil, "", fmt.Errorf("%s: tokenizer in the metadata: %w", f.Path, err)
