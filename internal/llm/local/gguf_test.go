@@ -35,6 +35,11 @@ func TestGGUFAlone(t *testing.T) {
 	if got := complete(t, template, request("hello")); got.Usage.PromptTokens != len("hello")+3 {
 		t.Errorf("the prompt has %d tokens", got.Usage.PromptTokens)
 	}
+	// A base model gets BOS where its metadata say so.
+	without := client(t, m, localtest.GGUF(t, map[string]any{"tokenizer.ggml.add_bos_token": false}))
+	if got := complete(t, without, request("hello")); got.Usage.PromptTokens != len("hello")+1 {
+		t.Errorf("without BOS, the prompt has %d tokens", got.Usage.PromptTokens)
+	}
 	// A folder that is named comes first.
 	want := complete(t, folder, request("hello"))
 	if got := complete(t, client(t, m, template.ref.Model+"?tokenizer="+dir), request("hello")); got.Usage != want.Usage || got.Text != want.Text {

@@ -195,7 +195,7 @@ func (f *File) sentencePiece(t tokens) []byte {
 		message(1, varint(p, 3, uint64(kind)))
 	}
 	id := func(name string) uint64 { return uint64(f.id(name)) } // -1 where there is none
-	bos, eos := f.ends(!unigram, unigram)
+	bos, eos := f.ends(t)
 	trainer := varint(nil, 3, kind)
 	trainer = varint(trainer, 35, bit(bytes)) // bytes for what has no piece
 	trainer = varint(trainer, 40, id("unknown"))
@@ -230,15 +230,25 @@ func (f *File) charsmap() []byte {
 
 // ends are the ids of the tokens put before and after a text, -1 for none, by what the
 // metadata say and, where they do not, by the kind's usage.
-func (f *File) ends(addBOS, addEOS bool) (bos, eos int) {
+func (f *File) ends(t tokens) (bos, eos int) {
 	bos, eos = -1, -1
-	if f.flag("add_bos_token", addBOS) {
+	if f.flag("add_bos_token", t.model == kindSentencePiece || t.model == kindWordPiece || t.pre.bos) {
 		bos = f.id("bos")
 	}
-	if f.flag("add_eos_token", addEOS) {
+	if f.flag("add_eos_token", t.model == kindUnigram) {
 		eos = f.id("eos")
 	}
 	return bos, eos
+}
+
+// AddsBOS reports whether texts begin with BOS.
+func (f *File) AddsBOS() bool {
+	t, err := f.tokens()
+	if err != nil {
+		return false
+	}
+	bos, _ := f.ends(t)
+	return bos >= 0
 }
 
 type object = map[string]any
@@ -315,7 +325,7 @@ func (f *File) byteLevel(t tokens) ([]byte, error) {
 		"version": "1.0", "added_tokens": added, "normalizer": nil,
 		"pre_tokenizer":  object{"type": "Sequence", "pretokenizers": append(steps, bytes)},
 		"decoder":        bytes,
-		"post_processor": t.template(f.ends(t.pre.bos, false)),
+		"post_processor": t.template(f.ends(t)),
 		"model":          object{"type": "BPE", "vocab": vocab, "merges": merges, "byte_fallback": false, "ignore_merges": t.pre.ignoreMerges},
 	}
 	if t.pre.nfc {
@@ -340,7 +350,7 @@ func (f *File) wordPiece(t tokens) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	before, after := f.ends(true, false)
+	before, after := f.ends(t)
 	if f.flag("add_sep_token", true) {
 		after = f.id("seperator") // so spelled in the format
 	}

@@ -99,6 +99,9 @@ func (m *Model) Template(dir string) (*chat.Template, error) {
 	t := m.specials()
 	source, _ := g.gg.Metadata["tokenizer.chat_template"].(string)
 	if source == "" {
+		if !g.gg.AddsBOS() {
+			t.BOS = ""
+		}
 		return chat.Plain(t), nil
 	}
 	tmpl, err := chat.Parse(source, t)

@@ -82,7 +82,7 @@ func GGUF(t testing.TB, more map[string]any) string {
 		"qwen2.attention.layer_norm_rms_epsilon": float32(1e-6), "qwen2.rope.freq_base": float32(10000),
 		"tokenizer.ggml.model": "llama", "tokenizer.ggml.tokens": texts, "tokenizer.ggml.scores": scores, "tokenizer.ggml.token_type": kinds,
 		"tokenizer.ggml.bos_token_id": uint32(1), "tokenizer.ggml.eos_token_id": uint32(2), "tokenizer.ggml.unknown_token_id": uint32(3),
-		"tokenizer.ggml.padding_token_id": uint32(0), "tokenizer.ggml.add_bos_token": false, "tokenizer.ggml.add_space_prefix": false,
+		"tokenizer.ggml.padding_token_id": uint32(0), "tokenizer.ggml.add_bos_token": true, "tokenizer.ggml.add_space_prefix": false,
 	}
 	for k, v := range more {
 		if meta[k] = v; v == nil {
