@@ -155,3 +155,43 @@ func TestRealIDs(t *testing.T) {
 	}
 	t.Logf("%d texts", len(rows))
 }
+
+// Every pre-tokenizer's expressions can be read and lose nothing of a text; numbers show
+// how some of them cut.
+func TestPreTokenizers(t *testing.T) {
+	tokens := []string{}
+	for b, spare := rune(0), rune(256); b < 256; b++ { // bytes as GPT-2 writes them
+		if b > 32 && b < 127 || b > 160 && b != 173 {
+			tokens = append(tokens, string(b))
+		} else {
+			tokens = append(tokens, string(spare))
+			spare++
+		}
+	}
+	tokens = append(tokens, "12", "123", "1234", "67")
+	numbers := map[string][]string{
+		"llama-bpe": {"123", "4", "67"}, "smaug-bpe": {"123", "4", "6", "7"}, "gpt-4o": {"123", "4", "6", "7"}, "deepseek-v3": {"123", "4", "6", "7"},
+		"qwen2": {"1", "2", "3", "4", "6", "7"}, "tekken": {"1", "2", "3", "4", "6", "7"}, "smollm": {"1", "2", "3", "4", "6", "7"},
+		"gpt-2": {"1234", "6", "7"}, "falcon": {"123", "4", "6", "7"}, "default": {"123", "4", "6", "7"},
+	}
+	for pre := range preSplits {
+		f := &File{Path: "x.gguf", Metadata: map[string]any{"tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": pre, "tokenizer.ggml.tokens": tokens,
+			"tokenizer.ggml.merges": []string{"1 2", "12 3", "123 4"}}}
+		tok := parseTokenizer(t, f)
+		const text = "I'VE been\n\n  to Zürich; it's 2 \u6f22\u5b57 q\u0308 \U0001f600\u200d!?\t x(y) \r\n "
+		if back, err := tok.Decode(ids(t, tok, text, false), false); err != nil || back != text {
+			t.Errorf("%s: %q comes back as %q, %v", pre, text, back, err)
+		}
+		var got []string
+		for _, id := range append(ids(t, tok, "1234", false), ids(t, tok, "67", false)...) {
+			got = append(got, tokens[id])
+		}
+		if want := numbers[pre]; want != nil && !slices.Equal(got, want) {
+			t.Errorf("%s: 1234 and 67 are %q, want %q", pre, got, want)
+		}
+		delete(numbers, pre)
+	}
+	if len(numbers) > 0 {
+		t.Errorf("not known: %v", numbers)
+	}
+}
