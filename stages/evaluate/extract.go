@@ -8,6 +8,7 @@ import (
 
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/internal/answer"
+	"github.com/distillflow/distillflow/internal/llm"
 	"github.com/distillflow/distillflow/schema"
 )
 
@@ -108,6 +109,11 @@ like); a response whose thought has no end states no answer.`,
 				none++
 				continue
 			}
+			if why := unfinished(*p); why != "" {
+				p.Reason = why
+				none++
+				continue
+			}
 			a := answer.Extract(q, p.Response, opt)
 			p.Pred, p.Rule, p.Reason = a.Answer, a.Rule, a.Reason
 			if a.Answer == "" {
@@ -127,6 +133,20 @@ like); a response whose thought has no end states no answer.`,
 // imported rows, with a text alone.
 func responded(p schema.Path) bool {
 	return p.Error == "" && (p.Response != "" || p.FinishReason != "")
+}
+
+// unfinished says why a response states no answer whatever its text says: it was cut
+// off, or withheld. It is "" for one that ended.
+func unfinished(p schema.Path) string {
+	switch llm.ClassOf(p.FinishReason) {
+	case llm.Finished:
+		return ""
+	case llm.Refused:
+		return "refused (finish_reason " + p.FinishReason + ")"
+	case llm.Cut:
+		return "cut off (finish_reason " + p.FinishReason + ")"
+	}
+	return "not an answer (finish_reason " + p.FinishReason + ")"
 }
 
 // question reduces a row to what extraction and grading look at.

@@ -117,7 +117,7 @@ func usable(p schema.Path) bool {
 	switch {
 	case strings.TrimSpace(p.Response) == "" || p.Error != "":
 		return false
-	case p.FinishReason == llm.FinishLength || p.FinishReason == llm.FinishRefusal:
+	case llm.ClassOf(p.FinishReason) != llm.Finished:
 		return false
 	case p.Correct != nil && !*p.Correct:
 		return false
