@@ -122,7 +122,7 @@ func (c *Client) Complete(ctx context.Context, req llm.Request) (*llm.Response, 
 		text, thought, finish = c.answer(h, rng)
 	}
 	switch {
-	case !c.o.Thinking:
+	case !c.thinks(req.Thinking):
 		thought = ""
 	case finish == llm.FinishLength:
 		thought, text = half(thought), ""
@@ -137,7 +137,7 @@ func (c *Client) Complete(ctx context.Context, req llm.Request) (*llm.Response, 
 	}
 	r := &llm.Response{
 		Text: text, Reasoning: thought, FinishReason: finish, Model: llm.Simulated,
-		Usage: llm.Usage{PromptTokens: req.PromptBytes()/4 + 1, CompletionTokens: used + countTokens(text)},
+		Usage: llm.Usage{PromptTokens: req.PromptBytes()/4 + 1, CompletionTokens: used + countTokens(text), ReasoningTokens: used},
 	}
 	if c.o.Inline && thought != "" {
 		r.Text, r.Reasoning = "<think>\n"+thought+"\n", ""
@@ -146,6 +146,12 @@ func (c *Client) Complete(ctx context.Context, req llm.Request) (*llm.Response, 
 		}
 	}
 	return r, nil
+}
+
+// thinks reports whether an answer comes with thoughts: as the options say, or the request,
+// which goes first.
+func (c *Client) thinks(asked llm.Thinking) bool {
+	return !asked.Off && (c.o.Thinking || asked.Effort != "" || asked.BudgetTokens > 0)
 }
 
 // rng seeds a stream from everything that may change the answer. Lengths go in before

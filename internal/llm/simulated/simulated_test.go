@@ -310,6 +310,36 @@ func TestJudgeAgreesWithTheTeacher(t *testing.T) {
 	}
 }
 
+// A request to think, or not to, goes before the options.
+func TestThinkingAsRequested(t *testing.T) {
+	for _, tc := range []struct {
+		options bool
+		asked   llm.Thinking
+		want    bool
+	}{
+		{false, llm.Thinking{}, false},
+		{false, llm.Thinking{Effort: "low"}, true},
+		{false, llm.Thinking{BudgetTokens: 100}, true},
+		{true, llm.Thinking{}, true},
+		{true, llm.Thinking{Off: true}, false},
+	} {
+		o := DefaultOptions()
+		o.Thinking = tc.options
+		c, err := New(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := cases[0].hint
+		r, err := c.Complete(t.Context(), llm.Request{Hint: &h, Thinking: tc.asked, Messages: []llm.Message{{Role: "user", Content: "p"}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := r.Reasoning != "" && r.Usage.ReasoningTokens > 0; got != tc.want {
+			t.Errorf("%+v: thought %q, %d tokens of it", tc, r.Reasoning, r.Usage.ReasoningTokens)
+		}
+	}
+}
+
 // A teacher that thinks gives the answers of one that does not, and a thought that states
 // another one before; inline it stands in the text.
 func TestThinking(t *testing.T) {
