@@ -93,8 +93,9 @@ type Server struct {
 // New starts a server with repositories. Close it.
 func New(repos ...*Repo) *Server {
 	s := &Server{Token: "hf_test", repos: repos}
-	s.hub = httptest.NewServer(http.HandlerFunc(s.serveHub))
 	s.cdn = httptest.NewServer(http.HandlerFunc(s.serveCDN))
+	s.hub = httptest.NewUnstartedServer(http.HandlerFunc(s.serveHub)) // its handler sends to the other
+	s.hub.Start()
 	s.URL = s.hub.URL
 	return s
 }
@@ -194,7 +195,7 @@ func (s *Server) serveAPI(w http.ResponseWriter, req *http.Request, r *Repo, res
 		to := len(names)
 		if s.PageSize > 0 && from+s.PageSize < to {
 			to = from + s.PageSize
-			w.Header().Set("Link", fmt.Sprintf(`<%s%s?recursive=true&cursor=%d>; rel="next"`, s.URL, req.URL.EscapedPath(), to))
+			w.Header().Set("Link", fmt.Sprintf(`<http://%s%s?recursive=true&cursor=%d>; rel="next"`, req.Host, req.URL.EscapedPath(), to))
 		}
 		list := []map[string]any{{"type": "directory", "path": "somewhere", "oid": strings.Repeat("0", 40), "size": 0}}
 		for _, n := range names[from:to] {
