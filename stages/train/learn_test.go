@@ -34,6 +34,9 @@ func lookups(heldOut, shuffle bool) (out []schema.Problem) {
 // its untrained self and the most frequent answer; from shuffled answers neither does.
 // The long form of this test is TestStudentsLearnAndShuffledGoldDoesNot.
 func TestStudentsLearn(t *testing.T) {
+	if testing.Short() {
+		t.Skip("learning takes minutes under the race detector, and races show in the tests of single steps")
+	}
 	const cfg = `{
 		"students": [
 			{"name": "llama", "arch": "llama", "d_model": 16, "layers": 1, "tokenizer": "word", "lr": 0.02},
