@@ -46,15 +46,11 @@ them, and for models without a known price.`,
 			return nil
 		},
 		RunE: func(c *cobra.Command, _ []string) error {
-			m, err := a.openMemo()
+			m, acc, err := a.memoAccount(c.Context())
 			if err != nil {
 				return err
 			}
 			defer m.Close() // it is only read
-			acc, err := readAccount(c.Context(), m)
-			if err != nil {
-				return err
-			}
 			where := "the default; DISTILLFLOW_MEMO names another folder"
 			if a.getenv("DISTILLFLOW_MEMO") != "" {
 				where = "DISTILLFLOW_MEMO"
@@ -84,10 +80,17 @@ func (a app) openMemo() (*store.Memo, error) {
 	})
 }
 
-func readAccount(ctx context.Context, m *store.Memo) (*llm.Account, error) {
-	return llm.ReadAccount(m, func(fn func([32]byte, []byte) error) error {
-		return m.Records(ctx, fn)
-	})
+// memoAccount opens the user's memo and adds up what was paid. Close the memo.
+func (a app) memoAccount(ctx context.Context) (*store.Memo, *llm.Account, error) {
+	m, err := a.openMemo()
+	if err != nil {
+		return nil, nil, err
+	}
+	acc, err := llm.ReadAccount(m, func(fn func([32]byte, []byte) error) error { return m.Records(ctx, fn) })
+	if err != nil {
+		return nil, nil, errors.Join(err, m.Close())
+	}
+	return m, acc, nil
 }
 
 func (a app) memoBatchesCmd() *cobra.Command {
@@ -99,15 +102,11 @@ func (a app) memoBatchesCmd() *cobra.Command {
 run of a recipe that wants an answer of a batch goes on waiting for it.`,
 		Args: args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
-			m, err := a.openMemo()
+			m, acc, err := a.memoAccount(c.Context())
 			if err != nil {
 				return err
 			}
 			defer m.Close() // it is only read
-			acc, err := readAccount(c.Context(), m)
-			if err != nil {
-				return err
-			}
 			if asJSON {
 				return memoview.JSON(a.out, acc.Batches)
 			}
@@ -132,15 +131,11 @@ The API key comes from the provider's usual environment variable, unless a flag
 says otherwise.`,
 		Args: args(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, pos []string) error {
-			m, err := a.openMemo()
+			m, acc, err := a.memoAccount(c.Context())
 			if err != nil {
 				return err
 			}
 			defer m.Close() // it is only read
-			acc, err := readAccount(c.Context(), m)
-			if err != nil {
-				return err
-			}
 			i := slices.IndexFunc(acc.Batches, func(b llm.OpenBatch) bool { return b.ID == pos[0] })
 			if i < 0 || pos[0] == "" {
 				return usageError{fmt.Errorf("the memo knows no open batch %s; 'distillflow memo batches' lists them", pos[0])}

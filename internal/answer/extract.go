@@ -37,7 +37,7 @@ type Options struct {
 	// JSONPath, when set, replaces the built-in rules: the text, or its last
 	// {...} block, is read as JSON and the value at this gjson path is taken.
 	JSONPath string
-	// Thoughts are marks of reasoning beside those that thoughts.Split knows.
+	// Thoughts are marks of reasoning beside those that thoughts.Cut knows.
 	Thoughts []thoughts.Tag
 }
 

@@ -106,6 +106,20 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
+// SetCause takes kind and message from an error of the connection. The error itself is kept
+// unless it holds the key.
+func (e *Error) SetCause(err error, key string) {
+	// url.Error repeats the URL; a base URL may hold what its owner keeps private.
+	var ue *url.Error
+	if errors.As(err, &ue) {
+		err = ue.Err
+	}
+	e.Kind, e.Message = KindOf(err), err.Error()
+	if key == "" || !strings.Contains(e.Message, key) {
+		e.Err = err
+	}
+}
+
 // KindOfStatus maps an HTTP status to a kind.
 func KindOfStatus(status int) Kind {
 	switch {

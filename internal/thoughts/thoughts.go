@@ -62,13 +62,6 @@ func (p Parts) Offset(i int) int {
 	return i
 }
 
-// Split returns the reasoning and the response of text, and whether the last
-// thought is open. The pairs of extra are marks beside those of the package.
-func Split(text string, extra []Tag) (reasoning, response string, open bool) {
-	p := Cut(text, extra)
-	return p.Reasoning, p.Response, p.Open
-}
-
 // Marked is Response with <answer> and </answer> around what stood in them, for a reader
 // that splits it again.
 func (p Parts) Marked() string {
@@ -76,6 +69,12 @@ func (p Parts) Marked() string {
 		return p.Response
 	}
 	return p.Response[:p.AnswerStart] + "<answer>" + p.Response[p.AnswerStart:p.AnswerEnd] + "</answer>" + p.Response[p.AnswerEnd:]
+}
+
+// Found reports whether text, which was cut, has marks of a thought, be it an empty one.
+// Marks of an answer alone are none.
+func (p Parts) Found(text string) bool {
+	return p.Reasoning != "" || p.Open || !strings.EqualFold(p.Marked(), text)
 }
 
 // Join adds thoughts that stood in a response to those that arrived apart. Servers may send
@@ -94,7 +93,7 @@ func Join(apart, inline string) string {
 // maxPasses bounds how often marks may appear because others dropped out.
 const maxPasses = 8
 
-// Cut is [Split] that also tells where the response stood.
+// Cut splits text. The pairs of extra are marks beside those of the package.
 func Cut(text string, extra []Tag) Parts {
 	p := Parts{Response: text}
 	for pass := 0; ; pass++ {

@@ -54,7 +54,8 @@ func TestSplit(t *testing.T) {
 		{"a mark made by answer marks", "<thi<answer>nk>7", "7", "", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			reasoning, response, open := Split(c.text, plan)
+			p := Cut(c.text, plan)
+			reasoning, response, open := p.Reasoning, p.Response, p.Open
 			if strings.TrimSuffix(reasoning, "\n") != strings.TrimSuffix(c.reasoning, "\n") || response != c.response || open != c.open {
 				t.Errorf("%q splits into %q and %q, open %v; want %q and %q, open %v", c.text, reasoning, response, open, c.reasoning, c.response, c.open)
 			}
@@ -85,23 +86,22 @@ func held(s string) (out [256]int) {
 	return out
 }
 
-func FuzzSplit(f *testing.F) {
+func FuzzCut(f *testing.F) {
 	for _, s := range []string{"<think>1</think>2", "1</think>2", "<|channel|>analysis<|message|>1<|end|>2", "[THINK]1[/THINK]\"<think>\"`", "```<think>1\n```2</think>", "<thi<answer>nk>1", "analysisA1assistantfinal2", "◁think▷1◁/think▷2<plan>3"} {
 		f.Add(s)
 	}
 	extra := []Tag{{"<plan>", "</plan>"}}
 	f.Fuzz(func(t *testing.T, text string) {
-		reasoning, response, open := Split(text, extra)
+		p := Cut(text, extra)
+		reasoning, response, open := p.Reasoning, p.Response, p.Open
 		// Attributes and the head of a channel belong to their marks.
 		head := strings.Contains(text, "=") || strings.Contains(strings.ToLower(text), "<|message|>")
 		if !head && held(text) != held(reasoning+response) {
 			t.Fatalf("%q gives %q and %q", text, reasoning, response)
 		}
-		r2, again, open2 := Split(response, extra)
-		if again != response || r2 != "" || open2 {
-			t.Fatalf("%q splits once more into %q and %q (%v, open %v)", response, r2, again, open, open2)
+		if again := Cut(response, extra); again.Response != response || again.Reasoning != "" || again.Open {
+			t.Fatalf("%q splits once more into %+v (open before: %v)", response, again, open)
 		}
-		p := Cut(text, extra)
 		for i := 0; i < len(response); i++ {
 			if o := p.Offset(i); response[i] != '\n' && (o >= len(text) || text[o] != response[i]) {
 				t.Fatalf("byte %d of %q is not at %d of %q", i, response, o, text)
@@ -113,10 +113,10 @@ func FuzzSplit(f *testing.F) {
 var bench = "<think>\n" + strings.Repeat("First we add the 3 apples to the 4 pears, so x[1] < 7 and \\[y\\] is \"7\".\n", 200) +
 	"</think>\n" + strings.Repeat("The answer $x < 5$ is [7].\n", 20)
 
-func BenchmarkSplit(b *testing.B) {
+func BenchmarkCut(b *testing.B) {
 	b.SetBytes(int64(len(bench)))
 	for b.Loop() {
-		Split(bench, nil)
+		Cut(bench, nil)
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 // them: it was read from a thought.
 func moveThoughts(p *schema.Path) (moved, dropped bool) {
 	parts := thoughts.Cut(p.Response, nil)
-	if parts.Reasoning == "" {
+	if !parts.Found(p.Response) {
 		return false, false
 	}
 	response, reasoning := parts.Marked(), parts.Reasoning

@@ -39,6 +39,7 @@ func TestMoveThoughts(t *testing.T) {
 		"beside the field":      {in: path("first", raw), want: path("first\n3 and 4, so 7", answer)},
 		"twice":                 {in: path("3 and 4, so 7\n", raw), want: path("3 and 4, so 7", answer)},
 		"an empty thought":      {in: path("", "<think>\n\n</think>\n\n"+answer), want: path("", answer)},
+		"an empty mark":         {in: path("", "<think></think>"+answer), want: path("", answer)},
 		"an open thought":       {in: path("", "Well.\n<think>3 and 4, so 7"), want: path("Well.\n3 and 4, so 7", "")},
 		"a span after it":       {in: judged(path("", raw), in, in+1), want: judged(path("3 and 4, so 7", answer), 14, 15)},
 		"a span before it":      {in: judged(path("", "It is 7.<think>sure</think>"), 6, 7), want: judged(path("sure", "It is 7."), 6, 7)},

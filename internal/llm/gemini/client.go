@@ -7,7 +7,6 @@ import (
 	"errors"
 	"maps"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -195,15 +194,7 @@ func (c *Client) fail(ctx context.Context, err error, call *callInfo) error {
 	case ctx.Err() != nil:
 		return err // the Transport tells a timeout from a cancellation
 	default:
-		// url.Error repeats the URL; a base URL may hold what its owner keeps private.
-		var ue *url.Error
-		if errors.As(err, &ue) {
-			err = ue.Err
-		}
-		e.Kind, e.Message = llm.KindOf(err), err.Error()
-		if !strings.Contains(e.Message, c.key) || c.key == "" {
-			e.Err = err
-		}
+		e.SetCause(err, c.key)
 	}
 	e.Message, e.Code = llm.Scrub(e.Message, c.key), llm.Scrub(e.Code, c.key)
 	return e

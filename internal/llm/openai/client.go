@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/tidwall/gjson"
@@ -290,15 +289,7 @@ func (c *Client) fail(ctx context.Context, err error, a *llm.RawAnswer) error {
 	case ctx.Err() != nil:
 		return err // the Transport tells a timeout from a cancellation
 	default:
-		// url.Error repeats the URL; a base URL may hold what its owner keeps private.
-		var ue *url.Error
-		if errors.As(err, &ue) {
-			err = ue.Err
-		}
-		e.Kind, e.Message = llm.KindOf(err), err.Error()
-		if c.key == "" || !strings.Contains(e.Message, c.key) {
-			e.Err = err
-		}
+		e.SetCause(err, c.key)
 	}
 	return c.scrub(e)
 }

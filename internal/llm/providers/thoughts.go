@@ -13,7 +13,7 @@ import (
 // memo keeps the text as it was sent.
 func splitThoughts(r *llm.Response, more []thoughts.Tag) {
 	p := thoughts.Cut(r.Text, more)
-	if p.Reasoning == "" && !p.Open {
+	if !p.Found(r.Text) {
 		return // what stands in <answer> is found by those who read the answer
 	}
 	text, reasoning := p.Marked(), p.Reasoning

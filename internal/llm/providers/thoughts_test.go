@@ -17,6 +17,7 @@ func TestSplitThoughts(t *testing.T) {
 		{"<think>\n2 and 2\n</think>\n\nIt is 4.", "", "stop", "It is 4.", "2 and 2", "stop"},
 		{"2 and 2</think>It is 4.", "", "stop", "It is 4.", "2 and 2", "stop"},
 		{"<think>more</think>It is 4.", "first", "stop", "It is 4.", "first\nmore", "stop"},
+		{"<think></think>It is 4.", "", "stop", "It is 4.", "", "stop"},
 		{"<plan>add</plan>It is 4.", "", "stop", "It is 4.", "add", "stop"},
 		{"<think>2 and", "", "stop", "", "2 and", "length"},
 		{"It is 4. <think>or", "", "stop", "", "It is 4.\nor", "length"},
