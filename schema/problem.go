@@ -17,20 +17,23 @@ type Choice struct {
 
 // Problem is one row: a question, its gold answer, and its reasoning paths.
 //
-// In JSON the fields stand in the order id, task, question, choices, premise,
-// hypothesis, table, gold_answer, then the unknown fields in the order in which
+// In JSON the fields stand in the order id, task, task_spec, question, choices,
+// premise, hypothesis, table, gold_answer, gold_answers, then the unknown fields in the order in which
 // they came, then paths. Empty optional fields are left out.
 type Problem struct {
 	ID         string
 	Task       string // gsm8k, math, arc_challenge, ...
+	TaskSpec   []byte // the task as JSON, where a recipe declares it; see internal/task
 	Question   string
 	Choices    []Choice // multiple choice only
 	Premise    string   // natural-language inference only
 	Hypothesis string   // natural-language inference only
 	Table      string   // table problems only: the table's text
 	GoldAnswer string   // normalised by scan
-	Extra      Fields   // fields this version does not know
-	Paths      []Path
+	// GoldAnswers are all right answers, GoldAnswer the first of them; nil for one.
+	GoldAnswers []string
+	Extra       Fields // fields this version does not know
+	Paths       []Path
 }
 
 // RecordType names the record for port type checks.
@@ -41,6 +44,10 @@ func (p Problem) AppendJSON(dst []byte) ([]byte, error) {
 	w := objectWriter{buf: append(dst, '{')}
 	w.str("id", p.ID)
 	w.str("task", p.Task)
+	if len(p.TaskSpec) > 0 {
+		w.key("task_spec")
+		w.buf = append(w.buf, p.TaskSpec...)
+	}
 	w.str("question", p.Question)
 	if len(p.Choices) > 0 {
 		w.key("choices")
@@ -60,6 +67,14 @@ func (p Problem) AppendJSON(dst []byte) ([]byte, error) {
 	w.strOpt("hypothesis", p.Hypothesis)
 	w.strOpt("table", p.Table)
 	w.str("gold_answer", p.GoldAnswer)
+	if len(p.GoldAnswers) > 0 {
+		w.key("gold_answers")
+		for i, g := range p.GoldAnswers {
+			w.buf = append(w.buf, "[,"[min(i, 1)])
+			w.buf = AppendString(w.buf, g)
+		}
+		w.buf = append(w.buf, ']')
+	}
 	w.fields(p.Extra)
 	if p.Paths != nil {
 		w.key("paths")
@@ -109,6 +124,18 @@ func (p *Problem) setField(name string, v gjson.Result) error {
 		return setString(&p.ID, name, v)
 	case "task":
 		return setString(&p.Task, name, v)
+	case "task_spec":
+		if v.IsObject() {
+			p.TaskSpec = []byte(v.Raw)
+			return nil
+		}
+	case "gold_answers":
+		if list := v.Array(); v.IsArray() && !slices.ContainsFunc(list, func(e gjson.Result) bool { return e.Type != gjson.String }) {
+			for _, e := range list {
+				p.GoldAnswers = append(p.GoldAnswers, e.String())
+			}
+			return nil
+		}
 	case "question":
 		return setString(&p.Question, name, v)
 	case "premise":
