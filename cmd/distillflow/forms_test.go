@@ -10,6 +10,7 @@ import (
 	"github.com/distillflow/distillflow/internal/answer"
 	"github.com/distillflow/distillflow/internal/mathverify"
 	"github.com/distillflow/distillflow/internal/prompts"
+	preset "github.com/distillflow/distillflow/internal/task"
 	"github.com/distillflow/distillflow/schema"
 )
 
@@ -18,7 +19,7 @@ import (
 // grading accepts the gold answer as it is. A teacher that is always wrong must be found
 // wrong, or the test would pass whatever grading says.
 func TestTeacherExtractionAndGradingAgree(t *testing.T) {
-	for _, task := range answer.Tasks() {
+	for _, task := range preset.Presets() {
 		t.Run(task, func(t *testing.T) {
 			t.Parallel()
 			askAndGrade(t, task, filepath.Join("..", "..", "recipes", "data", task), 100)
@@ -37,7 +38,7 @@ func TestTeacherAgreesOnRealData(t *testing.T) {
 	if os.Getenv("DISTILLFLOW_HEAVY") != "" {
 		limit = 0
 	}
-	for _, task := range answer.Tasks() {
+	for _, task := range preset.Presets() {
 		t.Run(task, func(t *testing.T) {
 			t.Parallel()
 			askAndGrade(t, task, filepath.Join(shared, "data", "datasets", task), limit)

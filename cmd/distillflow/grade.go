@@ -9,10 +9,11 @@ import (
 
 	"github.com/distillflow/distillflow/internal/answer"
 	"github.com/distillflow/distillflow/internal/mathverify"
+	"github.com/distillflow/distillflow/internal/task"
 )
 
 func (a app) gradeCmd() *cobra.Command {
-	var gold, pred, task string
+	var gold, pred, name string
 	var choices []string
 	var explain bool
 	policy := gradePolicy{percent: "lenient", units: "lenient"}
@@ -37,10 +38,10 @@ Exit status: 0 equal, 1 different or undecided.`,
 			if !c.Flags().Changed("gold") || !c.Flags().Changed("pred") {
 				return usageError{fmt.Errorf("--gold and --pred are needed\nusage: %s", c.UseLine())}
 			}
-			if !answer.Known(task) {
-				return usageError{fmt.Errorf("--task %q: want one of %s", task, strings.Join(answer.Tasks(), ", "))}
+			if _, ok := task.Preset(name); !ok {
+				return usageError{fmt.Errorf("--task %q: want one of %s", name, strings.Join(task.Presets(), ", "))}
 			}
-			q := answer.Question{Task: task, Gold: gold}
+			q := answer.Question{Task: name, Gold: gold}
 			for i, text := range choices {
 				q.Choices = append(q.Choices, answer.Option{Label: label(i), Text: text})
 			}
@@ -53,7 +54,7 @@ Exit status: 0 equal, 1 different or undecided.`,
 	}
 	c.Flags().StringVar(&gold, "gold", "", "the right `answer`")
 	c.Flags().StringVar(&pred, "pred", "", "the `answer` or response to grade")
-	c.Flags().StringVar(&task, "task", "math", "the `task` whose rules apply")
+	c.Flags().StringVar(&name, "task", "math", "the `task` whose rules apply")
 	c.Flags().StringArrayVar(&choices, "choice", nil, "`text` of a choice; the first is A (repeatable)")
 	c.Flags().BoolVar(&explain, "explain", false, "also show what was extracted and how both sides were read")
 	c.Flags().StringVar(&policy.percent, "percent", policy.percent, "what a percent sign on one side only means: lenient or strict")

@@ -48,6 +48,17 @@ var starts = map[string]func(field string) map[string]any{
 		}
 		return map[string]any{}
 	},
+	"scan": func(field string) map[string]any {
+		kind := map[string]string{"without_choices": "choice", "gold_as": "choice", "units": "math", "ordered_lists": "math",
+			"case_sensitive": "text", "f1": "text", "tolerance": "number", "labels": "label"}[field]
+		switch kind {
+		case "":
+			return map[string]any{"task": "math"}
+		case "label":
+			return map[string]any{"task": "own", "declared": map[string]any{"answer": kind, "labels": map[string]any{"a": []any{}, "b": []any{}}}}
+		}
+		return map[string]any{"task": "own", "declared": map[string]any{"answer": kind}}
+	},
 	"batch-llm": asksModel,
 	"judge":     asksModel,
 	"train-moe": func(field string) map[string]any {
@@ -177,6 +188,9 @@ func (m mutator) field(f stage.Field, path []string, wantMove bool) {
 
 // values lists candidates for a field.
 func (m mutator) values(s *stage.Schema, f stage.Field) []any {
+	if f.Name == "labels" { // two at least
+		return []any{map[string]any{"a": []any{}, "c": []any{}}}
+	}
 	switch s.Kind {
 	case stage.KindString:
 		if len(f.Choices) > 0 {
@@ -219,7 +233,7 @@ func (m mutator) semanticOf(path []string, v any) (map[string]string, bool) {
 	tree, _ := m.required(m.typ.Config).(map[string]any)
 	if start := starts[m.typ.Type]; start != nil {
 		field := path[0]
-		if field == "students" { // what a student is made of excludes other fields of it
+		if field == "students" || field == "declared" { // what a student is made of excludes other fields of it
 			field = path[len(path)-1]
 		}
 		maps.Copy(tree, start(field))

@@ -81,6 +81,7 @@ func Build(r *recipe.Recipe, reg *stage.Registry) (*Graph, diag.List) {
 	for _, s := range r.Stages {
 		b.node(s)
 	}
+	b.unusedTasks()
 	for _, n := range b.g.Nodes {
 		b.edges(n)
 		n.setDeps()
@@ -163,6 +164,7 @@ func (b *builder) node(s *recipe.Stage) {
 func (b *builder) config(n *Node) {
 	s := n.Stage
 	var tree any
+	b.declare(n)
 	if !s.With.IsNull() {
 		if s.With.Kind != recipe.Map {
 			return // reported by the parser
@@ -183,7 +185,7 @@ func (b *builder) config(n *Node) {
 		errs = stage.FieldErrors(err)
 	}
 	for _, e := range errs {
-		b.diags.Add(fieldError(n, e)...)
+		b.diags.Add(b.taskError(n, e)...)
 	}
 	n.Config = cfg
 }
@@ -207,6 +209,67 @@ func (g *Graph) Resolve(ctx context.Context) (diag.List, error) {
 	}
 	diags.Sort()
 	return diags, nil
+}
+
+// namedField is the field of a stage's config that takes a task which the recipe
+// declares.
+func namedField(t *stage.Type) (stage.Field, bool) {
+	if t.Config == nil {
+		return stage.Field{}, false
+	}
+	i := slices.IndexFunc(t.Config.Fields, func(f stage.Field) bool { return f.NamedBy != "" })
+	if i < 0 {
+		return stage.Field{}, false
+	}
+	return t.Config.Fields[i], true
+}
+
+// declare gives a stage the declaration of the task that its config names. It stands in
+// with: from then on, at its own place.
+func (b *builder) declare(n *Node) {
+	f, ok := namedField(n.Type)
+	if !ok || n.Stage.With.IsNull() || n.Stage.With.Kind != recipe.Map || n.Stage.With.Entry(f.Name) != nil {
+		return
+	}
+	name := n.Stage.With.Lookup(f.NamedBy)
+	if name == nil || name.Kind != recipe.String {
+		return
+	}
+	if e := b.g.Recipe.Task(name.Str); e != nil {
+		with := *n.Stage.With
+		with.Entries = append(slices.Clip(with.Entries), recipe.Entry{Key: f.Name, KeyPos: e.KeyPos, Val: e.Val})
+		n.Stage.With = &with
+	}
+}
+
+// unusedTasks warns of declarations that no stage names: nothing checks them.
+func (b *builder) unusedTasks() {
+	for _, t := range b.g.Recipe.Tasks {
+		used := slices.ContainsFunc(b.g.Nodes, func(n *Node) bool {
+			if n.Type == nil {
+				return true // reported, and perhaps the one that names it
+			}
+			f, ok := namedField(n.Type)
+			v := n.Stage.With.Lookup(f.NamedBy)
+			return ok && v != nil && v.Str == t.Key
+		})
+		if !used {
+			d := diag.Errorf(t.KeyPos, "unused-task", "no stage names the task %s", t.Key).Over(len([]rune(t.Key)))
+			d.Severity = diag.Warning
+			b.diags.Add(d.WithHelp("give it to a scan, as in with: {task: %s}, or remove it", t.Key))
+		}
+	}
+}
+
+// taskError is fieldError, told in the words of the recipe's section tasks.
+func (b *builder) taskError(n *Node, e stage.FieldError) diag.List {
+	f, ok := namedField(n.Type)
+	if ok && len(e.Path) == 1 && e.Path[0] == f.NamedBy {
+		for _, t := range b.g.Recipe.Tasks {
+			e.Candidates = append(slices.Clip(e.Candidates), t.Key)
+		}
+	}
+	return fieldError(n, e)
 }
 
 // fieldError places what is wrong with a field in the recipe. It is empty for an

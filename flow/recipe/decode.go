@@ -24,7 +24,7 @@ type decoder struct {
 }
 
 var (
-	topKeys    = []string{"name", "description", "seed", "env", "params", "profiles", "stages", "extends", "include", "matrix", "max_nodes"}
+	topKeys    = []string{"name", "description", "seed", "env", "params", "profiles", "tasks", "stages", "extends", "include", "matrix", "max_nodes"}
 	stageKeys  = []string{"uses", "from", "with", "save", "when", "matrix", "stream", "timeout", "retries", "resources"}
 	envName    = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 	stageHelp  = "a stage name starts with a letter and goes on with letters, digits, - and _"
@@ -78,6 +78,7 @@ func (d *decoder) decode(root *Value) {
 		return
 	}
 	d.maxNodes(root.Lookup("max_nodes"))
+	d.tasks(root.Lookup("tasks"), ev)
 	var legs []leg
 	if m := root.Lookup("matrix"); !m.IsNull() {
 		var ok bool
@@ -112,6 +113,19 @@ func (d *decoder) head(root *Value, ev *evaluator) {
 				}
 				r.Seed, r.HasSeed = uint64(v.Int), true
 			}
+		}
+	}
+}
+
+// tasks decodes the named declarations that stages are given by name. What they
+// say is for the stage types to check.
+func (d *decoder) tasks(v *Value, ev *evaluator) {
+	if v.IsNull() || !d.want(v, Map, "`tasks` maps names to declarations of tasks") {
+		return
+	}
+	for _, en := range v.Entries {
+		if en.Val = ev.value(en.Val); d.want(en.Val, Map, "a task is a map, for example {answer: choice, fields: {question: stem}}") {
+			d.recipe.Tasks = append(d.recipe.Tasks, en)
 		}
 	}
 }

@@ -7,7 +7,7 @@
 // problem is a diagnostic with a position, and one reading reports all of them.
 //
 // A recipe can be made of several files. `extends:` takes over a whole recipe;
-// `include:` takes over the params, profiles, stages and env of recipes that
+// `include:` takes over the params, profiles, tasks, stages and env of recipes that
 // stand beside one another, where two that differ are a mistake. Extended ones
 // come first, included ones are laid on them, the recipe's own entries on both.
 // [Recipe.Files] lists the files, and [Recipe.Sources] holds their text.

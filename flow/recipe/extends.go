@@ -159,7 +159,7 @@ func cycleText(chain []link) string {
 }
 
 // fragment is what an included recipe gives to the one that includes it: its
-// params, profiles, stages and env. Its name, description,
+// params, profiles, tasks, stages and env. Its name, description,
 // seed and max_nodes are its own.
 func (c *composer) fragment(t named) *Value {
 	out := *t.tree
@@ -197,7 +197,7 @@ type claim struct {
 }
 
 func (c claims) add(part, ref *Value) {
-	for _, section := range []string{"params", "stages"} {
+	for _, section := range []string{"params", "tasks", "stages"} {
 		c.section(section[:len(section)-1], part.Lookup(section), c.own.Lookup(section), ref)
 	}
 	for _, prof := range entriesOf(part.Lookup("profiles")) {

@@ -36,7 +36,7 @@ func merge(base, over *Value, rule mergeRule) *Value {
 	return &out
 }
 
-// mergeTop merges whole recipes: params, profiles and stages by name, env as a
+// mergeTop merges whole recipes: params, profiles, tasks and stages by name, env as a
 // union; anything else is replaced.
 func mergeTop(key string, base, over *Value) *Value {
 	switch key {
@@ -44,6 +44,8 @@ func mergeTop(key string, base, over *Value) *Value {
 		return merge(base, over, mergeParam)
 	case "profiles":
 		return merge(base, over, func(_ string, b, o *Value) *Value { return merge(b, o, replace) })
+	case "tasks":
+		return merge(base, over, mergeDeep)
 	case "stages":
 		return merge(base, over, mergeStage)
 	case "env":

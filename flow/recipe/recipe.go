@@ -29,6 +29,8 @@ type Recipe struct {
 	Profile  string     // the profile in use, or ""
 	Env      []string   // names of environment variables that expressions may read
 
+	Tasks []Entry // declarations that stages are given by name; each is a Map
+
 	Stages []*Stage // in file order; stages that `when:` turned off are among them
 
 	Sources *diag.Sources // texts for the snippets of diagnostics
@@ -68,6 +70,14 @@ func (r *Recipe) Stage(name string) *Stage {
 func (r *Recipe) Param(name string) *Param {
 	if i := slices.IndexFunc(r.Params, func(p *Param) bool { return p.Name == name }); i >= 0 {
 		return r.Params[i]
+	}
+	return nil
+}
+
+// Task finds the declaration of a task by name, or nil.
+func (r *Recipe) Task(name string) *Entry {
+	if i := slices.IndexFunc(r.Tasks, func(e Entry) bool { return e.Key == name }); i >= 0 {
+		return &r.Tasks[i]
 	}
 	return nil
 }

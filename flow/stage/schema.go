@@ -44,6 +44,7 @@ type Field struct {
 	Min, Max *float64
 	Required bool
 	Semantic bool
+	NamedBy  string // the field whose value names the recipe's task that stands here; "" for others
 	def      any   // Default, parsed
 	index    []int // for reflect.Value.FieldByIndex
 }
@@ -177,7 +178,7 @@ func structSchema(t reflect.Type) (*Schema, error) {
 		}
 		f := Field{
 			Name: name, Doc: sf.Tag.Get("doc"),
-			Required: sf.Tag.Get("required") == "true", Semantic: sf.Tag.Get("semantic") != "false", index: []int{i},
+			Required: sf.Tag.Get("required") == "true", Semantic: sf.Tag.Get("semantic") != "false", NamedBy: sf.Tag.Get("task"), index: []int{i},
 		}
 		if f.Name == "" || f.Name == "-" {
 			return nil, fmt.Errorf("%s.%s needs a json tag", t, sf.Name)

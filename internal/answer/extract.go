@@ -390,6 +390,9 @@ func (q Question) read(kind Kind, text string, c cand) (Prediction, status) {
 	}
 	region := text[c.start:c.end]
 	s, e := 0, len(region)
+	if kind == Text {
+		return stateText(text, p)
+	}
 	if kind != Label && kind != YesNo {
 		if strings.HasPrefix(text[c.end:], "?") && c.rule == "answer_is" {
 			return p, nothing
@@ -448,7 +451,7 @@ func (q Question) read(kind Kind, text string, c cand) (Prediction, status) {
 		p.Start, p.End, p.Answer = p.Start+s, p.Start+e, label
 		return p, st
 	case Label:
-		s, e, label, ok := stateLabel(region)
+		s, e, label, ok := q.labels().state(region)
 		p.Start, p.End, p.Answer = c.start+s, c.start+e, label
 		return p, when(ok)
 	}
@@ -502,7 +505,7 @@ func (q Question) canonical(p Prediction) Prediction {
 			p.Answer = l
 		}
 	case Label:
-		if _, _, l, ok := stateLabel(p.Answer); ok {
+		if _, _, l, ok := q.labels().state(p.Answer); ok {
 			p.Answer = l
 		}
 	case YesNo:
@@ -567,6 +570,8 @@ func (q Question) unstated(kind Kind, text string) (Prediction, status) {
 	bs, be, bold := lastBold(text)
 	os, oe, output := lastOutput(text)
 	switch kind {
+	case Text:
+		return wholeText(text, ts, te)
 	case Number:
 		if item(text, ls) && closingNumber(strings.TrimLeft(text[ls:le], "-* ")) {
 			return Prediction{}, nothing
@@ -628,11 +633,11 @@ func (q Question) unstated(kind Kind, text string) (Prediction, status) {
 		return q.remaining(text)
 	case Label:
 		if bold {
-			if p, st := try("bold", bs, be, stateLabel); st == stated {
+			if p, st := try("bold", bs, be, q.labels().state); st == stated {
 				return p, st
 			}
 		}
-		return lead(leadingLabel, concludedLabel)
+		return lead(q.labels().leading, q.labels().concluded)
 	}
 	if bold {
 		if p, st := try("bold", bs, be, stateYesNo); st == stated {

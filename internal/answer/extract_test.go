@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/distillflow/distillflow/internal/mathverify"
+	"github.com/distillflow/distillflow/internal/task"
 )
 
 var abcd = []Option{{"A", "a copper wire"}, {"B", "glass"}, {"C", "the sun"}, {"D", "a glass rod"}}
@@ -214,7 +215,7 @@ func FuzzExtract(f *testing.F) {
 	f.Add("<think>３</think>答案是２½。", 1)
 	f.Add("not 16, but minus three and a half x 10^3", 0)
 	f.Fuzz(func(t *testing.T, text string, n int) {
-		tasks := Tasks()
+		tasks := task.Presets()
 		q := Question{Task: tasks[(n%len(tasks)+len(tasks))%len(tasks)]}
 		if q.Kind() == Math && q.Task != "math" || n%2 == 0 && q.Task == "table_mwp" {
 			q.Choices = abcd

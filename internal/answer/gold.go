@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/tidwall/gjson"
@@ -61,7 +63,7 @@ func GoldOf(task string, text func(field string) (string, error), choices []Opti
 		if strings.TrimSpace(t) == "" {
 			continue
 		}
-		g, err := normalize(task, t, choices)
+		g, err := Normalize(Question{Task: task, Choices: choices}, t)
 		g.Field = f
 		if err != nil {
 			return g, fmt.Errorf("field %q: %w", f, err)
@@ -92,10 +94,15 @@ func ScalarText(v gjson.Result) (string, error) {
 	return "", errors.New("a gold answer must be a string, number or boolean")
 }
 
-func normalize(task, text string, choices []Option) (Gold, error) {
+// Normalize gives the normal form of a gold answer to q, whose Gold it does not read.
+func Normalize(q Question, text string) (Gold, error) {
 	text, repaired := RepairEscapes(text)
 	g := Gold{Repaired: repaired}
 	text = strings.TrimSpace(text)
+	if q.Kind() == Text && text != "" {
+		g.Answer = text
+		return g, nil
+	}
 	if i := lastIndex(text, "####"); i >= 0 {
 		text = strings.TrimSpace(text[i+4:])
 	}
@@ -103,7 +110,6 @@ func normalize(task, text string, choices []Option) (Gold, error) {
 		text = joinBoxes(text, b).Answer
 	}
 	text = strings.TrimSpace(text)
-	q := Question{Task: task, Choices: choices}
 	// said is what a whole solution states.
 	said := func() string {
 		p := Extract(q, text, Options{})
@@ -123,7 +129,7 @@ func normalize(task, text string, choices []Option) (Gold, error) {
 			text = fold(text).text
 		}
 	case Choice:
-		if len(choices) > 0 {
+		if choices := q.Choices; len(choices) > 0 {
 			l, ok := q.label(text)
 			if !ok {
 				l, ok = q.label(said())
@@ -132,7 +138,7 @@ func normalize(task, text string, choices []Option) (Gold, error) {
 				return g, fmt.Errorf("gold %q is none of the row's %d choices", text, len(choices))
 			}
 			text = l
-			if task == "table_mwp" {
+			if q.spec().GoldAs == "text" {
 				for _, c := range choices {
 					if c.Label == l {
 						text = c.Text
@@ -141,6 +147,14 @@ func normalize(task, text string, choices []Option) (Gold, error) {
 			}
 		}
 	case Label:
+		if t := q.spec(); !nli(t) {
+			label, ok := named(t.Labels, text)
+			if !ok {
+				return g, fmt.Errorf("gold %q is none of the labels %s or their other names", text, strings.Join(slices.Sorted(maps.Keys(t.Labels)), ", "))
+			}
+			text = label
+			break
+		}
 		if len(text) > 20 {
 			text = said()
 		}
@@ -172,6 +186,18 @@ func normalize(task, text string, choices []Option) (Gold, error) {
 	}
 	g.Answer = text
 	return g, nil
+}
+
+// named finds the label that a text is, by its name or another one.
+func named(labels map[string][]string, text string) (string, bool) {
+	for label, names := range labels {
+		for _, name := range append([]string{label}, names...) {
+			if strings.EqualFold(strings.TrimSpace(name), text) {
+				return label, true
+			}
+		}
+	}
+	return "", false
 }
 
 // RepairEscapes undoes JSON escapes that have eaten the first letter of LaTeX

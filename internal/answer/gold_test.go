@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	preset "github.com/distillflow/distillflow/internal/task"
+
 	"github.com/distillflow/distillflow/internal/mathverify"
 )
 
@@ -142,7 +144,7 @@ func TestRealGoldFeedback(t *testing.T) {
 	}
 	for _, path := range files {
 		task := filepath.Base(filepath.Dir(path))
-		if !Known(task) {
+		if _, ok := preset.Preset(task); !ok {
 			continue
 		}
 		t.Run(task+"/"+filepath.Base(path), func(t *testing.T) {

@@ -1,14 +1,50 @@
 package answer
 
 import (
+	"math"
+	"strconv"
 	"strings"
 
 	"github.com/distillflow/distillflow/internal/mathverify"
+	"github.com/distillflow/distillflow/internal/task"
 )
 
 // Grade compares a prediction with q.Gold by the kind of the question. opt
 // holds the policies for Number and Math.
+//
+// Where the question has several right answers, any of them counts. What q's task says of
+// units, tolerance and lists goes before opt.
 func Grade(q Question, pred string, opt mathverify.Options) mathverify.Result {
+	t := q.spec()
+	opt = policies(t, opt)
+	first := gradeOne(q, t, pred, opt)
+	for _, gold := range q.Golds {
+		if first.Verdict == mathverify.Equal {
+			break
+		}
+		q.Gold = gold
+		if r := gradeOne(q, t, pred, opt); r.Verdict == mathverify.Equal {
+			return r
+		}
+	}
+	return first
+}
+
+// policies are opt with what a task says instead.
+func policies(t task.Task, opt mathverify.Options) mathverify.Options {
+	opt.OrderedLists = opt.OrderedLists || t.OrderedLists
+	switch t.Units {
+	case "lenient":
+		opt.Units = mathverify.UnitsLenient
+	case "strict":
+		opt.Units = mathverify.UnitsStrict
+	case "ignore":
+		opt.Units = mathverify.UnitsIgnore
+	}
+	return opt
+}
+
+func gradeOne(q Question, t task.Task, pred string, opt mathverify.Options) mathverify.Result {
 	res := func(v mathverify.Verdict, reason string) mathverify.Result {
 		return mathverify.Result{Verdict: v, Reason: reason, Gold: q.Gold, Pred: pred}
 	}
@@ -20,7 +56,13 @@ func Grade(q Question, pred string, opt mathverify.Options) mathverify.Result {
 	}
 	switch q.Kind() {
 	case Number, Math:
-		return mathverify.Verify(q.Gold, pred, opt)
+		r := mathverify.Verify(q.Gold, pred, opt)
+		if r.Verdict != mathverify.Equal && within(q.Gold, pred, t.Tolerance) {
+			return res(mathverify.Equal, "within the task's tolerance")
+		}
+		return r
+	case Text:
+		return res(gradeText(t, q.Gold, pred))
 	case Choice:
 		if len(q.Choices) == 0 {
 			break
@@ -41,7 +83,7 @@ func Grade(q Question, pred string, opt mathverify.Options) mathverify.Result {
 		}
 		return res(mathverify.Different, "choice "+p+", not "+g)
 	case Label, YesNo:
-		g, p := canonicalWord(q.Kind(), q.Gold), canonicalWord(q.Kind(), pred)
+		g, p := q.canonicalWord(q.Gold), q.canonicalWord(pred)
 		if g == p {
 			return res(mathverify.Equal, "same answer")
 		}
@@ -53,6 +95,16 @@ func Grade(q Question, pred string, opt mathverify.Options) mathverify.Result {
 	return mathverify.Verify(q.Gold, pred, opt)
 }
 
+// within reports two plain numbers that differ by at most tolerance times the gold.
+func within(gold, pred string, tolerance float64) bool {
+	if tolerance == 0 {
+		return false
+	}
+	g, err1 := strconv.ParseFloat(strings.ReplaceAll(gold, ",", ""), 64)
+	p, err2 := strconv.ParseFloat(strings.ReplaceAll(strings.Trim(pred, "$% "), ",", ""), 64)
+	return err1 == nil && err2 == nil && math.Abs(p-g) <= tolerance*math.Abs(g)
+}
+
 func (q Question) text(label string) string {
 	for _, c := range q.Choices {
 		if c.Label == label {
@@ -62,9 +114,9 @@ func (q Question) text(label string) string {
 	return ""
 }
 
-func canonicalWord(k Kind, s string) string {
-	if k == Label {
-		if _, _, l, ok := stateLabel(s); ok {
+func (q Question) canonicalWord(s string) string {
+	if q.Kind() == Label {
+		if _, _, l, ok := q.labels().state(s); ok {
 			return l
 		}
 	} else if _, _, l, ok := stateYesNo(s); ok {

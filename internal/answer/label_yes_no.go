@@ -1,9 +1,52 @@
 package answer
 
-import "strings"
+import (
+	"cmp"
+	"slices"
+	"strings"
 
-// labelWords map what models say to ANLI's labels.
-var labelWords = []struct{ word, label string }{
+	"github.com/distillflow/distillflow/internal/task"
+)
+
+// labelWord is a word that stands for a label.
+type labelWord struct{ word, label string }
+
+// labels are the words of a closed set of labels.
+type labels struct {
+	words []labelWord
+	nli   bool // true, false and neither, which deny one another
+}
+
+// labels are those of the question's task.
+func (q Question) labels() labels {
+	t := q.spec()
+	if nli(t) {
+		return labels{nliWords, true}
+	}
+	var l labels
+	for label, names := range t.Labels {
+		for _, name := range append([]string{label}, names...) {
+			l.words = append(l.words, labelWord{strings.ToLower(strings.TrimSpace(name)), label})
+		}
+	}
+	// The longest first, so that a name inside another does not count.
+	slices.SortFunc(l.words, func(a, b labelWord) int {
+		return cmp.Or(cmp.Compare(len(b.word), len(a.word)), cmp.Compare(a.word, b.word))
+	})
+	return l
+}
+
+// nli reports the labels of natural language inference, for which there are rules of
+// their own.
+func nli(t task.Task) bool {
+	_, yes := t.Labels["true"]
+	_, no := t.Labels["false"]
+	_, open := t.Labels["neither"]
+	return yes && no && open && len(t.Labels) == 3
+}
+
+// nliWords map what models say to ANLI's labels.
+var nliWords = []labelWord{
 	{"neither true nor false", "neither"}, {"cannot be determined", "neither"}, {"can't be determined", "neither"},
 	{"can not be determined", "neither"}, {"cannot be inferred", "neither"}, {"not enough information", "neither"},
 	{"neither", "neither"}, {"neutral", "neither"}, {"inconclusive", "neither"}, {"undetermined", "neither"},
@@ -20,25 +63,25 @@ type labelHit struct {
 	label string
 }
 
-// labelHits lists the label words of r in order, longer phrases first, with
-// "not true" turned into false and other negations dropped.
-func labelHits(r string) []labelHit {
+// hits lists the label words of r in order, longer phrases first. Words that are
+// denied are dropped; "not true" is false.
+func (l labels) hits(r string) []labelHit {
 	low := strings.ToLower(r)
 	if len(low) != len(r) {
 		low = r
 	}
 	var out []labelHit
 	for i := 0; i < len(low); i++ {
-		if i > 0 && isWordByte(low[i-1]) || !isAlpha(low[i]) {
+		if i > 0 && isWordByte(low[i-1]) || l.nli && !isAlpha(low[i]) {
 			continue
 		}
-		for _, w := range labelWords {
+		for _, w := range l.words {
 			if !strings.HasPrefix(low[i:], w.word) || !word(low, i, i+len(w.word)) {
 				continue
 			}
 			h := labelHit{i, i + len(w.word), w.label}
 			if negatedAt(low, i) && !strings.HasPrefix(w.word, "not") {
-				if w.word != "true" {
+				if !l.nli || w.word != "true" {
 					break // "not false", "not entailed": says nothing
 				}
 				h.label = "false"
@@ -63,18 +106,22 @@ func doubtedClause(t string) bool {
 	return containsWord(t, denials) >= 0
 }
 
-// stateLabel reads the label a clause states: its first label word.
-func stateLabel(r string) (int, int, string, bool) {
-	h := labelHits(r)
+// state reads the label a clause states: its first label word, and in a set without
+// rules of its own the only one.
+func (l labels) state(r string) (int, int, string, bool) {
+	if !l.nli {
+		return l.concluded(r)
+	}
+	h := l.hits(r)
 	if len(h) == 0 {
 		return 0, 0, "", false
 	}
 	return h[0].s, h[0].e, h[0].label, true
 }
 
-// concludedLabel reads a closing sentence that holds one label only.
-func concludedLabel(r string) (int, int, string, bool) {
-	h := labelHits(r)
+// concluded reads a closing sentence that holds one label only.
+func (l labels) concluded(r string) (int, int, string, bool) {
+	h := l.hits(r)
 	for _, x := range h {
 		if x.label != h[0].label {
 			return 0, 0, "", false
@@ -86,9 +133,9 @@ func concludedLabel(r string) (int, int, string, bool) {
 	return h[0].s, h[0].e, h[0].label, true
 }
 
-// leadingLabel reads a response that begins with its label.
-func leadingLabel(r string) (int, int, string, bool) {
-	h := labelHits(r)
+// leading reads a response that begins with its label.
+func (l labels) leading(r string) (int, int, string, bool) {
+	h := l.hits(r)
 	if len(h) == 0 || strings.Trim(r[:h[0].s], " *\"(") != "" {
 		return 0, 0, "", false
 	}

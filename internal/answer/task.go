@@ -1,6 +1,10 @@
 package answer
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/distillflow/distillflow/internal/task"
+)
 
 // Kind says what form a task's answers have.
 type Kind int
@@ -12,30 +16,17 @@ const (
 	Math
 	// Choice: the label of one of the row's options.
 	Choice
-	// Label: true, false or neither (anli).
+	// Label: one of a closed set, such as true, false and neither (anli).
 	Label
 	// YesNo: yes or no (strategy_qa).
 	YesNo
+	// Text: free text.
+	Text
 )
 
 // String returns the name used in reports.
 func (k Kind) String() string {
-	return [...]string{"number", "math", "choice", "label", "yes_no"}[k]
-}
-
-// Tasks lists the names of the known tasks.
-func Tasks() []string {
-	return []string{"gsm8k", "math", "arc_challenge", "commonsense_qa", "date", "anli", "strategy_qa", "table_mwp"}
-}
-
-// Known reports whether task is one of Tasks.
-func Known(task string) bool {
-	for _, t := range Tasks() {
-		if t == task {
-			return true
-		}
-	}
-	return false
+	return [...]string{"number", "math", "choice", "label", "yes_no", "text"}[k]
 }
 
 // Option is one choice of a multiple-choice question.
@@ -43,35 +34,39 @@ type Option struct{ Label, Text string }
 
 // Question is what extraction and grading need to know of a row.
 type Question struct {
-	// Task is one of Tasks. Other names are treated by their form: choices make
-	// it Choice, anything else Math.
+	// Task is the name of a preset. Other names are treated by their form: choices
+	// make it Choice, anything else Math.
 	Task string
+	// Spec is the task that a recipe declares; nil: the one that Task names.
+	Spec *task.Task
 	// Choices are the row's options, if it has any.
 	Choices []Option
 	// Gold is the normalised gold answer; extraction does not look at it.
 	Gold string
+	// Golds are all right answers, where there are several.
+	Golds []string
 }
 
-// Kind returns the form of the row's answer. table_mwp mixes numbers and
-// options, so the row decides.
+// kinds are ours by a task's.
+var kinds = map[task.Kind]Kind{task.Number: Number, task.Math: Math, task.Choice: Choice, task.Label: Label, task.YesNo: YesNo, task.Text: Text}
+
+// spec is the question's task. One that is not known is told by its form.
+func (q Question) spec() task.Task {
+	if q.Spec != nil {
+		return *q.Spec
+	}
+	t, _ := task.Of(q.Task, nil, len(q.Choices)) // without a text to read there is no error
+	return t
+}
+
+// Kind returns the form of the row's answer. The row may decide: table_mwp mixes
+// numbers and options.
 func (q Question) Kind() Kind {
-	switch q.Task {
-	case "gsm8k":
-		return Number
-	case "math":
-		return Math
-	case "anli":
-		return Label
-	case "strategy_qa":
-		return YesNo
+	k := q.spec().KindOf(len(q.Choices))
+	if k == task.Choice && len(q.Choices) == 0 {
+		return Math // there is nothing to choose from
 	}
-	if len(q.Choices) > 0 {
-		return Choice
-	}
-	if q.Task == "table_mwp" {
-		return Number
-	}
-	return Math
+	return kinds[k]
 }
 
 // label returns the label of the option that s names: by label, or by its text.

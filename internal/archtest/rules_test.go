@@ -44,7 +44,7 @@ var rules = []rule{
 	{"internal/task", nil},
 	{"internal/sampledata", nil},
 	{"internal/thoughts", nil},
-	{"internal/answer", []string{"internal/mathverify", "internal/thoughts"}},
+	{"internal/answer", []string{"internal/mathverify", "internal/task", "internal/thoughts"}},
 	{"internal/llm", nil},
 	{"internal/llm/llmtest", nil},
 	{"internal/llm/...", []string{"internal/llm/...", "internal/thoughts"}},

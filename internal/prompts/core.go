@@ -2,41 +2,18 @@ package prompts
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
+
+	"github.com/distillflow/distillflow/internal/task"
 )
-
-// cores holds each task's core prompt.
-var cores = map[string]string{
-	"gsm8k":          "{question}",
-	"math":           "{question}",
-	"arc_challenge":  "{question}\n\nChoices:\n{choices}",
-	"commonsense_qa": "{question}\n\nChoices:\n{choices}",
-	"date":           "{question}\n\nChoices:\n{choices}",
-	"strategy_qa":    "{question}",
-	"anli":           "Premise: {premise}\nHypothesis: {hypothesis}\n\nGoing by the premise alone, is the hypothesis true, false, or neither of the two?",
-	"table_mwp":      "Table:\n{table}\n\n{question}\n{choices}",
-}
-
-// needs lists the placeholders that a task's core prompt cannot do without.
-var needs = map[string][]string{
-	"arc_challenge":  {"question", "choices"},
-	"commonsense_qa": {"question", "choices"},
-	"date":           {"question", "choices"},
-	"anli":           {"premise", "hypothesis"},
-	"table_mwp":      {"table", "question", "choices"},
-}
-
-// Tasks lists the tasks that have a core prompt, in the order of the
-// documentation.
-func Tasks() []string {
-	return []string{"gsm8k", "math", "arc_challenge", "commonsense_qa", "date", "anli", "strategy_qa", "table_mwp"}
-}
 
 // CoreTemplate is the template of a task's core prompt; a task without one of
 // its own gets the bare question and its choices.
-func CoreTemplate(task string) string {
-	if t, ok := cores[task]; ok {
-		return t
+func CoreTemplate(t task.Task) string {
+	if t.Prompt != "" {
+		return t.Prompt
 	}
 	return "{question}\n{choices}"
 }
@@ -45,40 +22,66 @@ func CoreTemplate(task string) string {
 // again. It depends on the row: the letters are those of its choices.
 func AnswerFormat(q Question) string {
 	switch {
+	case q.Task.AnswerFormat != "":
+		return q.Task.AnswerFormat
 	case len(q.Choices) > 0:
 		labels := make([]string, len(q.Choices))
 		for i, c := range q.Choices {
 			labels[i] = c.Label
 		}
-		last := len(labels) - 1
-		list := labels[last]
-		if last > 0 {
-			list = strings.Join(labels[:last], ", ") + " or " + list
-		}
 		// No letter stands in the example, which would favour it.
-		return fmt.Sprintf("Finish with the line \"The answer is (X).\", where X is the letter of your choice: %s.", list)
-	case q.Task == "strategy_qa":
+		return fmt.Sprintf("Finish with the line \"The answer is (X).\", where X is the letter of your choice: %s.", or(labels))
+	}
+	switch q.Task.KindOf(0) {
+	case task.YesNo:
 		return "Finish with the line \"The answer is yes.\" or \"The answer is no.\""
-	case q.Task == "anli":
-		return "Finish with the line \"The answer is true.\" if the premise makes the hypothesis certain, " +
-			"\"The answer is false.\" if the premise rules it out, or \"The answer is neither.\" if it leaves that open."
+	case task.Label:
+		return fmt.Sprintf("Finish with the line \"The answer is X.\", where X is one of %s.", or(slices.Sorted(maps.Keys(q.Task.Labels))))
+	case task.Text:
+		return "Finish with the line \"The answer is X.\", where X is the answer alone, as short as it can be."
 	}
 	return "Finish with the final answer alone inside \\boxed{}."
 }
 
-// CheckCore reports what is wrong with a core template for a task.
-func CheckCore(task, template string) error {
+// or lists words as in "A, B or C".
+func or(words []string) string {
+	last := len(words) - 1
+	if last <= 0 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:last], ", ") + " or " + words[last]
+}
+
+// Lacks names the fields that the task's core prompt shows and the row does not have.
+// Choices are not missed where the task has rows without them.
+func (q Question) Lacks() []string {
+	var lacks []string
+	for _, f := range []struct{ name, value string }{
+		{"premise", q.Premise}, {"hypothesis", q.Hypothesis}, {"question", q.Question}, {"table", q.Table},
+	} {
+		if strings.Contains(CoreTemplate(q.Task), "{"+f.name+"}") && strings.TrimSpace(f.value) == "" {
+			lacks = append(lacks, f.name)
+		}
+	}
+	if q.Task.KindOf(len(q.Choices)) == task.Choice && len(q.Choices) == 0 {
+		lacks = append(lacks, "choices")
+	}
+	return lacks
+}
+
+// CheckCore reports what is wrong with a core template for a task. It must show all
+// that the task's own prompt shows.
+func CheckCore(name string, t task.Task, template string) error {
 	if err := checkNames(template); err != nil {
 		return err
 	}
-	want := needs[task]
-	if want == nil {
-		want = []string{"question"}
-	}
-	for _, name := range want {
-		if !strings.Contains(template, "{"+name+"}") {
-			return fmt.Errorf("a core prompt of %s needs the placeholder {%s}", task, name)
+	for _, field := range []string{"table", "premise", "hypothesis", "question", "choices"} {
+		if t.Prompt != "" && strings.Contains(t.Prompt, "{"+field+"}") && !strings.Contains(template, "{"+field+"}") {
+			return fmt.Errorf("a core prompt of %s needs the placeholder {%s}", name, field)
 		}
+	}
+	if err := Check(template); err != nil {
+		return err
 	}
 	if strings.Contains(template, "{core}") {
 		return fmt.Errorf("a core prompt cannot contain {core}, which stands for itself")

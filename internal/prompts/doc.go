@@ -6,6 +6,8 @@
 // Text that is filled in is never searched for placeholders again.
 package prompts
 
+import "github.com/distillflow/distillflow/internal/task"
+
 // Choice is one option of a multiple-choice question.
 type Choice struct {
 	Label string // as the row prints it: "A", "1", ...
@@ -15,7 +17,7 @@ type Choice struct {
 // Question is what a prompt is made from. Only the members that the task uses
 // are set.
 type Question struct {
-	Task       string
+	Task       task.Task
 	Question   string
 	Choices    []Choice
 	Premise    string

@@ -3,20 +3,24 @@ package prompts
 import (
 	"strings"
 	"testing"
+
+	"github.com/distillflow/distillflow/internal/task"
 )
 
+func preset(name string) task.Task { t, _ := task.Of(name, nil, 3); return t }
+
 // sample has every member set to a text that is easy to find again.
-func sample(task string) Question {
+func sample(name string) Question {
 	return Question{
-		Task: task, Question: "QQQ", Premise: "PPP", Hypothesis: "HHH", Table: "TTT | 1",
+		Task: preset(name), Question: "QQQ", Premise: "PPP", Hypothesis: "HHH", Table: "TTT | 1",
 		Choices: []Choice{{"A", "first"}, {"B", "second"}, {"E", "fifth"}},
 	}
 }
 
 func TestEveryTaskAndStyleShowsTheQuestionAndTheFormat(t *testing.T) {
-	for _, task := range Tasks() {
+	for _, task := range task.Presets() {
 		q := sample(task)
-		if err := CheckCore(task, CoreTemplate(task)); err != nil {
+		if err := CheckCore(task, q.Task, CoreTemplate(q.Task)); err != nil {
 			t.Errorf("%s: %v", task, err)
 		}
 		core := coreOf(q)
@@ -74,14 +78,14 @@ func TestAnswerFormatNamesTheRowsLetters(t *testing.T) {
 		t.Error(got)
 	}
 	for task, want := range map[string]string{"gsm8k": `\boxed{}`, "math": `\boxed{}`, "strategy_qa": "answer is yes", "anli": "answer is neither", "table_mwp": `\boxed{}`} {
-		if got := AnswerFormat(Question{Task: task}); !strings.Contains(got, want) {
+		if got := AnswerFormat(Question{Task: preset(task)}); !strings.Contains(got, want) {
 			t.Errorf("%s: %s", task, got)
 		}
 	}
 }
 
 func TestFilledTextIsNotATemplate(t *testing.T) {
-	q := Question{Task: "gsm8k", Question: "What do {choices} and {core} mean?"}
+	q := Question{Task: preset("gsm8k"), Question: "What do {choices} and {core} mean?"}
 	if got := Render("{core} {question}", q, ""); got != q.Question+" "+q.Question {
 		t.Error(got)
 	}
@@ -113,7 +117,7 @@ func TestCheck(t *testing.T) {
 		{"gsm8k", "{question} {core}", "cannot contain {core}"},
 		{"gsm8k", "{question} {x}", "unknown placeholder {x}"},
 	} {
-		err := CheckCore(c.task, c.tpl)
+		err := CheckCore(c.task, preset(c.task), c.tpl)
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%s %q: %v, want %q", c.task, c.tpl, err, c.want)
 		}

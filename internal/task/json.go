@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"sync/atomic"
+
+	"github.com/tidwall/gjson"
 )
 
 func decode(doc any, t *Task) error {
@@ -26,13 +28,25 @@ func Parse(text []byte) (Task, error) {
 	return t, t.Validate()
 }
 
-// JSON is the task as a row carries it.
+// JSON is the task as a row carries it: without what it does not say.
 func (t Task) JSON() []byte {
-	text, err := json.Marshal(t)
+	all, err := json.Marshal(t)
 	if err != nil {
 		panic(err) // a struct of texts and numbers
 	}
-	return text
+	text := []byte{'{'}
+	gjson.ParseBytes(all).ForEach(func(k, v gjson.Result) bool {
+		switch v.Raw {
+		case "null", `""`, "{}", "0", "false":
+			return true
+		}
+		if len(text) > 1 {
+			text = append(text, ',')
+		}
+		text = append(append(append(text, k.Raw...), ':'), v.Raw...)
+		return true
+	})
+	return append(text, '}')
 }
 
 // last is what was read last: the rows of a data set carry one text.

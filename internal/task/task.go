@@ -27,18 +27,18 @@ func Kinds() []Kind { return []Kind{Number, Math, Choice, YesNo, Label, Text} }
 // carries it.
 type Task struct {
 	Answer         Kind                `json:"answer" required:"true" choices:"number|math|choice|yes_no|label|text" doc:"What form the answers have."`
-	WithoutChoices Kind                `json:"without_choices,omitempty" choices:"|number|math|text" doc:"For choice: the kind of the rows that have no choices. Empty: such rows are errors."`
-	Labels         map[string][]string `json:"labels,omitempty" default:"{}" doc:"For label: the labels, each with its other names."`
-	Fields         map[string]string   `json:"fields,omitempty" default:"{}" doc:"Our field to theirs: question, choices, gold, id, premise, hypothesis, table. Theirs is a name, a path such as a.b[0], several of them joined by ??, of which the first that is there counts, or a row expression."`
-	Prompt         string              `json:"prompt,omitempty" doc:"The core prompt, with the placeholders {question}, {choices}, {premise}, {hypothesis} and {table}. Empty: the kind's own."`
-	System         string              `json:"system,omitempty" doc:"The system text of requests to a teacher."`
-	AnswerFormat   string              `json:"answer_format,omitempty" doc:"How to state the final answer. Empty: the kind's own."`
-	GoldAs         string              `json:"gold_as,omitempty" choices:"|label|text" doc:"For choice: keep the gold answer as the option's label (the default) or as its text."`
-	Tolerance      float64             `json:"tolerance,omitempty" default:"0" min:"0" doc:"For number: the largest relative error of an answer that still counts; 0: the rules of verify-math."`
-	Units          string              `json:"units,omitempty" choices:"|lenient|strict|ignore" doc:"For number and math: as in verify-math. Empty: the stage decides."`
-	OrderedLists   bool                `json:"ordered_lists,omitempty" default:"false" doc:"For math: bare lists must keep the gold's order."`
-	CaseSensitive  bool                `json:"case_sensitive,omitempty" default:"false" doc:"For text: upper and lower case differ."`
-	F1             float64             `json:"f1,omitempty" default:"0" min:"0" max:"1" doc:"For text: accept answers whose token F1 with a gold answer is at least this; 0: only equal texts."`
+	WithoutChoices Kind                `json:"without_choices" choices:"|number|math|text" doc:"For choice: the kind of the rows that have no choices. Empty: such rows are errors."`
+	Labels         map[string][]string `json:"labels" default:"{}" doc:"For label: the labels, each with its other names."`
+	Fields         map[string]string   `json:"fields" default:"{}" doc:"Our field to theirs: question, choices, gold, id, premise, hypothesis, table. Theirs is a name, a path such as a.b[0], several of them joined by ??, of which the first that is there counts, or a row expression."`
+	Prompt         string              `json:"prompt" doc:"The core prompt, with the placeholders {question}, {choices}, {premise}, {hypothesis} and {table}. Empty: the kind's own."`
+	System         string              `json:"system" doc:"The system text of requests to a teacher."`
+	AnswerFormat   string              `json:"answer_format" doc:"How to state the final answer. Empty: the kind's own."`
+	GoldAs         string              `json:"gold_as" choices:"|label|text" doc:"For choice: keep the gold answer as the option's label (the default) or as its text."`
+	Tolerance      float64             `json:"tolerance" default:"0" min:"0" doc:"For number: the largest relative error of an answer that still counts; 0: the rules of verify-math."`
+	Units          string              `json:"units" choices:"|lenient|strict|ignore" doc:"For number and math: as in verify-math. Empty: the stage decides."`
+	OrderedLists   bool                `json:"ordered_lists" default:"false" doc:"For math: bare lists must keep the gold's order."`
+	CaseSensitive  bool                `json:"case_sensitive" default:"false" doc:"For text: upper and lower case differ."`
+	F1             float64             `json:"f1" default:"0" min:"0" max:"1" doc:"For text: accept answers whose token F1 with a gold answer is at least this; 0: only equal texts."`
 }
 
 // Validate checks that the fields fit the kind. The returned error names the first

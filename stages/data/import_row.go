@@ -78,6 +78,13 @@ func importField(r *rowParser, name string, v gjson.Result) error {
 		}
 		return nil
 	}
+	if name == "gold_answers" || name == "task_spec" {
+		var own schema.Problem
+		err := own.UnmarshalJSON([]byte(`{"` + name + `":` + v.Raw + `}`))
+		r.row.GoldAnswers = append(r.row.GoldAnswers, own.GoldAnswers...)
+		r.row.TaskSpec = append(r.row.TaskSpec, own.TaskSpec...)
+		return err
+	}
 	return r.field(name, v)
 }
 

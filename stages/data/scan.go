@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/distillflow/distillflow/flow/stage"
+	"github.com/distillflow/distillflow/internal/task"
 	"github.com/distillflow/distillflow/schema"
 )
 
@@ -20,14 +22,18 @@ const (
 
 type scanConfig struct {
 	Root         stage.Path `json:"root" required:"true" doc:"A folder, a file or a glob (** crosses folders) of JSONL or JSON, also as .gz or .zst, a Parquet file, or hf://owner/dataset#split on the Hugging Face Hub."`
-	Task         string     `json:"task" required:"true" choices:"gsm8k|math|arc_challenge|commonsense_qa|date|anli|strategy_qa|table_mwp" doc:"Which dataset the rows are: decides where the gold answer is and how it is normalised."`
+	Task         string     `json:"task" required:"true" doc:"Which task the rows are: one that the recipe declares under tasks, or gsm8k, math, arc_challenge, commonsense_qa, date, anli, strategy_qa, table_mwp. It decides where their fields are and how the gold answer is normalised."`
+	Declared     *task.Task `json:"declared" task:"task" doc:"What the recipe says of the task under tasks. It is filled in from there."`
 	OnError      string     `json:"on_error" default:"error" choices:"error|skip|quarantine" doc:"What to do with a line that is not a row of the task: stop, leave it out, or write it to the port quarantine."`
 	IncludeTrain bool       `json:"include_train" default:"false" doc:"Also read folders called train below the root. A file that is named is always read."`
 	Limit        int        `json:"limit" default:"0" min:"0" doc:"Stop after this many rows; 0 reads all."`
 }
 
-// Validate checks the form of a reference to the Hub.
-func (c scanConfig) Validate() error { return validRoot(string(c.Root)) }
+// Validate checks the form of a reference to the Hub, and the task.
+func (c scanConfig) Validate() error {
+	_, err := declaredTask(c.Task, c.Declared)
+	return errors.Join(validRoot(string(c.Root)), err)
+}
 
 // Externals implements [stage.Externals]: the files whose content is this
 // stage's input, in the order in which they are read.
@@ -41,11 +47,17 @@ func (c scanConfig) Externals(ctx context.Context) ([]stage.External, error) {
 		ext = append(ext, stage.External{Name: f.name, Path: f.path, Remote: f.remote})
 	}
 	aside, err := hubAside(ctx, string(c.Root))
-	if err != nil || c.Task != "table_mwp" {
+	if err != nil || !c.hasTables() {
 		return append(ext, aside...), err
 	}
 	tables, err := tableFiles(ctx, files)
 	return append(append(ext, tables...), aside...), err
+}
+
+// hasTables reports a task whose rows may name files with tables.
+func (c scanConfig) hasTables() bool {
+	t, err := declaredTask(c.Task, c.Declared)
+	return err == nil && strings.Contains(t.Prompt, "{table}")
 }
 
 // Estimate implements [stage.Estimator] by counting lines. A line may be no row
@@ -123,6 +135,7 @@ links to folders. It holds the ids of all rows in memory, at most
 type scanner struct {
 	intake
 	cfg      scanConfig
+	task     rowTask
 	env      *stage.Env
 	out      scanOut
 	firstFix string
@@ -136,7 +149,11 @@ func scan(ctx context.Context, env *stage.Env, c scanConfig, _ scanIn, out scanO
 	if err != nil {
 		return err
 	}
-	s := &scanner{intake: intake{files: files, onError: c.OnError, quarantine: out.Quarantine}, cfg: c, env: env, out: out}
+	t, err := declaredTask(c.Task, c.Declared)
+	if err != nil {
+		return err
+	}
+	s := &scanner{task: t, intake: intake{files: files, onError: c.OnError, quarantine: out.Quarantine}, cfg: c, env: env, out: out}
 	if err := eachLine(ctx, files, s.line); err != nil && !errors.Is(err, errLimit) {
 		return err
 	}
@@ -181,7 +198,7 @@ func (s *scanner) row(line []byte, at place) (schema.Problem, error) {
 		return schema.Problem{}, err
 	}
 	fixed, n := repairEscapes(line)
-	row, repaired, err := parseRow(fixed, s.cfg.Task, filepath.Dir(s.files[at.file].path))
+	row, repaired, err := parseRow(fixed, s.task, filepath.Dir(s.files[at.file].path))
 	if err != nil {
 		return row, err
 	}

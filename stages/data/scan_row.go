@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,13 +14,15 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/distillflow/distillflow/internal/answer"
+	"github.com/distillflow/distillflow/internal/prompts"
+	"github.com/distillflow/distillflow/internal/task"
 	"github.com/distillflow/distillflow/schema"
 )
 
 // parseRow reads a row of a task in any of the layouts that data sets come in.
 // dir is the folder that table files are named from.
 // repaired tells that the gold answer had been broken by a JSON escape.
-func parseRow(line []byte, task, dir string) (p schema.Problem, repaired bool, err error) {
+func parseRow(line []byte, t rowTask, dir string) (p schema.Problem, repaired bool, err error) {
 	root := gjson.ParseBytes(line)
 	if !root.IsObject() {
 		err = fmt.Errorf("a row must be a JSON object, not %s", schema.KindOf(root))
@@ -28,7 +31,7 @@ func parseRow(line []byte, task, dir string) (p schema.Problem, repaired bool, e
 		}
 		return p, false, err
 	}
-	r := rowParser{row: &p, task: task, dir: dir}
+	r := rowParser{row: &p, task: t, root: root, dir: dir}
 	root.ForEach(func(k, v gjson.Result) bool {
 		err = r.field(k.String(), v)
 		return err == nil
@@ -41,23 +44,30 @@ func parseRow(line []byte, task, dir string) (p schema.Problem, repaired bool, e
 
 type rowParser struct {
 	row  *schema.Problem
-	task string
+	task rowTask
+	root gjson.Result
 	dir  string
 	seen schema.Names
-	raw  [len(goldFields)]gjson.Result // the fields that may state the gold answer
 }
 
+// field takes a field of the raw row. One whose name is ours but which the task takes
+// from elsewhere is passed over.
 func (r *rowParser) field(name string, v gjson.Result) error {
 	if !r.seen.Add(name) {
 		return fmt.Errorf("field %q occurs twice", name)
 	}
-	if i := slices.Index(goldFields[:], name); i >= 0 {
-		r.raw[i] = v
+	if r.task.fields[name] != nil {
+		return nil
 	}
+	return r.set(name, v)
+}
+
+// set sets one of our fields, or keeps one that is not ours.
+func (r *rowParser) set(name string, v gjson.Result) error {
 	p := r.row
 	if v.Type == gjson.Null {
 		switch name {
-		case "id", "task", "question", "premise", "hypothesis", "table", "gold_answer", "choices", "paths":
+		case "id", "task", "task_spec", "question", "premise", "hypothesis", "table", "gold_answer", "gold_answers", "choices", "paths":
 			return nil
 		}
 	}
@@ -73,8 +83,8 @@ func (r *rowParser) field(name string, v gjson.Result) error {
 		}
 		return nil
 	case "task":
-		if v.String() != r.task {
-			return fmt.Errorf("field \"task\" is %s, but scan reads %s: set task in the recipe, or rename the field", v.Raw, r.task)
+		if v.String() != r.task.name {
+			return fmt.Errorf("field \"task\" is %s, but scan reads %s: set task in the recipe, or rename the field", v.Raw, r.task.name)
 		}
 		return nil
 	case "question":
@@ -88,8 +98,8 @@ func (r *rowParser) field(name string, v gjson.Result) error {
 		return setText(&p.Hypothesis, name, v)
 	case "table":
 		return setText(&p.Table, name, v)
-	case "gold_answer":
-		return nil // read by finish
+	case "gold_answer", "gold_answers", "task_spec":
+		return nil // finish reads the gold, and the task is the recipe's
 	case "choices":
 		var err error
 		p.Choices, err = schema.ParseChoices(v)
@@ -123,16 +133,25 @@ func (r *rowParser) stem(v gjson.Result) error {
 	return err
 }
 
-// finish checks that the row is whole and reads its gold answer and its paths.
+// finish fills the fields that the task takes from elsewhere, checks that the row is
+// whole and reads its gold answer and its paths.
 func (r *rowParser) finish() (repaired bool, err error) {
 	p := r.row
-	p.Task = r.task
-	// ANLI's own files call the premise context, MATH's the question problem.
-	if p.Premise == "" && r.task == "anli" {
-		p.Premise = p.Extra.String("context")
-	}
-	if p.Question == "" && r.task == "math" {
-		p.Question = p.Extra.String("problem")
+	p.Task, p.TaskSpec = r.task.name, r.task.spec
+	for _, ours := range slices.Sorted(maps.Keys(r.task.fields)) {
+		if ours == "gold" {
+			continue
+		}
+		v := r.task.from(r.root, ours)
+		if !v.Exists() {
+			continue
+		}
+		if err := r.set(ours, v); err != nil {
+			if r.task.spec == nil {
+				return false, err
+			}
+			return false, fmt.Errorf("%w (from %q)", err, r.task.Fields[ours])
+		}
 	}
 	if tableRef(p.Table) {
 		t, err := readTable(r.dir, p.Table)
@@ -144,37 +163,32 @@ func (r *rowParser) finish() (repaired bool, err error) {
 	if err := r.complete(); err != nil {
 		return false, err
 	}
-	if p.GoldAnswer, repaired, err = r.gold(); err != nil {
+	if repaired, err = r.gold(); err != nil {
 		return false, err
 	}
 	_, err = p.TakeLists()
 	return repaired, err
 }
 
+// complete checks that the row has what its task's prompt shows.
 func (r *rowParser) complete() error {
-	p := r.row
-	missing := func(name, v string) error {
-		if strings.TrimSpace(v) == "" {
-			return fmt.Errorf("field %q is missing or empty, and a row of %s needs it", name, r.task)
+	q := prompts.Question{Task: r.task.Task, Question: r.row.Question, Premise: r.row.Premise, Hypothesis: r.row.Hypothesis, Table: r.row.Table}
+	if r.task.KindOf(len(r.row.Choices)) != task.Choice {
+		q.Choices = []prompts.Choice{{}} // not asked for
+	} else if n := len(r.row.Choices); n > 0 || r.task.fields["choices"] == nil {
+		if n < 2 {
+			return fmt.Errorf("field \"choices\" has %d entries, and a row of %s needs at least 2", n, r.task.name)
 		}
-		return nil
+		q.Choices = []prompts.Choice{{}}
 	}
-	if r.task == "anli" {
-		if err := missing("premise", p.Premise); err != nil {
-			return err
+	for _, name := range q.Lacks() {
+		if r.task.spec != nil {
+			if theirs, ok := r.task.Fields[name]; ok {
+				name = theirs
+			}
+			return errors.New(absent(r.root, name))
 		}
-		return missing("hypothesis", p.Hypothesis)
-	}
-	if err := missing("question", p.Question); err != nil {
-		return err
-	}
-	switch r.task {
-	case "table_mwp":
-		return missing("table", p.Table)
-	case "arc_challenge", "commonsense_qa", "date":
-		if len(p.Choices) < 2 {
-			return fmt.Errorf("field \"choices\" has %d entries, and a row of %s needs at least 2", len(p.Choices), r.task)
-		}
+		return fmt.Errorf("field %q is missing or empty, and a row of %s needs it", name, r.task.name)
 	}
 	return nil
 }
@@ -213,46 +227,78 @@ func setText(dst *string, name string, v gjson.Result) error {
 	return nil
 }
 
-// goldFields are the fields that may state the gold answer; which of them
-// counts for a task is for [answer.NormalizeGold] to say.
-var goldFields = [...]string{"gold_answer", "answer", "answerKey", "label", "solution"}
+// gold finds the row's gold answers in the form that the task's verifier compares
+// with. repaired tells that a JSON escape had broken one.
+func (r *rowParser) gold() (repaired bool, err error) {
+	for i, s := range r.task.fields["gold"] {
+		v := s.of(r.root)
+		if !there(v) {
+			continue
+		}
+		name := r.goldNames()[i]
+		// A worked solution is a gold answer only where it ends in one.
+		if name == "solution" && r.task.spec == nil && !strings.Contains(v.String(), "####") && !strings.Contains(v.String(), `\boxed`) {
+			continue
+		}
+		repaired, err := r.setGold(name, v)
+		if err != nil {
+			return false, fmt.Errorf("field %q: %w", name, err)
+		}
+		return repaired, nil
+	}
+	if r.task.spec != nil {
+		return false, fmt.Errorf("the gold answer is missing: %s", absent(r.root, strings.Join(r.goldNames(), " ?? ")))
+	}
+	return false, fmt.Errorf("the gold answer is missing: a row of %s gives it as gold_answer or %s", r.task.name, goldHelp[r.task.name])
+}
 
-// gold finds the row's gold answer in the form that the task's verifier
-// compares with. repaired tells that a JSON escape had broken it.
-func (r *rowParser) gold() (text string, repaired bool, err error) {
-	// A number that counts no choice is an error in any of the fields.
-	for i, name := range goldFields {
-		if v := r.raw[i]; v.Type == gjson.Number && r.counts(name) {
-			if _, err := indexed(v, r.row.Choices); err != nil {
-				return "", false, fmt.Errorf("field %q: %w", name, err)
-			}
+// goldNames are the fields that may state the gold answer.
+func (r *rowParser) goldNames() []string {
+	if theirs := r.task.Fields["gold"]; theirs != "" {
+		return strings.Split(theirs, " ?? ")
+	}
+	return []string{"gold_answer"}
+}
+
+// setGold takes the gold answer from a field; a list holds several right ones.
+func (r *rowParser) setGold(name string, v gjson.Result) (repaired bool, err error) {
+	values := []gjson.Result{v}
+	if v.IsArray() && r.task.spec != nil {
+		values = v.Array()
+	}
+	q := answer.Question{Task: r.task.name, Spec: &r.task.Task}
+	for _, c := range r.row.Choices {
+		q.Choices = append(q.Choices, answer.Option(c))
+	}
+	var all []string
+	for _, v := range values {
+		text, err := answer.ScalarText(v)
+		if err == nil && v.Type == gjson.Number && r.counts(name) {
+			text, err = indexed(v, r.row.Choices)
+		}
+		if err != nil {
+			return false, err
+		}
+		g, err := answer.Normalize(q, text)
+		if err != nil {
+			return false, err
+		}
+		repaired = repaired || g.Repaired
+		if !slices.Contains(all, g.Answer) {
+			all = append(all, g.Answer)
 		}
 	}
-	options := make([]answer.Option, len(r.row.Choices))
-	for i, c := range r.row.Choices {
-		options[i] = answer.Option(c)
+	if len(all) == 0 {
+		return false, errors.New("the list of gold answers is empty")
 	}
-	g, err := answer.GoldOf(r.task, r.goldText, options)
-	if errors.Is(err, answer.ErrNoGold) {
-		return "", false, fmt.Errorf("the gold answer is missing: a row of %s gives it as gold_answer or %s", r.task, goldHelp[r.task])
+	r.row.GoldAnswer = all[0]
+	if len(all) > 1 {
+		r.row.GoldAnswers = all
 	}
-	return g.Answer, g.Repaired, err
+	return repaired, nil
 }
 
-// goldText gives the text of a field that may state the gold answer.
-func (r *rowParser) goldText(name string) (string, error) {
-	v := r.raw[slices.Index(goldFields[:], name)]
-	// A worked solution is a gold answer only where it ends in one.
-	if name == "solution" && !(strings.Contains(v.String(), "####") || strings.Contains(v.String(), `\boxed`)) {
-		return "", nil
-	}
-	if v.Type == gjson.Number && r.counts(name) {
-		return indexed(v, r.row.Choices)
-	}
-	return answer.ScalarText(v)
-}
-
-// goldHelp names each task's own field for error messages.
+// goldHelp names each preset's own field for error messages.
 var goldHelp = map[string]string{
 	"gsm8k":          `answer, or a solution that ends in "#### 18"`,
 	"math":           `answer, or a solution with \boxed{}`,
@@ -265,9 +311,9 @@ var goldHelp = map[string]string{
 }
 
 // counts reports whether a number in a field may count the choices instead of
-// naming one. In answer it is an answer, as tables of numbers have it.
+// naming one. In a preset's answer it is an answer, as tables of numbers have it.
 func (r *rowParser) counts(name string) bool {
-	return name != "answer" && len(r.row.Choices) > 0 && r.task != "anli"
+	return (name != "answer" || r.task.spec != nil) && len(r.row.Choices) > 0 && r.task.Answer == task.Choice
 }
 
 // indexed turns a number into a choice's label. A number that is no label or

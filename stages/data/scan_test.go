@@ -217,7 +217,11 @@ func FuzzParseRow(f *testing.F) {
 			t.Fatalf("a repair broke the JSON: %v\n%s\n%s", err, line, fixed)
 		}
 		for _, task := range tasks {
-			row, _, err := parseRow(fixed, task, "testdata")
+			rt, err := declaredTask(task, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			row, _, err := parseRow(fixed, rt, "testdata")
 			if err != nil {
 				continue
 			}

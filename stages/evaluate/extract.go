@@ -9,6 +9,7 @@ import (
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/internal/answer"
 	"github.com/distillflow/distillflow/internal/llm"
+	"github.com/distillflow/distillflow/internal/task"
 	"github.com/distillflow/distillflow/schema"
 )
 
@@ -151,7 +152,12 @@ func unfinished(p schema.Path) string {
 
 // question reduces a row to what extraction and grading look at.
 func question(row schema.Problem) answer.Question {
-	q := answer.Question{Task: row.Task, Gold: row.GoldAnswer}
+	q := answer.Question{Task: row.Task, Gold: row.GoldAnswer, Golds: row.GoldAnswers}
+	if len(row.TaskSpec) > 0 {
+		if t, err := task.Parse(row.TaskSpec); err == nil {
+			q.Spec = &t
+		}
+	}
 	for _, c := range row.Choices {
 		q.Choices = append(q.Choices, answer.Option{Label: c.Label, Text: c.Text})
 	}

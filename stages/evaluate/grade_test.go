@@ -9,6 +9,7 @@ import (
 
 func TestExtractGolden(t *testing.T)      { stagetest.Golden(t, Extract) }
 func TestVerifyMathGolden(t *testing.T)   { stagetest.Golden(t, VerifyMath) }
+func TestVerifyGolden(t *testing.T)       { stagetest.Golden(t, Verify) }
 func TestVerifyChoiceGolden(t *testing.T) { stagetest.Golden(t, VerifyChoice) }
 
 func TestExtractConfig(t *testing.T) {

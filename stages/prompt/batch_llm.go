@@ -9,6 +9,7 @@ import (
 
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/internal/llm"
+	"github.com/distillflow/distillflow/internal/task"
 	"github.com/distillflow/distillflow/schema"
 	"github.com/distillflow/distillflow/stages/llmstage"
 )
@@ -16,7 +17,7 @@ import (
 type batchConfig struct {
 	llmstage.Options
 
-	System      string   `json:"system" doc:"System prompt sent before each prompt."`
+	System      string   `json:"system" doc:"System prompt sent before each prompt. Empty: the system text of the row's task, if it has one."`
 	Temperature *float64 `json:"temperature" min:"0" max:"5" doc:"Sampling temperature. Default: the provider's."`
 	TopP        *float64 `json:"top_p" min:"0" max:"1" doc:"Nucleus sampling. Default: the provider's."`
 	MaxTokens   int      `json:"max_tokens" default:"1024" min:"0" doc:"Most tokens of an answer; 0 sends no limit."`
@@ -166,12 +167,13 @@ func write(row schema.Problem, out batchOut) error {
 func (b *batch) work(row *schema.Problem) (w llmstage.Work) {
 	row.Paths = b.replicate(row.Paths)
 	hint := hintOf(*row)
+	system := b.system(row)
 	for i := range row.Paths {
 		p := &row.Paths[i]
 		if p.Prompt == "" || p.Answered() {
 			continue
 		}
-		req := b.request(p)
+		req := b.request(p, system)
 		h := hint
 		h.Style = p.Style
 		req.Hint = &h
@@ -203,14 +205,23 @@ func (b *batch) replicate(paths []schema.Path) []schema.Path {
 	return out
 }
 
+// system is the system text of a row's requests: the stage's, or else the task's.
+func (b *batch) system(row *schema.Problem) string {
+	if b.cfg.System != "" || len(row.TaskSpec) == 0 {
+		return b.cfg.System
+	}
+	t, _ := task.Of(row.Task, row.TaskSpec, len(row.Choices)) // wrap-cot reports a broken one
+	return t.System
+}
+
 // request is what a path asks.
-func (b *batch) request(p *schema.Path) llm.Request {
+func (b *batch) request(p *schema.Path, system string) llm.Request {
 	req := llm.Request{
 		Temperature: b.cfg.Temperature, TopP: b.cfg.TopP, MaxTokens: b.cfg.MaxTokens, Seed: b.cfg.Seed,
 		Stop: b.cfg.Stop, JSON: b.schema, Extra: b.extra, Replicate: p.Replicate,
 	}
-	if b.cfg.System != "" {
-		req.Messages = append(req.Messages, llm.Message{Role: llm.RoleSystem, Content: b.cfg.System})
+	if system != "" {
+		req.Messages = append(req.Messages, llm.Message{Role: llm.RoleSystem, Content: system})
 	}
 	req.Messages = append(req.Messages, llm.Message{Role: llm.RoleUser, Content: p.Prompt})
 	return req

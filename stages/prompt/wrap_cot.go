@@ -10,6 +10,7 @@ import (
 
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/internal/prompts"
+	"github.com/distillflow/distillflow/internal/task"
 	"github.com/distillflow/distillflow/schema"
 )
 
@@ -48,14 +49,14 @@ func (c wrapConfig) Validate() error {
 			errs = append(errs, invalidKey("templates", s, fmt.Sprintf("no style %q is listed under styles", s)))
 		}
 	}
-	for _, task := range slices.Sorted(maps.Keys(c.Core)) {
-		if !slices.Contains(prompts.Tasks(), task) {
+	for _, name := range slices.Sorted(maps.Keys(c.Core)) {
+		if preset, ok := task.Preset(name); !ok {
 			errs = append(errs, stage.FieldError{
-				Path: []string{"core", task}, OnKey: true, Got: task, Candidates: prompts.Tasks(),
-				Msg: fmt.Sprintf("there is no task %q", task),
+				Path: []string{"core", name}, OnKey: true, Got: name, Candidates: task.Presets(),
+				Msg: fmt.Sprintf("there is no task %q; a task that the recipe declares has its prompt there", name),
 			})
-		} else if err := prompts.CheckCore(task, c.Core[task]); err != nil {
-			errs = append(errs, invalidKey("core", task, err.Error()))
+		} else if err := prompts.CheckCore(name, preset, c.Core[name]); err != nil {
+			errs = append(errs, invalidKey("core", name, err.Error()))
 		}
 	}
 	return errors.Join(errs...)
@@ -120,8 +121,8 @@ func wrapCoT(ctx context.Context, env *stage.Env, c wrapConfig, in wrapIn, out w
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		q := question(row)
-		if err := promptable(row); err != nil {
+		q, err := question(row)
+		if err != nil {
 			return err
 		}
 		had := row.Paths
@@ -144,34 +145,21 @@ func wrapCoT(ctx context.Context, env *stage.Env, c wrapConfig, in wrapIn, out w
 	return nil
 }
 
-// promptable finds rows whose prompt would lack what it asks about.
-func promptable(row schema.Problem) error {
-	missing := ""
-	switch row.Task {
-	case "anli":
-		if row.Premise == "" || row.Hypothesis == "" {
-			missing = "a premise and a hypothesis"
-		}
-	case "arc_challenge", "commonsense_qa", "date":
-		if len(row.Choices) == 0 {
-			missing = "choices"
-		}
+// question is what a row's prompts are made from. A row whose prompt would lack what
+// it asks about is an error.
+func question(row schema.Problem) (prompts.Question, error) {
+	t, err := task.Of(row.Task, row.TaskSpec, len(row.Choices))
+	if err != nil {
+		return prompts.Question{}, fmt.Errorf("row %q: task_spec: %w", row.ID, err)
 	}
-	if row.Task != "anli" && strings.TrimSpace(row.Question) == "" {
-		missing = "a question"
-	}
-	if missing != "" {
-		return fmt.Errorf("row %q: a prompt for %s needs %s", row.ID, row.Task, missing)
-	}
-	return nil
-}
-
-func question(row schema.Problem) prompts.Question {
 	q := prompts.Question{
-		Task: row.Task, Question: row.Question, Premise: row.Premise, Hypothesis: row.Hypothesis, Table: row.Table,
+		Task: t, Question: row.Question, Premise: row.Premise, Hypothesis: row.Hypothesis, Table: row.Table,
 	}
 	for _, c := range row.Choices {
 		q.Choices = append(q.Choices, prompts.Choice(c))
 	}
-	return q
+	if lacks := q.Lacks(); len(lacks) > 0 {
+		return q, fmt.Errorf("row %q: a prompt for %s needs the field %s", row.ID, row.Task, strings.Join(lacks, " and "))
+	}
+	return q, nil
 }

@@ -31,7 +31,10 @@ func TestObedientAnswersAreFound(t *testing.T) {
 		{schema.Problem{Task: "table_mwp", Question: "How many?", Table: "a | 1"}, "1,250"},
 		{schema.Problem{Task: "table_mwp", Question: "Which?", Table: "a | 1", Choices: letters}, "B"},
 	} {
-		q := question(c.row)
+		q, err := question(c.row)
+		if err != nil {
+			t.Fatal(err)
+		}
 		format := prompts.AnswerFormat(q)
 		reply := "\\boxed{" + c.want + "}"
 		switch {

@@ -18,6 +18,7 @@ import (
 	"github.com/distillflow/distillflow/internal/lm/generate"
 	"github.com/distillflow/distillflow/internal/mathverify"
 	"github.com/distillflow/distillflow/internal/stats"
+	"github.com/distillflow/distillflow/internal/task"
 	"github.com/distillflow/distillflow/schema"
 )
 
@@ -239,7 +240,12 @@ func (e *evaluation) answer(ctx context.Context, j *job, progress func(int)) err
 
 // question is what extraction and grading need of a problem.
 func question(p schema.Problem) answer.Question {
-	q := answer.Question{Task: p.Task, Gold: p.GoldAnswer}
+	q := answer.Question{Task: p.Task, Gold: p.GoldAnswer, Golds: p.GoldAnswers}
+	if len(p.TaskSpec) > 0 {
+		if t, err := task.Parse(p.TaskSpec); err == nil {
+			q.Spec = &t
+		}
+	}
 	for _, c := range p.Choices {
 		q.Choices = append(q.Choices, answer.Option{Label: c.Label, Text: c.Text})
 	}

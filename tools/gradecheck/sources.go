@@ -15,6 +15,7 @@ import (
 
 	"github.com/distillflow/distillflow/internal/answer"
 	"github.com/distillflow/distillflow/internal/mathverify"
+	preset "github.com/distillflow/distillflow/internal/task"
 )
 
 // lines calls f for every JSON line of a file.
@@ -280,7 +281,7 @@ func outputQuestion(o output) answer.Question {
 // in a box; each must grade as correct.
 func feedback(path string) ([]*score, error) {
 	task := filepath.Base(filepath.Dir(path))
-	if !answer.Known(task) {
+	if _, ok := preset.Preset(task); !ok {
 		return nil, nil
 	}
 	t := &score{name: task + "/" + strings.TrimSuffix(filepath.Base(path), ".jsonl")}

@@ -40,6 +40,7 @@ func Generate(reg *stage.Registry) ([]byte, error) {
 			"seed":        object{"type": "integer", "minimum": 0, "description": "Seed of every stage that draws."},
 			"env":         object{"type": "array", "items": object{"type": "string"}, "description": "Environment variables that expressions may read."},
 			"params":      object{"type": "object", "description": "Values that --set and profiles can change: name -> default, or {type, default, help, choices, min, max}."},
+			"tasks":       object{"type": "object", "additionalProperties": object{"type": "object"}, "description": "Tasks that scan and import are given by name: name -> {answer, fields, prompt, labels, ...}."},
 			"profiles":    object{"type": "object", "additionalProperties": object{"type": "object"}, "description": "Named sets of param values, chosen by --profile."},
 			"extends":     object{"type": []string{"string", "array"}, "items": object{"type": "string"}, "description": "Recipes that this one builds on, by relative path."},
 			"include":     object{"type": []string{"string", "array"}, "items": object{"type": "string"}, "description": "Recipes whose params, profiles and stages this one takes over, by relative path."},

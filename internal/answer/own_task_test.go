@@ -1,0 +1,79 @@
+package answer
+
+import (
+	"testing"
+
+	"github.com/distillflow/distillflow/internal/mathverify"
+	"github.com/distillflow/distillflow/internal/task"
+)
+
+var intents = task.Task{Answer: task.Label, Labels: map[string][]string{
+	"refund": {"money back", "reimburse"}, "cancel": {"cancel order"}, "other": nil,
+}}
+
+// TestOwnTasks reads and grades answers of tasks that a recipe declares.
+func TestOwnTasks(t *testing.T) {
+	text, f1 := task.Task{Answer: task.Text}, task.Task{Answer: task.Text, F1: 0.6}
+	number := task.Task{Answer: task.Number, Tolerance: 0.01}
+	cities := []Option{{"1", "Rome"}, {"2", "Oslo"}, {"3", "Bern"}}
+	for _, c := range []struct {
+		name, response, want string
+		q                    Question
+		right                bool
+	}{
+		{"label", "The user is angry.\nThe answer is refund.", "refund", Question{Spec: &intents, Gold: "refund"}, true},
+		{"label by another name", "They want their cash.\nThe answer is: money back", "refund", Question{Spec: &intents, Gold: "refund"}, true},
+		{"the longest name", "The answer is cancel order.", "cancel", Question{Spec: &intents, Gold: "cancel"}, true},
+		{"label in a box", `So \boxed{Other}.`, "other", Question{Spec: &intents, Gold: "cancel"}, false},
+		{"label alone", "refund", "refund", Question{Spec: &intents, Gold: "refund"}, true},
+		{"denied label", "The answer is not refund.", "", Question{Spec: &intents, Gold: "refund"}, false},
+		{"two labels", "The answer is refund or cancel.", "", Question{Spec: &intents, Gold: "refund"}, false},
+		{"part of a word", "The answer is refundable.", "", Question{Spec: &intents, Gold: "refund"}, false},
+		{"no label", "The answer is a voucher.", "", Question{Spec: &intents, Gold: "refund"}, false},
+		{"text", "He was born there.\nThe answer is The River Thames.", "The River Thames", Question{Spec: &text, Gold: "river thames"}, true},
+		{"text alone", "Marie Curie", "Marie Curie", Question{Spec: &text, Gold: "Marie  Curie!"}, true},
+		{"text, last line", "Let me think.\nShe found radium.\nMarie Curie.", "Marie Curie", Question{Spec: &text, Gold: "Pierre Curie"}, false},
+		{"any of several", "The answer is NYC.", "NYC", Question{Spec: &text, Gold: "New York", Golds: []string{"New York", "NYC"}}, true},
+		{"enough words", "The answer is the old Town Hall.", "the old Town Hall", Question{Spec: &f1, Gold: "town hall"}, true},
+		{"too few words", "The answer is the old mill.", "the old mill", Question{Spec: &f1, Gold: "town hall"}, false},
+		{"within tolerance", "The answer is 99.5.", "99.5", Question{Spec: &number, Gold: "100"}, true},
+		{"beyond tolerance", "The answer is 98.", "98", Question{Spec: &number, Gold: "100"}, false},
+		{"several right choices", "The answer is (2).", "2", Question{Spec: &task.Task{Answer: task.Choice}, Choices: cities, Gold: "1", Golds: []string{"1", "2"}}, true},
+		{"none of them", "The answer is (3).", "3", Question{Spec: &task.Task{Answer: task.Choice}, Choices: cities, Gold: "1", Golds: []string{"1", "2"}}, false},
+	} {
+		p := Extract(c.q, c.response, Options{})
+		if p.Answer != c.want {
+			t.Errorf("%s: %q (%s %s), want %q", c.name, p.Answer, p.Rule, p.Reason, c.want)
+			continue
+		}
+		if r := Grade(c.q, p.Answer, mathverify.Options{}); (r.Verdict == mathverify.Equal) != c.right {
+			t.Errorf("%s: %s (%s), want right %v", c.name, r.Verdict, r.Reason, c.right)
+		}
+	}
+}
+
+func TestNormalizeOwnGold(t *testing.T) {
+	for text, want := range map[string]string{"Refund": "refund", "money back": "refund", " other ": "other", "voucher": ""} {
+		g, err := Normalize(Question{Spec: &intents}, text)
+		if g.Answer != want || (err != nil) != (want == "") {
+			t.Errorf("%q: %q, %v", text, g.Answer, err)
+		}
+	}
+}
+
+func FuzzOwnTasks(f *testing.F) {
+	f.Add("The answer is not money back, I think refund.", true)
+	f.Add("**Marie Curie**\n\n", false)
+	f.Add("<answer>\u201c\xff</answer>", false)
+	f.Fuzz(func(t *testing.T, s string, label bool) {
+		q := Question{Spec: &task.Task{Answer: task.Text, F1: 0.5}, Gold: s}
+		if label {
+			q.Spec = &intents
+		}
+		p := Extract(q, s, Options{})
+		if p.Start < 0 || p.End < p.Start || p.End > len(s) {
+			t.Fatalf("span [%d, %d) of %d bytes", p.Start, p.End, len(s))
+		}
+		Grade(q, p.Answer, mathverify.Options{})
+	})
+}
