@@ -17,7 +17,7 @@ import (
 	"github.com/distillflow/distillflow/flow/stage"
 )
 
-// file is one file to read: JSONL, JSON or Parquet.
+// file is one file to read: JSONL, JSON, CSV, TSV or Parquet.
 type file struct {
 	name string // relative to the root, with slashes; "" when the root is the file
 	path string

@@ -21,7 +21,10 @@ import (
 
 // place is where a row came from. row is set, counted from 1 in the file, where
 // the line has rows before it.
-type place struct{ file, line, row int }
+type place struct {
+	file, line, row int
+	fault           *fault // what makes it no row, whatever its text
+}
 
 // record is one row of a file as JSON. Its text is valid until the next one.
 type record struct {
@@ -52,7 +55,11 @@ func eachLineOf(ctx context.Context, f file, each func(at place, line []byte) er
 		return err
 	}
 	defer done()
-	for row, err := range records(r) {
+	rows := records(r)
+	if table, tabs := isTable(f.path); table {
+		rows = tableRecords(r, tabs)
+	}
+	for row, err := range rows {
 		if err != nil {
 			if ctx.Err() != nil {
 				return ctx.Err()
@@ -316,7 +323,8 @@ func linesBelow(ctx context.Context, root string, train, strict bool) (*stage.Ra
 	if err != nil {
 		return nil, err
 	}
-	var lines, size, most int64 // most: rows of Parquet files, whose footer tells
+	var lines, size, text int64 // text: bytes of JSON
+	var most int64              // rows of Parquet files, whose footer tells, and of tables
 	counted, compressed := true, false
 	for _, f := range files {
 		info, err := os.Stat(f.path)
@@ -331,6 +339,11 @@ func linesBelow(ctx context.Context, root string, train, strict bool) (*stage.Ra
 			lines, most = lines+n, most+n
 			continue
 		}
+		if table, _ := isTable(f.path); table {
+			most += info.Size()/leastTableRow + 1 // the last may have no line end
+		} else {
+			text += info.Size()
+		}
 		compressed = compressed || plainName(f.path) != f.path
 		if size += info.Size(); size > countLimit {
 			counted = false
@@ -340,7 +353,7 @@ func linesBelow(ctx context.Context, root string, train, strict bool) (*stage.Ra
 		lines += n
 		counted = counted && ok
 	}
-	rows := &stage.Range{Max: float64(most + size/int64(leastRow))}
+	rows := &stage.Range{Max: float64(most + text/int64(leastRow))}
 	switch {
 	case counted && strict:
 		return stage.Exactly(float64(lines)), nil
@@ -372,7 +385,7 @@ func countRows(ctx context.Context, f file) (n int64, ok bool) {
 var refused = []struct{ exts, help string }{
 	{".zip .tar .tgz .7z", "archives are not read: unpack it and name the data file or its folder"},
 	{".bz2 .xz", "only .gz and .zst are decompressed: decompress it, or compress it with gzip or zstd"},
-	{".csv .tsv .xls .xlsx", "tables are not read: convert it, for example with pandas: read_csv(...).to_json('rows.jsonl', orient='records', lines=True)"},
+	{".xls .xlsx .ods", "spreadsheets are not read: save its sheet as CSV"},
 	{".arrow .feather", "convert it to Parquet or JSONL, for example with to_json of the datasets library"},
 }
 
@@ -382,7 +395,7 @@ func readable(files []file) error {
 		name := plainName(strings.ToLower(f.path))
 		for _, r := range refused {
 			if slices.ContainsFunc(strings.Fields(r.exts), func(ext string) bool { return strings.HasSuffix(name, ext) }) {
-				return stage.Invalid("root", "cannot read %s: %s; JSONL, JSON (also .gz and .zst) and Parquet are read", f.path, r.help)
+				return stage.Invalid("root", "cannot read %s: %s; JSONL, JSON, CSV, TSV (also .gz and .zst) and Parquet are read", f.path, r.help)
 			}
 		}
 	}

@@ -62,6 +62,9 @@ func (in *intake) claim(id string, at place, remedy string) error {
 }
 
 func (in *intake) broken(line []byte, at place, cause error) error {
+	if at.fault != nil {
+		cause = at.fault // the text is not JSON, which says less
+	}
 	if in.onError == onError {
 		return fmt.Errorf("%s: %w; correct the line, or set on_error: skip or on_error: quarantine", in.where(at), cause)
 	}

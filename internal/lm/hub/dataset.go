@@ -14,10 +14,11 @@ import (
 )
 
 // dataExts are the extensions of data files, the better first.
-var dataExts = []string{".parquet", ".jsonl", ".jsonl.zst", ".jsonl.gz", ".json", ".json.zst", ".json.gz"}
+var dataExts = []string{".parquet", ".jsonl", ".jsonl.zst", ".jsonl.gz", ".json", ".json.zst", ".json.gz",
+	".csv", ".csv.zst", ".csv.gz", ".tsv", ".tsv.zst", ".tsv.gz"}
 
 // readFormats says in messages what is read.
-const readFormats = ".parquet, .jsonl or .json (also .gz and .zst)"
+const readFormats = ".parquet, .jsonl, .json, .csv or .tsv (also .gz and .zst)"
 
 // CardName is the file of a repository that describes it, and may say which files of
 // a data set belong to which split.

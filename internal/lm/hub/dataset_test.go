@@ -54,7 +54,7 @@ func TestDataFiles(t *testing.T) {
 		"another word":         {files: []string{"data/dev.jsonl"}, split: "validation", want: "data/dev.jsonl"},
 		"odd split":            {files: []string{"data/hard-00000-of-00001.parquet"}, split: "hard", want: "data/hard-00000-of-00001.parquet"},
 		"no such split":        {files: []string{"train.jsonl"}, split: "test", want: `there is no split "test"; there are train`, fails: true},
-		"nothing":              {files: []string{"notes.txt"}, want: "no .parquet, .jsonl or .json (also .gz and .zst) files", fails: true},
+		"nothing":              {files: []string{"notes.txt"}, want: "no .parquet, .jsonl, .json, .csv or .tsv (also .gz and .zst) files", fails: true},
 		"a file":               {files: gsm[1:], path: "main/test-00000-of-00001.parquet", want: "main/test-00000-of-00001.parquet"},
 		"a file of no rows":    {files: []string{"a.txt"}, path: "a.txt", want: "only .parquet, .jsonl", fails: true},
 		"a missing shard":      {files: []string{"train-00001-of-00002.parquet"}, want: "1 of the 2 files", fails: true},
