@@ -200,7 +200,7 @@ func (m mutator) values(s *stage.Schema, f stage.Field) []any {
 			}
 			return out
 		}
-		return []any{"changed", "openai/changed", "openai/other", "2%", "length", "cot", "{question} changed", "gsm8k", "changed {question} {core} {answer_format}", "cpu", "k_proj"}
+		return []any{"changed", "openai/changed", "openai/other", "2%", "length", "cot", "{question} changed", "gsm8k", "changed {question} {core} {answer_format}", "cpu", "k_proj", "1GiB"}
 	case stage.KindPath:
 		return []any{m.file}
 	case stage.KindBool:

@@ -45,8 +45,8 @@ type Field struct {
 	Required bool
 	Semantic bool
 	NamedBy  string // the field whose value names the recipe's task that stands here; "" for others
-	def      any   // Default, parsed
-	index    []int // for reflect.Value.FieldByIndex
+	def      any    // Default, parsed
+	index    []int  // for reflect.Value.FieldByIndex
 }
 
 // Field returns the named field.

@@ -88,17 +88,20 @@ type scanOut struct {
 var Scan = stage.Define(stage.Spec{
 	Type: "scan", Version: 2, Class: stage.Pure,
 	Doc: `Reads a folder, a file or a glob of JSONL or JSON, a Parquet file or a data set of
-the Hugging Face Hub as rows of one of the eight tasks.
+the Hugging Face Hub as rows of a task: one that the recipe declares under tasks, or
+one of the eight presets.
 
 A file has one object a line, or a JSON list of objects, or objects that follow one
 another over several lines. It may be compressed with gzip or zstd, which its first
 bytes tell. A row takes at most 256 MiB; a compressed file may become at most
 256 MiB or 200 times its size, whichever is more, and zstd may use a window of at
-most 128 MiB. Archives, .bz2, .xz and tables such as .csv are refused. Where rows
+most 128 MiB. A .csv or .tsv file has its
+fields' names in the first line, and its values are texts. Archives, .bz2 and .xz are refused. Where rows
 take several lines, a file that ends too early or a string that is not closed stops
 the stage, whatever on_error says: no next row can be found.
 
-The gold answer comes from gold_answer or from the data set's own field:
+The gold answer of a declared task comes from its field gold; a list holds several
+right answers. That of a preset comes from gold_answer or from the data set's own field:
   gsm8k                                answer, also a solution that ends in "#### 18"
   math                                 answer, or the last \boxed{} of solution
   arc_challenge, commonsense_qa, date  answerKey, label or answer
