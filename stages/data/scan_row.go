@@ -181,16 +181,18 @@ func (r *rowParser) complete() error {
 		}
 		q.Choices = []prompts.Choice{{}}
 	}
-	for _, name := range q.Lacks() {
-		if r.task.spec != nil {
-			if theirs, ok := r.task.Fields[name]; ok {
-				name = theirs
-			}
-			return errors.New(absent(r.root, name))
-		}
+	lacks := q.Lacks()
+	if len(lacks) == 0 {
+		return nil
+	}
+	name := lacks[0]
+	if r.task.spec == nil {
 		return fmt.Errorf("field %q is missing or empty, and a row of %s needs it", name, r.task.name)
 	}
-	return nil
+	if theirs, ok := r.task.Fields[name]; ok {
+		name = theirs
+	}
+	return errors.New(absent(r.root, name))
 }
 
 // hashID makes an id from a row's content. Rows that are equal up to white space
