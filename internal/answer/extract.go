@@ -391,6 +391,9 @@ func (q Question) read(kind Kind, text string, c cand) (Prediction, status) {
 	region := text[c.start:c.end]
 	s, e := 0, len(region)
 	if kind == Text {
+		if c.denied {
+			return p, nothing
+		}
 		return stateText(text, p)
 	}
 	if kind != Label && kind != YesNo {

@@ -14,6 +14,11 @@ const maxText = 200
 // stateText reads a statement as free text: all of it, without quotes and the final
 // period.
 func stateText(text string, p Prediction) (Prediction, status) {
+	for _, command := range []string{`\text{`, `\textbf{`} {
+		if t := text[p.Start:p.End]; strings.HasPrefix(t, command) && strings.HasSuffix(t, "}") {
+			p.Start, p.End = p.Start+len(command), p.End-1
+		}
+	}
 	p.Start, p.End = trimText(text, p.Start, p.End)
 	p.Answer = text[p.Start:p.End]
 	return p, when(p.Answer != "" && len(p.Answer) <= maxText)
