@@ -81,7 +81,6 @@ func Build(r *recipe.Recipe, reg *stage.Registry) (*Graph, diag.List) {
 	for _, s := range r.Stages {
 		b.node(s)
 	}
-	b.unusedTasks()
 	for _, n := range b.g.Nodes {
 		b.edges(n)
 		n.setDeps()
@@ -185,7 +184,12 @@ func (b *builder) config(n *Node) {
 		errs = stage.FieldErrors(err)
 	}
 	for _, e := range errs {
-		b.diags.Add(b.taskError(n, e)...)
+		if f, ok := namedField(n.Type); ok && len(e.Path) == 1 && e.Path[0] == f.NamedBy {
+			for _, t := range b.g.Recipe.Tasks {
+				e.Candidates = append(slices.Clip(e.Candidates), t.Key)
+			}
+		}
+		b.diags.Add(fieldError(n, e)...)
 	}
 	n.Config = cfg
 }
@@ -214,9 +218,6 @@ func (g *Graph) Resolve(ctx context.Context) (diag.List, error) {
 // namedField is the field of a stage's config that takes a task which the recipe
 // declares.
 func namedField(t *stage.Type) (stage.Field, bool) {
-	if t.Config == nil {
-		return stage.Field{}, false
-	}
 	i := slices.IndexFunc(t.Config.Fields, func(f stage.Field) bool { return f.NamedBy != "" })
 	if i < 0 {
 		return stage.Field{}, false
@@ -240,36 +241,6 @@ func (b *builder) declare(n *Node) {
 		with.Entries = append(slices.Clip(with.Entries), recipe.Entry{Key: f.Name, KeyPos: e.KeyPos, Val: e.Val})
 		n.Stage.With = &with
 	}
-}
-
-// unusedTasks warns of declarations that no stage names: nothing checks them.
-func (b *builder) unusedTasks() {
-	for _, t := range b.g.Recipe.Tasks {
-		used := slices.ContainsFunc(b.g.Nodes, func(n *Node) bool {
-			if n.Type == nil {
-				return true // reported, and perhaps the one that names it
-			}
-			f, ok := namedField(n.Type)
-			v := n.Stage.With.Lookup(f.NamedBy)
-			return ok && v != nil && v.Str == t.Key
-		})
-		if !used {
-			d := diag.Errorf(t.KeyPos, "unused-task", "no stage names the task %s", t.Key).Over(len([]rune(t.Key)))
-			d.Severity = diag.Warning
-			b.diags.Add(d.WithHelp("give it to a scan, as in with: {task: %s}, or remove it", t.Key))
-		}
-	}
-}
-
-// taskError is fieldError, told in the words of the recipe's section tasks.
-func (b *builder) taskError(n *Node, e stage.FieldError) diag.List {
-	f, ok := namedField(n.Type)
-	if ok && len(e.Path) == 1 && e.Path[0] == f.NamedBy {
-		for _, t := range b.g.Recipe.Tasks {
-			e.Candidates = append(slices.Clip(e.Candidates), t.Key)
-		}
-	}
-	return fieldError(n, e)
 }
 
 // fieldError places what is wrong with a field in the recipe. It is empty for an

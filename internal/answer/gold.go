@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/tidwall/gjson"
+
+	"github.com/distillflow/distillflow/internal/task"
 )
 
 // Raw holds the fields of a data set's row that may state the gold answer, as
@@ -32,38 +34,23 @@ type Gold struct {
 // ErrNoGold is returned when a row states no gold answer.
 var ErrNoGold = errors.New("the row has no gold answer")
 
-// NormalizeGold finds and normalises the gold answer of a row. gold_answer
-// wins over the data set's own fields.
-func NormalizeGold(task string, raw Raw, choices []Option) (Gold, error) {
-	return GoldOf(task, func(field string) (string, error) {
-		v := raw[field]
-		if len(v) == 0 || string(v) == "null" {
-			return "", nil
+// NormalizeGold finds and normalises the gold answer of a row of a preset. The first of
+// the preset's fields for it that says something counts.
+func NormalizeGold(name string, raw Raw, choices []Option) (Gold, error) {
+	preset, _ := task.Preset(name)
+	for _, f := range strings.Split(preset.Fields["gold"], " ?? ") {
+		v := raw[f]
+		if len(v) == 0 {
+			continue
 		}
-		return scalarText(v)
-	}, choices)
-}
-
-// GoldOf is [NormalizeGold] for a row that was decoded already: text gives a
-// field's text, a number or boolean as JSON writes it, and "" for a field that is
-// missing or null.
-func GoldOf(task string, text func(field string) (string, error), choices []Option) (Gold, error) {
-	fields := []string{"gold_answer", "answer", "answerKey", "label", "solution"}
-	switch task {
-	case "arc_challenge", "commonsense_qa", "date":
-		fields = []string{"gold_answer", "answerKey", "label", "answer"}
-	case "anli":
-		fields = []string{"gold_answer", "label", "answer"}
-	}
-	for _, f := range fields {
-		t, err := text(f)
+		t, err := scalarText(v)
 		if err != nil {
 			return Gold{}, fmt.Errorf("field %q: %w", f, err)
 		}
 		if strings.TrimSpace(t) == "" {
 			continue
 		}
-		g, err := Normalize(Question{Task: task, Choices: choices}, t)
+		g, err := Normalize(Question{Task: name, Choices: choices}, t)
 		g.Field = f
 		if err != nil {
 			return g, fmt.Errorf("field %q: %w", f, err)
@@ -80,7 +67,7 @@ func scalarText(v json.RawMessage) (string, error) {
 	return ScalarText(gjson.ParseBytes(v))
 }
 
-// ScalarText gives the text of a value as [GoldOf] takes it; a list or an object
+// ScalarText gives the text of a value that states a gold answer; a list or an object
 // is an error.
 func ScalarText(v gjson.Result) (string, error) {
 	switch v.Type {

@@ -32,6 +32,7 @@ func TestOwnTasks(t *testing.T) {
 		{"no label", "The answer is a voucher.", "", Question{Spec: &intents, Gold: "refund"}, false},
 		{"text", "He was born there.\nThe answer is The River Thames.", "The River Thames", Question{Spec: &text, Gold: "river thames"}, true},
 		{"text in a box", `So \boxed{\text{Paris}}.`, "Paris", Question{Spec: &text, Gold: "Paris"}, true},
+		{"doubted text", "I don't think the answer is Paris.", "", Question{Spec: &text, Gold: "Paris"}, false},
 		{"text alone", "Marie Curie", "Marie Curie", Question{Spec: &text, Gold: "Marie  Curie!"}, true},
 		{"text, last line", "Let me think.\nShe found radium.\nMarie Curie.", "Marie Curie", Question{Spec: &text, Gold: "Pierre Curie"}, false},
 		{"any of several", "The answer is NYC.", "NYC", Question{Spec: &text, Gold: "New York", Golds: []string{"New York", "NYC"}}, true},

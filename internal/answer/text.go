@@ -27,6 +27,9 @@ func stateText(text string, p Prediction) (Prediction, status) {
 // wholeText reads a short response of one line as its answer, or the last line of a
 // longer one.
 func wholeText(text string, s, e int) (Prediction, status) {
+	if containsWord(strings.ToLower(text[s:e]), doubts) >= 0 {
+		return Prediction{}, nothing
+	}
 	rule := "whole"
 	if k := strings.LastIndexByte(text[s:e], '\n'); k >= 0 {
 		s, rule = s+k+1, "last_sentence"

@@ -114,41 +114,7 @@ func (c execConfig) badPlaceholder(name, arg string) string {
 
 // Externals implements [stage.Externals]: every file below files.
 func (c execConfig) Externals(context.Context) ([]stage.External, error) {
-	var list []stage.External
-	for i, root := range c.Files {
-		field := "files." + strconv.Itoa(i)
-		err := filepath.WalkDir(string(root), func(path string, d fs.DirEntry, err error) error {
-			if err != nil {
-				return err
-			}
-			info, err := os.Stat(path) // a link stands for what it points to
-			if err != nil {
-				return err
-			}
-			switch {
-			case info.IsDir() && !d.IsDir() && path != string(root):
-				return fmt.Errorf("%s is a link to a folder, which cannot be followed", path)
-			case info.IsDir():
-				return nil
-			case !info.Mode().IsRegular():
-				return fmt.Errorf("%s is neither a file nor a folder", path)
-			}
-			rel, err := filepath.Rel(string(root), path)
-			if err != nil {
-				return err
-			}
-			// The file's own name is not part of it: where it lies and what it is
-			// called reaches the command only through the command line.
-			list = append(list, stage.External{Name: strconv.Itoa(i) + "/" + filepath.ToSlash(rel), Path: path})
-			return nil
-		})
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, stage.Invalid(field, "%s does not exist", root)
-		} else if err != nil {
-			return nil, stage.Invalid(field, "cannot read %s: %v", root, err)
-		}
-	}
-	return list, nil
+	return stage.FilesBelow("files", c.Files)
 }
 
 // Estimate implements [stage.Estimator]: what a program writes cannot be told.

@@ -72,5 +72,5 @@ func (r jsonRow) Field(name string) (any, bool) {
 	if !ok {
 		return nil, false
 	}
-	return jsonValue(v), true
+	return rowexpr.FromJSON(v), true
 }

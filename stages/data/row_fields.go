@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"strconv"
 
 	"github.com/tidwall/gjson"
 
@@ -94,7 +93,7 @@ func extra(f schema.Fields, name string) (any, bool) {
 	if raw == nil {
 		return nil, false
 	}
-	return jsonValue(gjson.ParseBytes(raw)), true
+	return rowexpr.FromJSON(gjson.ParseBytes(raw)), true
 }
 
 // pathRow shows a path, and the row it belongs to, to an expression.
@@ -108,7 +107,7 @@ func (r pathRow) Field(name string) (any, bool) {
 	if name == "row" {
 		m := map[string]any{}
 		for _, f := range r.row.Extra {
-			m[f.Name] = jsonValue(gjson.ParseBytes(f.Raw))
+			m[f.Name] = rowexpr.FromJSON(gjson.ParseBytes(f.Raw))
 		}
 		for f := range problemFields {
 			m[f], _ = problemRow{r.row}.Field(f)
@@ -163,43 +162,11 @@ func pathField(p *schema.Path, name string) (any, bool) {
 func pathObject(p *schema.Path) map[string]any {
 	m := make(map[string]any, len(pathFields)+len(p.Extra))
 	for _, f := range p.Extra {
-		m[f.Name] = jsonValue(gjson.ParseBytes(f.Raw))
+		m[f.Name] = rowexpr.FromJSON(gjson.ParseBytes(f.Raw))
 	}
 	for name := range pathFields {
 		m[name], _ = pathField(p, name)
 	}
-	return m
-}
-
-// jsonValue turns JSON into what expressions compute with; whole numbers become
-// ints.
-func jsonValue(v gjson.Result) any {
-	switch v.Type {
-	case gjson.String:
-		return v.String()
-	case gjson.Number:
-		if n, err := strconv.Atoi(v.Raw); err == nil {
-			return n
-		}
-		return v.Float()
-	case gjson.True, gjson.False:
-		return v.Bool()
-	case gjson.Null:
-		return nil
-	}
-	if v.IsArray() {
-		list := []any{}
-		v.ForEach(func(_, e gjson.Result) bool {
-			list = append(list, jsonValue(e))
-			return true
-		})
-		return list
-	}
-	m := map[string]any{}
-	v.ForEach(func(k, e gjson.Result) bool {
-		m[k.String()] = jsonValue(e)
-		return true
-	})
 	return m
 }
 

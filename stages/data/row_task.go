@@ -21,6 +21,7 @@ type rowTask struct {
 	task.Task
 	spec   []byte              // what the rows carry; nil for presets
 	fields map[string][]source // our field to theirs, of which the first that is there counts
+	mapped []string            // our fields in fields but the gold, in order
 }
 
 // declaredTask gives the task that a stage's config names: the one that the recipe
@@ -57,9 +58,12 @@ func declaredTask(name string, declared *task.Task) (rowTask, error) {
 			}
 			t.fields[ours] = append(t.fields[ours], s)
 		}
+		if ours != "gold" {
+			t.mapped = append(t.mapped, ours)
+		}
 	}
-	if t.fields["gold"] == nil {
-		t.fields["gold"] = []source{{text: "gold_answer"}}
+	if t.fields["gold"] == nil { // as a stage writes it
+		t.fields["gold"] = []source{{text: "gold_answers"}, {text: "gold_answer"}}
 	}
 	return t, nil
 }

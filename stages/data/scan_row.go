@@ -2,11 +2,11 @@ package data
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -138,10 +138,7 @@ func (r *rowParser) stem(v gjson.Result) error {
 func (r *rowParser) finish() (repaired bool, err error) {
 	p := r.row
 	p.Task, p.TaskSpec = r.task.name, r.task.spec
-	for _, ours := range slices.Sorted(maps.Keys(r.task.fields)) {
-		if ours == "gold" {
-			continue
-		}
+	for _, ours := range r.task.mapped {
 		v := r.task.from(r.root, ours)
 		if !v.Exists() {
 			continue
@@ -232,34 +229,25 @@ func setText(dst *string, name string, v gjson.Result) error {
 // gold finds the row's gold answers in the form that the task's verifier compares
 // with. repaired tells that a JSON escape had broken one.
 func (r *rowParser) gold() (repaired bool, err error) {
-	for i, s := range r.task.fields["gold"] {
+	for _, s := range r.task.fields["gold"] {
 		v := s.of(r.root)
 		if !there(v) {
 			continue
 		}
-		name := r.goldNames()[i]
 		// A worked solution is a gold answer only where it ends in one.
-		if name == "solution" && r.task.spec == nil && !strings.Contains(v.String(), "####") && !strings.Contains(v.String(), `\boxed`) {
+		if s.text == "solution" && r.task.spec == nil && !strings.Contains(v.String(), "####") && !strings.Contains(v.String(), `\boxed`) {
 			continue
 		}
-		repaired, err := r.setGold(name, v)
+		repaired, err := r.setGold(s.text, v)
 		if err != nil {
-			return false, fmt.Errorf("field %q: %w", name, err)
+			return false, fmt.Errorf("field %q: %w", s.text, err)
 		}
 		return repaired, nil
 	}
 	if r.task.spec != nil {
-		return false, fmt.Errorf("the gold answer is missing: %s", absent(r.root, strings.Join(r.goldNames(), " ?? ")))
+		return false, fmt.Errorf("the gold answer is missing: %s", absent(r.root, cmp.Or(r.task.Fields["gold"], "gold_answer")))
 	}
 	return false, fmt.Errorf("the gold answer is missing: a row of %s gives it as gold_answer or %s", r.task.name, goldHelp[r.task.name])
-}
-
-// goldNames are the fields that may state the gold answer.
-func (r *rowParser) goldNames() []string {
-	if theirs := r.task.Fields["gold"]; theirs != "" {
-		return strings.Split(theirs, " ?? ")
-	}
-	return []string{"gold_answer"}
 }
 
 // setGold takes the gold answer from a field; a list holds several right ones.

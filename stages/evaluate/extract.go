@@ -97,16 +97,16 @@ like); a response whose thought has no end states no answer.`,
 	}
 	none, paths := 0, 0
 	err = eachRow(ctx, env, in.Problems, func(row schema.Problem) error {
-		q := question(row)
+		q, err := question(row)
+		if err != nil {
+			return err
+		}
 		for i := range row.Paths {
 			paths++
 			p := &row.Paths[i]
 			p.Pred, p.Rule, p.Span, p.Reason, p.Correct, p.Judge = "", "", nil, "", nil, nil
 			if !responded(*p) {
-				p.Reason = "no response"
-				if p.Error != "" {
-					p.Reason += ": " + p.Error
-				}
+				p.Reason = noResponse(*p)
 				none++
 				continue
 			}
@@ -151,17 +151,24 @@ func unfinished(p schema.Path) string {
 }
 
 // question reduces a row to what extraction and grading look at.
-func question(row schema.Problem) answer.Question {
-	q := answer.Question{Task: row.Task, Gold: row.GoldAnswer, Golds: row.GoldAnswers}
-	if len(row.TaskSpec) > 0 {
-		if t, err := task.Parse(row.TaskSpec); err == nil {
-			q.Spec = &t
-		}
+func question(row schema.Problem) (answer.Question, error) {
+	t, err := task.Of(row.Task, row.TaskSpec, len(row.Choices))
+	if err != nil {
+		return answer.Question{}, fmt.Errorf("task_spec: %w", err)
 	}
+	q := answer.Question{Spec: &t, Gold: row.GoldAnswer, Golds: row.GoldAnswers}
 	for _, c := range row.Choices {
 		q.Choices = append(q.Choices, answer.Option{Label: c.Label, Text: c.Text})
 	}
-	return q
+	return q, nil
+}
+
+// noResponse says why a path has no response.
+func noResponse(p schema.Path) string {
+	if p.Error != "" {
+		return "no response: " + p.Error
+	}
+	return "no response"
 }
 
 // eachRow calls f for every row, with progress, until the context ends. It warns

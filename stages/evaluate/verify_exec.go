@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"math"
-	"os"
 	"path/filepath"
 	"regexp"
 	"runtime"
@@ -76,41 +74,9 @@ func (c verifyExecConfig) memory() (int64, error) {
 	return int64(n), nil
 }
 
-// Externals implements [stage.Externals]: every file below files, as the stage exec
-// has them.
+// Externals implements [stage.Externals].
 func (c verifyExecConfig) Externals(context.Context) ([]stage.External, error) {
-	var list []stage.External
-	for i, root := range c.Files {
-		err := filepath.WalkDir(string(root), func(path string, d fs.DirEntry, err error) error {
-			if err != nil {
-				return err
-			}
-			info, err := os.Stat(path) // a link stands for what it points to
-			switch {
-			case err != nil:
-				return err
-			case info.IsDir() && !d.IsDir() && path != string(root):
-				return fmt.Errorf("%s is a link to a folder, which cannot be followed", path)
-			case info.IsDir():
-				return nil
-			case !info.Mode().IsRegular():
-				return fmt.Errorf("%s is neither a file nor a folder", path)
-			}
-			rel, err := filepath.Rel(string(root), path)
-			if err != nil {
-				return err
-			}
-			list = append(list, stage.External{Name: strconv.Itoa(i) + "/" + filepath.ToSlash(rel), Path: path})
-			return nil
-		})
-		field := "files." + strconv.Itoa(i)
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, stage.Invalid(field, "%s does not exist", root)
-		} else if err != nil {
-			return nil, stage.Invalid(field, "cannot read %s: %v", root, err)
-		}
-	}
-	return list, nil
+	return stage.FilesBelow("files", c.Files)
 }
 
 // Estimate implements [stage.Estimator].

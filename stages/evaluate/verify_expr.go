@@ -87,42 +87,17 @@ func verifyExpr(ctx context.Context, env *stage.Env, c exprConfig, in problemsIn
 // verifyBy grades every path that has a response by check, which gives the verdict
 // and the path's reason. asked is how many were.
 func verifyBy(ctx context.Context, env *stage.Env, in problemsIn, out verifyOut, check func(*schema.Problem, *schema.Path) (bool, string, error)) (asked int, err error) {
-	paths, correct := 0, 0
-	err = eachRow(ctx, env, in.Problems, func(row schema.Problem) error {
-		var kept []schema.Path
-		for i := range row.Paths {
-			paths++
-			p := &row.Paths[i]
-			ok := false
-			if responded(*p) {
-				asked++
-				var err error
-				if ok, p.Reason, err = check(&row, p); err != nil {
-					return err
-				}
-			} else {
-				p.Reason = "no response"
-				if p.Error != "" {
-					p.Reason += ": " + p.Error
-				}
+	err = grade(ctx, env, in, out, func(row *schema.Problem) (func(*schema.Path) (bool, error), error) {
+		return func(p *schema.Path) (ok bool, err error) {
+			if !responded(*p) {
+				p.Reason = noResponse(*p)
+				return false, nil
 			}
-			p.Correct, p.Judge = &ok, nil
-			if ok {
-				correct++
-				kept = append(kept, *p)
-			}
-		}
-		if err := out.All.Write(row); err != nil {
-			return err
-		}
-		if len(kept) == 0 {
-			return nil
-		}
-		row.Paths = kept
-		return out.Correct.Write(row)
+			asked++
+			ok, p.Reason, err = check(row, p)
+			return ok, err
+		}, nil
 	})
-	env.AddStat("paths", float64(paths))
-	env.AddStat("correct", float64(correct))
 	return asked, err
 }
 
@@ -192,29 +167,5 @@ func (g gradedPath) Field(name string) (any, bool) {
 	if raw == nil {
 		return nil, false
 	}
-	return exprValue(gjson.ParseBytes(raw)), true
-}
-
-// exprValue turns JSON into what expressions compute with; whole numbers become
-// ints.
-func exprValue(v gjson.Result) any {
-	switch {
-	case v.Type == gjson.Number:
-		if n, err := strconv.Atoi(v.Raw); err == nil {
-			return n
-		}
-	case v.IsArray():
-		list := []any{}
-		for _, e := range v.Array() {
-			list = append(list, exprValue(e))
-		}
-		return list
-	case v.IsObject():
-		m := map[string]any{}
-		for k, e := range v.Map() {
-			m[k] = exprValue(e)
-		}
-		return m
-	}
-	return v.Value()
+	return rowexpr.FromJSON(gjson.ParseBytes(raw)), true
 }

@@ -76,28 +76,51 @@ options are compared as verify-choice does.`,
 // verify grades every path. The row's own form decides how, so that a table
 // problem with options is graded as a choice by either stage.
 func verify(ctx context.Context, env *stage.Env, in problemsIn, out verifyOut, opt mathverify.Options) error {
-	var paths, correct, unknown, noGold int
-	err := eachRow(ctx, env, in.Problems, func(row schema.Problem) error {
-		q := question(row)
+	unknown, noGold := 0, 0
+	err := grade(ctx, env, in, out, func(row *schema.Problem) (func(*schema.Path) (bool, error), error) {
+		q, err := question(*row)
 		if q.Gold == "" {
 			noGold++
+		}
+		return func(p *schema.Path) (bool, error) {
+			if p.Pred == "" {
+				if p.Reason == "" {
+					p.Reason = "no prediction"
+				}
+				return false, nil
+			}
+			r := answer.Grade(q, p.Pred, opt)
+			p.Reason = r.Verdict.String() + ": " + r.Reason
+			if r.Verdict == mathverify.Unknown {
+				unknown++
+			}
+			return r.Verdict == mathverify.Equal, nil
+		}, err
+	})
+	env.AddStat("unknown", float64(unknown))
+	if err == nil && noGold > 0 {
+		env.Warn("%d rows have no gold answer; none of their paths counts as correct", noGold)
+	}
+	return err
+}
+
+// grade sets the verdict of every path and writes the rows: all of them, and those with
+// correct paths with these alone. check is asked for each row, and what it gives for each
+// of the row's paths, whose reason it sets.
+func grade(ctx context.Context, env *stage.Env, in problemsIn, out verifyOut, check func(*schema.Problem) (func(*schema.Path) (bool, error), error)) error {
+	paths, correct := 0, 0
+	err := eachRow(ctx, env, in.Problems, func(row schema.Problem) error {
+		verdict, err := check(&row)
+		if err != nil {
+			return err
 		}
 		var kept []schema.Path
 		for i := range row.Paths {
 			paths++
 			p := &row.Paths[i]
-			ok := false
-			if p.Pred == "" {
-				if p.Reason == "" {
-					p.Reason = "no prediction"
-				}
-			} else {
-				r := answer.Grade(q, p.Pred, opt)
-				ok = r.Verdict == mathverify.Equal
-				p.Reason = r.Verdict.String() + ": " + r.Reason
-				if r.Verdict == mathverify.Unknown {
-					unknown++
-				}
+			ok, err := verdict(p)
+			if err != nil {
+				return err
 			}
 			p.Correct, p.Judge = &ok, nil
 			if ok {
@@ -116,9 +139,5 @@ func verify(ctx context.Context, env *stage.Env, in problemsIn, out verifyOut, o
 	})
 	env.AddStat("paths", float64(paths))
 	env.AddStat("correct", float64(correct))
-	env.AddStat("unknown", float64(unknown))
-	if err == nil && noGold > 0 {
-		env.Warn("%d rows have no gold answer; none of their paths counts as correct", noGold)
-	}
 	return err
 }

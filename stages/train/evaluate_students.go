@@ -228,7 +228,10 @@ func (e *evaluation) answer(ctx context.Context, j *job, progress func(int)) err
 			a.perByte += l
 		}
 		a.perByte /= float64(max(1, len(text)))
-		q := question(p)
+		q, err := question(p)
+		if err != nil {
+			return err
+		}
 		if !open {
 			a.pred = answer.Extract(q, text, answer.Options{}).Answer
 		}
@@ -239,17 +242,16 @@ func (e *evaluation) answer(ctx context.Context, j *job, progress func(int)) err
 }
 
 // question is what extraction and grading need of a problem.
-func question(p schema.Problem) answer.Question {
-	q := answer.Question{Task: p.Task, Gold: p.GoldAnswer, Golds: p.GoldAnswers}
-	if len(p.TaskSpec) > 0 {
-		if t, err := task.Parse(p.TaskSpec); err == nil {
-			q.Spec = &t
-		}
+func question(p schema.Problem) (answer.Question, error) {
+	t, err := task.Of(p.Task, p.TaskSpec, len(p.Choices))
+	if err != nil {
+		return answer.Question{}, fmt.Errorf("row %q: task_spec: %w", p.ID, err)
 	}
+	q := answer.Question{Spec: &t, Gold: p.GoldAnswer, Golds: p.GoldAnswers}
 	for _, c := range p.Choices {
 		q.Choices = append(q.Choices, answer.Option{Label: c.Label, Text: c.Text})
 	}
-	return q
+	return q, nil
 }
 
 // writeScores writes predictions and, for each task, the scores of all systems.
