@@ -2,8 +2,6 @@ package prompts
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 
 	"github.com/distillflow/distillflow/internal/task"
@@ -16,40 +14,6 @@ func CoreTemplate(t task.Task) string {
 		return t.Prompt
 	}
 	return "{question}\n{choices}"
-}
-
-// AnswerFormat tells a model how to state its final answer so that it is found
-// again. It depends on the row: the letters are those of its choices.
-func AnswerFormat(q Question) string {
-	switch {
-	case q.Task.AnswerFormat != "":
-		return q.Task.AnswerFormat
-	case len(q.Choices) > 0:
-		labels := make([]string, len(q.Choices))
-		for i, c := range q.Choices {
-			labels[i] = c.Label
-		}
-		// No letter stands in the example, which would favour it.
-		return fmt.Sprintf("Finish with the line \"The answer is (X).\", where X is the letter of your choice: %s.", or(labels))
-	}
-	switch q.Task.KindOf(0) {
-	case task.YesNo:
-		return "Finish with the line \"The answer is yes.\" or \"The answer is no.\""
-	case task.Label:
-		return fmt.Sprintf("Finish with the line \"The answer is X.\", where X is one of %s.", or(slices.Sorted(maps.Keys(q.Task.Labels))))
-	case task.Text:
-		return "Finish with the line \"The answer is X.\", where X is the answer alone, as short as it can be."
-	}
-	return "Finish with the final answer alone inside \\boxed{}."
-}
-
-// or lists words as in "A, B or C".
-func or(words []string) string {
-	last := len(words) - 1
-	if last <= 0 {
-		return strings.Join(words, "")
-	}
-	return strings.Join(words[:last], ", ") + " or " + words[last]
 }
 
 // Lacks names the fields that the task's core prompt shows and the row does not have.

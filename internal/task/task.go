@@ -33,6 +33,7 @@ type Task struct {
 	Prompt         string              `json:"prompt" doc:"The core prompt, with the placeholders {question}, {choices}, {premise}, {hypothesis} and {table}. Empty: the kind's own."`
 	System         string              `json:"system" doc:"The system text of requests to a teacher."`
 	AnswerFormat   string              `json:"answer_format" doc:"How to state the final answer. Empty: the kind's own."`
+	Language       string              `json:"language" choices:"|de|es|fr|zh" doc:"The language of the answer format. Empty: English."`
 	GoldAs         string              `json:"gold_as" choices:"|label|text" doc:"For choice: keep the gold answer as the option's label (the default) or as its text."`
 	Tolerance      float64             `json:"tolerance" default:"0" min:"0" doc:"For number: the largest relative error of an answer that still counts; 0: the rules of verify-math."`
 	Units          string              `json:"units" choices:"|lenient|strict|ignore" doc:"For number and math: as in verify-math. Empty: the stage decides."`

@@ -19,6 +19,7 @@ type wrapConfig struct {
 	N         int               `json:"n" default:"0" min:"0" doc:"Paths per row, cycling through the styles; 0 makes one path per style."`
 	Templates map[string]string `json:"templates" default:"{}" doc:"Templates by style, for your own styles and in place of the built-in ones. Placeholders: {core}, {question}, {choices}, {premise}, {hypothesis}, {table}, {answer_format}."`
 	Core      map[string]string `json:"core" default:"{}" doc:"Core prompts by task, in place of the built-in ones, with the same placeholders except {core}."`
+	Shots     *shotsConfig      `json:"shots" doc:"Few-shot examples before each question. Their rows come from the input shots, as in from: {problems: tests, shots: parts.train}."`
 }
 
 // Validate checks the styles and the templates.
@@ -74,6 +75,7 @@ func (wrapConfig) Estimate(_ context.Context, q stage.Question) (stage.Estimate,
 
 type wrapIn struct {
 	Problems stage.Rows[schema.Problem] `port:"problems" doc:"Rows with questions."`
+	Shots    stage.Rows[schema.Problem] `port:"shots,optional" doc:"Rows to take few-shot examples from, for the config's shots."`
 }
 
 type wrapOut struct {
@@ -98,7 +100,14 @@ for multiple choice that names the letters of the row. The styles:
 
 With n, the styles are gone through again and again until a row has n paths; the
 second path of a style is its replicate 1. Paths that a row brings along are kept,
-and only the missing ones are added.`,
+and only the missing ones are added.
+
+With shots, n solved examples of the row's task stand before each question: core prompt and
+answer. They come from the input shots and are the same for all rows, chosen by the
+seed and their questions. The row itself is never among them, by id or by question, nor
+is a row whose field split is test; the next example takes its place. An example's answer
+is that of a path it brings along, of the same style if there is one, unless it was found
+wrong or cut off; without one it is the gold answer in the task's answer format.`,
 }, wrapCoT)
 
 func wrapCoT(ctx context.Context, env *stage.Env, c wrapConfig, in wrapIn, out wrapOut) error {
@@ -112,6 +121,10 @@ func wrapCoT(ctx context.Context, env *stage.Env, c wrapConfig, in wrapIn, out w
 	n := c.N
 	if n == 0 {
 		n = len(c.Styles)
+	}
+	examples, err := c.shots(ctx, in.Shots)
+	if err != nil {
+		return err
 	}
 	var rows int64
 	for row, err := range in.Problems.All() {
@@ -132,7 +145,12 @@ func wrapCoT(ctx context.Context, env *stage.Env, c wrapConfig, in wrapIn, out w
 			if slices.ContainsFunc(had, func(o schema.Path) bool { return o.Style == p.Style && o.Replicate == p.Replicate }) {
 				continue
 			}
-			p.Prompt = prompts.Render(templates[i%len(templates)], q, c.Core[row.Task])
+			shots, err := examples.of(row, p.Style)
+			if err != nil {
+				return err
+			}
+			core := c.Core[row.Task]
+			p.Prompt = prompts.WithShots(prompts.Render(templates[i%len(templates)], q, core), q, core, shots)
 			row.Paths = append(row.Paths, p)
 		}
 		if err := out.Prompts.Write(row); err != nil {
