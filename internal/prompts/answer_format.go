@@ -30,7 +30,7 @@ var languages = map[string]language{
 	},
 	"de": {
 		choice: `Schließe mit der Zeile "Die Antwort ist (X).", wobei X der Buchstabe deiner Wahl ist: {answers}.`,
-		yesNo:  `Schließe mit der Zeile "Die Antwort ist yes." für ja oder "Die Antwort ist no." für nein.`,
+		yesNo:  `Schließe mit der Zeile "Die Antwort ist yes." (ja) oder "Die Antwort ist no." (nein).`,
 		label:  `Schließe mit der Zeile "Die Antwort ist X.", wobei X eines von diesen ist: {answers}.`,
 		text:   `Schließe mit der Zeile "Die Antwort ist X.", wobei X nur die Antwort ist, so kurz wie möglich.`,
 		other:  `Schließe mit der Antwort allein in \boxed{}.`,
@@ -38,7 +38,7 @@ var languages = map[string]language{
 	},
 	"es": {
 		choice: `Termina con la línea "La respuesta es (X).", donde X es la letra de tu elección: {answers}.`,
-		yesNo:  `Termina con la línea "La respuesta es yes." para sí o "La respuesta es no." para no.`,
+		yesNo:  `Termina con la línea "La respuesta es yes." (sí) o "La respuesta es no." (no).`,
 		label:  `Termina con la línea "La respuesta es X.", donde X es una de estas: {answers}.`,
 		text:   `Termina con la línea "La respuesta es X.", donde X es solo la respuesta, lo más corta posible.`,
 		other:  `Termina con la respuesta final sola dentro de \boxed{}.`,
@@ -46,7 +46,7 @@ var languages = map[string]language{
 	},
 	"fr": {
 		choice: `Termine par la ligne "La réponse est (X).", où X est la lettre de ton choix : {answers}.`,
-		yesNo:  `Termine par la ligne "La réponse est yes." pour oui ou "La réponse est no." pour non.`,
+		yesNo:  `Termine par la ligne "La réponse est yes." (oui) ou "La réponse est no." (non).`,
 		label:  `Termine par la ligne "La réponse est X.", où X est l'une de celles-ci : {answers}.`,
 		text:   `Termine par la ligne "La réponse est X.", où X est la réponse seule, aussi courte que possible.`,
 		other:  `Termine par la réponse finale seule dans \boxed{}.`,
@@ -54,7 +54,7 @@ var languages = map[string]language{
 	},
 	"zh": {
 		choice: `最后一行写"答案是(X)。"，其中 X 是你所选选项的字母：{answers}。`,
-		yesNo:  `最后一行，若为是则写"答案是yes。"，若为否则写"答案是no。"`,
+		yesNo:  `最后一行写"答案是yes。"（是）或"答案是no。"（否）。`,
 		label:  `最后一行写"答案是X。"，其中 X 是以下之一：{answers}。`,
 		text:   `最后一行写"答案是X。"，其中 X 只是答案本身，尽量简短。`,
 		other:  `最后只把最终答案写在 \boxed{} 里。`,

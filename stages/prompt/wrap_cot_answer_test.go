@@ -6,6 +6,7 @@ import (
 
 	"github.com/distillflow/distillflow/internal/answer"
 	"github.com/distillflow/distillflow/internal/prompts"
+	"github.com/distillflow/distillflow/internal/task"
 	"github.com/distillflow/distillflow/schema"
 )
 
@@ -54,6 +55,62 @@ func TestObedientAnswersAreFound(t *testing.T) {
 		for _, before := range []string{"", "I looked at it closely.\n", prompts.Render(plain, q, "") + "\n\nI looked at it closely.\n"} {
 			if got := answer.Extract(aq, before+reply, answer.Options{}); got.Answer != c.want {
 				t.Errorf("%s: %q gives %q (%s), want %q", c.row.Task, before+reply, got.Answer, got.Reason, c.want)
+			}
+		}
+	}
+}
+
+// TestStatedGoldIsFound wants the gold answer of every kind, as examples state it, to be
+// found by extraction in every language and with labels of any form; also behind the
+// prompt that asks for it.
+func TestStatedGoldIsFound(t *testing.T) {
+	choices := func(labels string) []schema.Choice {
+		var list []schema.Choice
+		for i, l := range strings.Fields(labels) {
+			list = append(list, schema.Choice{Label: l, Text: []string{"iron", "water", "a glass", "cork", "salt", "air", "a red kite"}[i%7] + strings.Repeat(" or so", i/7)})
+		}
+		return list
+	}
+	intents := task.Task{Answer: task.Label, Labels: map[string][]string{"refund": {"money back"}, "cancel": nil, "other": nil}}
+	for _, c := range []struct {
+		task    task.Task
+		choices []schema.Choice
+		golds   []string
+	}{
+		{task: task.Task{Answer: task.Number}, golds: []string{"42", "-3.5"}},
+		{task: task.Task{Answer: task.Math}, golds: []string{`\frac{1}{4}`, "x = 2"}},
+		{task: task.Task{Answer: task.Choice}, choices: choices("A B C D"), golds: []string{"A", "D"}},
+		{task: task.Task{Answer: task.Choice}, choices: choices("A B C D E F G H I J"), golds: []string{"A", "G", "I", "J"}},
+		{task: task.Task{Answer: task.Choice}, choices: choices("a b"), golds: []string{"a", "b"}},
+		{task: task.Task{Answer: task.Choice}, choices: choices("1 2 3"), golds: []string{"1", "3"}},
+		{task: task.Task{Answer: task.Choice}, choices: choices("9 10 11"), golds: []string{"9", "10"}},
+		{task: task.Task{Answer: task.Choice}, choices: choices("i ii iii iv"), golds: []string{"i", "iv"}},
+		{task: task.Task{Answer: task.Choice}, choices: choices("T F"), golds: []string{"T", "F"}},
+		{task: task.Task{Answer: task.YesNo}, golds: []string{"yes", "no"}},
+		{task: intents, golds: []string{"refund", "cancel", "other"}},
+		{task: task.Task{Answer: task.Text}, golds: []string{"Marie Curie", "Oslo"}},
+	} {
+		for _, language := range []string{"", "de", "es", "fr", "zh"} {
+			c.task.Language = language
+			row := schema.Problem{Task: "own", TaskSpec: c.task.JSON(), Question: "What is it?", Choices: c.choices}
+			q, err := question(row)
+			if err != nil {
+				t.Fatal(err)
+			}
+			aq := answer.Question{Task: row.Task, Spec: &c.task}
+			for _, o := range row.Choices {
+				aq.Choices = append(aq.Choices, answer.Option(o))
+			}
+			for _, gold := range c.golds {
+				stated := prompts.Statement(q, gold)
+				plain, _ := prompts.Template(prompts.StylePlain)
+				prompt := prompts.WithShots(prompts.Render(plain, q, ""), q, "", []prompts.Shot{{Question: q, Answer: prompts.Statement(q, c.golds[0])}})
+				for _, before := range []string{"", "I looked at it closely.\n", prompt + "\n\nI looked at it closely.\n"} {
+					got := answer.Extract(aq, before+stated, answer.Options{})
+					if got.Answer != gold {
+						t.Errorf("%s %q: %q gives %q (%s), want %q", c.task.Answer, language, before+stated, got.Answer, got.Reason, gold)
+					}
+				}
 			}
 		}
 	}
