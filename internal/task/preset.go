@@ -3,6 +3,8 @@ package task
 import (
 	"embed"
 	"fmt"
+	"io/fs"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -19,25 +21,32 @@ var order = []string{"gsm8k", "math", "arc_challenge", "commonsense_qa", "date",
 // presets reads the presets once. They are part of the program, so that a broken one
 // is a mistake of its author, which the tests find.
 var presets = sync.OnceValue(func() map[string]Task {
-	entries, err := files.ReadDir("presets")
+	all, err := read(files)
 	if err != nil {
 		panic(err)
 	}
-	all := map[string]Task{}
-	for _, e := range entries {
-		name := strings.TrimSuffix(e.Name(), ".yaml")
-		text, err := files.ReadFile("presets/" + e.Name())
-		if err != nil {
-			panic(err)
-		}
-		t, err := parse(text)
-		if err != nil {
-			panic(fmt.Sprintf("preset %s: %v", name, err))
-		}
-		all[name] = t
-	}
 	return all
 })
+
+// read reads the tasks of presets/*.yaml, each by its file's name.
+func read(from fs.FS) (map[string]Task, error) {
+	names, err := fs.Glob(from, "presets/*.yaml")
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]Task{}
+	for _, file := range names {
+		text, err := fs.ReadFile(from, file)
+		if err != nil {
+			return nil, err
+		}
+		name := strings.TrimSuffix(path.Base(file), ".yaml")
+		if all[name], err = parse(text); err != nil {
+			return nil, fmt.Errorf("preset %s: %w", name, err)
+		}
+	}
+	return all, nil
+}
 
 func parse(text []byte) (Task, error) {
 	var t Task

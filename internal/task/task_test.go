@@ -3,6 +3,7 @@ package task
 import (
 	"strings"
 	"testing"
+	"testing/fstest"
 )
 
 func TestPresets(t *testing.T) {
@@ -14,6 +15,25 @@ func TestPresets(t *testing.T) {
 		again, err := Parse(p.JSON())
 		if err != nil || string(again.JSON()) != string(p.JSON()) {
 			t.Errorf("%s: %v, read back as %s, was %s", name, err, again.JSON(), p.JSON())
+		}
+	}
+}
+
+// TestOneMorePreset adds a preset by a file and nothing else.
+func TestOneMorePreset(t *testing.T) {
+	fsys := fstest.MapFS{"presets/ninth.yaml": {Data: []byte("answer: label\nlabels: {a: [x], b: []}\nfields: {gold: kind}\n")}}
+	all, err := read(fsys)
+	if p := all["ninth"]; err != nil || len(all) != 1 || p.Answer != Label || p.Fields["gold"] != "kind" || p.Labels["a"][0] != "x" {
+		t.Errorf("%+v, %v", all, err)
+	}
+	for text, want := range map[string]string{
+		"answer: label":             "preset ninth: a label task names at least two labels",
+		"answer: text\ncolour: red": `preset ninth: json: unknown field "colour"`,
+		"answer: [":                 "preset ninth: ",
+	} {
+		fsys["presets/ninth.yaml"].Data = []byte(text)
+		if _, err := read(fsys); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", text, err, want)
 		}
 	}
 }

@@ -22,7 +22,7 @@ const (
 
 type scanConfig struct {
 	Root         stage.Path `json:"root" required:"true" doc:"A folder, a file or a glob (** crosses folders) of JSONL or JSON, also as .gz or .zst, a Parquet file, or hf://owner/dataset#split on the Hugging Face Hub."`
-	Task         string     `json:"task" required:"true" doc:"Which task the rows are: one that the recipe declares under tasks, or gsm8k, math, arc_challenge, commonsense_qa, date, anli, strategy_qa, table_mwp. It decides where their fields are and how the gold answer is normalised."`
+	Task         string     `json:"task" required:"true" doc:"Which task the rows are: one that the recipe declares under tasks, or a preset, such as gsm8k or arc_challenge. It decides where their fields are and how the gold answer is normalised."`
 	Declared     *task.Task `json:"declared" task:"task" doc:"What the recipe says of the task under tasks. It is filled in from there."`
 	OnError      string     `json:"on_error" default:"error" choices:"error|skip|quarantine" doc:"What to do with a line that is not a row of the task: stop, leave it out, or write it to the port quarantine."`
 	IncludeTrain bool       `json:"include_train" default:"false" doc:"Also read folders called train below the root. A file that is named is always read."`
@@ -89,7 +89,7 @@ var Scan = stage.Define(stage.Spec{
 	Type: "scan", Version: 2, Class: stage.Pure,
 	Doc: `Reads a folder, a file or a glob of JSONL or JSON, a Parquet file or a data set of
 the Hugging Face Hub as rows of a task: one that the recipe declares under tasks, or
-one of the eight presets.
+a preset: ` + strings.Join(task.Presets(), ", ") + `.
 
 A file has one object a line, or a JSON list of objects, or objects that follow one
 another over several lines. It may be compressed with gzip or zstd, which its first
@@ -108,7 +108,7 @@ right answers. That of a preset comes from gold_answer or from the data set's ow
   strategy_qa                          answer: true or false, yes or no
   anli                                 label: a word, or 0, 1, 2
   table_mwp                            answer; table is the text or a file beside the rows
-Choices may be {"label": [...], "text": [...]}, a list of {"label", "text"}, or a
+` + moreGolds() + `Choices may be {"label": [...], "text": [...]}, a list of {"label", "text"}, or a
 plain list of texts, which then get the labels A, B, C, ...
 
 Fields that scan does not know are kept in their order. A row without id gets one
@@ -134,6 +134,17 @@ and *.quarantine.jsonl, hidden ones, and folders called train; it does not follo
 links to folders. It holds the ids of all rows in memory, at most
 10 million.`,
 }, scan)
+
+// moreGolds tells of the presets that the documentation does not name.
+func moreGolds() string {
+	var b strings.Builder
+	for _, name := range task.Presets() {
+		if goldHelp[name] == "" {
+			fmt.Fprintf(&b, "  %-36s %s\n", name, goldPlaces(name))
+		}
+	}
+	return b.String()
+}
 
 type scanner struct {
 	intake

@@ -247,7 +247,7 @@ func (r *rowParser) gold() (repaired bool, err error) {
 	if r.task.spec != nil {
 		return false, fmt.Errorf("the gold answer is missing: %s", absent(r.root, cmp.Or(r.task.Fields["gold"], "gold_answer")))
 	}
-	return false, fmt.Errorf("the gold answer is missing: a row of %s gives it as gold_answer or %s", r.task.name, goldHelp[r.task.name])
+	return false, fmt.Errorf("the gold answer is missing: a row of %s gives it as gold_answer or %s", r.task.name, goldPlaces(r.task.name))
 }
 
 // setGold takes the gold answer from a field; a list holds several right ones.
@@ -288,7 +288,16 @@ func (r *rowParser) setGold(name string, v gjson.Result) (repaired bool, err err
 	return repaired, nil
 }
 
-// goldHelp names each preset's own field for error messages.
+// goldPlaces names the fields that a preset's gold answer comes from.
+func goldPlaces(name string) string {
+	if own, ok := goldHelp[name]; ok {
+		return own
+	}
+	preset, _ := task.Preset(name)
+	return cmp.Or(strings.ReplaceAll(strings.TrimPrefix(preset.Fields["gold"], "gold_answer ?? "), " ?? ", ", "), "gold_answers")
+}
+
+// goldHelp names a preset's own field where its list of places says too little.
 var goldHelp = map[string]string{
 	"gsm8k":          `answer, or a solution that ends in "#### 18"`,
 	"math":           `answer, or a solution with \boxed{}`,

@@ -13,6 +13,7 @@ import (
 
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/flow/stagetest"
+	"github.com/distillflow/distillflow/internal/task"
 	"github.com/distillflow/distillflow/schema"
 )
 
@@ -207,7 +208,7 @@ func FuzzParseRow(f *testing.F) {
 			f.Add([]byte(line))
 		}
 	}
-	tasks := strings.Split("gsm8k|math|arc_challenge|commonsense_qa|date|anli|strategy_qa|table_mwp", "|")
+	tasks := task.Presets()
 	f.Fuzz(func(t *testing.T, line []byte) {
 		if schema.CheckJSON(line) != nil {
 			return
