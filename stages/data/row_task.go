@@ -45,7 +45,7 @@ func declaredTask(name string, declared *task.Task) (rowTask, error) {
 		if !ok {
 			return t, stage.FieldError{
 				Path: []string{"task"}, Got: name, Candidates: task.Presets(),
-				Msg: fmt.Sprintf("%q is not one of %s", name, strings.Join(task.Presets(), ", ")),
+				Msg: fmt.Sprintf("%q is neither a preset nor declared under tasks", name),
 			}
 		}
 		t.Task = preset

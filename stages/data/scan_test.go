@@ -108,7 +108,7 @@ func TestScanConfig(t *testing.T) {
 		"resolved hub": {map[string]any{"root": filepath.Join("/recipes", "hf://openai/gsm8k@"), "task": "gsm8k"}, "hf://openai/gsm8k@: the revision after @ is empty"},
 		"no root":      {map[string]any{"task": "gsm8k"}, `"root" is required`},
 		"no task":      {map[string]any{"root": "x"}, `"task" is required`},
-		"wrong task":   {map[string]any{"root": "x", "task": "gsm8"}, `"gsm8" is not one of gsm8k`},
+		"wrong task":   {map[string]any{"root": "x", "task": "gsm8"}, `"gsm8" is neither a preset`},
 		"policy":       {map[string]any{"root": "x", "task": "gsm8k", "on_error": "ignore"}, `"ignore" is not one of error, skip, quarantine`},
 		"limit":        {map[string]any{"root": "x", "task": "gsm8k", "limit": -1}, "limit: -1 is out of range"},
 	} {
