@@ -114,12 +114,7 @@ var (
 // with X for the answer, by the one that holds the answer, or in a box. A format with
 // none of these gets the answer alone.
 func Statement(q Question, gold string) string {
-	for _, c := range q.Choices { // the gold may be an option's text
-		if c.Label == gold || c.Text == gold {
-			gold = c.Label
-			break
-		}
-	}
+	gold = q.labelOf(gold)
 	format := AnswerFormat(q)
 	lines := quoted.FindAllStringSubmatch(format, -1)
 	for _, line := range lines {
@@ -127,10 +122,8 @@ func Statement(q Question, gold string) string {
 			return placeOfX.ReplaceAllLiteralString(line[1], gold)
 		}
 	}
-	// Scripts without blanks write words of Latin letters between their own.
-	whole := regexp.MustCompile(`(?:^|[^A-Za-z0-9])` + regexp.QuoteMeta(gold) + `(?:$|[^A-Za-z0-9])`)
 	for _, line := range lines {
-		if whole.MatchString(line[1]) {
+		if holds(line[1], gold) {
 			return line[1]
 		}
 	}
@@ -139,3 +132,35 @@ func Statement(q Question, gold string) string {
 	}
 	return gold
 }
+
+// labelOf gives the label of the option that a gold answer is, by label or, where the
+// task keeps its text, by text.
+func (q Question) labelOf(gold string) string {
+	i := slices.IndexFunc(q.Choices, func(c Choice) bool { return c.Label == gold })
+	if j := slices.IndexFunc(q.Choices, func(c Choice) bool { return c.Text == gold }); i < 0 || q.Task.GoldAs == "text" && j >= 0 {
+		i = j
+	}
+	if i < 0 {
+		return gold
+	}
+	return q.Choices[i].Label
+}
+
+// holds reports whether a line has a word. Scripts without blanks write words of Latin
+// letters between their own.
+func holds(line, word string) bool {
+	for off := 0; word != ""; {
+		i := strings.Index(line[off:], word)
+		if i < 0 {
+			break
+		}
+		i += off
+		if e := i + len(word); (i == 0 || !latin(line[i-1])) && (e == len(line) || !latin(line[e])) {
+			return true
+		}
+		off = i + 1
+	}
+	return false
+}
+
+func latin(c byte) bool { return isLetter(c) || c >= '0' && c <= '9' }

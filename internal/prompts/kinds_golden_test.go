@@ -97,9 +97,24 @@ func TestStatement(t *testing.T) {
 		{`End with "Nosy." or "It is no."`, "no", "It is no."},
 		{`Put it into \boxed{}.`, "{1}", `\boxed{{1}}`},
 		{"Answer in one word.", "Oslo", "Oslo"},
+		{`Say "so" or "no".`, "", ""},
+		{`Say "so" or "no".`, "\xff", "\xff"},
 	} {
 		if got := Statement(Question{Task: task.Task{Answer: task.Text, AnswerFormat: c.format}}, c.gold); got != c.want {
 			t.Errorf("%s: %q, want %q", c.format, got, c.want)
 		}
+	}
+}
+
+func TestStatementOfChoices(t *testing.T) {
+	q := Question{Task: task.Task{Answer: task.Choice}, Choices: options("1 2 3", "2", "3", "one")}
+	for gold, want := range map[string]string{"2": "2", "one": "3", "none": "none"} {
+		if got := Statement(q, gold); got != "The answer is ("+want+")." {
+			t.Errorf("%s: %s", gold, got)
+		}
+	}
+	q.Task.GoldAs = "text"
+	if got := Statement(q, "2"); got != "The answer is (1)." {
+		t.Error(got)
 	}
 }
