@@ -184,3 +184,58 @@ var linkWords = map[string]bool{"because": true, "since": true, "as": true, "whi
 
 // totals tell that the last of several amounts in a sentence is the answer.
 var totals = []string{"total", "altogether", "sum", "so", "therefore", "thus", "hence", "all", "combined", "overall", "left", "remaining", "which", "means"}
+
+// The words below are for free text, and compared as they are written: a title begins
+// with a capital.
+
+// textDenials begin what denies an answer.
+var textDenials = []string{"not", "neither", "nicht", "pas", "no es"}
+
+// textContrasts introduce what is meant after such a denial.
+var textContrasts = []string{" but rather ", " but ", " it's ", " it is ", ", rather ", " instead ", " sondern ", " mais ", " sino "}
+
+// textTails follow an answer and a comma or a bracket, and explain it.
+var textTails = []string{"not", "and not", "but not", "rather than", "instead of", "as opposed to", "which", "who", "whose", "where", "because", "since", "as", "so", "although", "though",
+	"whereas", "while", "nicht", "weil", "denn", "da", "pas", "et non", "car", "parce que", "puisque", "no", "y no", "porque", "ya que", "non", "perché", "因为", "而不是", "不是", "なぜなら"}
+
+// contrastTails and reasonTails do so without a comma.
+var (
+	contrastTails = []string{"rather than", "instead of", "as opposed to", "and not", "but not"}
+	reasonTails   = []string{"because", "since it", "since he", "since she", "since they", "since the", "as it", "as he", "as she", "as they", "weil", "parce que", "porque"}
+)
+
+// verbs make a text a sentence.
+var verbs = set("is", "are", "was", "were", "be", "has", "have", "had", "does", "did", "do", "can", "could", "will", "would", "should", "may", "might", "must", "i", "we", "you", "let", "he", "she", "it", "they", "this", "that", "it's", "that's", "ist", "sind", "war", "est", "es", "son")
+
+// sentenceStarts begin a sentence, and are no part of a name after an initial.
+var sentenceStarts = set("it", "it's", "he", "she", "they", "this", "that", "these", "those", "the", "a", "an", "in", "because", "since", "so", "we", "i", "you", "there", "its", "his", "her", "their", "as", "but", "and",
+	"however", "therefore", "thus", "here", "if", "when", "while", "for", "to", "by", "at", "on", "according", "note", "also", "both", "all", "not", "no", "my", "our", "with", "from", "after", "before", "although", "let")
+
+// titles are abbreviated before a name.
+var titles = set("Mr", "Mrs", "Ms", "Dr", "St", "Ste", "Mt", "Ft", "Prof", "Rev", "Gen", "Col", "Sgt", "Lt", "Capt", "Gov", "Sen", "Rep", "vs", "approx", "e.g", "i.e", "ca")
+
+// suffixes are abbreviated after a name.
+var suffixes = set("Jr", "Sr", "Inc", "Ltd", "Co", "Corp", "Bros", "etc", "Ave", "Blvd")
+
+// textDoubts in a response without a statement make it state nothing.
+var textDoubts = []string{"n't think", "not think", "n't believe", "not believe", "not sure", "n't sure", "i doubt", "i don't know", "i do not know", "no idea"}
+
+// asking begin titles that are questions.
+var asking = []string{"who", "what", "where", "when", "why", "how", "do", "are", "o", "whose", "which"}
+
+// textAnswers end a sentence that begins with its answer.
+var textAnswers = []string{" is the answer", " is the correct answer", " is the right answer", " is the final answer", " is correct"}
+
+// interjections are sentences that state nothing.
+var interjections = set("sure", "okay", "ok", "yes", "no", "well", "hmm", "certainly", "of course", "great question", "good question", "let me see", "let's see", "let me think", "absolutely", "great")
+
+// jsonNames are the members of a JSON object that hold an answer, the surest first.
+var jsonNames = []string{"final_answer", "answer", "label", "prediction", "category", "class", "intent", "classification", "sentiment", "topic", "result", "output", "response"}
+
+func set(words ...string) map[string]bool {
+	m := make(map[string]bool, len(words))
+	for _, w := range words {
+		m[w] = true
+	}
+	return m
+}

@@ -18,7 +18,7 @@ type Prediction struct {
 	// false or neither, for yes/no questions yes or no. "" means none.
 	Answer string
 	// Rule names what found it: boxed, hash, answer_is, answer_tag, closing, bold, output,
-	// leading, last_sentence, whole, pattern, json_path, last_number.
+	// leading, last_sentence, whole, json, pattern, json_path, last_number.
 	Rule string
 	// Start and End give the byte range in the text that states the answer.
 	Start, End int
@@ -115,6 +115,11 @@ func (q Question) extract(text string, cands []cand, opt Options) Prediction {
 		cands = nil // the tag holds sentences that state the answer
 	}
 	cands = append(cands, statements(text)...)
+	if kind == Text {
+		if c, ok := jsonAnswer(text); ok {
+			cands = []cand{c}
+		}
+	}
 	if c, ok := q.closing(kind, text); ok {
 		cands = append(cands, c)
 	}
@@ -138,6 +143,7 @@ func (q Question) extract(text string, cands []cand, opt Options) Prediction {
 		if ls, _ := lastSentence(text); (kind == Number || kind == Math) && (cands[i].denied || cands[i].doubted) && cands[i].start >= ls {
 			taken = true
 		}
+		taken = taken || kind == Text
 	}
 	if !taken && !refused(text) {
 		p, st := q.unstated(kind, text)
@@ -391,10 +397,7 @@ func (q Question) read(kind Kind, text string, c cand) (Prediction, status) {
 	region := text[c.start:c.end]
 	s, e := 0, len(region)
 	if kind == Text {
-		if c.denied {
-			return p, nothing
-		}
-		return stateText(text, p)
+		return stateText(text, c)
 	}
 	if kind != Label && kind != YesNo {
 		if strings.HasPrefix(text[c.end:], "?") && c.rule == "answer_is" {
@@ -574,7 +577,7 @@ func (q Question) unstated(kind Kind, text string) (Prediction, status) {
 	os, oe, output := lastOutput(text)
 	switch kind {
 	case Text:
-		return wholeText(text, ts, te)
+		return unstatedText(text, ts, te)
 	case Number:
 		if item(text, ls) && closingNumber(strings.TrimLeft(text[ls:le], "-* ")) {
 			return Prediction{}, nothing
