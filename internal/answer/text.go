@@ -129,7 +129,7 @@ func sentenceEnd(text string, s int) int {
 		case '\n':
 			return j
 		case '.', '!', '?':
-			if j+1 < len(text) && strings.IndexByte(" \n\r\"*)", text[j+1]) < 0 || text[j] == '.' && goesOn(text[s:], j-s) {
+			if j+1 < len(text) && strings.IndexByte(" \n\r\"*)", text[j+1]) < 0 || text[j] == '.' && goesOn(text[s:min(len(text), limit+80)], j-s) {
 				continue
 			}
 			return j

@@ -66,12 +66,19 @@ func kept(s []rune) string {
 
 // joinInitials writes "J. K." as "J.K.".
 func joinInitials(s string) string {
-	for i := 1; i+3 < len(s); i++ {
-		if s[i] == '.' && s[i+1] == ' ' && isAlpha(s[i-1]) && isAlpha(s[i+2]) && s[i+3] == '.' && (i == 1 || !isWordByte(s[i-2])) {
-			s = s[:i+1] + s[i+2:]
+	if !strings.Contains(s, ". ") {
+		return s
+	}
+	initial := func(i int) bool {
+		return i >= 0 && i+1 < len(s) && isAlpha(s[i]) && s[i+1] == '.' && (i == 0 || !isWordByte(s[i-1]))
+	}
+	var b strings.Builder
+	for i := range len(s) {
+		if s[i] != ' ' || !initial(i-2) || !initial(i+1) {
+			b.WriteByte(s[i])
 		}
 	}
-	return s
+	return b.String()
 }
 
 // gradeText compares free text: equal words, or a token F1 of at least the task's.
