@@ -239,3 +239,12 @@ func set(words ...string) map[string]bool {
 	}
 	return m
 }
+
+// labelNouns stand before a label and a colon.
+var labelNouns = []string{"label", "category", "class", "classification", "intent", "topic", "sentiment", "rating", "prediction", "predicted label", "final label", "type"}
+
+// beside stand between two labels of which none is the answer.
+var beside = set("and", "or", "both", "also", "maybe", "possibly", "perhaps", "even", "the", "a", "an", "label", "either", "und", "oder", "et", "ou", "y", "o")
+
+// determiners before "other" make it a word of the prose.
+var determiners = set("the", "an", "any", "some", "no", "each", "every", "all", "my", "his", "her", "their", "your", "our", "its", "this", "that", "these", "those", "many", "several", "two", "most", "with", "of", "on", "in")

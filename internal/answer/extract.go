@@ -115,7 +115,11 @@ func (q Question) extract(text string, cands []cand, opt Options) Prediction {
 		cands = nil // the tag holds sentences that state the answer
 	}
 	cands = append(cands, statements(text)...)
-	if kind == Text {
+	own := kind == Label && !nli(q.spec())
+	if own {
+		cands = append(cands, labelCues(text)...)
+	}
+	if own || kind == Text {
 		if c, ok := jsonAnswer(text); ok {
 			cands = []cand{c}
 		}
@@ -143,7 +147,7 @@ func (q Question) extract(text string, cands []cand, opt Options) Prediction {
 		if ls, _ := lastSentence(text); (kind == Number || kind == Math) && (cands[i].denied || cands[i].doubted) && cands[i].start >= ls {
 			taken = true
 		}
-		taken = taken || kind == Text
+		taken = taken || kind == Text || cands[i].rule == "json"
 	}
 	if !taken && !refused(text) {
 		p, st := q.unstated(kind, text)
@@ -457,7 +461,18 @@ func (q Question) read(kind Kind, text string, c cand) (Prediction, status) {
 		p.Start, p.End, p.Answer = p.Start+s, p.Start+e, label
 		return p, st
 	case Label:
-		s, e, label, ok := q.labels().state(region)
+		l := q.labels()
+		s, e, label, ok := l.state(region)
+		switch {
+		case l.nli:
+		case c.rule == "json":
+			_, _, label, ok = l.state(c.answer)
+			s, e = 0, len(region)
+		case strings.HasPrefix(text[c.end:], "?"):
+			return p, nothing
+		case c.denied:
+			s, e, label, ok = l.stateOwn(region, true)
+		}
 		p.Start, p.End, p.Answer = c.start+s, c.start+e, label
 		return p, when(ok)
 	}
@@ -559,8 +574,9 @@ func (q Question) unstated(kind Kind, text string) (Prediction, status) {
 	}
 	// A response that opens with its answer means it, unless its last sentence
 	// draws another conclusion.
+	front := min(te, ts+40)
 	lead := func(first, last func(string) (int, int, string, bool)) (Prediction, status) {
-		p, opens := try("leading", ts, min(te, ts+40), first)
+		p, opens := try("leading", ts, front, first)
 		if k := strings.IndexAny(text[ts:te], ".!?"); k >= 0 && text[ts+k] == '?' {
 			opens = nothing // "Yes or no? No."
 		}
@@ -638,12 +654,19 @@ func (q Question) unstated(kind Kind, text string) (Prediction, status) {
 		}
 		return q.remaining(text)
 	case Label:
+		l := q.labels()
 		if bold {
-			if p, st := try("bold", bs, be, q.labels().state); st == stated {
+			if p, st := try("bold", bs, be, l.state); st == stated {
 				return p, st
 			}
 		}
-		return lead(q.labels().leading, q.labels().concluded)
+		if !l.nli {
+			if question(text, le) {
+				return Prediction{}, nothing
+			}
+			front = min(te, sentenceEnd(text, ts))
+		}
+		return lead(l.leading, l.concluded)
 	}
 	if bold {
 		if p, st := try("bold", bs, be, stateYesNo); st == stated {

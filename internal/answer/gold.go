@@ -135,7 +135,7 @@ func Normalize(q Question, text string) (Gold, error) {
 		}
 	case Label:
 		if t := q.spec(); !nli(t) {
-			label, ok := named(t.Labels, text)
+			label, ok := q.labels().namedLabel(text)
 			if !ok {
 				return g, fmt.Errorf("gold %q is none of the labels %s or their other names", text, strings.Join(slices.Sorted(maps.Keys(t.Labels)), ", "))
 			}
@@ -173,18 +173,6 @@ func Normalize(q Question, text string) (Gold, error) {
 	}
 	g.Answer = text
 	return g, nil
-}
-
-// named finds the label that a text is, by its name or another one.
-func named(labels map[string][]string, text string) (string, bool) {
-	for label, names := range labels {
-		for _, name := range append([]string{label}, names...) {
-			if strings.EqualFold(strings.TrimSpace(name), text) {
-				return label, true
-			}
-		}
-	}
-	return "", false
 }
 
 // RepairEscapes undoes JSON escapes that have eaten the first letter of LaTeX

@@ -1,8 +1,6 @@
 package answer
 
 import (
-	"cmp"
-	"slices"
 	"strings"
 
 	"github.com/distillflow/distillflow/internal/task"
@@ -14,7 +12,7 @@ type labelWord struct{ word, label string }
 // labels are the words of a closed set of labels.
 type labels struct {
 	words []labelWord
-	nli   bool // true, false and neither, which deny one another
+	nli   bool // true, false and neither, which deny one another; else see label_own.go
 }
 
 // labels are those of the question's task.
@@ -23,17 +21,7 @@ func (q Question) labels() labels {
 	if nli(t) {
 		return labels{nliWords, true}
 	}
-	var l labels
-	for label, names := range t.Labels {
-		for _, name := range append([]string{label}, names...) {
-			l.words = append(l.words, labelWord{strings.ToLower(strings.TrimSpace(name)), label})
-		}
-	}
-	// The longest first, so that a name inside another does not count.
-	slices.SortFunc(l.words, func(a, b labelWord) int {
-		return cmp.Or(cmp.Compare(len(b.word), len(a.word)), cmp.Compare(a.word, b.word))
-	})
-	return l
+	return ownLabels(t)
 }
 
 // nli reports the labels of natural language inference, for which there are rules of
@@ -72,7 +60,7 @@ func (l labels) hits(r string) []labelHit {
 	}
 	var out []labelHit
 	for i := 0; i < len(low); i++ {
-		if i > 0 && isWordByte(low[i-1]) || l.nli && !isAlpha(low[i]) {
+		if i > 0 && isWordByte(low[i-1]) || !isAlpha(low[i]) {
 			continue
 		}
 		for _, w := range l.words {
@@ -81,7 +69,7 @@ func (l labels) hits(r string) []labelHit {
 			}
 			h := labelHit{i, i + len(w.word), w.label}
 			if negatedAt(low, i) && !strings.HasPrefix(w.word, "not") {
-				if !l.nli || w.word != "true" {
+				if w.word != "true" {
 					break // "not false", "not entailed": says nothing
 				}
 				h.label = "false"
@@ -106,11 +94,10 @@ func doubtedClause(t string) bool {
 	return containsWord(t, denials) >= 0
 }
 
-// state reads the label a clause states: its first label word, and in a set without
-// rules of its own the only one.
+// state reads the label a clause states: its first label word.
 func (l labels) state(r string) (int, int, string, bool) {
 	if !l.nli {
-		return l.concluded(r)
+		return l.stateOwn(r, false)
 	}
 	h := l.hits(r)
 	if len(h) == 0 {
@@ -121,6 +108,9 @@ func (l labels) state(r string) (int, int, string, bool) {
 
 // concluded reads a closing sentence that holds one label only.
 func (l labels) concluded(r string) (int, int, string, bool) {
+	if !l.nli {
+		return l.concludedOwn(r)
+	}
 	h := l.hits(r)
 	for _, x := range h {
 		if x.label != h[0].label {
@@ -135,6 +125,9 @@ func (l labels) concluded(r string) (int, int, string, bool) {
 
 // leading reads a response that begins with its label.
 func (l labels) leading(r string) (int, int, string, bool) {
+	if !l.nli {
+		return l.leadingOwn(r)
+	}
 	h := l.hits(r)
 	if len(h) == 0 || strings.Trim(r[:h[0].s], " *\"(") != "" {
 		return 0, 0, "", false

@@ -76,7 +76,7 @@ func (t Task) checkLabels() error {
 	owner := map[string]string{}
 	for _, label := range slices.Sorted(maps.Keys(t.Labels)) {
 		for _, name := range append([]string{label}, t.Labels[label]...) {
-			key := strings.ToLower(strings.TrimSpace(name))
+			key := strings.Join(strings.FieldsFunc(strings.ToLower(name), func(r rune) bool { return strings.ContainsRune(" \t_-", r) }), " ")
 			if key == "" {
 				return &FieldError{Field: "labels", Key: label, Msg: "a label and its other names must not be empty"}
 			}

@@ -60,13 +60,14 @@ func TestOf(t *testing.T) {
 func TestValidate(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"answer":"label"}`: "at least two labels",
-		`{"answer":"label","labels":{"a":["x"],"b":["X"]}}`:            `names both a and b`,
-		`{"answer":"label","labels":{"a":[" "],"b":[]}}`:               "must not be empty",
-		`{"answer":"number","labels":{"a":[],"b":[]}}`:                 "labels is for answers of the kind label, and these are number",
-		`{"answer":"choice","f1":0.5}`:                                 "f1 is for answers of the kind text",
-		`{"answer":"choice","without_choices":"text","f1":0.5}`:        "",
-		`{"answer":"label","labels":{"a":["x"],"b":[]}}`:               "",
-		`{"answer":"text","case_sensitive":true,"f1":0.8,"fields":{}}`: "",
+		`{"answer":"label","labels":{"a":["x"],"b":["X"]}}`:                    `names both a and b`,
+		`{"answer":"label","labels":{"card_arrival":[],"b":["Card-Arrival"]}}`: `names both b and card_arrival`,
+		`{"answer":"label","labels":{"a":[" "],"b":[]}}`:                       "must not be empty",
+		`{"answer":"number","labels":{"a":[],"b":[]}}`:                         "labels is for answers of the kind label, and these are number",
+		`{"answer":"choice","f1":0.5}`:                                         "f1 is for answers of the kind text",
+		`{"answer":"choice","without_choices":"text","f1":0.5}`:                "",
+		`{"answer":"label","labels":{"a":["x"],"b":[]}}`:                       "",
+		`{"answer":"text","case_sensitive":true,"f1":0.8,"fields":{}}`:         "",
 	} {
 		_, err := Parse([]byte(text))
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
