@@ -1,8 +1,6 @@
 package answer
 
 import (
-	"math"
-	"strconv"
 	"strings"
 
 	"github.com/distillflow/distillflow/internal/mathverify"
@@ -32,6 +30,7 @@ func Grade(q Question, pred string, opt mathverify.Options) mathverify.Result {
 
 // policies are opt with what a task says instead.
 func policies(t task.Task, opt mathverify.Options) mathverify.Options {
+	opt.Tolerance = t.Tolerance
 	opt.OrderedLists = opt.OrderedLists || t.OrderedLists
 	switch t.Units {
 	case "lenient":
@@ -56,11 +55,7 @@ func gradeOne(q Question, t task.Task, pred string, opt mathverify.Options) math
 	}
 	switch q.Kind() {
 	case Number, Math:
-		r := mathverify.Verify(q.Gold, pred, opt)
-		if r.Verdict != mathverify.Equal && within(q.Gold, pred, t.Tolerance) {
-			return res(mathverify.Equal, "within the task's tolerance")
-		}
-		return r
+		return mathverify.Verify(q.Gold, pred, opt)
 	case Text:
 		return res(gradeText(t, q.Gold, pred))
 	case Choice:
@@ -93,16 +88,6 @@ func gradeOne(q Question, t task.Task, pred string, opt mathverify.Options) math
 		return res(mathverify.Equal, "same text")
 	}
 	return mathverify.Verify(q.Gold, pred, opt)
-}
-
-// within reports two plain numbers that differ by at most tolerance times the gold.
-func within(gold, pred string, tolerance float64) bool {
-	if tolerance == 0 {
-		return false
-	}
-	g, err1 := strconv.ParseFloat(strings.ReplaceAll(gold, ",", ""), 64)
-	p, err2 := strconv.ParseFloat(strings.ReplaceAll(strings.Trim(pred, "$% "), ",", ""), 64)
-	return err1 == nil && err2 == nil && math.Abs(p-g) <= tolerance*math.Abs(g)
 }
 
 func (q Question) text(label string) string {

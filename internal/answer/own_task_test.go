@@ -54,6 +54,42 @@ func TestOwnTasks(t *testing.T) {
 	}
 }
 
+// TestTolerance reads numbers in all forms that the kind number reads.
+func TestTolerance(t *testing.T) {
+	number := task.Task{Answer: task.Number, Tolerance: 0.01}
+	for _, c := range []struct {
+		t              task.Task
+		gold, response string
+		right          bool
+	}{
+		{number, "0.333", "The answer is 1/3.", true},
+		{number, "1/3", "The answer is 0.3321.", true},
+		{number, "1/3", "The answer is 0.32.", false},
+		{number, "-97.5", "The answer is -97 dollars.", true},
+		{number, "-97.5", "The answer is 97 dollars.", false},
+		{number, "0.0502", "The answer is 5%.", true},
+		{number, "5.02", "The answer is 5%.", true},
+		{number, "5.2", "The answer is 5%.", false},
+		{number, "1205", "The answer is 1.2e3.", true},
+		{number, "1,234", "The answer is 1,230.", true},
+		{number, "1234", "The answer is 1,230.", true},
+		{number, "100", "The answer is 99.", true},
+		{number, "100", "The answer is 98.9.", false},
+		{number, "100", "The answer is one hundred and one.", true},
+		{number, "0", "The answer is 0.001.", false},
+		{number, "2000000", "The answer is $1.99M.", true},
+		{number, "3.5", "The answer is 3 1/2.", true},
+		{number, `\frac{2}{3}`, "The answer is 0.67.", true},
+		{task.Task{Answer: task.Number}, "100", "The answer is 99.5.", false},
+	} {
+		q := Question{Spec: &c.t, Gold: c.gold}
+		p := Extract(q, c.response, Options{})
+		if r := Grade(q, p.Answer, mathverify.Options{}); (r.Verdict == mathverify.Equal) != c.right {
+			t.Errorf("%q (%q) against %q: %s (%s), want right %v", c.response, p.Answer, c.gold, r.Verdict, r.Reason, c.right)
+		}
+	}
+}
+
 func TestNormalizeOwnGold(t *testing.T) {
 	for text, want := range map[string]string{"Refund": "refund", "money back": "refund", " other ": "other", "voucher": ""} {
 		g, err := Normalize(Question{Spec: &intents}, text)

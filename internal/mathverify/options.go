@@ -52,6 +52,9 @@ type Options struct {
 	// decimal (gold \sqrt{3} accepts 1.732). 0 means 4; a negative number
 	// switches it off.
 	PredDigits int
+	// Tolerance is the largest relative error of a number that still counts; 0 means
+	// none.
+	Tolerance float64
 	// Steps bounds the work of one call, in evaluated tree nodes weighted by
 	// their cost: about half a microsecond each. 0 means 60000.
 	Steps int

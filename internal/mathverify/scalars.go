@@ -1,6 +1,10 @@
 package mathverify
 
-import "errors"
+import (
+	"errors"
+	"math/big"
+	"strconv"
+)
 
 // scalars compares two numbers or expressions, policies included.
 func (c *comparer) scalars(g, p *Node) Result {
@@ -14,7 +18,31 @@ func (c *comparer) scalars(g, p *Node) Result {
 	if r.Verdict == Different && c.approximates(g, p) {
 		return equal("equal to the digits stated")
 	}
+	if r.Verdict == Different && c.opt.Tolerance > 0 && c.within(g, p) {
+		return equal("within the tolerance")
+	}
 	return r
+}
+
+// within reports two real numbers of which p is at most Tolerance times g away from g.
+func (c *comparer) within(g, p *Node) bool {
+	tolerance, ok := new(big.Rat).SetString(strconv.FormatFloat(c.opt.Tolerance, 'g', -1, 64))
+	if !ok {
+		return false
+	}
+	e := c.evaluator(96, nil)
+	a, err1 := e.eval(g)
+	b, err2 := e.eval(p)
+	if err1 != nil || err2 != nil || !a.real || !b.real {
+		return false
+	}
+	off, err1 := e.abs(e.sub(b, a))
+	size, err2 := e.abs(a)
+	if err1 != nil || err2 != nil {
+		return false
+	}
+	s, ok := e.cmp(off, e.mul(size, exactRat(tolerance)))
+	return ok && s <= 0
 }
 
 // policies applies the rules for percent, degrees, units and bases.

@@ -30,7 +30,9 @@ func verify(gold, pred string, opt Options) Result {
 		if trimInt(g) == trimInt(p) {
 			return Result{Verdict: Equal, Reason: "same integer", Gold: g, Pred: p}
 		}
-		return Result{Verdict: Different, Reason: "different integers", Gold: g, Pred: p}
+		if opt.Tolerance == 0 {
+			return Result{Verdict: Different, Reason: "different integers", Gold: g, Pred: p}
+		}
 	}
 	if a, b := optionLetter(g), optionLetter(p); a != 0 && b != 0 && len(g) != len(p) {
 		if a == b {
