@@ -49,7 +49,7 @@ var starts = map[string]func(field string) map[string]any{
 		return map[string]any{}
 	},
 	"scan": func(field string) map[string]any {
-		kind := map[string]string{"without_choices": "choice", "gold_as": "choice", "units": "math", "ordered_lists": "math",
+		kind := map[string]string{"without_choices": "choice", "gold_as": "choice", "several": "choice", "units": "math", "ordered_lists": "math",
 			"case_sensitive": "text", "f1": "text", "tolerance": "number", "labels": "label"}[field]
 		switch kind {
 		case "":

@@ -248,3 +248,9 @@ var beside = set("and", "or", "both", "also", "maybe", "possibly", "perhaps", "e
 
 // determiners before "other" make it a word of the prose.
 var determiners = set("the", "an", "any", "some", "no", "each", "every", "all", "my", "his", "her", "their", "your", "our", "its", "this", "that", "these", "those", "many", "several", "two", "most", "with", "of", "on", "in")
+
+// listWords may stand between choices that are named together.
+var listWords = set("and", "or", "both", "option", "options", "choice", "choices", "answer", "answers", "as", "well", "plus", "text", "und", "et", "y", "e", "和")
+
+// everyChoice names all choices.
+var everyChoice = []string{"all of the above", "all of them", "all of these", "all options", "all the options", "all choices", "all the choices", "all four", "all three"}

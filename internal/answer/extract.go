@@ -354,6 +354,11 @@ func (q Question) closing(kind Kind, text string) (cand, bool) {
 	ok := false
 	switch kind {
 	case Choice:
+		if q.all() {
+			line := strings.LastIndexByte(text[:s], '\n') + 1
+			ok = strings.Trim(text[line:s], " *-•(") == "" && q.listsOnly(text[s:e]) && q.listStart(text, line) == line
+			break
+		}
 		_, _, _, ok = q.closingChoice(text[s:e])
 	case Number, Math:
 		ok = closingNumber(text[s:e]) && !item(text, s)
@@ -400,8 +405,11 @@ func (q Question) read(kind Kind, text string, c cand) (Prediction, status) {
 	}
 	region := text[c.start:c.end]
 	s, e := 0, len(region)
-	if kind == Text {
+	switch {
+	case kind == Text:
 		return stateText(text, c)
+	case kind == Choice && q.all():
+		return q.readSet(text, c)
 	}
 	if kind != Label && kind != YesNo {
 		if strings.HasPrefix(text[c.end:], "?") && c.rule == "answer_is" {
@@ -522,7 +530,9 @@ func (q Question) canonical(p Prediction) Prediction {
 	p.Answer = strings.TrimSpace(p.Answer)
 	switch q.Kind() {
 	case Choice:
-		if _, _, l, st := q.stateChoice(p.Answer, true); st == stated {
+		if q.all() {
+			p.Answer = strings.Join(Golds(q, p.Answer), ", ")
+		} else if _, _, l, st := q.stateChoice(p.Answer, true); st == stated {
 			p.Answer = l
 		}
 	case Label:
@@ -638,6 +648,9 @@ func (q Question) unstated(kind Kind, text string) (Prediction, status) {
 		}
 		return num("last_sentence", ls, le, concludedMath)
 	case Choice:
+		if q.all() {
+			return q.unstatedSet(text, ts, te)
+		}
 		if p, st := try("leading", ts, min(te, ts+200), q.leadingChoice); st == stated {
 			return p, st
 		}

@@ -10,12 +10,16 @@ import (
 // Grade compares a prediction with q.Gold by the kind of the question. opt
 // holds the policies for Number and Math.
 //
-// Where the question has several right answers, any of them counts. What q's task says of
+// Where the question has several right answers, any of them counts, unless its task wants
+// all of them. What q's task says of
 // units, tolerance and lists goes before opt.
 func Grade(q Question, pred string, opt mathverify.Options) mathverify.Result {
 	t := q.spec()
 	opt = policies(t, opt)
 	first := gradeOne(q, t, pred, opt)
+	if t.Several == "all" {
+		return first
+	}
 	for _, gold := range q.Golds {
 		if first.Verdict == mathverify.Equal {
 			break
@@ -61,6 +65,9 @@ func gradeOne(q Question, t task.Task, pred string, opt mathverify.Options) math
 	case Choice:
 		if len(q.Choices) == 0 {
 			break
+		}
+		if t.Several == "all" {
+			return res(q.gradeSet(pred))
 		}
 		g, ok1 := q.label(q.Gold)
 		p, ok2 := q.label(pred)

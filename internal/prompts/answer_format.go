@@ -14,6 +14,7 @@ import (
 // the answer. No letter stands for it, which would favour it.
 type language struct {
 	choice, yesNo, label, text, other string
+	choices                           string // where all right ones must be named
 	comma, or                         string
 	example, question                 string // headings of examples and of what comes after them
 }
@@ -21,44 +22,49 @@ type language struct {
 // languages are by the task's field language.
 var languages = map[string]language{
 	"": {
-		choice: `Finish with the line "The answer is (X).", where X is the letter of your choice: {answers}.`,
-		yesNo:  `Finish with the line "The answer is yes." or "The answer is no."`,
-		label:  `Finish with the line "The answer is X.", where X is one of {answers}.`,
-		text:   `Finish with the line "The answer is X.", where X is the answer alone, as short as it can be.`,
-		other:  `Finish with the final answer alone inside \boxed{}.`,
-		comma:  ", ", or: " or ", example: "Example", question: "Now your question",
+		choice:  `Finish with the line "The answer is (X).", where X is the letter of your choice: {answers}.`,
+		choices: `Finish with the line "The answer is X.", where X is every right letter, with commas between them: {answers}.`,
+		yesNo:   `Finish with the line "The answer is yes." or "The answer is no."`,
+		label:   `Finish with the line "The answer is X.", where X is one of {answers}.`,
+		text:    `Finish with the line "The answer is X.", where X is the answer alone, as short as it can be.`,
+		other:   `Finish with the final answer alone inside \boxed{}.`,
+		comma:   ", ", or: " or ", example: "Example", question: "Now your question",
 	},
 	"de": {
-		choice: `Schließe mit der Zeile "Die Antwort ist (X).", wobei X der Buchstabe deiner Wahl ist: {answers}.`,
-		yesNo:  `Schließe mit der Zeile "Die Antwort ist yes." (ja) oder "Die Antwort ist no." (nein).`,
-		label:  `Schließe mit der Zeile "Die Antwort ist X.", wobei X eines von diesen ist: {answers}.`,
-		text:   `Schließe mit der Zeile "Die Antwort ist X.", wobei X nur die Antwort ist, so kurz wie möglich.`,
-		other:  `Schließe mit der Antwort allein in \boxed{}.`,
-		comma:  ", ", or: " oder ", example: "Beispiel", question: "Nun deine Frage",
+		choice:  `Schließe mit der Zeile "Die Antwort ist (X).", wobei X der Buchstabe deiner Wahl ist: {answers}.`,
+		choices: `Schließe mit der Zeile "Die Antwort ist X.", wobei X alle richtigen Buchstaben mit Kommas dazwischen sind: {answers}.`,
+		yesNo:   `Schließe mit der Zeile "Die Antwort ist yes." (ja) oder "Die Antwort ist no." (nein).`,
+		label:   `Schließe mit der Zeile "Die Antwort ist X.", wobei X eines von diesen ist: {answers}.`,
+		text:    `Schließe mit der Zeile "Die Antwort ist X.", wobei X nur die Antwort ist, so kurz wie möglich.`,
+		other:   `Schließe mit der Antwort allein in \boxed{}.`,
+		comma:   ", ", or: " oder ", example: "Beispiel", question: "Nun deine Frage",
 	},
 	"es": {
-		choice: `Termina con la línea "La respuesta es (X).", donde X es la letra de tu elección: {answers}.`,
-		yesNo:  `Termina con la línea "La respuesta es yes." (sí) o "La respuesta es no." (no).`,
-		label:  `Termina con la línea "La respuesta es X.", donde X es una de estas: {answers}.`,
-		text:   `Termina con la línea "La respuesta es X.", donde X es solo la respuesta, lo más corta posible.`,
-		other:  `Termina con la respuesta final sola dentro de \boxed{}.`,
-		comma:  ", ", or: " o ", example: "Ejemplo", question: "Ahora tu pregunta",
+		choice:  `Termina con la línea "La respuesta es (X).", donde X es la letra de tu elección: {answers}.`,
+		choices: `Termina con la línea "La respuesta es X.", donde X son todas las letras correctas, separadas por comas: {answers}.`,
+		yesNo:   `Termina con la línea "La respuesta es yes." (sí) o "La respuesta es no." (no).`,
+		label:   `Termina con la línea "La respuesta es X.", donde X es una de estas: {answers}.`,
+		text:    `Termina con la línea "La respuesta es X.", donde X es solo la respuesta, lo más corta posible.`,
+		other:   `Termina con la respuesta final sola dentro de \boxed{}.`,
+		comma:   ", ", or: " o ", example: "Ejemplo", question: "Ahora tu pregunta",
 	},
 	"fr": {
-		choice: `Termine par la ligne "La réponse est (X).", où X est la lettre de ton choix : {answers}.`,
-		yesNo:  `Termine par la ligne "La réponse est yes." (oui) ou "La réponse est no." (non).`,
-		label:  `Termine par la ligne "La réponse est X.", où X est l'une de celles-ci : {answers}.`,
-		text:   `Termine par la ligne "La réponse est X.", où X est la réponse seule, aussi courte que possible.`,
-		other:  `Termine par la réponse finale seule dans \boxed{}.`,
-		comma:  ", ", or: " ou ", example: "Exemple", question: "Voici ta question",
+		choice:  `Termine par la ligne "La réponse est (X).", où X est la lettre de ton choix : {answers}.`,
+		choices: `Termine par la ligne "La réponse est X.", où X est toutes les bonnes lettres, séparées par des virgules : {answers}.`,
+		yesNo:   `Termine par la ligne "La réponse est yes." (oui) ou "La réponse est no." (non).`,
+		label:   `Termine par la ligne "La réponse est X.", où X est l'une de celles-ci : {answers}.`,
+		text:    `Termine par la ligne "La réponse est X.", où X est la réponse seule, aussi courte que possible.`,
+		other:   `Termine par la réponse finale seule dans \boxed{}.`,
+		comma:   ", ", or: " ou ", example: "Exemple", question: "Voici ta question",
 	},
 	"zh": {
-		choice: `最后一行写"答案是(X)。"，其中 X 是你所选选项的字母：{answers}。`,
-		yesNo:  `最后一行写"答案是yes。"（是）或"答案是no。"（否）。`,
-		label:  `最后一行写"答案是X。"，其中 X 是以下之一：{answers}。`,
-		text:   `最后一行写"答案是X。"，其中 X 只是答案本身，尽量简短。`,
-		other:  `最后只把最终答案写在 \boxed{} 里。`,
-		comma:  "、", or: " 或 ", example: "例", question: "现在是你的题目",
+		choice:  `最后一行写"答案是(X)。"，其中 X 是你所选选项的字母：{answers}。`,
+		choices: `最后一行写"答案是X。"，其中 X 是所有正确选项的字母，用逗号隔开：{answers}。`,
+		yesNo:   `最后一行写"答案是yes。"（是）或"答案是no。"（否）。`,
+		label:   `最后一行写"答案是X。"，其中 X 是以下之一：{answers}。`,
+		text:    `最后一行写"答案是X。"，其中 X 只是答案本身，尽量简短。`,
+		other:   `最后只把最终答案写在 \boxed{} 里。`,
+		comma:   "、", or: " 或 ", example: "例", question: "现在是你的题目",
 	},
 }
 
@@ -81,6 +87,9 @@ func AnswerFormat(q Question) string {
 		labels := make([]string, len(q.Choices))
 		for i, c := range q.Choices {
 			labels[i] = c.Label
+		}
+		if q.Task.Several == "all" {
+			return l.naming(l.choices, labels)
 		}
 		return l.naming(l.choice, labels)
 	}

@@ -77,6 +77,11 @@ func TestAnswerFormatNamesTheRowsLetters(t *testing.T) {
 	if got := AnswerFormat(sample("arc_challenge")); !strings.Contains(got, "A, B or E") {
 		t.Error(got)
 	}
+	several := sample("arc_challenge")
+	several.Task.Several = "all"
+	if got := AnswerFormat(several); !strings.Contains(got, "every right letter, with commas between them: A, B or E") {
+		t.Error(got)
+	}
 	for task, want := range map[string]string{"gsm8k": `\boxed{}`, "math": `\boxed{}`, "strategy_qa": "answer is yes", "anli": "answer is neither", "table_mwp": `\boxed{}`} {
 		if got := AnswerFormat(Question{Task: preset(task)}); !strings.Contains(got, want) {
 			t.Errorf("%s: %s", task, got)

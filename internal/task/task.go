@@ -35,6 +35,7 @@ type Task struct {
 	AnswerFormat   string              `json:"answer_format" doc:"How to state the final answer. Empty: the kind's own."`
 	Language       string              `json:"language" choices:"|de|es|fr|zh" doc:"The language of the answer format. Empty: English."`
 	GoldAs         string              `json:"gold_as" choices:"|label|text" doc:"For choice: keep the gold answer as the option's label (the default) or as its text."`
+	Several        string              `json:"several" choices:"|any|all" doc:"For choice, where the gold answer is a list: any of them is right (the default), or all must be named and no other."`
 	Tolerance      float64             `json:"tolerance" default:"0" min:"0" doc:"For number: the largest relative error of an answer that still counts; 0: the rules of verify-math."`
 	Units          string              `json:"units" choices:"|lenient|strict|ignore" doc:"For number and math: as in verify-math. Empty: the stage decides."`
 	OrderedLists   bool                `json:"ordered_lists" default:"false" doc:"For math: bare lists must keep the gold's order."`
@@ -55,6 +56,7 @@ func (t Task) Validate() error {
 		only(t.WithoutChoices != "", "without_choices", Choice),
 		only(len(t.Labels) > 0, "labels", Label),
 		only(t.GoldAs != "", "gold_as", Choice),
+		only(t.Several != "", "several", Choice),
 		only(t.Tolerance != 0, "tolerance", Number),
 		only(t.Units != "", "units", Number, Math),
 		only(t.OrderedLists, "ordered_lists", Math),

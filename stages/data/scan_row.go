@@ -269,13 +269,15 @@ func (r *rowParser) setGold(name string, v gjson.Result) (repaired bool, err err
 		if err != nil {
 			return false, err
 		}
-		g, err := answer.Normalize(q, text)
-		if err != nil {
-			return false, err
-		}
-		repaired = repaired || g.Repaired
-		if !slices.Contains(all, g.Answer) {
-			all = append(all, g.Answer)
+		for _, one := range answer.Golds(q, text) {
+			g, err := answer.Normalize(q, one)
+			if err != nil {
+				return false, err
+			}
+			repaired = repaired || g.Repaired
+			if !slices.Contains(all, g.Answer) {
+				all = append(all, g.Answer)
+			}
 		}
 	}
 	if len(all) == 0 {
