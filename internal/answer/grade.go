@@ -1,6 +1,7 @@
 package answer
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/distillflow/distillflow/internal/mathverify"
@@ -115,4 +116,41 @@ func (q Question) canonicalWord(s string) string {
 		return l
 	}
 	return plain(s)
+}
+
+// Counted is a right answer as it is counted among those of other rows.
+type Counted struct {
+	Key  string // equal for answers that are one: free text by its words
+	Text string // as the row has it
+}
+
+// Right lists q's right answers, each once; choices that must all be named are one.
+func Right(q Question) []Counted {
+	t := q.spec()
+	golds := q.Golds
+	if len(golds) == 0 {
+		golds = []string{q.Gold}
+	}
+	if q.all() {
+		var labels []string
+		for _, g := range golds {
+			l, _ := q.label(g)
+			labels = append(labels, l)
+		}
+		one := strings.Join(q.inOrder(labels), ", ")
+		return []Counted{{one, one}}
+	}
+	var out []Counted
+	for _, g := range golds {
+		key := g
+		if q.Kind() == Text {
+			if words := tokens(t, g); len(words) > 0 {
+				key = strings.Join(words, " ")
+			}
+		}
+		if !slices.ContainsFunc(out, func(c Counted) bool { return c.Key == key }) {
+			out = append(out, Counted{key, g})
+		}
+	}
+	return out
 }

@@ -315,10 +315,13 @@ func writeScores(test []schema.Problem, jobs []job, out evalOut) error {
 				errs = append(errs, write(j.name, j.kind, "", func(i int) bool { return j.answers[i].correct }))
 			}
 		}
-		best := majority(test, rows)
+		best, always, err := majority(test, rows)
+		if err != nil {
+			return err
+		}
 		errs = append(errs,
 			write("ensemble", kindEnsemble, calibrated, func(i int) bool { return trained[picks[i]][i].correct }),
-			write("majority", kindBaseline, "always "+best+", the most frequent gold answer of these problems", func(i int) bool { return test[i].GoldAnswer == best }),
+			write("majority", kindBaseline, "always "+best+", the most frequent gold answer of these problems", func(i int) bool { return always[i] }),
 			write("oracle", kindBound, fmt.Sprintf("any of %d students is right; a bound, not a system", len(names)), func(i int) bool {
 				return slices.ContainsFunc(trained, func(a []answered) bool { return a[i].correct })
 			}))
@@ -327,20 +330,4 @@ func writeScores(test []schema.Problem, jobs []job, out evalOut) error {
 		}
 	}
 	return nil
-}
-
-// majority is the most frequent gold answer among rows, the first by text among
-// equals.
-func majority(test []schema.Problem, rows []int) string {
-	counts := map[string]int{}
-	for _, i := range rows {
-		counts[test[i].GoldAnswer]++
-	}
-	best := ""
-	for a, n := range counts {
-		if n > counts[best] || n == counts[best] && a < best {
-			best = a
-		}
-	}
-	return best
 }
