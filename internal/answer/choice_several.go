@@ -19,10 +19,14 @@ func Golds(q Question, text string) []string {
 	if l, ok := q.label(text); ok {
 		return []string{l}
 	}
-	if _, _, set, st := q.stateSet(text); st == stated {
+	if _, _, set, st := q.stateSet(text); st == stated && (q.listsOnly(text) || q.runTogether(text)) {
 		return set
 	}
-	return []string{text}
+	switch p := Extract(q, text, Options{}); p.Rule {
+	case "answer_is", "boxed", "hash", "answer_tag": // a whole solution
+		return strings.Split(p.Answer, ", ")
+	}
+	return []string{text} // which names something else besides
 }
 
 // choicesIn lists the choices that r names and does not deny, by label or text. A text
@@ -271,15 +275,13 @@ func (q Question) gradeSet(pred string) (mathverify.Verdict, string) {
 	for _, p := range strings.Split(pred, ", ") {
 		l, ok := q.label(p)
 		if !ok {
-			named = Golds(q, pred)
+			_, _, named, _ = q.stateSet(pred)
 			break
 		}
 		named = append(named, l)
 	}
-	for _, l := range named {
-		if _, ok := q.label(l); !ok {
-			return mathverify.Different, "the prediction names none of the choices"
-		}
+	if len(named) == 0 {
+		return mathverify.Different, "the prediction names none of the choices"
 	}
 	// Two options with the same text are one answer.
 	same := func(a, b string) bool { return a == b || plain(q.text(a)) == plain(q.text(b)) && q.text(a) != "" }

@@ -1,6 +1,7 @@
 package answer
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 
@@ -101,5 +102,8 @@ func TestSeveralChoices(t *testing.T) {
 	}
 	if got := Golds(Question{Task: "arc_challenge", Choices: letters}, "A,C"); len(got) != 1 || got[0] != "A,C" {
 		t.Errorf("a task of one right choice: %q", got)
+	}
+	if p := Extract(Question{Spec: &all, Choices: letters}, "picks: A and C", Options{Pattern: regexp.MustCompile(`picks: (.*)`)}); p.Answer != "A, C" {
+		t.Errorf("pattern: %+v", p)
 	}
 }

@@ -531,7 +531,9 @@ func (q Question) canonical(p Prediction) Prediction {
 	switch q.Kind() {
 	case Choice:
 		if q.all() {
-			p.Answer = strings.Join(Golds(q, p.Answer), ", ")
+			if _, _, set, st := q.stateSet(p.Answer); st == stated {
+				p.Answer = strings.Join(set, ", ")
+			}
 		} else if _, _, l, st := q.stateChoice(p.Answer, true); st == stated {
 			p.Answer = l
 		}

@@ -118,7 +118,7 @@ func Normalize(q Question, text string) (Gold, error) {
 	case Choice:
 		if choices := q.Choices; len(choices) > 0 {
 			l, ok := q.label(text)
-			if !ok {
+			if !ok && !q.all() {
 				l, ok = q.label(said())
 			}
 			if !ok {
