@@ -191,6 +191,12 @@ var totals = []string{"total", "altogether", "sum", "so", "therefore", "thus", "
 // textDenials begin what denies an answer.
 var textDenials = []string{"not", "neither", "nicht", "pas", "no es"}
 
+// absences begin with a denial and are answers.
+var absences = []string{"not given", "not enough", "not mentioned", "not stated", "not specified", "not provided", "not available", "not applicable", "not possible", "not known", "not at all", "not only"}
+
+// hedges stand before an answer.
+var hedges = []string{"most likely ", "most probably ", "very likely ", "likely ", "probably ", "definitely ", "certainly ", "of course "}
+
 // textContrasts introduce what is meant after such a denial.
 var textContrasts = []string{" but rather ", " but ", " it's ", " it is ", ", rather ", " instead ", " sondern ", " mais ", " sino "}
 
@@ -212,7 +218,7 @@ var sentenceStarts = set("it", "it's", "he", "she", "they", "this", "that", "the
 	"however", "therefore", "thus", "here", "if", "when", "while", "for", "to", "by", "at", "on", "according", "note", "also", "both", "all", "not", "no", "my", "our", "with", "from", "after", "before", "although", "let")
 
 // titles are abbreviated before a name.
-var titles = set("Mr", "Mrs", "Ms", "Dr", "St", "Ste", "Mt", "Ft", "Prof", "Rev", "Gen", "Col", "Sgt", "Lt", "Capt", "Gov", "Sen", "Rep", "vs", "approx", "e.g", "i.e", "ca")
+var titles = set("Mr", "Mrs", "Ms", "Dr", "St", "Ste", "Mt", "Ft", "Prof", "Rev", "Gen", "Col", "Sgt", "Lt", "Capt", "Gov", "Sen", "Rep", "vs", "approx", "e.g", "i.e", "ca", "Ph.D")
 
 // suffixes are abbreviated after a name.
 var suffixes = set("Jr", "Sr", "Inc", "Ltd", "Co", "Corp", "Bros", "etc", "Ave", "Blvd")

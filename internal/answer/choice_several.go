@@ -110,6 +110,9 @@ func (q Question) stateSet(r string) (int, int, []string, status) {
 		return k, k + len(t), q.inOrder(strings.Split(t, "")), stated
 	}
 	h := q.choicesIn(r)
+	if len(h) == 0 { // "A和C": a blank of the same length for the word between
+		h = q.choicesIn(hanAnd.Replace(r))
+	}
 	if len(h) == 0 {
 		if k := containsWord(strings.ToLower(r), everyChoice); k >= 0 && !q.hasText("all") {
 			var set []string
@@ -129,6 +132,8 @@ func (q Question) stateSet(r string) (int, int, []string, status) {
 	}
 	return h[0].s, h[len(h)-1].e, q.inOrder(set), stated
 }
+
+var hanAnd = strings.NewReplacer("和", " , ", "与", " , ", "及", " , ")
 
 // runTogether reports labels of one letter without anything between them: "AC".
 func (q Question) runTogether(t string) bool {
@@ -158,6 +163,9 @@ func (q Question) readSet(text string, c cand) (Prediction, status) {
 		return p, nothing
 	}
 	region := text[c.start:q.listEnd(text, c.start, c.end)]
+	if len(region) > 2*maxRegion {
+		return p, nothing
+	}
 	low := strings.ToLower(region)
 	for _, w := range []string{" while ", " whereas ", "; "} { // "A and C are right, while B and D are not"
 		if k := strings.Index(low, w); k > 0 && len(low) == len(region) && deniedSegment(low[k:]) {
@@ -183,17 +191,25 @@ func (q Question) readSet(text string, c cand) (Prediction, status) {
 	return p, st
 }
 
-// item reports a line that is one choice.
+// item reports a line that is one choice, with a bullet or a number before it.
 func (q Question) item(line string) bool {
-	_, _, _, ok := q.closingChoice(strings.TrimSpace(strings.TrimLeft(line, " *-•")))
+	line = strings.Trim(line, " *-•\r")
+	if _, _, _, ok := q.closingChoice(line); ok {
+		return true
+	}
+	d := digitsEnd(line, 0)
+	if d == 0 || d >= len(line) || strings.IndexByte(".)", line[d]) < 0 {
+		return false
+	}
+	_, _, _, ok := q.closingChoice(strings.TrimLeft(line[d+1:], " *"))
 	return ok
 }
 
 // listStart moves the start of a line that is a choice over such lines above it.
 func (q Question) listStart(text string, s int) int {
-	for {
+	for end := s; ; {
 		line := strings.LastIndexByte(text[:s], '\n')
-		if line < 0 || !q.item(text[s:lineEnd(text, s)]) {
+		if line < 0 || end-s > maxRegion || !q.item(text[s:lineEnd(text, s)]) {
 			return s
 		}
 		above := strings.LastIndexByte(text[:line], '\n') + 1
@@ -207,13 +223,13 @@ func (q Question) listStart(text string, s int) int {
 // listEnd moves the end of a statement over the rest of its line, where that goes on with
 // choices, and over the lines below that are a choice each.
 func (q Question) listEnd(text string, s, e int) int {
-	if line := lineEnd(text, s); line > e && q.listsOnly(text[s:line]) {
+	if line := lineEnd(text, s); line > e && line-s <= maxRegion && q.listsOnly(text[s:line]) {
 		e = line
 	}
 	if !q.item(text[s:lineEnd(text, s)]) {
 		return e
 	}
-	for end := lineEnd(text, s); end < len(text); {
+	for end := lineEnd(text, s); end < min(len(text), s+maxRegion); {
 		next := lineEnd(text, end+1)
 		if !q.item(text[end+1 : next]) {
 			break
@@ -243,6 +259,10 @@ func (q Question) unstatedSet(text string, s, e int) (Prediction, status) {
 	if q.listsOnly(text[s:first]) || q.runTogether(text[s:first]) {
 		return q.readSet(text, cand{rule: "leading", start: s, end: first})
 	}
+	if p, ok := q.verdicts(text[s:e]); ok {
+		p.Start, p.End = p.Start+s, p.End+s
+		return p, when(p.Answer != "")
+	}
 	ls, le := lastSentence(text)
 	if question(text, le) {
 		return Prediction{}, nothing
@@ -255,6 +275,36 @@ func (q Question) unstatedSet(text string, s, e int) (Prediction, status) {
 		return Prediction{}, nothing
 	}
 	return q.readSet(text, cand{rule: "bold", start: bs, end: be})
+}
+
+// verdicts reads sentences that call each choice right or wrong: "A is correct. B is
+// wrong." There must be two or more.
+func (q Question) verdicts(text string) (Prediction, bool) {
+	p := Prediction{Rule: "last_sentence"}
+	var right []string
+	n, at := 0, 0
+	for _, t := range strings.FieldsFunc(text, func(r rune) bool { return r == '.' || r == '\n' || r == ';' }) {
+		start := at + strings.Index(text[at:], t)
+		at = start + len(t)
+		s := len(t) - len(strings.TrimLeft(t, " -*•("))
+		h, ok := q.choiceAt(t[s:], 0, nil)
+		if !ok {
+			continue
+		}
+		rest := strings.ToLower(strings.TrimLeft(t[s+h.e:], " :)*-"))
+		switch {
+		case startsWith(rest, affirmations) || startsWith(rest, []string{"correct", "true", "right", "yes"}):
+			if len(right) == 0 {
+				p.Start = start + s
+			}
+			right, n = append(right, h.label), n+1
+			p.End = start + s + h.e
+		case deniedAfter(t[s+h.e:]):
+			n++
+		}
+	}
+	p.Answer = strings.Join(q.inOrder(right), ", ")
+	return p, n > 1
 }
 
 // gradeSet compares all right choices with those that are named.

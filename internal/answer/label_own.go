@@ -156,8 +156,8 @@ func (l labels) stateOwn(r string, denied bool) (int, int, string, bool) {
 // equals reports a label that stands beside the one that ends at e: "a or b", "a, b".
 func equals(r string, e int, next labelHit) bool {
 	between := r[e:next.s]
-	if strings.ContainsAny(between, "(") {
-		return strings.HasPrefix(r[next.e:], ")")
+	if _, inside, ok := strings.Cut(between, "("); ok {
+		return strings.TrimSpace(inside) == "" && strings.HasPrefix(r[next.e:], ")")
 	}
 	for _, w := range strings.FieldsFunc(between, func(r rune) bool { return strings.ContainsRune(" ,/&|\"'*`+", r) }) {
 		if !beside[w] {

@@ -65,6 +65,8 @@ func TestLabels(t *testing.T) {
 		{intent, "The answer is refund, since other things are fine.", "refund"},
 		{intent, "The answer is refund because they do not want to cancel.", "refund"},
 		{intent, "The answer is refund (cancel would also fit).", "refund"},
+		{intent, "The answer is refund (they want it all back, nothing to cancel).", "refund"},
+		{intent, "The answer is refund (cancel).", ""},
 		{intent, "The answer is refund, not cancel.", "refund"},
 		{intent, "The answer is refund rather than cancel.", "refund"},
 		{intent, "The answer is not cancel but refund.", "refund"},

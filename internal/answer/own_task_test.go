@@ -100,18 +100,28 @@ func TestNormalizeOwnGold(t *testing.T) {
 }
 
 func FuzzOwnTasks(f *testing.F) {
-	f.Add("The answer is not money back, I think refund.", true)
-	f.Add("**Marie Curie**\n\n", false)
-	f.Add("<answer>\u201c\xff</answer>", false)
-	f.Fuzz(func(t *testing.T, s string, label bool) {
-		q := Question{Spec: &task.Task{Answer: task.Text, F1: 0.5}, Gold: s}
-		if label {
-			q.Spec = &intents
-		}
+	f.Add("The answer is not money back, I think refund.", uint8(0))
+	f.Add("**Marie Curie**\n\n", uint8(1))
+	f.Add("<answer>\u201c\xff</answer>", uint8(1))
+	f.Add("{\"answer\": \"J. K. Rowling\"}", uint8(1))
+	f.Add("Answers:\n- (1) Rome\n- 2", uint8(2))
+	f.Add("1 is wrong. 2 is right. So 2和3", uint8(2))
+	f.Fuzz(func(t *testing.T, s string, kind uint8) {
+		q := []Question{
+			{Spec: &intents, Gold: s},
+			{Spec: &task.Task{Answer: task.Text, F1: 0.5}, Gold: s},
+			{Spec: &task.Task{Answer: task.Choice, Several: "all"}, Choices: []Option{{"1", "Rome"}, {"2", "Oslo"}, {"C", "c"}}, Gold: "C"},
+		}[kind%3]
 		p := Extract(q, s, Options{})
 		if p.Start < 0 || p.End < p.Start || p.End > len(s) {
 			t.Fatalf("span [%d, %d) of %d bytes", p.Start, p.End, len(s))
 		}
+		if (p.Answer == "") != (p.Reason != "") {
+			t.Fatalf("answer %q with reason %q", p.Answer, p.Reason)
+		}
+		Golds(q, s)
+		Right(q)
 		Grade(q, p.Answer, mathverify.Options{})
+		Grade(q, s, mathverify.Options{})
 	})
 }

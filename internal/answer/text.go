@@ -36,7 +36,16 @@ func stateText(text string, c cand) (Prediction, status) {
 		return cleanText(text, p)
 	}
 	region := text[p.Start:p.End]
-	if c.denied || startsWith(region, textDenials) {
+	for _, w := range hedges {
+		if strings.HasPrefix(region, w) {
+			p.Start += len(w)
+			region = region[len(w):]
+		}
+	}
+	for _, w := range copulas {
+		region = strings.TrimSuffix(region, w)
+	}
+	if c.denied || startsWith(region, textDenials) && !startsWith(region, absences) {
 		k := meant(region)
 		if k < 0 {
 			return p, nothing
@@ -82,6 +91,9 @@ func enclosed(text string, s int) int {
 // cleanText takes off what marks the answer: quotes, stars, dollar signs, LaTeX commands
 // for text, the final period.
 func cleanText(text string, p Prediction) (Prediction, status) {
+	if p.End-p.Start > maxRegion {
+		return p, nothing
+	}
 	for again := true; again; {
 		p.Start, p.End = trimText(text, p.Start, p.End)
 		again = false
@@ -102,6 +114,13 @@ var latexSigns = strings.NewReplacer(`\&`, "&", `\%`, "%", `\$`, "$", `\#`, "#",
 func trimText(text string, s, e int) (int, int) {
 	const around = " \t\r\n*\"'`“”"
 	s += len(text[s:e]) - len(strings.TrimLeft(text[s:e], around))
+	for _, bullet := range []string{"- ", "• ", "> "} {
+		if strings.HasPrefix(text[s:e], bullet) {
+			s += len(bullet)
+			s += len(text[s:e]) - len(strings.TrimLeft(text[s:e], around))
+			break
+		}
+	}
 	e = s + len(strings.TrimRight(text[s:e], around+".,;!"))
 	if k := strings.LastIndexByte(text[s:e], ' ') + 1; e < len(text) && text[e] == '.' && dotted(text[s+k:e]) {
 		e++ // the last period of "U.S."
@@ -177,8 +196,7 @@ func explained(r string, statement bool) int {
 		switch rest := r[i+1:]; {
 		case r[i] == ',' && strings.HasPrefix(rest, " "):
 			rest = rest[1:]
-			cut = begins(rest, textTails) || pronoun(rest) ||
-				startsWith(rest, []string{"the", "a", "an"}) && strings.Contains(rest, " of ") && !strings.Contains(rest, " and ")
+			cut = begins(rest, textTails) || pronoun(rest) || apposition(rest, r[:i])
 		case r[i] == ';':
 			cut = clause(rest)
 		case r[i] == ':' && strings.HasPrefix(rest, " "):
@@ -198,6 +216,18 @@ func explained(r string, statement bool) int {
 		}
 	}
 	return len(r)
+}
+
+// apposition reports words after a name and a comma that say what it is: "the capital of
+// France", "a novel".
+func apposition(t, name string) bool {
+	if strings.Contains(t, " and ") || strings.Contains(t, " or ") {
+		return false
+	}
+	if startsWith(t, []string{"a", "an"}) {
+		return !strings.Contains(t, ", ") && !startsWith(strings.ToLower(name), []string{"a", "an", "the"})
+	}
+	return startsWith(t, []string{"the"}) && containsWord(t, []string{"of", "by which", "that", "which", "who", "where"}) >= 0
 }
 
 // begins is startsWith, also for scripts without blanks.
@@ -276,7 +306,7 @@ func unstatedText(text string, s, e int) (Prediction, status) {
 // A sentence that is all the response, and draws no conclusion, has none.
 func opener(t string, more bool) int {
 	n := 0
-	for _, w := range []string{"So, ", "So ", "Thus, ", "Thus ", "Therefore, ", "Therefore ", "Hence, ", "Hence "} {
+	for _, w := range []string{"So, ", "So ", "Thus, ", "Thus ", "Therefore, ", "Therefore ", "Hence, ", "Hence ", "I think ", "I believe ", "I would say ", "I'd say "} {
 		if strings.HasPrefix(t, w) {
 			n, more = len(w), true
 			break
@@ -287,6 +317,9 @@ func opener(t string, more bool) int {
 		if more && strings.HasPrefix(low, w) {
 			return n + len(w)
 		}
+	}
+	if strings.HasPrefix(t, "I") || n > 1 && t[n-2] == ',' {
+		return n
 	}
 	return 0
 }
