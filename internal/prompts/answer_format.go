@@ -119,11 +119,15 @@ var (
 	placeOfX = regexp.MustCompile(`\bX\b`)
 )
 
-// Statement states a gold answer as the answer format asks for it: by the line in quotes
-// with X for the answer, by the one that holds the answer, or in a box. A format with
-// none of these gets the answer alone.
-func Statement(q Question, gold string) string {
-	gold = q.labelOf(gold)
+// Statement states a gold answer, or several that must all be named, as the answer format
+// asks for it: by the line in quotes with X for the answer, by the one that holds the
+// answer, or in a box. A format with none of these gets the answer alone.
+func Statement(q Question, golds ...string) string {
+	labels := make([]string, len(golds))
+	for i, g := range golds {
+		labels[i] = q.labelOf(g)
+	}
+	gold := strings.Join(labels, ", ")
 	format := AnswerFormat(q)
 	lines := quoted.FindAllStringSubmatch(format, -1)
 	for _, line := range lines {

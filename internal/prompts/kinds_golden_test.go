@@ -38,6 +38,8 @@ var ofKinds = map[string]struct {
 		Choices: options("A B C D E F G", "Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")}, "G"},
 	"choice-numbers": {Question{Task: task.Task{Answer: task.Choice}, Question: "Which of these floats?",
 		Choices: options("1 2 3", "iron", "cork", "gold")}, "2"},
+	"choice-several": {Question{Task: task.Task{Answer: task.Choice, Several: "all"}, Question: "Which of these are metals?",
+		Choices: options("A B C", "iron", "cork", "gold")}, "A, C"},
 	"yes_no": {Question{Task: task.Task{Answer: task.YesNo}, Question: "Could a pear float in water?"}, "yes"},
 	"label": {Question{Task: task.Task{Answer: task.Label, Labels: map[string][]string{"refund": {"money back"}, "cancel": nil, "other": nil}},
 		Question: "I want my money back."}, "refund"},

@@ -120,6 +120,9 @@ func (e *examples) of(row schema.Problem, style string) ([]prompts.Shot, error) 
 func (x example) answer(style string) string {
 	paths := usable(x.row.Paths)
 	if len(paths) == 0 {
+		if x.q.Task.Several == "all" && len(x.row.GoldAnswers) > 0 {
+			return prompts.Statement(x.q, x.row.GoldAnswers...)
+		}
 		return prompts.Statement(x.q, x.row.GoldAnswer)
 	}
 	i := slices.IndexFunc(paths, func(p schema.Path) bool { return p.Style == style })

@@ -86,6 +86,10 @@ func TestStatedGoldIsFound(t *testing.T) {
 		{task: task.Task{Answer: task.Choice}, choices: choices("9 10 11"), golds: []string{"9", "10"}},
 		{task: task.Task{Answer: task.Choice}, choices: choices("i ii iii iv"), golds: []string{"i", "iv"}},
 		{task: task.Task{Answer: task.Choice}, choices: choices("T F"), golds: []string{"T", "F"}},
+		{task: task.Task{Answer: task.Choice, Several: "all"}, choices: choices("A B C D"), golds: []string{"A, C", "B", "A, B, C, D"}},
+		{task: task.Task{Answer: task.Choice, Several: "all"}, choices: choices("a b c"), golds: []string{"a, c", "a"}},
+		{task: task.Task{Answer: task.Choice, Several: "all"}, choices: choices("1 2 3"), golds: []string{"1, 3", "2"}},
+		{task: task.Task{Answer: task.Choice, Several: "all"}, choices: choices("i ii iii iv"), golds: []string{"i, iv", "ii, iii"}},
 		{task: task.Task{Answer: task.YesNo}, golds: []string{"yes", "no"}},
 		{task: intents, golds: []string{"refund", "cancel", "other"}},
 		{task: task.Task{Answer: task.Text}, golds: []string{"Marie Curie", "Oslo"}},
@@ -102,9 +106,9 @@ func TestStatedGoldIsFound(t *testing.T) {
 				aq.Choices = append(aq.Choices, answer.Option(o))
 			}
 			for _, gold := range c.golds {
-				stated := prompts.Statement(q, gold)
+				stated := prompts.Statement(q, strings.Split(gold, ", ")...)
 				plain, _ := prompts.Template(prompts.StylePlain)
-				prompt := prompts.WithShots(prompts.Render(plain, q, ""), q, "", []prompts.Shot{{Question: q, Answer: prompts.Statement(q, c.golds[0])}})
+				prompt := prompts.WithShots(prompts.Render(plain, q, ""), q, "", []prompts.Shot{{Question: q, Answer: prompts.Statement(q, strings.Split(c.golds[0], ", ")...)}})
 				for _, before := range []string{"", "I looked at it closely.\n", prompt + "\n\nI looked at it closely.\n"} {
 					got := answer.Extract(aq, before+stated, answer.Options{})
 					if got.Answer != gold {
