@@ -120,9 +120,7 @@ func (q Question) extract(text string, cands []cand, opt Options) Prediction {
 		cands = append(cands, labelCues(text)...)
 	}
 	if own || kind == Text {
-		if c, ok := jsonAnswer(text); ok {
-			cands = []cand{c}
-		}
+		cands = withJSON(text, cands)
 	}
 	if c, ok := q.closing(kind, text); ok {
 		cands = append(cands, c)

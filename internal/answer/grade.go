@@ -11,14 +11,13 @@ import (
 // Grade compares a prediction with q.Gold by the kind of the question. opt
 // holds the policies for Number and Math.
 //
-// Where the question has several right answers, any of them counts, unless its task wants
-// all of them. What q's task says of
-// units, tolerance and lists goes before opt.
+// Where the question has several right answers, any of them counts, unless its task
+// wants all of them. What q's task says of units, tolerance and lists goes before opt.
 func Grade(q Question, pred string, opt mathverify.Options) mathverify.Result {
 	t := q.spec()
 	opt = policies(t, opt)
 	first := gradeOne(q, t, pred, opt)
-	if t.Several == "all" {
+	if q.all() {
 		return first
 	}
 	for _, gold := range q.Golds {

@@ -324,12 +324,12 @@ func opener(t string, more bool) int {
 	return 0
 }
 
-// jsonAnswer finds the member of a JSON object in the response that holds the answer:
-// the one of such a name, or the only one.
-func jsonAnswer(text string) (cand, bool) {
+// withJSON adds the statement of a JSON object in the response: the member with the name
+// of an answer, or the only one. Nothing else in the object states one.
+func withJSON(text string, cands []cand) []cand {
 	s, e := strings.IndexByte(text, '{'), strings.LastIndexByte(text, '}')
 	if s < 0 || e < s || strings.IndexByte(text[s:e], '"') < 0 || !gjson.Valid(text[s:e+1]) {
-		return cand{}, false
+		return cands
 	}
 	var found gjson.Result
 	best, n := len(jsonNames), 0
@@ -349,8 +349,9 @@ func jsonAnswer(text string) (cand, bool) {
 		return true
 	})
 	if !found.Exists() || best == len(jsonNames) && n > 1 {
-		return cand{}, false
+		return cands
 	}
 	start := s + found.Index
-	return cand{rule: "json", start: start, end: start + len(found.Raw), pos: start, answer: found.String()}, true
+	cands = slices.DeleteFunc(cands, func(c cand) bool { return c.pos >= s && c.pos < e })
+	return append(cands, cand{rule: "json", start: start, end: start + len(found.Raw), pos: start, answer: found.String()})
 }

@@ -33,6 +33,8 @@ func TestFreeText(t *testing.T) {
 		{"The answer is Paris. I hope this helps!", "Paris", "Paris", true},
 		{`{"answer": "Paris"}`, "Paris", "Paris", true},
 		{"```json\n{\"reasoning\": \"It is not Lyon, I think.\", \"answer\": \"Paris, Texas\"}\n```", "Paris, Texas", "Paris, Texas", true},
+		{"{\"answer\": \"Lyon\"}\nWait, no. The answer is Paris.", "Paris", "Paris", true},
+		{"{\"reasoning\": \"The answer is Lyon.\", \"answer\": \"Paris\"}", "Paris", "Paris", true},
 		// marks
 		{"**Answer:** Paris", "Paris", "Paris", true},
 		{"**Answer: Paris** is the capital.", "Paris", "Paris", true},
