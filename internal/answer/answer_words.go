@@ -189,7 +189,7 @@ var totals = []string{"total", "altogether", "sum", "so", "therefore", "thus", "
 // with a capital.
 
 // textDenials begin what denies an answer.
-var textDenials = []string{"not", "neither", "nicht", "pas", "no es"}
+var textDenials = []string{"not", "neither", "nicht"}
 
 // absences begin with a denial and are answers.
 var absences = []string{"not given", "not enough", "not mentioned", "not stated", "not specified", "not provided", "not available", "not applicable", "not possible", "not known", "not at all", "not only"}

@@ -33,6 +33,10 @@ func stateText(text string, c cand) (Prediction, status) {
 			return p, nothing
 		}
 	case "boxed", "hash", "answer_tag":
+		if c.answer != "" && c.answer != text[p.Start:p.End] { // several boxes
+			p.Answer = c.answer
+			return p, when(len(p.Answer) <= maxText)
+		}
 		return cleanText(text, p)
 	}
 	region := text[p.Start:p.End]
@@ -45,7 +49,7 @@ func stateText(text string, c cand) (Prediction, status) {
 	for _, w := range copulas {
 		region = strings.TrimSuffix(region, w)
 	}
-	if c.denied || startsWith(region, textDenials) && !startsWith(region, absences) {
+	if c.denied || startsWith(region, textDenials) && region != "neither" && !startsWith(region, absences) {
 		k := meant(region)
 		if k < 0 {
 			return p, nothing

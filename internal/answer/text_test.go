@@ -48,6 +48,7 @@ func TestFreeText(t *testing.T) {
 		{`So \boxed{\text{Simon \& Garfunkel}}.`, "Simon & Garfunkel", "Simon and Garfunkel", true},
 		{`So $\boxed{\textbf{Oslo}}$, not \textbf{Bergen}.`, "Oslo", "Oslo", true},
 		{`The answer is $\text{Oslo}$.`, "Oslo", "Oslo", true},
+		{`\boxed{Paris} and \boxed{Rome}`, "Paris, Rome", "Paris and Rome", false},
 		// what follows the answer
 		{"The answer is Paris, not Lyon.", "Paris", "Paris", true},
 		{"The answer is Paris rather than Lyon.", "Paris", "Paris", true},
@@ -159,6 +160,12 @@ func TestFreeText(t *testing.T) {
 		// other languages
 		{"答えは東京です。", "東京", "東京", true},
 		{"Die Antwort ist Berlin, nicht Bonn.", "Berlin", "Berlin", true},
+		{"La réponse n'est pas Lyon.", "", "Lyon", false},
+		{"La réponse n'est pas Lyon mais Paris.", "Paris", "Paris", true},
+		{"La respuesta no es Lyon.", "", "Lyon", false},
+		{"The answer is pas de deux.", "pas de deux", "pas de deux", true},
+		{"The answer is neither.", "neither", "neither", true},
+		{"The answer is neither Paris nor Lyon.", "", "Paris", false},
 		{"Die Antwort lautet: Berlin.", "Berlin", "Berlin", true},
 		{"La réponse est Paris, pas Lyon.", "Paris", "Paris", true},
 		{"La respuesta es Madrid, porque es la capital.", "Madrid", "Madrid", true},
