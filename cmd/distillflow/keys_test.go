@@ -48,17 +48,8 @@ var starts = map[string]func(field string) map[string]any{
 		}
 		return map[string]any{}
 	},
-	"scan": func(field string) map[string]any {
-		kind := map[string]string{"without_choices": "choice", "gold_as": "choice", "several": "choice", "units": "math", "ordered_lists": "math",
-			"case_sensitive": "text", "f1": "text", "tolerance": "number", "labels": "label"}[field]
-		switch kind {
-		case "":
-			return map[string]any{"task": "math"}
-		case "label":
-			return map[string]any{"task": "own", "declared": map[string]any{"answer": kind, "labels": map[string]any{"a": []any{}, "b": []any{}}}}
-		}
-		return map[string]any{"task": "own", "declared": map[string]any{"answer": kind}}
-	},
+	"scan":      ofTask,
+	"import":    ofTask,
 	"batch-llm": asksModel,
 	"judge":     asksModel,
 	"train-moe": func(field string) map[string]any {
@@ -83,6 +74,19 @@ var starts = map[string]func(field string) map[string]any{
 	"exec": func(field string) map[string]any {
 		return map[string]any{"command": []any{"x"}, "image": "i"}
 	},
+}
+
+// ofTask declares a task of the kind that a field is for.
+func ofTask(field string) map[string]any {
+	kind := map[string]string{"without_choices": "choice", "gold_as": "choice", "several": "choice", "units": "math", "ordered_lists": "math",
+		"case_sensitive": "text", "f1": "text", "tolerance": "number", "labels": "label"}[field]
+	switch kind {
+	case "":
+		return map[string]any{"task": "math"}
+	case "label":
+		return map[string]any{"task": "own", "declared": map[string]any{"answer": kind, "labels": map[string]any{"a": []any{}, "b": []any{}}}}
+	}
+	return map[string]any{"task": "own", "declared": map[string]any{"answer": kind}}
 }
 
 // ofPublished names a published model for the fields that belong to one.

@@ -29,7 +29,7 @@ type Task struct {
 	Answer         Kind                `json:"answer" required:"true" choices:"number|math|choice|yes_no|label|text" doc:"What form the answers have."`
 	WithoutChoices Kind                `json:"without_choices" choices:"|number|math|text" doc:"For choice: the kind of the rows that have no choices. Empty: such rows are errors."`
 	Labels         map[string][]string `json:"labels" default:"{}" doc:"For label: the labels, each with its other names."`
-	Fields         map[string]string   `json:"fields" default:"{}" doc:"Our field to theirs: question, choices, gold, id, premise, hypothesis, table. Theirs is a name, a path such as a.b[0], or several of them joined by ?? with a space on each side, of which the first that is there counts."`
+	Fields         map[string]string   `json:"fields" default:"{}" doc:"Our field to theirs: question, choices, gold, id, premise, hypothesis, table. Theirs is a name, a path such as a.b[0], or an expression over their fields such as [A, B, C, D] or int(answer) - 1. Several with ?? between them, a space on each side and outside of brackets and quotes: the first that says something counts."`
 	Prompt         string              `json:"prompt" doc:"The core prompt, with the placeholders {question}, {choices}, {premise}, {hypothesis} and {table}. Empty: the kind's own."`
 	System         string              `json:"system" doc:"The system text of requests to a teacher."`
 	AnswerFormat   string              `json:"answer_format" doc:"How to state the final answer. Empty: the kind's own."`

@@ -1,12 +1,9 @@
 package data
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 
 	"github.com/distillflow/distillflow/flow/stage"
@@ -151,15 +148,10 @@ func setDerived(row *schema.Problem, name string, v any) error {
 		row.Extra = slices.DeleteFunc(row.Extra, func(f schema.Field) bool { return f.Name == name })
 		return nil
 	}
-	if f, ok := v.(float64); ok && (math.IsNaN(f) || math.IsInf(f, 0)) {
-		return fmt.Errorf("the expression gives %v, which JSON cannot hold: does it divide by zero?", f)
+	text, err := rowexpr.ToJSON(v)
+	if err != nil {
+		return err
 	}
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false) // as rows are written
-	if err := e.Encode(v); err != nil {
-		return fmt.Errorf("the value cannot become JSON: %w", err)
-	}
-	row.Extra.Set(name, bytes.TrimSpace(b.Bytes()))
+	row.Extra.Set(name, text)
 	return nil
 }

@@ -9,14 +9,16 @@ import (
 	"unicode/utf8"
 
 	"github.com/distillflow/distillflow/flow/stage"
+	"github.com/distillflow/distillflow/internal/task"
 	"github.com/distillflow/distillflow/schema"
 )
 
 type importConfig struct {
-	Root    stage.Path        `json:"root" required:"true" doc:"A file, a glob or a folder of JSONL or JSON, also as .gz or .zst, a Parquet file, or hf://owner/dataset#split. Folders are read without their *.enriched.jsonl and *.correct.jsonl: name those, or give a glob that ends so."`
-	Task    string            `json:"task" doc:"The task of rows that do not say theirs."`
-	Fields  map[string]string `json:"fields" doc:"Our field to theirs. A dot goes into an object or list: response: messages.1.content. Ours may be a field of the row, or of its paths: prompt, reasoning, response, style, pred, correct, provider, finish_reason, reason, error."`
-	OnError string            `json:"on_error" default:"error" choices:"error|skip|quarantine" doc:"What to do with a line that is not a row: stop, leave it out, or write it to the port quarantine."`
+	Root     stage.Path        `json:"root" required:"true" doc:"A file, a glob or a folder of JSONL or JSON, a CSV or TSV file, also as .gz or .zst, a Parquet file, or hf://owner/dataset#split. Folders are read without their *.enriched.jsonl and *.correct.jsonl: name those, or give a glob that ends so."`
+	Task     string            `json:"task" doc:"The task of rows that do not say theirs. One that the recipe declares under tasks is the task of all rows; its fields are found as scan finds them."`
+	Declared *task.Task        `json:"declared" task:"task" doc:"What the recipe says of the task under tasks. It is filled in from there."`
+	Fields   map[string]string `json:"fields" doc:"Our field to theirs: a name, a path such as messages[-1].content, an expression over their fields, or several with ?? between them, as a task's fields have it. Ours may be a field of the row; gold, which is normalised by the row's task; or a field of its paths: prompt, reasoning, response, style, pred, correct, provider, finish_reason, reason, error."`
+	OnError  string            `json:"on_error" default:"error" choices:"error|skip|quarantine" doc:"What to do with a line that is not a row: stop, leave it out, or write it to the port quarantine."`
 }
 
 // Validate checks the mapping.
@@ -24,15 +26,23 @@ func (c importConfig) Validate() error {
 	if err := validRoot(string(c.Root)); err != nil {
 		return err
 	}
-	for _, ours := range slices.Sorted(maps.Keys(c.Fields)) {
-		if ours == "paths" {
-			return stage.FieldError{Path: []string{"fields", ours}, OnKey: true, Msg: "paths are made of their fields: map response, prompt, style and so on"}
-		}
-		if ours == "" || c.Fields[ours] == "" {
-			return stage.FieldError{Path: []string{"fields", ours}, Msg: "a mapping needs two names, ours and theirs"}
+	_, err := c.task()
+	return err
+}
+
+// task is the task of the rows and where they have our fields.
+func (c importConfig) task() (rowTask, error) {
+	t := rowTask{name: c.Task, fields: fieldMap{}}
+	if c.Declared != nil {
+		var err error
+		if t, err = declaredTask(c.Task, c.Declared); err != nil {
+			return t, err
 		}
 	}
-	return nil
+	if _, ok := c.Fields["paths"]; ok {
+		return t, stage.FieldError{Path: []string{"fields", "paths"}, OnKey: true, Msg: "paths are made of their fields: map response, prompt, style and so on"}
+	}
+	return t, t.mapFields(c.Fields, "fields")
 }
 
 // Externals implements [stage.Externals].
@@ -61,16 +71,24 @@ type importOut struct {
 var Import = stage.Define(stage.Spec{
 	Type: "import", Version: 2, Class: stage.Pure,
 	Doc: `Reads rows that another tool, or an earlier run, has written as JSONL,
-JSON or Parquet. It reads the same forms of files as scan, compressed ones too.
+JSON, CSV, TSV or Parquet. It reads the same forms of files as scan, compressed ones too.
 
 It reads rows as stages exchange them (with paths), the parallel lists of the
-cot_pipeline scripts (prompts, responses, preds, correct_flags, styles), and, with
-fields, any other JSONL. A mapped list gives a path for each element; a mapped
-value that is not a list goes to every path. Chat messages of a reasoning teacher are
-read with response: messages.-1.content and reasoning: messages.-1.reasoning_content
-(or reasoning, or thinking, as their writer has it). Thoughts inside a response are
-moved into the reasoning, as scan does it. Gold answers are taken as they stand;
-scan is the stage that normalises those of data sets.
+cot_pipeline scripts (prompts, responses, preds, correct_flags, styles), chats, and, with
+fields, any other rows. Fields are found as those of a task are: by name, by path, by an
+expression over the raw row, or by several of them with ?? between. A field that is
+mapped by its name is moved; one that an expression or a path reads stays, and so does
+one that a declared task maps. A raw field that is called as a field of ours which comes
+from elsewhere is kept as raw_NAME. A mapped list gives a path for each element; a mapped
+value that is not a list goes to every path.
+
+A row without a question is read as a chat, as scan reads it: messages of {role,
+content} or conversations of {from, value}. The response of its path is the last message, if
+that is the assistant's, with reasoning_content, reasoning or thinking as reasoning, and
+the prompt is the question. Fields take other parts of messages:
+response: messages[-1].content. Thoughts inside a response are moved into the reasoning, as
+scan does it. gold_answer is taken as it stands; gold, which fields or a declared task map, is
+normalised by the row's task.
 
 The port correct makes *.correct.jsonl from *.enriched.jsonl without asking a
 teacher again. A row without id gets one from a hash of its content; two rows with
@@ -82,10 +100,14 @@ func importRows(ctx context.Context, env *stage.Env, c importConfig, _ importIn,
 	if err != nil {
 		return err
 	}
+	t, err := c.task()
+	if err != nil {
+		return err
+	}
 	im := &importer{intake: intake{files: files, onError: c.OnError, quarantine: out.Quarantine},
-		cfg: c, out: out, missing: map[string]bool{}}
-	for _, theirs := range c.Fields {
-		im.missing[theirs] = true
+		cfg: c, task: t, out: out, missing: map[string]bool{}}
+	for ours := range t.fields {
+		im.missing[ours] = true
 	}
 	if err := eachLine(ctx, files, func(at place, line []byte) error { return im.line(env, at, line) }); err != nil {
 		return err
@@ -94,10 +116,15 @@ func importRows(ctx context.Context, env *stage.Env, c importConfig, _ importIn,
 		return fmt.Errorf("%s holds no rows", c.Root)
 	}
 	if im.rows > 0 {
-		for _, name := range slices.Sorted(maps.Keys(im.missing)) {
-			env.Warn("fields: no row has %q", name)
+		missing := map[string]bool{}
+		for ours := range im.missing {
+			missing[t.fields.theirs(ours)] = true
+		}
+		for _, theirs := range slices.Sorted(maps.Keys(missing)) {
+			env.Warn("fields: no row has %q", theirs)
 		}
 	}
+	t.fields.warnUnseen(env)
 	im.warn(env, "rows")
 	return nil
 }
@@ -105,8 +132,9 @@ func importRows(ctx context.Context, env *stage.Env, c importConfig, _ importIn,
 type importer struct {
 	intake
 	cfg     importConfig
+	task    rowTask
 	out     importOut
-	missing map[string]bool // mapped fields that no row had so far
+	missing map[string]bool // fields of ours whose sources no row had so far
 }
 
 func (im *importer) line(env *stage.Env, at place, line []byte) error {
@@ -154,7 +182,7 @@ func (im *importer) row(line []byte) (schema.Problem, error) {
 		return p, err
 	}
 	im.moveThoughts(p.Paths)
-	if p.Task == "" {
+	if p.Task == "" { // also of a declared task
 		p.Task = im.cfg.Task
 	}
 	if p.Question == "" && p.Premise == "" {

@@ -1,33 +1,32 @@
 package data
 
 import (
+	"cmp"
 	"fmt"
-	"maps"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/tidwall/gjson"
 
+	"github.com/distillflow/distillflow/internal/task"
 	"github.com/distillflow/distillflow/schema"
 )
 
 // parse reads a line in any of the layouts and applies the mapping.
 func (im *importer) parse(line []byte) (schema.Problem, error) {
-	var p schema.Problem
+	p := schema.Problem{TaskSpec: im.task.spec}
 	root := gjson.ParseBytes(line)
 	if !root.IsObject() {
 		return p, fmt.Errorf("a row must be a JSON object, not %s", schema.KindOf(root))
 	}
-	mapped := map[string]bool{} // their fields that become ours as a whole
-	for _, theirs := range im.cfg.Fields {
-		mapped[theirs] = true
+	r := rowParser{row: &p, task: im.task, root: root}
+	err := r.locate()
+	if err != nil {
+		return p, err
 	}
-	r := rowParser{row: &p}
-	var err error
+	moved := im.moved(&r)
 	root.ForEach(func(k, v gjson.Result) bool {
-		if name := k.String(); !mapped[name] {
-			err = importField(&r, name, v)
+		if name := k.String(); !slices.Contains(moved, name) {
+			err = r.importRaw(name, v)
 		}
 		return err == nil
 	})
@@ -37,33 +36,66 @@ func (im *importer) parse(line []byte) (schema.Problem, error) {
 	if _, err := p.TakeLists(); err != nil {
 		return p, err
 	}
-	var onPaths []string
-	for _, ours := range slices.Sorted(maps.Keys(im.cfg.Fields)) {
-		theirs := im.cfg.Fields[ours]
-		v := lookup(root, theirs)
-		if v.Exists() {
-			delete(im.missing, theirs)
+	for _, l := range r.found {
+		if pathSetters[l.ours] != nil || l.value.Type == gjson.Null {
+			continue
 		}
-		switch {
-		case pathSetters[ours] != nil:
-			onPaths = append(onPaths, ours)
-		case v.Exists() && v.Type != gjson.Null:
-			p.Extra = slices.DeleteFunc(p.Extra, func(f schema.Field) bool { return f.Name == ours })
-			if err := importField(&rowParser{row: &p}, ours, v); err != nil {
-				return p, fmt.Errorf("%w (mapped from %q)", err, theirs)
-			}
+		if err := r.importField(l.ours, l.value); err != nil {
+			return p, fmt.Errorf("%w (mapped from %q)", err, l.theirs)
 		}
 	}
-	return p, im.mapPaths(&p, root, onPaths)
+	if err := r.findChat(); err != nil {
+		return p, err
+	}
+	if err := r.importGold(); err != nil {
+		return p, err
+	}
+	return p, r.mapPaths()
+}
+
+// moved lists the row's fields that become ours as a whole by import's own mapping. What a
+// task maps stays under its own name, too.
+func (im *importer) moved(r *rowParser) []string {
+	var names []string
+	for _, l := range append(slices.Clip(r.found), r.gold) {
+		if !l.value.Exists() {
+			continue
+		}
+		delete(im.missing, l.ours)
+		if _, own := im.cfg.Fields[l.ours]; own {
+			names = append(names, l.theirs)
+		}
+	}
+	return names
+}
+
+// importRaw takes a field of the raw row. One whose name is ours but which is mapped from
+// elsewhere is kept aside.
+func (r *rowParser) importRaw(name string, v gjson.Result) error {
+	if !r.seen.Add(name) {
+		return fmt.Errorf("field %q occurs twice", name)
+	}
+	l, ok := r.mapped(name)
+	taken := ok && pathSetters[name] == nil && l.value.Type != gjson.Null
+	if name == "gold_answer" || name == "gold_answers" {
+		if r.task.fields["gold"] != nil && there(r.gold.value) {
+			l, taken = r.gold, true
+		}
+	}
+	if taken {
+		r.aside(name, v, l.value)
+		return nil
+	}
+	return r.importField(name, v)
 }
 
 // importField sets a field of the row. It is more lenient than a stage's input:
 // other tools write ids and answers as numbers.
-func importField(r *rowParser, name string, v gjson.Result) error {
+func (r *rowParser) importField(name string, v gjson.Result) error {
 	switch name {
 	case "task":
-		if v.Type == gjson.Null {
-			return nil
+		if v.Type == gjson.Null || r.task.spec != nil {
+			break
 		}
 		return setText(&r.row.Task, name, v)
 	case "gold_answer":
@@ -77,52 +109,35 @@ func importField(r *rowParser, name string, v gjson.Result) error {
 			return schema.TypeError(name, "text or a number", v)
 		}
 		return nil
-	}
-	if name == "gold_answers" || name == "task_spec" {
+	case "gold_answers", "task_spec":
+		if name == "task_spec" && r.task.spec != nil {
+			break
+		}
 		var own schema.Problem
 		err := own.UnmarshalJSON([]byte(`{"` + name + `":` + v.Raw + `}`))
 		r.row.GoldAnswers = append(r.row.GoldAnswers, own.GoldAnswers...)
 		r.row.TaskSpec = append(r.row.TaskSpec, own.TaskSpec...)
 		return err
 	}
-	return r.field(name, v)
+	return r.set(name, v)
 }
 
-// lookup finds a value by a dotted path. A field whose own name is the whole
-// path goes first.
-func lookup(root gjson.Result, path string) gjson.Result {
-	if v := member(root, path); v.Exists() {
-		return v
+// importGold normalises a gold answer that is mapped, by the row's task.
+func (r *rowParser) importGold() error {
+	if r.task.fields["gold"] == nil || !there(r.gold.value) {
+		return nil
 	}
-	v := root
-	for _, part := range strings.Split(path, ".") {
-		if v = member(v, part); !v.Exists() {
-			return v
+	if r.task.spec == nil {
+		var err error
+		r.task.name = cmp.Or(r.row.Task, r.task.name)
+		if r.task.Task, err = task.Of(r.task.name, r.row.TaskSpec, len(r.row.Choices)); err != nil {
+			return fmt.Errorf("task_spec: %w", err)
 		}
 	}
-	return v
-}
-
-// member takes one step. gjson's own paths are not used, because names of data
-// must not be read as its queries.
-func member(v gjson.Result, name string) gjson.Result {
-	var found gjson.Result
-	switch {
-	case v.IsObject():
-		v.ForEach(func(k, e gjson.Result) bool {
-			if k.String() == name {
-				found = e
-				return false
-			}
-			return true
-		})
-	case v.IsArray():
-		list := v.Array()
-		if i, err := strconv.Atoi(name); err == nil && i >= -len(list) && i < len(list) {
-			found = list[(i+len(list))%len(list)]
-		}
+	if _, err := r.setGold(r.gold.theirs, r.gold.value); err != nil {
+		return fmt.Errorf("field %q: %w", r.gold.theirs, err)
 	}
-	return found
+	return nil
 }
 
 // pathSetters set the fields of a path that can be mapped.
@@ -152,23 +167,24 @@ var pathSetters = map[string]func(*schema.Path, gjson.Result) error{
 	},
 }
 
-// mapPaths makes paths of the mapped fields. Lists must be equally long.
-func (im *importer) mapPaths(p *schema.Problem, root gjson.Result, names []string) error {
+// mapPaths makes paths of the mapped fields, or of the answer of a chat. Lists must be
+// equally long.
+func (r *rowParser) mapPaths() error {
+	p := r.row
 	n, longest := -1, ""
-	values := map[string]gjson.Result{}
-	for _, ours := range names {
-		v := lookup(root, im.cfg.Fields[ours])
-		if !v.Exists() || v.Type == gjson.Null {
+	var values []located
+	for _, l := range append(slices.Clip(r.found), r.chatPath()...) {
+		if pathSetters[l.ours] == nil || l.value.Type == gjson.Null {
 			continue
 		}
-		values[ours] = v
-		if !v.IsArray() {
+		values = append(values, l)
+		if !l.value.IsArray() {
 			continue
 		}
-		if m := len(v.Array()); n >= 0 && m != n {
-			return fmt.Errorf("field %q has %d elements, but %q has %d: mapped lists must be equally long", im.cfg.Fields[ours], m, longest, n)
+		if m := len(l.value.Array()); n >= 0 && m != n {
+			return fmt.Errorf("field %q has %d elements, but %q has %d: mapped lists must be equally long", l.theirs, m, longest, n)
 		} else if n < 0 {
-			n, longest = m, im.cfg.Fields[ours]
+			n, longest = m, l.theirs
 		}
 	}
 	if len(values) == 0 {
@@ -183,27 +199,39 @@ func (im *importer) mapPaths(p *schema.Problem, root gjson.Result, names []strin
 			p.Paths = []schema.Path{}
 		}
 	}
-	for _, ours := range names {
-		v, ok := values[ours]
-		if !ok {
-			continue
-		}
-		list := v.Array() // a single value is a list of itself
+	finished := false
+	for _, l := range values {
+		finished = finished || l.ours == "finish_reason"
+		list := l.value.Array() // a single value is a list of itself
 		for i := range p.Paths {
 			e := list[0]
-			if v.IsArray() {
+			if l.value.IsArray() {
 				e = list[i]
 			}
 			if e.Type == gjson.Null {
 				continue
 			}
-			if err := pathSetters[ours](&p.Paths[i], e); err != nil {
-				return fmt.Errorf("%w (mapped from %q)", err, im.cfg.Fields[ours])
+			if err := pathSetters[l.ours](&p.Paths[i], e); err != nil {
+				return fmt.Errorf("%w (mapped from %q)", err, l.theirs)
 			}
 		}
 	}
-	finishMapped(p.Paths, values["finish_reason"].Exists())
+	finishMapped(p.Paths, finished)
 	return nil
+}
+
+// chatPath is what the answer of a chat gives a path, where no response is mapped.
+func (r *rowParser) chatPath() []located {
+	if r.chat == nil || r.chat.answer == "" || r.row.Paths != nil || r.task.fields["response"] != nil {
+		return nil
+	}
+	var list []located
+	for _, f := range []struct{ ours, text string }{{"prompt", r.chat.question}, {"reasoning", r.chat.reasoning}, {"response", r.chat.answer}} {
+		if r.task.fields[f.ours] == nil && f.text != "" {
+			list = append(list, located{f.ours, r.chat.field, textValue(f.text)})
+		}
+	}
+	return list
 }
 
 // finishMapped gives answers without a finish reason one, and numbers paths of

@@ -42,7 +42,7 @@ func (c *Condition) Holds(line []byte) (bool, error) {
 		if !root.IsObject() {
 			return false, errors.New("the row is not a JSON object")
 		}
-		return c.program.Bool(jsonRow(root.Map()))
+		return c.program.Bool(jsonRow{root})
 	}
 	var p schema.Problem
 	if err := p.UnmarshalJSON(line); err != nil {
@@ -64,13 +64,10 @@ func (c *Condition) Unseen() []string {
 }
 
 // jsonRow shows any record to an expression.
-type jsonRow map[string]gjson.Result
+type jsonRow struct{ gjson.Result }
 
 // Field implements [rowexpr.Row].
 func (r jsonRow) Field(name string) (any, bool) {
-	v, ok := r[name]
-	if !ok {
-		return nil, false
-	}
-	return rowexpr.FromJSON(v), true
+	v := member(r.Result, name)
+	return rowexpr.FromJSON(v), v.Exists()
 }

@@ -55,6 +55,10 @@ func TestRowConfigErrors(t *testing.T) {
 		{Sort, `{"by": ["id", "len(task desc"]}`, "by.1", "column 8"},
 		{Join, `{"fields": ["id"]}`, "fields.0", "joined on"},
 		{Join, `{"fields": ["a", "a"]}`, "fields.1", "listed twice"},
+		{Import, `{"root": "nowhere", "fields": {"id": "x ?? itn(n)"}}`, "fields.id", `there is no function "itn" here; did you mean "int"?`},
+		{Import, `{"root": "nowhere", "task": "t", "declared": {"answer": "text", "fields": {"gold": "[a"}}}`, "declared.fields.gold", "ends too early"},
+		{Scan, `{"root": "nowhere", "task": "t", "declared": {"answer": "text", "fields": {"gold": ""}}}`, "declared.fields.gold", "is not a place in a row"},
+		{Scan, `{"root": "nowhere", "task": "t", "declared": {"answer": "text", "fields": {"gold_answer": "x"}}}`, "declared.fields.gold_answer", "map gold"},
 		{Export, `{"name": "a/b"}`, "name", "is not a file name"},
 		{Export, `{"layout": "original", "format": "parquet"}`, "format", "JSONL only"},
 		{Export, `{"reasoning": "field"}`, "reasoning", "only the layout messages"},
@@ -232,6 +236,26 @@ func TestUnseenFieldsAreReported(t *testing.T) {
 	out = runStage(t, t.Context(), Join, `{"fields": ["lable"]}`, 0, nil, map[string][]schema.Problem{"rows": numbered(1), "with": numbered(1)})
 	if d := cmp.Diff([]string{`fields: no row of with has "lable"`}, out.warns); d != "" || out.err != nil {
 		t.Error(out.err, d)
+	}
+}
+
+// TestUnseenSourcesAreReported: only those of expressions that were asked for a row that
+// has some of their fields.
+func TestUnseenSourcesAreReported(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "rows.jsonl")
+	if err := os.WriteFile(file, []byte(`{"question":"q","a":"1","gold":"2"}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, typ := range []*stage.Type{Scan, Import} {
+		config := fmt.Sprintf(`{"root": %q, "task": "t", "declared": {"answer": "text", "fields": {"hint": "a + (bb ?? '')", "gold": "gold ?? string(c)", "id": "int(uid)"}}}`, file)
+		out := runStage(t, t.Context(), typ, config, 0, nil, nil)
+		want := []string{`fields.hint: no row has the field "bb"`}
+		if typ == Import {
+			want = append([]string{`fields: no row has "int(uid)"`}, want...)
+		}
+		if d := cmp.Diff(want, out.warns); d != "" || out.err != nil {
+			t.Error(typ.Type, out.err, d)
+		}
 	}
 }
 

@@ -5,9 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
-
-	"github.com/tidwall/gjson"
 
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/internal/prompts"
@@ -19,16 +16,17 @@ import (
 type rowTask struct {
 	name string
 	task.Task
-	spec   []byte              // what the rows carry; nil for presets
-	fields map[string][]source // our field to theirs, of which the first that is there counts
-	mapped []string            // our fields in fields but the gold, in order
+	spec   []byte   // what the rows carry; nil for presets
+	fields fieldMap // of a preset: where its data sets have them, if they do
+	names  []string // our fields in fields but the gold, in order
+	preset bool
 }
 
 // declaredTask gives the task that a stage's config names: the one that the recipe
 // declares, or else the preset. Errors are [stage.FieldError] of the config's fields task
 // and declared.
 func declaredTask(name string, declared *task.Task) (rowTask, error) {
-	t := rowTask{name: name, fields: map[string][]source{}}
+	t := rowTask{name: name, fields: fieldMap{}}
 	if declared != nil {
 		t.Task = *declared
 		if err := t.Validate(); err != nil {
@@ -36,6 +34,11 @@ func declaredTask(name string, declared *task.Task) (rowTask, error) {
 		}
 		if err := checkPrompt(t.Task); err != nil {
 			return t, stage.FieldError{Path: []string{"declared", "prompt"}, Msg: err.Error()}
+		}
+		for _, ours := range slices.Sorted(maps.Keys(t.Fields)) {
+			if why, no := unmapped[ours]; no {
+				return t, stage.FieldError{Path: []string{"declared", "fields", ours}, OnKey: true, Got: ours, Msg: fmt.Sprintf("a task does not map %q: %s", ours, why)}
+			}
 		}
 		carried := t.Task
 		carried.Fields = nil // the rows have them by our names
@@ -48,25 +51,32 @@ func declaredTask(name string, declared *task.Task) (rowTask, error) {
 				Msg: fmt.Sprintf("%q is neither a preset nor declared under tasks", name),
 			}
 		}
-		t.Task = preset
+		t.Task, t.preset = preset, true
 	}
-	for _, ours := range slices.Sorted(maps.Keys(t.Fields)) {
-		for _, theirs := range strings.Split(t.Fields[ours], " ?? ") {
-			s, err := parseSource(strings.TrimSpace(theirs))
-			if err != nil {
-				return t, stage.FieldError{Path: []string{"declared", "fields", ours}, Msg: err.Error()}
-			}
-			t.fields[ours] = append(t.fields[ours], s)
-		}
-		if ours != "gold" {
-			t.mapped = append(t.mapped, ours)
-		}
-	}
-	if t.fields["gold"] == nil { // as a stage writes it
-		t.fields["gold"] = []source{{text: "gold_answers"}, {text: "gold_answer"}}
-	}
-	return t, nil
+	return t, t.mapFields(t.Fields, "declared", "fields")
 }
+
+// mapFields says where the rows have fields of ours; errors are [stage.FieldError] below
+// the config's field at.
+func (t *rowTask) mapFields(fields map[string]string, at ...string) error {
+	if err := t.fields.add(fields, at...); err != nil {
+		return err
+	}
+	t.names = slices.Sorted(maps.Keys(t.fields))
+	t.names = slices.DeleteFunc(t.names, func(ours string) bool { return ours == "gold" })
+	return nil
+}
+
+// unmapped are the fields of a row that a task does not map, with the reason.
+var unmapped = map[string]string{
+	"task":         "the recipe names the task",
+	"task_spec":    "the recipe declares the task",
+	"gold_answer":  "map gold",
+	"gold_answers": "map gold, which may be a list",
+}
+
+// says reports whether the recipe says where one of our fields stands.
+func (t rowTask) says(ours string) bool { return !t.preset && t.fields[ours] != nil }
 
 func declaredError(err error) error {
 	var bad *task.FieldError
@@ -85,20 +95,4 @@ func checkPrompt(t task.Task) error {
 		return nil
 	}
 	return prompts.CheckCore("this task", task.Task{}, t.Prompt)
-}
-
-// from gives the value of one of our fields: that of the first of its sources that
-// is there and not blank. It does not exist where there is none.
-func (t rowTask) from(root gjson.Result, ours string) gjson.Result {
-	for _, s := range t.fields[ours] {
-		if v := s.of(root); there(v) {
-			return v
-		}
-	}
-	return gjson.Result{}
-}
-
-// there reports a value that says something: not missing, null or blank.
-func there(v gjson.Result) bool {
-	return v.Exists() && v.Type != gjson.Null && (v.Type != gjson.String || strings.TrimSpace(v.Str) != "")
 }

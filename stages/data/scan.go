@@ -21,7 +21,7 @@ const (
 )
 
 type scanConfig struct {
-	Root         stage.Path `json:"root" required:"true" doc:"A folder, a file or a glob (** crosses folders) of JSONL or JSON, also as .gz or .zst, a Parquet file, or hf://owner/dataset#split on the Hugging Face Hub."`
+	Root         stage.Path `json:"root" required:"true" doc:"A folder, a file or a glob (** crosses folders) of JSONL or JSON, a CSV or TSV file, also as .gz or .zst, a Parquet file, or hf://owner/dataset#split on the Hugging Face Hub."`
 	Task         string     `json:"task" required:"true" doc:"Which task the rows are: one that the recipe declares under tasks, or a preset, such as gsm8k or arc_challenge. It decides where their fields are and how the gold answer is normalised."`
 	Declared     *task.Task `json:"declared" task:"task" doc:"What the recipe says of the task under tasks. It is filled in from there."`
 	OnError      string     `json:"on_error" default:"error" choices:"error|skip|quarantine" doc:"What to do with a line that is not a row of the task: stop, leave it out, or write it to the port quarantine."`
@@ -102,16 +102,18 @@ the stage, whatever on_error says: no next row can be found.
 
 The gold answer of a declared task comes from its field gold; a list holds several
 right answers. That of a preset comes from gold_answer or from the data set's own field:
-  gsm8k                                answer, also a solution that ends in "#### 18"
-  math                                 answer, or the last \boxed{} of solution
-  arc_challenge, commonsense_qa, date  answerKey, label or answer
-  strategy_qa                          answer: true or false, yes or no
-  anli                                 label: a word, or 0, 1, 2
-  table_mwp                            answer; table is the text or a file beside the rows
-` + moreGolds() + `Choices may be {"label": [...], "text": [...]}, a list of {"label", "text"}, or a
+` + knownGolds + moreGolds() + `Choices may be {"label": [...], "text": [...]}, a list of {"label", "text"}, or a
 plain list of texts, which then get the labels A, B, C, ...
 
-Fields that scan does not know are kept in their order. A row without id gets one
+A row without a question may be a chat: messages of {role, content} or conversations of
+{from, value}. Of one turn, the question is the user's text, after the system's if
+there is one; of several, the whole conversation with its roles. If the last message is
+the assistant's, it is not part of the question, and the answer that it states is the
+gold where the recipe maps none. A field that is mapped to question may be a chat, too.
+
+Fields that scan does not know are kept in their order. One that is called as a field of
+ours which the task takes from elsewhere is kept as raw_NAME; so is a column task of a
+declared task's rows that names another. A row without id gets one
 from a hash of its content; two rows with one id are an error. LaTeX commands that
 a JSON escape broke, such as a backspace before "oxed{", are repaired and counted.
 Reasoning paths are taken from paths or from the parallel lists prompts,
@@ -135,12 +137,20 @@ links to folders. It holds the ids of all rows in memory, at most
 10 million.`,
 }, scan)
 
-// moreGolds tells of the presets that the documentation does not name.
+const knownGolds = `  gsm8k                                answer, also a solution that ends in "#### 18"
+  math                                 answer, or the last \boxed{} of solution
+  arc_challenge, commonsense_qa, date  answerKey, label or answer
+  strategy_qa                          answer: true or false, yes or no
+  anli                                 label: a word, or 0, 1, 2
+  table_mwp                            answer; table is the text or a file beside the rows
+`
+
+// moreGolds tells of the presets that knownGolds does not name.
 func moreGolds() string {
 	var b strings.Builder
 	for _, name := range task.Presets() {
-		if goldHelp[name] == "" {
-			fmt.Fprintf(&b, "  %-36s %s\n", name, goldPlaces(name))
+		if t, _ := task.Preset(name); !strings.Contains(knownGolds, "  "+name) && !strings.Contains(knownGolds, ", "+name) {
+			fmt.Fprintf(&b, "  %-36s %s\n", name, goldPlaces(t))
 		}
 	}
 	return b.String()
@@ -178,6 +188,7 @@ func scan(ctx context.Context, env *stage.Env, c scanConfig, _ scanIn, out scanO
 		env.AddStat("repaired_escapes", float64(s.fixes))
 		env.Warn("repaired %d LaTeX commands that a JSON escape had broken, the first at %s: the file's writer should double its backslashes", s.fixes, s.firstFix)
 	}
+	t.fields.warnUnseen(env)
 	s.warn(env, "rows of "+c.Task)
 	return nil
 }

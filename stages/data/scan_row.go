@@ -32,6 +32,9 @@ func parseRow(line []byte, t rowTask, dir string) (p schema.Problem, repaired bo
 		return p, false, err
 	}
 	r := rowParser{row: &p, task: t, root: root, dir: dir}
+	if err := r.locate(); err != nil {
+		return p, false, err
+	}
 	root.ForEach(func(k, v gjson.Result) bool {
 		err = r.field(k.String(), v)
 		return err == nil
@@ -43,23 +46,82 @@ func parseRow(line []byte, t rowTask, dir string) (p schema.Problem, repaired bo
 }
 
 type rowParser struct {
-	row  *schema.Problem
-	task rowTask
-	root gjson.Result
-	dir  string
-	seen schema.Names
+	row   *schema.Problem
+	task  rowTask
+	root  gjson.Result
+	dir   string
+	found []located
+	gold  located
+	chat  *conversation // that the question comes from; nil for none
+	seen  schema.Names
+}
+
+// located is the value of one of our fields, and how its source is written.
+type located struct {
+	ours, theirs string
+	value        gjson.Result
+}
+
+// ownGold is where a row has its gold answers that a stage wrote.
+var ownGold = fieldMap{"gold": {{text: "gold_answers", path: []string{"gold_answers"}}, {text: "gold_answer", path: []string{"gold_answer"}}}}
+
+// locate takes the values of the fields that the task says a place for.
+func (r *rowParser) locate() error {
+	for _, ours := range r.task.names {
+		v, from, err := r.task.fields.take(r.root, ours, nil)
+		if err != nil {
+			return err
+		}
+		r.found = append(r.found, located{ours, from, v})
+	}
+	golds := r.task.fields
+	if golds["gold"] == nil {
+		golds = ownGold
+	}
+	v, from, err := golds.take(r.root, "gold", r.states)
+	r.gold = located{"gold", from, v}
+	return err
+}
+
+// mapped gives the value of one of our fields that the task says a place for.
+func (r *rowParser) mapped(ours string) (l located, ok bool) {
+	i := slices.IndexFunc(r.found, func(l located) bool { return l.ours == ours })
+	if i < 0 {
+		return l, false
+	}
+	return r.found[i], true
 }
 
 // field takes a field of the raw row. One whose name is ours but which the task takes
-// from elsewhere is passed over.
+// from elsewhere is kept aside.
 func (r *rowParser) field(name string, v gjson.Result) error {
 	if !r.seen.Add(name) {
 		return fmt.Errorf("field %q occurs twice", name)
 	}
-	if r.task.fields[name] != nil {
+	if l, ok := r.mapped(name); ok {
+		r.aside(name, v, l.value)
 		return nil
 	}
 	return r.set(name, v)
+}
+
+// aside keeps a raw field whose name is ours as an unknown field, under a name that no
+// other has, unless it says no more than what was taken.
+func (r *rowParser) aside(name string, v, taken gjson.Result) {
+	if !there(v) || v.Raw == taken.Raw {
+		return
+	}
+	for name = "raw_" + name; member(r.root, name).Exists() || !r.seen.Add(name); {
+		name = "raw_" + name
+	}
+	r.extra(name, v)
+}
+
+func (r *rowParser) extra(name string, v gjson.Result) {
+	if r.row.Extra == nil {
+		r.row.Extra = make(schema.Fields, 0, 4) // most rows have some
+	}
+	r.row.Extra = append(r.row.Extra, schema.Field{Name: name, Raw: []byte(v.Raw)})
 }
 
 // set sets one of our fields, or keeps one that is not ours.
@@ -83,13 +145,20 @@ func (r *rowParser) set(name string, v gjson.Result) error {
 		}
 		return nil
 	case "task":
-		if v.String() != r.task.name {
+		switch {
+		case v.String() == r.task.name:
+		case r.task.spec == nil:
 			return fmt.Errorf("field \"task\" is %s, but scan reads %s: set task in the recipe, or rename the field", v.Raw, r.task.name)
+		default:
+			r.aside(name, v, gjson.Result{})
 		}
 		return nil
 	case "question":
-		if v.IsObject() {
+		switch {
+		case v.IsObject():
 			return r.stem(v)
+		case v.IsArray():
+			return r.converse("question", v)
 		}
 		return setText(&p.Question, name, v)
 	case "premise":
@@ -98,8 +167,13 @@ func (r *rowParser) set(name string, v gjson.Result) error {
 		return setText(&p.Hypothesis, name, v)
 	case "table":
 		return setText(&p.Table, name, v)
-	case "gold_answer", "gold_answers", "task_spec":
-		return nil // finish reads the gold, and the task is the recipe's
+	case "gold_answer", "gold_answers":
+		if r.gold.theirs != "gold_answer" && r.gold.theirs != "gold_answers" {
+			r.aside(name, v, gjson.Result{})
+		}
+		return nil // finish reads the gold
+	case "task_spec":
+		return nil // the task is the recipe's
 	case "choices":
 		var err error
 		p.Choices, err = schema.ParseChoices(v)
@@ -110,10 +184,7 @@ func (r *rowParser) set(name string, v gjson.Result) error {
 		p.Paths = own.Paths
 		return err
 	}
-	if p.Extra == nil {
-		p.Extra = make(schema.Fields, 0, 4) // most rows have some
-	}
-	p.Extra = append(p.Extra, schema.Field{Name: name, Raw: []byte(v.Raw)})
+	r.extra(name, v)
 	return nil
 }
 
@@ -138,17 +209,19 @@ func (r *rowParser) stem(v gjson.Result) error {
 func (r *rowParser) finish() (repaired bool, err error) {
 	p := r.row
 	p.Task, p.TaskSpec = r.task.name, r.task.spec
-	for _, ours := range r.task.mapped {
-		v := r.task.from(r.root, ours)
-		if !v.Exists() {
+	for _, l := range r.found {
+		if !there(l.value) {
 			continue
 		}
-		if err := r.set(ours, v); err != nil {
+		if err := r.set(l.ours, l.value); err != nil {
 			if r.task.spec == nil {
 				return false, err
 			}
-			return false, fmt.Errorf("%w (from %q)", err, r.task.Fields[ours])
+			return false, fmt.Errorf("%w (from %q)", err, r.task.fields.theirs(l.ours))
 		}
+	}
+	if err := r.findChat(); err != nil {
+		return false, err
 	}
 	if tableRef(p.Table) {
 		t, err := readTable(r.dir, p.Table)
@@ -160,7 +233,7 @@ func (r *rowParser) finish() (repaired bool, err error) {
 	if err := r.complete(); err != nil {
 		return false, err
 	}
-	if repaired, err = r.gold(); err != nil {
+	if repaired, err = r.finishGold(); err != nil {
 		return false, err
 	}
 	_, err = p.TakeLists()
@@ -186,10 +259,7 @@ func (r *rowParser) complete() error {
 	if r.task.spec == nil {
 		return fmt.Errorf("field %q is missing or empty, and a row of %s needs it", name, r.task.name)
 	}
-	if theirs, ok := r.task.Fields[name]; ok {
-		name = theirs
-	}
-	return errors.New(absent(r.root, name))
+	return errors.New(r.task.fields.absent(r.root, name, name))
 }
 
 // hashID makes an id from a row's content. Rows that are equal up to white space
@@ -226,40 +296,81 @@ func setText(dst *string, name string, v gjson.Result) error {
 	return nil
 }
 
-// gold finds the row's gold answers in the form that the task's verifier compares
+// states reports whether a value can be the gold answer: a preset's worked solution only
+// where it ends in one.
+func (r *rowParser) states(s source, v gjson.Result) bool {
+	return !r.task.preset || s.text != "solution" || strings.Contains(v.String(), "####") || strings.Contains(v.String(), `\boxed`)
+}
+
+// finishGold brings the row's gold answers into the form that the task's verifier compares
 // with. repaired tells that a JSON escape had broken one.
-func (r *rowParser) gold() (repaired bool, err error) {
-	for _, s := range r.task.fields["gold"] {
-		v := s.of(r.root)
-		if !there(v) {
-			continue
+func (r *rowParser) finishGold() (repaired bool, err error) {
+	l := r.gold
+	if !there(l.value) {
+		if r.chat == nil || r.chat.answer == "" || r.task.says("gold") {
+			return false, r.noGold()
 		}
-		// A worked solution is a gold answer only where it ends in one.
-		if s.text == "solution" && r.task.spec == nil && !strings.Contains(v.String(), "####") && !strings.Contains(v.String(), `\boxed`) {
-			continue
-		}
-		repaired, err := r.setGold(s.text, v)
-		if err != nil {
-			return false, fmt.Errorf("field %q: %w", s.text, err)
-		}
-		return repaired, nil
+		l = located{"gold", r.chat.field, textValue(r.stated(r.chat.answer))}
 	}
-	if r.task.spec != nil {
-		return false, fmt.Errorf("the gold answer is missing: %s", absent(r.root, cmp.Or(r.task.Fields["gold"], "gold_answer")))
+	repaired, err = r.setGold(l.theirs, l.value)
+	if err != nil {
+		err = fmt.Errorf("field %q: %w", l.theirs, err)
 	}
-	return false, fmt.Errorf("the gold answer is missing: a row of %s gives it as gold_answer or %s", r.task.name, goldPlaces(r.task.name))
+	return repaired, err
+}
+
+// stated is the answer that an assistant's message states, or all of it without its
+// thoughts.
+func (r *rowParser) stated(message string) string {
+	p := schema.Path{Response: message}
+	moveThoughts(&p)
+	q := r.question()
+	if q.Kind() != answer.Text {
+		if a := answer.Extract(q, p.Response, answer.Options{}).Answer; a != "" {
+			return a
+		}
+	}
+	return p.Response
+}
+
+// question is what the row asks, without its gold.
+func (r *rowParser) question() answer.Question {
+	q := answer.Question{Task: r.task.name, Spec: &r.task.Task}
+	for _, c := range r.row.Choices {
+		q.Choices = append(q.Choices, answer.Option(c))
+	}
+	return q
+}
+
+func (r *rowParser) noGold() error {
+	if r.task.preset {
+		return fmt.Errorf("the gold answer is missing: a row of %s gives it as gold_answer or %s", r.task.name, goldPlaces(r.task.Task))
+	}
+	return fmt.Errorf("the gold answer is missing: %s", r.task.fields.absent(r.root, "gold", "gold_answer"))
+}
+
+// goldPlaces names the field, beside gold_answer, that a preset's gold answer comes from.
+func goldPlaces(t task.Task) string {
+	places := strings.Split(strings.TrimPrefix(t.Fields["gold"], "gold_answer ?? "), " ?? ")
+	place := cmp.Or(places[0], "gold_answers")
+	if slices.Contains(places, "solution") {
+		switch t.Answer {
+		case task.Number:
+			place += `, or a solution that ends in "#### 18"`
+		case task.Math:
+			place += `, or a solution with \boxed{}`
+		}
+	}
+	return place
 }
 
 // setGold takes the gold answer from a field; a list holds several right ones.
 func (r *rowParser) setGold(name string, v gjson.Result) (repaired bool, err error) {
 	values := []gjson.Result{v}
-	if v.IsArray() && r.task.spec != nil {
+	if v.IsArray() && !r.task.preset {
 		values = v.Array()
 	}
-	q := answer.Question{Task: r.task.name, Spec: &r.task.Task}
-	for _, c := range r.row.Choices {
-		q.Choices = append(q.Choices, answer.Option(c))
-	}
+	q := r.question()
 	var all []string
 	for _, v := range values {
 		text, err := answer.ScalarText(v)
@@ -290,31 +401,10 @@ func (r *rowParser) setGold(name string, v gjson.Result) (repaired bool, err err
 	return repaired, nil
 }
 
-// goldPlaces names the fields that a preset's gold answer comes from.
-func goldPlaces(name string) string {
-	if own, ok := goldHelp[name]; ok {
-		return own
-	}
-	preset, _ := task.Preset(name)
-	return cmp.Or(strings.ReplaceAll(strings.TrimPrefix(preset.Fields["gold"], "gold_answer ?? "), " ?? ", ", "), "gold_answers")
-}
-
-// goldHelp names a preset's own field where its list of places says too little.
-var goldHelp = map[string]string{
-	"gsm8k":          `answer, or a solution that ends in "#### 18"`,
-	"math":           `answer, or a solution with \boxed{}`,
-	"arc_challenge":  "answerKey",
-	"commonsense_qa": "answerKey",
-	"date":           "answerKey",
-	"anli":           "label",
-	"strategy_qa":    "answer",
-	"table_mwp":      "answer",
-}
-
 // counts reports whether a number in a field may count the choices instead of
 // naming one. In a preset's answer it is an answer, as tables of numbers have it.
 func (r *rowParser) counts(name string) bool {
-	return (name != "answer" || r.task.spec != nil) && len(r.row.Choices) > 0 && r.task.Answer == task.Choice
+	return (name != "answer" || !r.task.preset) && len(r.row.Choices) > 0 && r.task.Answer == task.Choice
 }
 
 // indexed turns a number into a choice's label. A number that is no label or

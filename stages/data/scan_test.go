@@ -208,6 +208,11 @@ func FuzzParseRow(f *testing.F) {
 			f.Add([]byte(line))
 		}
 	}
+	quiz := &task.Task{Answer: task.Choice, Fields: map[string]string{"question": "messages ?? stem", "choices": "[A, B]", "gold": "answer - 1 ?? key[0]"}}
+	own, err := importConfig{Task: "quiz", Declared: quiz, Fields: map[string]string{"response": "map(messages, .content)", "style": "messages[0].role"}}.task()
+	if err != nil {
+		f.Fatal(err)
+	}
 	tasks := task.Presets()
 	f.Fuzz(func(t *testing.T, line []byte) {
 		if schema.CheckJSON(line) != nil {
@@ -236,6 +241,19 @@ func FuzzParseRow(f *testing.F) {
 			}
 			if back.GoldAnswer == "" {
 				t.Fatalf("%s: a row without a gold answer passed: %s", task, line)
+			}
+		}
+		for _, rt := range []rowTask{{}, own} {
+			row, err := (&importer{task: rt}).parse(line)
+			if err != nil {
+				continue
+			}
+			b, err := row.AppendJSON(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := new(schema.Problem).UnmarshalJSON(b); err != nil {
+				t.Fatalf("imported, cannot read back: %v\n%s", err, b)
 			}
 		}
 	})
