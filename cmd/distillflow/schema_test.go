@@ -55,9 +55,13 @@ func TestSchemaJudgesRecipes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	files, err := filepath.Glob(filepath.Join("..", "..", "recipes", "*.yaml"))
-	if err != nil || len(files) == 0 {
-		t.Fatal("no recipes", err)
+	var files []string
+	for _, dir := range []string{".", "own"} {
+		found, err := filepath.Glob(filepath.Join("..", "..", "recipes", dir, "*.yaml"))
+		if err != nil || len(found) == 0 {
+			t.Fatal("no recipes", err)
+		}
+		files = append(files, found...)
 	}
 	for _, f := range files {
 		if strings.HasSuffix(f, recipetest.Suffix) {
@@ -72,6 +76,7 @@ func TestSchemaJudgesRecipes(t *testing.T) {
 		}
 	}
 	for _, right := range []string{
+		"extends: x.yaml\ntasks: {gone: null, t: {labels: {a: [b]}, f1: \"${{ params.f1 }}\"}}\nstages: {a: null}",
 		"stages: {a: {uses: scan, with: {root: x, task: gsm8k}, stream: s, timeout: 1h30m, retries: 2, resources: {cpus: 0.5, memory: 16GB, gpus: 1}}}",
 		"stages: {a: {uses: scan, with: {root: x, task: gsm8k}, timeout: \"${{ params.t }}\", resources: {memory: 5000000}}}",
 	} {
@@ -81,6 +86,8 @@ func TestSchemaJudgesRecipes(t *testing.T) {
 	}
 	for _, wrong := range []string{
 		"stages: {a: {uses: scan, with: {root: x, task: gsm8k}, timeout: 90}}",
+		"tasks: {t: {answer: lable}}\nstages: {a: {uses: scan, with: {root: x, task: t}}}",
+		"tasks: {t: {lables: {}}}\nstages: {a: {uses: scan, with: {root: x, task: t}}}",
 		"stages: {a: {uses: scan, with: {root: x, task: gsm8k}, resources: {cpu: 1}}}",
 		"stages: {a: {uses: scan, with: {root: x, task: gsm8k}, retries: -1}}",
 		"stages: {a: {uses: scan, with: {root: x, tusk: gsm8k}}}",

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/distillflow/distillflow/flow/diag"
 	"github.com/distillflow/distillflow/flow/recipe"
@@ -163,7 +164,10 @@ func (b *builder) node(s *recipe.Stage) {
 func (b *builder) config(n *Node) {
 	s := n.Stage
 	var tree any
-	b.declare(n)
+	task := b.declare(n)
+	if task != nil && task.Val.Kind != recipe.Map {
+		return // reported by the parser
+	}
 	if !s.With.IsNull() {
 		if s.With.Kind != recipe.Map {
 			return // reported by the parser
@@ -183,15 +187,42 @@ func (b *builder) config(n *Node) {
 		_, err := cfg.Externals(context.Background()) // a look at this machine's files
 		errs = stage.FieldErrors(err)
 	}
-	for _, e := range errs {
-		if f, ok := namedField(n.Type); ok && len(e.Path) == 1 && e.Path[0] == f.NamedBy {
-			for _, t := range b.g.Recipe.Tasks {
-				e.Candidates = append(slices.Clip(e.Candidates), t.Key)
-			}
-		}
-		b.diags.Add(fieldError(n, e)...)
-	}
+	b.configErrors(n, task, errs)
 	n.Config = cfg
+}
+
+// configErrors reports what is wrong with a stage's config. A mistake in the declaration
+// of its task is the task's: of the reports of all stages that name it, sorting keeps one.
+func (b *builder) configErrors(n *Node, task *recipe.Entry, errs []stage.FieldError) {
+	f, _ := namedField(n.Type)
+	for _, e := range errs {
+		switch {
+		case task != nil && len(e.Path) > 0 && e.Path[0] == f.Name:
+			b.diags.Add(declarationError(n.Type.Type, task, f.Name, e)...)
+		case f.NamedBy != "" && len(e.Path) == 1 && e.Path[0] == f.NamedBy && len(b.g.Recipe.Tasks) > 0:
+			b.diags.Add(b.unknownTask(n, e)...)
+		default:
+			b.diags.Add(fieldError(n, e)...)
+		}
+	}
+}
+
+// unknownTask reports the name of a task that the recipe does not declare.
+func (b *builder) unknownTask(n *Node, e stage.FieldError) diag.List {
+	const most = 12
+	var names []string
+	for _, t := range b.g.Recipe.Tasks {
+		names = append(names, t.Key)
+	}
+	e.Candidates = slices.Concat(e.Candidates, names)
+	if len(names) > most {
+		names = append(names[:most], "...")
+	}
+	all := fieldError(n, e)
+	for i, d := range all {
+		all[i] = d.WithHelp("the recipe declares %s", strings.Join(names, ", "))
+	}
+	return all
 }
 
 // Resolve asks the network for what the stages name there, such as models of a
@@ -225,32 +256,48 @@ func namedField(t *stage.Type) (stage.Field, bool) {
 	return t.Config.Fields[i], true
 }
 
-// declare gives a stage the declaration of the task that its config names. It stands in
-// with: from then on, at its own place.
-func (b *builder) declare(n *Node) {
+// declare gives a stage the declaration of the task that its config names, and returns
+// it; nil for none. It stands in with: from then on, at its own place.
+func (b *builder) declare(n *Node) *recipe.Entry {
 	f, ok := namedField(n.Type)
-	if !ok || n.Stage.With.IsNull() || n.Stage.With.Kind != recipe.Map || n.Stage.With.Entry(f.Name) != nil {
-		return
+	if !ok || n.Stage.With.Entry(f.Name) != nil {
+		return nil
 	}
 	name := n.Stage.With.Lookup(f.NamedBy)
 	if name == nil || name.Kind != recipe.String {
-		return
+		return nil
 	}
-	if e := b.g.Recipe.Task(name.Str); e != nil {
+	e := b.g.Recipe.Task(name.Str)
+	if e != nil {
 		with := *n.Stage.With
 		with.Entries = append(slices.Clip(with.Entries), recipe.Entry{Key: f.Name, KeyPos: e.KeyPos, Val: e.Val})
 		n.Stage.With = &with
 	}
+	return e
 }
 
 // fieldError places what is wrong with a field in the recipe. It is empty for an
 // expression that failed, which has been reported.
 func fieldError(n *Node, e stage.FieldError) diag.List {
-	v, keyPos, name := find(n.Stage.With, e.Path)
+	return placed(n.Type.Type, n.Stage.With, n.Stage.WithPos, e, "`distillflow stages "+n.Type.Type+"` shows its fields")
+}
+
+// declarationError places what is wrong with the declaration of a task. What is not
+// there is missed at the task's name.
+func declarationError(stageType string, task *recipe.Entry, field string, e stage.FieldError) diag.List {
+	said := *task.Val
+	said.Pos, e.Path = task.KeyPos, e.Path[1:]
+	return placed("task "+task.Key, &said, task.KeyPos, e, fmt.Sprintf("`distillflow stages %s` shows the fields of a task, under %s", stageType, field))
+}
+
+// placed reports what is wrong with a field of a map, at the deepest place that is there;
+// whole is the place of a map that is not.
+func placed(what string, fields *recipe.Value, whole diag.Pos, e stage.FieldError, help string) diag.List {
+	v, keyPos, name := find(fields, e.Path)
 	if v.Broken() {
 		return nil
 	}
-	pos := n.Stage.WithPos
+	pos := whole
 	switch {
 	case e.OnKey && keyPos.IsValid():
 		pos = keyPos
@@ -261,7 +308,7 @@ func fieldError(n *Node, e stage.FieldError) diag.List {
 	if name != "" && !e.OnKey {
 		msg = name + " " + e.Msg
 	}
-	d := diag.Errorf(pos, "config", "%s: %s", n.Type.Type, msg)
+	d := diag.Errorf(pos, "config", "%s: %s", what, msg)
 	if e.OnKey {
 		d = d.Over(len([]rune(e.Got)))
 	}
@@ -271,5 +318,5 @@ func fieldError(n *Node, e stage.FieldError) diag.List {
 	if v != nil && v.FromParam() != "" && v.ParamPos().IsValid() {
 		d = d.WithRelated(diag.At(v.ParamPos()), "the value of params.%s is given here", v.FromParam())
 	}
-	return diag.List{d.WithHelp("`distillflow stages %s` shows its fields", n.Type.Type)}
+	return diag.List{d.WithHelp("%s", help)}
 }

@@ -88,6 +88,53 @@ stages:
 	}
 }
 
+// TestTasksMerge: what is extended, what is included and the recipe's own declarations are
+// laid on each other field by field; null drops a task, a field or a label.
+func TestTasksMerge(t *testing.T) {
+	read := files(map[string]string{
+		"base.yaml": `
+tasks:
+  quiz: {answer: choice, fields: {question: stem, gold: key}, prompt: "{question}"}
+  facts: {answer: text, f1: 0.9}
+  old: {answer: math}
+stages: {}
+`,
+		"lib/intents.yaml": `
+params: {f1: 0.4}
+tasks:
+  intent: {answer: label, labels: {refund: [money back], cancel: [], other: []}}
+  facts: {f1: "${{ params.f1 }}", case_sensitive: true}
+stages: {}
+`,
+	})
+	r := mustParse(t, "r.yaml", `
+extends: base.yaml
+include: lib/intents.yaml
+tasks:
+  old: null
+  quiz: {fields: {question: text, id: uid}, prompt: null}
+  intent: {labels: {cancel: null, stop: [halt]}}
+  own: {answer: number}
+stages: {rows: {uses: scan}}
+`, Options{Set: []string{"f1=0.3"}, ReadFile: read})
+	got := map[string]any{}
+	for _, e := range r.Tasks {
+		got[e.Key] = e.Val.Interface()
+	}
+	want := map[string]any{
+		"quiz":   map[string]any{"answer": "choice", "fields": map[string]any{"question": "text", "gold": "key", "id": "uid"}},
+		"facts":  map[string]any{"answer": "text", "f1": 0.3, "case_sensitive": true},
+		"intent": map[string]any{"answer": "label", "labels": map[string]any{"refund": []any{"money back"}, "other": []any{}, "stop": []any{"halt"}}},
+		"own":    map[string]any{"answer": "number"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if pos := r.Task("intent").Val.Lookup("labels").Lookup("refund").Pos.String(); pos != filepath.Join("lib", "intents.yaml")+":4:44" {
+		t.Errorf("a label of the included recipe stands at %s", pos)
+	}
+}
+
 // describe lists stages with their edges.
 func describe(r *Recipe) []string {
 	var out []string

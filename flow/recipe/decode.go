@@ -124,9 +124,9 @@ func (d *decoder) tasks(v *Value, ev *evaluator) {
 		return
 	}
 	for _, en := range v.Entries {
-		if en.Val = ev.value(en.Val); d.want(en.Val, Map, "a task is a map, for example {answer: choice, fields: {question: stem}}") {
-			d.recipe.Tasks = append(d.recipe.Tasks, en)
-		}
+		en.Val = ev.value(en.Val)
+		d.want(en.Val, Map, "task "+en.Key+": a declaration is a map, for example {answer: choice, fields: {question: stem}}")
+		d.recipe.Tasks = append(d.recipe.Tasks, en)
 	}
 }
 

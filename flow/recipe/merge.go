@@ -45,7 +45,7 @@ func mergeTop(key string, base, over *Value) *Value {
 	case "profiles":
 		return merge(base, over, func(_ string, b, o *Value) *Value { return merge(b, o, replace) })
 	case "tasks":
-		return merge(base, over, mergeDeep)
+		return merge(base, over, mergeTask)
 	case "stages":
 		return merge(base, over, mergeStage)
 	case "env":
@@ -89,6 +89,18 @@ func mergeStage(_ string, base, over *Value) *Value {
 		}
 		return o
 	})
+}
+
+// mergeTask merges a declaration field by field; null drops the task, one of its fields
+// or of its labels.
+func mergeTask(_ string, base, over *Value) *Value {
+	switch {
+	case over.Kind == Null:
+		return nil
+	case base.Kind == Map && over.Kind == Map:
+		return merge(base, over, mergeTask)
+	}
+	return over
 }
 
 func mergeDeep(_ string, base, over *Value) *Value {

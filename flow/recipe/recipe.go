@@ -29,7 +29,7 @@ type Recipe struct {
 	Profile  string     // the profile in use, or ""
 	Env      []string   // names of environment variables that expressions may read
 
-	Tasks []Entry // declarations that stages are given by name; each is a Map
+	Tasks []Entry // declarations that stages are given by name; each is a Map, unless Parse reported it
 
 	Stages []*Stage // in file order; stages that `when:` turned off are among them
 

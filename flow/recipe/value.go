@@ -204,6 +204,9 @@ func (v *Value) Path() string {
 
 // article puts "a" or "an" before the name of a kind or type.
 func article(name string) string {
+	if name == "null" {
+		return name
+	}
 	if name != "" && strings.ContainsRune("aeiou", rune(name[0])) {
 		return "an " + name
 	}

@@ -218,7 +218,7 @@ func (d *decoder) constraints(f Field, v reflect.Value, path []string) {
 	if len(f.Choices) > 0 {
 		check := func(got string, p []string) {
 			if !slices.Contains(f.Choices, got) {
-				d.errs = append(d.errs, FieldError{Path: p, Msg: fmt.Sprintf("%q is not one of %s", got, strings.Join(f.Choices, ", ")), Got: got, Candidates: f.Choices})
+				d.errs = append(d.errs, FieldError{Path: p, Msg: fmt.Sprintf("%q is not one of %s", got, strings.TrimPrefix(strings.Join(f.Choices, ", "), ", ")), Got: got, Candidates: f.Choices})
 			}
 		}
 		switch v.Kind() {

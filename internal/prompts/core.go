@@ -2,6 +2,7 @@ package prompts
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/distillflow/distillflow/internal/task"
@@ -36,7 +37,10 @@ func (q Question) Lacks() []string {
 // CheckCore reports what is wrong with a core template for a task. It must show all
 // that the task's own prompt shows.
 func CheckCore(name string, t task.Task, template string) error {
-	if err := checkNames(template); err != nil {
+	if strings.Contains(template, "{core}") {
+		return fmt.Errorf("a core prompt cannot contain {core}, which stands for itself")
+	}
+	if err := checkNames(template, slices.DeleteFunc(Placeholders(), func(p string) bool { return p == "core" })); err != nil {
 		return err
 	}
 	for _, field := range []string{"table", "premise", "hypothesis", "question", "choices"} {
@@ -44,11 +48,5 @@ func CheckCore(name string, t task.Task, template string) error {
 			return fmt.Errorf("a core prompt of %s needs the placeholder {%s}", name, field)
 		}
 	}
-	if err := Check(template); err != nil {
-		return err
-	}
-	if strings.Contains(template, "{core}") {
-		return fmt.Errorf("a core prompt cannot contain {core}, which stands for itself")
-	}
-	return nil
+	return Check(template)
 }

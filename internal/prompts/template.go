@@ -23,7 +23,7 @@ func Placeholders() []string {
 // Check reports what is wrong with a style template: it must show the question,
 // and every placeholder must be known.
 func Check(template string) error {
-	if err := checkNames(template); err != nil {
+	if err := checkNames(template, Placeholders()); err != nil {
 		return err
 	}
 	for _, name := range []string{"core", "question", "hypothesis"} {
@@ -34,15 +34,15 @@ func Check(template string) error {
 	return fmt.Errorf("the template never shows the question: add {core} (or {question}, or {premise} and {hypothesis})")
 }
 
-// checkNames finds placeholders that nothing fills. A brace right after a letter
+// checkNames finds placeholders that are not among the known ones. A brace right after a letter
 // belongs to LaTeX, as in \boxed{answer}, and is left alone.
-func checkNames(template string) error {
+func checkNames(template string, known []string) error {
 	for _, at := range placeholder.FindAllStringIndex(template, -1) {
 		name := template[at[0]+1 : at[1]-1]
-		if slices.Contains(Placeholders(), name) || at[0] > 0 && isLetter(template[at[0]-1]) {
+		if slices.Contains(known, name) || at[0] > 0 && isLetter(template[at[0]-1]) {
 			continue
 		}
-		return fmt.Errorf("unknown placeholder {%s}: use one of {%s}", name, strings.Join(Placeholders(), "}, {"))
+		return fmt.Errorf("unknown placeholder {%s}: use one of {%s}", name, strings.Join(known, "}, {"))
 	}
 	return nil
 }

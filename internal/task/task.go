@@ -48,7 +48,7 @@ type Task struct {
 func (t Task) Validate() error {
 	only := func(set bool, field string, kinds ...Kind) error {
 		if set && !slices.Contains(kinds, t.Answer) && !slices.Contains(kinds, t.WithoutChoices) {
-			return &FieldError{Field: field, Msg: fmt.Sprintf("%s is for answers of the kind %s, and these are %s", field, join(kinds), t.Answer)}
+			return &FieldError{Field: field, Msg: fmt.Sprintf("is for answers of the kind %s, and these are %s", join(kinds), t.Answer)}
 		}
 		return nil
 	}
@@ -68,7 +68,7 @@ func (t Task) Validate() error {
 		}
 	}
 	if t.Answer == Label && len(t.Labels) < 2 {
-		return &FieldError{Field: "labels", Msg: "a label task names at least two labels, as in labels: {refund: [money back], other: []}"}
+		return &FieldError{Field: "labels", Msg: "must name at least two labels, as in {refund: [money back], other: []}"}
 	}
 	return t.checkLabels()
 }
@@ -80,10 +80,10 @@ func (t Task) checkLabels() error {
 		for _, name := range append([]string{label}, t.Labels[label]...) {
 			key := strings.Join(strings.FieldsFunc(strings.ToLower(name), func(r rune) bool { return strings.ContainsRune(" \t_-", r) }), " ")
 			if key == "" {
-				return &FieldError{Field: "labels", Key: label, Msg: "a label and its other names must not be empty"}
+				return &FieldError{Field: "labels", Key: label, Msg: "must not be empty, nor have an empty name"}
 			}
 			if o, taken := owner[key]; taken && o != label {
-				return &FieldError{Field: "labels", Key: label, Msg: fmt.Sprintf("%q names both %s and %s", name, o, label)}
+				return &FieldError{Field: "labels", Key: label, Msg: fmt.Sprintf("has the name %q, and so has %s", name, o)}
 			}
 			owner[key] = label
 		}
@@ -91,10 +91,17 @@ func (t Task) checkLabels() error {
 	return nil
 }
 
-// FieldError says which field of a declaration is wrong.
+// FieldError says which field of a declaration is wrong, and at which key if it is a map.
+// Msg goes on from their names.
 type FieldError struct{ Field, Key, Msg string }
 
-func (e *FieldError) Error() string { return e.Msg }
+// Error implements error.
+func (e *FieldError) Error() string {
+	if e.Key != "" {
+		return e.Field + "." + e.Key + " " + e.Msg
+	}
+	return e.Field + " " + e.Msg
+}
 
 func join(kinds []Kind) string {
 	s := make([]string, len(kinds))

@@ -27,7 +27,7 @@ func TestOneMorePreset(t *testing.T) {
 		t.Errorf("%+v, %v", all, err)
 	}
 	for text, want := range map[string]string{
-		"answer: label":             "preset ninth: a label task names at least two labels",
+		"answer: label":             "preset ninth: labels must name at least two labels",
 		"answer: text\ncolour: red": `preset ninth: json: unknown field "colour"`,
 		"answer: [":                 "preset ninth: ",
 	} {
@@ -59,10 +59,10 @@ func TestOf(t *testing.T) {
 
 func TestValidate(t *testing.T) {
 	for text, want := range map[string]string{
-		`{"answer":"label"}`: "at least two labels",
-		`{"answer":"label","labels":{"a":["x"],"b":["X"]}}`:                    `names both a and b`,
-		`{"answer":"label","labels":{"card_arrival":[],"b":["Card-Arrival"]}}`: `names both b and card_arrival`,
-		`{"answer":"label","labels":{"a":[" "],"b":[]}}`:                       "must not be empty",
+		`{"answer":"label"}`: "labels must name at least two labels",
+		`{"answer":"label","labels":{"a":["x"],"b":["X"]}}`:                    `labels.b has the name "X", and so has a`,
+		`{"answer":"label","labels":{"card_arrival":[],"b":["Card-Arrival"]}}`: `labels.card_arrival has the name "card_arrival", and so has b`,
+		`{"answer":"label","labels":{"a":[" "],"b":[]}}`:                       "labels.a must not be empty",
 		`{"answer":"number","labels":{"a":[],"b":[]}}`:                         "labels is for answers of the kind label, and these are number",
 		`{"answer":"choice","f1":0.5}`:                                         "f1 is for answers of the kind text",
 		`{"answer":"choice","without_choices":"text","f1":0.5}`:                "",

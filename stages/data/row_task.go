@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/internal/prompts"
@@ -94,5 +95,11 @@ func checkPrompt(t task.Task) error {
 	if t.Prompt == "" {
 		return nil
 	}
-	return prompts.CheckCore("this task", task.Task{}, t.Prompt)
+	if !strings.Contains(t.Prompt, "{question}") && !strings.Contains(t.Prompt, "{hypothesis}") {
+		return errors.New("never shows the question: add {question}, or {premise} and {hypothesis}")
+	}
+	if err := prompts.CheckCore("this task", task.Task{}, t.Prompt); err != nil {
+		return fmt.Errorf("cannot be used: %w", err)
+	}
+	return nil
 }

@@ -62,8 +62,13 @@ type located struct {
 	value        gjson.Result
 }
 
-// ownGold is where a row has its gold answers that a stage wrote.
-var ownGold = fieldMap{"gold": {{text: "gold_answers", path: []string{"gold_answers"}}, {text: "gold_answer", path: []string{"gold_answer"}}}}
+// ownGold is where a row has its gold answers if the task does not say: where a stage
+// wrote them, or under our name.
+var ownGold = fieldMap{"gold": {
+	{text: "gold_answers", path: []string{"gold_answers"}},
+	{text: "gold_answer", path: []string{"gold_answer"}},
+	{text: "gold", path: []string{"gold"}},
+}}
 
 // locate takes the values of the fields that the task says a place for.
 func (r *rowParser) locate() error {

@@ -27,6 +27,17 @@ func Generate(reg *stage.Registry) ([]byte, error) {
 			return nil, fmt.Errorf("stage type %s: %w", name, err)
 		}
 		definitions["with-"+name] = s
+		for _, f := range t.Config.Fields {
+			if f.NamedBy == "" {
+				continue
+			}
+			task, err := structSchema(f.Schema)
+			if err != nil {
+				return nil, fmt.Errorf("stage type %s: %s: %w", name, f.Name, err)
+			}
+			delete(task, "required") // a recipe may override one field of another's task
+			definitions["task"] = task
+		}
 	}
 	b, err := json.MarshalIndent(object{
 		"$schema":     "http://json-schema.org/draft-07/schema#",
@@ -40,7 +51,7 @@ func Generate(reg *stage.Registry) ([]byte, error) {
 			"seed":        object{"type": "integer", "minimum": 0, "description": "Seed of every stage that draws."},
 			"env":         object{"type": "array", "items": object{"type": "string"}, "description": "Environment variables that expressions may read."},
 			"params":      object{"type": "object", "description": "Values that --set and profiles can change: name -> default, or {type, default, help, choices, min, max}."},
-			"tasks":       object{"type": "object", "additionalProperties": object{"type": "object"}, "description": "Tasks that scan and import are given by name: name -> {answer, fields, prompt, labels, ...}."},
+			"tasks":       object{"type": "object", "additionalProperties": object{"anyOf": []any{object{"$ref": "#/definitions/task"}, object{"type": "null"}}}, "description": "Tasks that scan and import are given by name: name -> {answer, fields, prompt, labels, ...}."},
 			"profiles":    object{"type": "object", "additionalProperties": object{"type": "object"}, "description": "Named sets of param values, chosen by --profile."},
 			"extends":     object{"type": []string{"string", "array"}, "items": object{"type": "string"}, "description": "Recipes that this one builds on, by relative path."},
 			"include":     object{"type": []string{"string", "array"}, "items": object{"type": "string"}, "description": "Recipes whose params, profiles and stages this one takes over, by relative path."},
