@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -15,14 +16,23 @@ import (
 var firstRecipe []byte
 
 func (a app) initCmd() *cobra.Command {
-	return &cobra.Command{
-		Use:   "init [FILE]",
+	var from string
+	c := &cobra.Command{
+		Use:   "init [FILE] | init --from DATA [DIR]",
 		Short: "Write a first recipe to start from",
 		Long: `init writes a commented recipe, recipe.yaml unless FILE names another, and beside
 it problems.jsonl with two problems, so that it runs as it is. It
-overwrites nothing.`,
+overwrites nothing.
+
+With --from it looks at the first 200 rows of your data, guesses what kind of answers
+they have and where their fields are, and writes DIR/recipe.yaml, which declares that
+as a task. It shows three questions as a model sees them and what their gold answers
+are read as, and says where it is not sure.`,
 		Args: args(cobra.MaximumNArgs(1)),
-		RunE: func(_ *cobra.Command, pos []string) error {
+		RunE: func(c *cobra.Command, pos []string) error {
+			if c.Flags().Changed("from") {
+				return a.initFrom(c.Context(), from, strings.Join(pos, ""))
+			}
 			path := "recipe.yaml"
 			if len(pos) > 0 {
 				path = pos[0]
@@ -40,6 +50,8 @@ overwrites nothing.`,
 			return err
 		},
 	}
+	c.Flags().StringVar(&from, "from", "", "data to write the recipe for: what scan takes as root, a file, folder or glob, or hf://owner/dataset#split")
+	return c
 }
 
 const firstProblems = `{"id": "1", "question": "Ann has 2 nuts and finds 3 more. How many has she?", "answer": "5"}

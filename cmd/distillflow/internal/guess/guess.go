@@ -25,6 +25,7 @@ const (
 	questionNames = "question problem question_stem stem prompt query instruction ques input utterance sentence text title body review content"
 	goldNames     = "gold_answer gold answer_key correct_answer correct_option correct_choice correct final_answer answer_idx answer_index answer_letter answer_text answer answers ans cop key gold_label label labels target expected ground_truth reference result output response completion solution class category intent sentiment emotion topic letter"
 	idNames       = "id uid _id qid question_id example_id guid uuid idx index key"
+	sureNames     = "gold_answer gold answer_key correct_answer final_answer" // nothing else is called so
 	contextNames  = "context passage article paragraph story document background"
 )
 
@@ -194,6 +195,11 @@ func (g *guesser) question() {
 		}
 		return
 	}
+	if found = byName(g.all, questionNames, func(p *place) bool { return g.free(p) && p.share(isString) >= 0.5 }); len(found) > 0 {
+		g.take("question", found[0].path, found[0])
+		g.doubt("question: only %d of %d rows have %s; second guess: leave the others out, by on_error: skip", found[0].filled, len(found[0].values), found[0].path)
+		return
+	}
 	// No name helps: what is asked is long.
 	var long, next *place
 	for _, p := range g.all {
@@ -257,7 +263,7 @@ func (g *guesser) gold() {
 		}
 		slices.Reverse(found) // answers come after questions
 		g.doubt("gold: no field is called like an answer; taken from %s; second guess: %s", found[0].path, after(found))
-	} else if len(found) > 1 {
+	} else if len(found) > 1 && found[0].rank(sureNames) < 0 {
 		g.doubt("gold: taken from %s; second guess: %s", found[0].path, found[1].path)
 	}
 	g.settle(found[0])
@@ -310,6 +316,12 @@ func (g *guesser) context() {
 		return
 	}
 	full := func(p *place) bool { return g.text(p) && p.filled == len(p.values) }
+	if tables := byName(g.all, "table", full); len(tables) > 0 {
+		g.take("table", tables[0].path, tables[0])
+		g.ask("Table:\n{table}\n\n{question}")
+		g.doubt("prompt: the question is taken to be about %s; second guess: the question alone", tables[0].path)
+		return
+	}
 	found := byName(g.all, contextNames, full)
 	if len(found) == 0 && strings.HasSuffix(g.fields["question"], "instruction") {
 		found = byName(g.all, "input", full)
@@ -321,11 +333,16 @@ func (g *guesser) context() {
 		return
 	}
 	g.take("premise", found[0].path, found[0])
-	g.task.Prompt = "{premise}\n\n{question}"
-	if g.task.Answer == task.Choice {
-		g.task.Prompt += "\n{choices}"
-	}
+	g.ask("{premise}\n\n{question}")
 	g.doubt("prompt: the question is taken to be about %s, which the prompt shows as {premise}; second guess: the question alone", found[0].path)
+}
+
+// ask sets the prompt, with the options where there are some.
+func (g *guesser) ask(prompt string) {
+	if g.task.Answer == task.Choice {
+		prompt += "\n{choices}"
+	}
+	g.task.Prompt = prompt
 }
 
 // id finds what names a row.
