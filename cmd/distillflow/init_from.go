@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	_ "embed"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,8 +12,10 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"text/template"
+	"unicode"
 
 	"github.com/tidwall/gjson"
 
@@ -30,24 +31,28 @@ import (
 
 // Bounds of what init --from looks at and shows.
 const (
-	rowsSeen  = 200
+	rowsSeen  = 1000
 	rowsShown = 3
-	longShown = 1200 // bytes of a question on the terminal
+	longShown = 1200 // bytes of a text on the terminal
 )
 
 //go:embed init_from.yaml
 var draftRecipe string
 
-var draftTemplate = template.Must(template.New("recipe").Funcs(template.FuncMap{"yaml": yamlText}).Parse(draftRecipe))
+var draftTemplate = template.Must(template.New("recipe").Funcs(template.FuncMap{"yaml": yamlText, "line": text.OneLine}).Parse(draftRecipe))
 
 // draft is what init --from found out about data.
 type draft struct {
 	From   string // as it was named
 	Root   string // as the recipe names it
 	Name   string // of the task
+	File   string // of the recipe
 	Rows   int
 	Task   task.Task
-	Doubts []string
+	Broken string // which rows the task cannot read, and why
+	// Aside tells that those rows are few enough to go on without them.
+	Aside  bool
+	doubts []guess.Doubt
 	read   []schema.Problem // the rows that the task reads, at most rowsShown
 }
 
@@ -62,7 +67,7 @@ func (a app) initFrom(ctx context.Context, from, target string) error {
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return usageError{err}
 	}
-	rows, err := data.FirstRows(ctx, from, rowsSeen)
+	sample, err := data.FirstRows(ctx, from, rowsSeen)
 	if bad := (stage.FieldError{}); errors.As(err, &bad) {
 		return usageError{fmt.Errorf("--from: %w", err)}
 	} else if err != nil {
@@ -72,7 +77,10 @@ func (a app) initFrom(ctx context.Context, from, target string) error {
 	if err != nil {
 		return err
 	}
-	d := draftOf(from, root, rows)
+	d := draft{From: from, Root: root, Name: taskName(from, sample.Rows), File: filepath.Base(path)}
+	if err := d.guess(sample); err != nil {
+		return fmt.Errorf("--from: %s: %w", from, err)
+	}
 	recipe, err := d.recipe()
 	if err != nil {
 		return err
@@ -84,20 +92,17 @@ func (a app) initFrom(ctx context.Context, from, target string) error {
 		return err
 	}
 	next := ""
-	if len(d.Doubts) > 0 {
+	if len(d.doubts) > 0 || d.Broken != "" {
 		next = "look at what it is not sure of, then "
 	}
-	_, err = fmt.Fprintf(a.out, "%swrote %s; next: %sdistillflow run %s\n", d.report(), path, next, path)
+	_, err = fmt.Fprintf(a.out, "%s\nwrote %s; next: %sdistillflow run %s\n", shown(d.report()), path, next, path)
 	return err
 }
 
 // rootFor names data from the folder of the recipe.
 func rootFor(from, folder string) (string, error) {
-	switch {
-	case strings.HasPrefix(from, "hf:"):
+	if strings.HasPrefix(from, "hf:") || filepath.IsAbs(from) {
 		return from, nil
-	case filepath.IsAbs(from):
-		return filepath.Clean(from), nil
 	}
 	base, err := filepath.Abs(folder)
 	if err != nil {
@@ -114,49 +119,72 @@ func rootFor(from, folder string) (string, error) {
 	return filepath.ToSlash(rel), nil
 }
 
-// draftOf guesses the task of rows and tries it on them.
-func draftOf(from, root string, rows [][]byte) draft {
-	g := guess.Guess(rows)
-	d := draft{From: from, Root: root, Name: taskName(from, rows), Rows: len(rows), Task: g.Task, Doubts: g.Doubts}
-	unread, why := 0, ""
-	for i, row := range rows {
-		p, err := data.ReadAs(d.Name, d.Task, from, row)
+// guess guesses the task of rows and tries it on them.
+func (d *draft) guess(s data.Head) error {
+	g := guess.Guess(s.Rows, s.Whole)
+	d.Rows, d.Task, d.doubts = len(s.Rows)+s.Broken, g.Task, g.Doubts
+	if g.Task.Fields["question"] == "" && g.Task.Fields["hypothesis"] == "" {
+		var names []string
+		gjson.ParseBytes(s.Rows[0]).ForEach(func(k, _ gjson.Result) bool {
+			names = append(names, k.String())
+			return len(names) < 12
+		})
+		return fmt.Errorf("no field of the rows looks like a question; the first row has %s: declare the task in a recipe, as docs/own-data.md says", strings.Join(names, ", "))
+	}
+	read, err := data.TaskReader(d.Name, d.Task, d.From)
+	if err != nil {
+		return err
+	}
+	broken, why := s.Broken, s.Why
+	for i, row := range s.Rows {
+		p, err := read(row)
 		switch {
 		case err == nil && len(d.read) < rowsShown:
 			d.read = append(d.read, p)
 		case err != nil:
-			if unread++; unread == 1 {
-				why = fmt.Sprintf("row %d: %v", i+1, err)
+			if broken++; broken == 1 {
+				why = fmt.Errorf("row %d: %w", i+1, err)
 			}
 		}
 	}
-	if unread > 0 {
-		d.Doubts = append(d.Doubts, fmt.Sprintf("fields: %d of %s cannot be read so, the first is %s", unread, text.Plural(len(rows), "row"), why))
+	if broken > 0 {
+		d.Broken = fmt.Sprintf("%d of %s cannot be read so, the first: %v", broken, text.Plural(d.Rows, "row"), why)
+		d.Aside = 2*broken <= d.Rows
 	}
-	return d
+	return nil
 }
 
-var notName = regexp.MustCompile(`[^a-z0-9]+`)
+var (
+	notName   = regexp.MustCompile(`[^a-z0-9]+`)
+	plainWord = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.-]*$`)
+	// split is what files are called within data sets.
+	split = regexp.MustCompile(`^(train|test|dev|val|valid|validation|eval|data|main|default|rows|part|[0-9_]+)([_0-9].*)?$`)
+)
 
-// taskName names a task after its data. Rows that name their task all alike say it
-// themselves.
+// taskName names a task after its data, or as most rows name it themselves: scan refuses
+// those that name another.
 func taskName(from string, rows [][]byte) string {
-	named := gjson.GetBytes(rows[0], "task").String()
+	count, named := map[string]int{}, ""
 	for _, row := range rows {
-		if v := gjson.GetBytes(row, "task"); v.Type != gjson.String || v.Str != named {
-			named = ""
+		if v := gjson.GetBytes(row, "task"); plainWord.MatchString(v.Str) {
+			if count[v.Str]++; count[v.Str] > count[named] {
+				named = v.Str
+			}
 		}
 	}
-	if plainWord.MatchString(named) {
+	if named != "" {
 		return named
 	}
-	base := filepath.Base(filepath.ToSlash(from))
-	if strings.HasPrefix(from, "hf:") {
-		base, _, _ = strings.Cut(base, "#")
-		base, _, _ = strings.Cut(base, "@")
+	from, _, _ = strings.Cut(strings.TrimPrefix(filepath.ToSlash(from), "hf://"), "#")
+	from, _, _ = strings.Cut(from, "@")
+	parts := strings.Split(from, "/")
+	name := ""
+	for i := len(parts) - 1; i >= max(0, len(parts)-2); i-- {
+		base, _, _ := strings.Cut(parts[i], ".")
+		if base = strings.Trim(notName.ReplaceAllString(strings.ToLower(base), "_"), "_"); name == "" || split.MatchString(name) && base != "" {
+			name = base
+		}
 	}
-	base, _, _ = strings.Cut(base, ".")
-	name := strings.Trim(notName.ReplaceAllString(strings.ToLower(base), "_"), "_")
 	if name == "" || name[0] >= '0' && name[0] <= '9' {
 		name = strings.TrimRight("own_"+name, "_")
 	}
@@ -164,7 +192,7 @@ func taskName(from string, rows [][]byte) string {
 }
 
 // recipe is the recipe's text.
-func (d draft) recipe() ([]byte, error) {
+func (d *draft) recipe() ([]byte, error) {
 	var b bytes.Buffer
 	if err := draftTemplate.Execute(&b, d); err != nil {
 		return nil, err
@@ -172,18 +200,23 @@ func (d draft) recipe() ([]byte, error) {
 	return recipefmt.Format(b.Bytes())
 }
 
-// Fields lists the fields that were found, in the order of reading.
-func (d draft) Fields() (pairs [][2]string) {
+// Fields lists the fields in the order of reading, each with its place and doubts.
+func (d *draft) Fields() (list []field) {
 	for _, ours := range []string{"id", "table", "premise", "hypothesis", "question", "choices", "gold"} {
-		if theirs := d.Task.Fields[ours]; theirs != "" {
-			pairs = append(pairs, [2]string{ours, theirs})
+		if f := (field{ours, d.Task.Fields[ours], d.About(ours)}); f.Place != "" || len(f.Doubts) > 0 {
+			list = append(list, f)
 		}
 	}
-	return pairs
+	return list
+}
+
+type field struct {
+	Name, Place string
+	Doubts      []string
 }
 
 // Labels lists the labels with their other names.
-func (d draft) Labels() (pairs [][2]string) {
+func (d *draft) Labels() (pairs [][2]string) {
 	for _, label := range slices.Sorted(maps.Keys(d.Task.Labels)) {
 		names := make([]string, len(d.Task.Labels[label]))
 		for i, n := range d.Task.Labels[label] {
@@ -194,63 +227,66 @@ func (d draft) Labels() (pairs [][2]string) {
 	return pairs
 }
 
-// About gives the doubts about one of the fields of a task, or, for "", those about
-// none of these.
-func (d draft) About(field string) (list []string) {
-	known := []string{"answer", "labels", "prompt", "id", "premise", "hypothesis", "question", "choices", "gold"}
-	for _, doubt := range d.Doubts {
-		about, _, _ := strings.Cut(doubt, ":")
-		if about == field || field == "" && !slices.Contains(known, about) {
-			list = append(list, strings.ReplaceAll(doubt, "\n", " "))
-		}
-	}
-	return list
-}
-
-// Missing lists the fields that are doubted and have no line of their own.
-func (d draft) Missing() (list []string) {
-	for _, field := range []string{"id", "question", "choices", "gold"} {
-		if d.Task.Fields[field] == "" {
-			list = append(list, d.About(field)...)
+// About gives the doubts about a field of the task.
+func (d *draft) About(field string) (list []string) {
+	for _, doubt := range d.doubts {
+		if doubt.Field == field {
+			list = append(list, text.OneLine(doubt.Text))
 		}
 	}
 	return list
 }
 
 // report is what the terminal says.
-func (d draft) report() string {
+func (d *draft) report() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "looked at %s of %s\nanswer: %s\n", text.Plural(d.Rows, "row"), d.From, d.Task.Answer)
 	for _, f := range d.Fields() {
-		fmt.Fprintf(&b, "  %-10s from %s\n", f[0], f[1])
-	}
-	if len(d.Doubts) > 0 {
-		b.WriteString("\nnot sure:\n")
-		for _, doubt := range d.Doubts {
-			fmt.Fprintf(&b, "  %s\n", strings.ReplaceAll(doubt, "\n", " "))
+		if f.Place != "" {
+			fmt.Fprintf(&b, "  %-10s from %s\n", f.Name, f.Place)
 		}
+	}
+	doubts := d.doubts
+	if d.Broken != "" {
+		doubts = append(slices.Clone(doubts), guess.Doubt{Field: "rows", Text: d.Broken})
+	}
+	for i, doubt := range doubts {
+		if i == 0 {
+			b.WriteString("\nnot sure:\n")
+		}
+		fmt.Fprintf(&b, "  %s: %s\n", doubt.Field, text.OneLine(doubt.Text))
 	}
 	for i, p := range d.read {
 		q := prompts.Question{Task: d.Task, Question: p.Question, Premise: p.Premise, Hypothesis: p.Hypothesis, Table: p.Table}
 		for _, c := range p.Choices {
 			q.Choices = append(q.Choices, prompts.Choice(c))
 		}
-		shown := strings.TrimSpace(prompts.Render("{core}", q, ""))
-		if len(shown) > longShown {
-			shown = strings.ToValidUTF8(shown[:longShown], "") + " ..."
-		}
 		golds := p.GoldAnswers
 		if len(golds) == 0 {
 			golds = []string{p.GoldAnswer}
 		}
-		fmt.Fprintf(&b, "\nquestion %d:\n  %s\n", i+1, strings.ReplaceAll(shown, "\n", "\n  "))
-		fmt.Fprintf(&b, "its gold answer is read as: %s\n", strings.Join(golds, ", or "))
+		fmt.Fprintf(&b, "\nquestion %d:\n  %s\n", i+1, strings.ReplaceAll(cut(prompts.Render("{core}", q, "")), "\n", "\n  "))
+		fmt.Fprintf(&b, "its gold answer is read as: %s\n", cut(strings.Join(golds, ", or ")))
 	}
-	b.WriteString("\n")
 	return b.String()
 }
 
-var plainWord = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.-]*$`)
+func cut(s string) string {
+	if s = strings.TrimSpace(s); len(s) > longShown {
+		return strings.ToValidUTF8(s[:longShown], "") + " ..."
+	}
+	return s
+}
+
+// shown is a text without what moves the cursor of a terminal.
+func shown(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' {
+			return ' '
+		}
+		return r
+	}, s)
+}
 
 // yamlText writes a text so that YAML reads it as this text everywhere.
 func yamlText(s string) string {
@@ -261,9 +297,5 @@ func yamlText(s string) string {
 			return s
 		}
 	}
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	e.Encode(s) //nolint:errcheck // text, to memory
-	return strings.TrimSpace(b.String())
+	return strconv.Quote(s)
 }

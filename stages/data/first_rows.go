@@ -5,69 +5,74 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"unicode/utf8"
-
-	"github.com/tidwall/gjson"
 
 	"github.com/distillflow/distillflow/internal/task"
 	"github.com/distillflow/distillflow/schema"
 )
 
-// FirstRows gives the first n rows, as JSON, of the files that a root of scan stands
-// for. A line that is no JSON object is an error.
-func FirstRows(ctx context.Context, root string, n int) ([][]byte, error) {
+// Head is the beginning of a data set.
+type Head struct {
+	Rows   [][]byte // as JSON objects
+	Broken int      // lines that are none
+	Why    error    // what the first of them is
+	Whole  bool     // the data set ends here
+}
+
+// headSize is how many bytes of rows a head takes at most; its last row may go over.
+const headSize = 64 << 20
+
+// FirstRows reads the beginning of the files that a root of scan stands for: at most n
+// lines.
+func FirstRows(ctx context.Context, root string, n int) (Head, error) {
+	s := Head{Whole: true}
 	if err := validRoot(root); err != nil {
-		return nil, err
+		return s, err
 	}
 	files, err := listFiles(ctx, root, false)
 	if err != nil {
-		return nil, err
+		return s, err
 	}
 	in := intake{files: files}
-	var rows [][]byte
+	size := 0
 	err = eachLine(ctx, files, func(at place, line []byte) error {
-		if err := whole(at, line); err != nil {
-			return fmt.Errorf("%s: %w", in.where(at), err)
-		}
-		fixed, _ := repairEscapes(line)
-		if rows = append(rows, append([]byte(nil), fixed...)); len(rows) >= n {
+		if len(s.Rows)+s.Broken >= n || size >= headSize {
+			s.Whole = false
 			return errLimit
 		}
+		row, _, err := jsonRowOf(line)
+		if err == nil {
+			_, err = object(row)
+		}
+		if at.fault != nil {
+			err = at.fault
+		}
+		if err != nil {
+			if s.Broken++; s.Broken == 1 {
+				s.Why = fmt.Errorf("%s: %w", in.where(at), err)
+			}
+			return nil
+		}
+		size += len(row)
+		s.Rows = append(s.Rows, append([]byte(nil), row...))
 		return nil
 	})
-	if err != nil && !errors.Is(err, errLimit) {
-		return nil, err
-	}
-	if len(rows) == 0 {
-		return nil, fmt.Errorf("%s holds no rows", root)
-	}
-	return rows, nil
-}
-
-// whole reports a line that is no JSON object.
-func whole(at place, line []byte) error {
 	switch {
-	case at.fault != nil:
-		return at.fault
-	case !utf8.Valid(line):
-		return errors.New("not valid UTF-8: convert the file, for example with iconv -t utf-8")
+	case err != nil && !errors.Is(err, errLimit):
+		return s, err
+	case len(s.Rows) == 0 && s.Broken > 0:
+		return s, s.Why
+	case len(s.Rows) == 0:
+		return s, fmt.Errorf("%s holds no rows", root)
 	}
-	if err := schema.CheckJSON(line); err != nil {
-		return err
-	}
-	if v := gjson.ParseBytes(line); !v.IsObject() {
-		return fmt.Errorf("a row must be a JSON object, not %s", schema.KindOf(v))
-	}
-	return nil
+	return s, nil
 }
 
-// ReadAs gives the row that scan makes of one of [FirstRows] where a recipe declares
-// the task under a name.
-func ReadAs(name string, t task.Task, root string, row []byte) (schema.Problem, error) {
+// TaskReader gives the rows that scan makes of [FirstRows] where a recipe declares the
+// task under a name.
+func TaskReader(name string, t task.Task, root string) (func(row []byte) (schema.Problem, error), error) {
 	declared, err := declaredTask(name, &t)
-	if err != nil {
-		return schema.Problem{}, err
-	}
-	p, _, err := parseRow(row, declared, filepath.Dir(root))
-	return p, err
+	return func(row []byte) (schema.Problem, error) {
+		p, _, err := parseRow(row, declared, filepath.Dir(root))
+		return p, err
+	}, err
 }

@@ -216,13 +216,10 @@ func (s *scanner) line(at place, line []byte) error {
 
 // row reads one line.
 func (s *scanner) row(line []byte, at place) (schema.Problem, error) {
-	if !utf8.Valid(line) {
-		return schema.Problem{}, errors.New("not valid UTF-8: convert the file, for example with iconv -t utf-8")
-	}
-	if err := schema.CheckJSON(line); err != nil {
+	fixed, n, err := jsonRowOf(line)
+	if err != nil {
 		return schema.Problem{}, err
 	}
-	fixed, n := repairEscapes(line)
 	row, repaired, err := parseRow(fixed, s.task, filepath.Dir(s.files[at.file].path))
 	if err != nil {
 		return row, err
@@ -241,4 +238,17 @@ func (s *scanner) row(line []byte, at place) (schema.Problem, error) {
 		row.ID = s.ids.numbered(hashID(s.cfg.Task, line))
 	}
 	return row, nil
+}
+
+// jsonRowOf gives a line as sound JSON, and how many broken LaTeX commands were
+// repaired for that.
+func jsonRowOf(line []byte) (fixed []byte, repaired int, err error) {
+	if !utf8.Valid(line) {
+		return nil, 0, errors.New("not valid UTF-8: convert the file, for example with iconv -t utf-8")
+	}
+	if err := schema.CheckJSON(line); err != nil {
+		return nil, 0, err
+	}
+	fixed, repaired = repairEscapes(line)
+	return fixed, repaired, nil
 }

@@ -14,35 +14,64 @@ import (
 
 // options are the choices of the rows.
 type options struct {
-	source  string // a path or an expression
-	from    []*place
-	rows    [][]schema.Choice
-	columns bool
+	source string // a path or an expression
+	from   []*place
+	rows   [][]schema.Choice
+	holes  bool // a row leaves an option out that is not the last
 }
 
-const choiceNames = "choices options candidates endings alternatives answer_choices answer_options multiple_choice_options"
+const (
+	choiceNames = "choices options candidates endings alternatives answer_choices answer_options multiple_choice_options"
+	some        = 0.1 // the share of the rows that have options at least
+)
 
 // findChoices finds a list of options, or else columns with one each.
 func findChoices(all []*place) *options {
-	ok := func(p *place) bool {
-		return p.mostly(func(_ int, v gjson.Result) bool {
+	found := byName(all, choiceNames, func(p *place) bool {
+		lists := p.share(func(v gjson.Result) bool {
 			c, err := schema.ParseChoices(v)
 			return err == nil && len(c) >= 2
 		})
+		return lists >= some && lists*float64(len(p.values)) >= enough*float64(p.filled)
+	})
+	if len(found) == 0 {
+		return columns(all)
 	}
-	for _, p := range byName(all, choiceNames, ok) {
-		o := &options{source: p.path, from: []*place{p}}
-		for _, v := range p.values {
-			c, _ := schema.ParseChoices(v)
-			o.rows = append(o.rows, c)
-		}
-		return o
+	p := found[0]
+	o := &options{source: p.path, from: []*place{p}}
+	for _, v := range p.values {
+		c, _ := schema.ParseChoices(v) // none where it is broken
+		o.rows = append(o.rows, c)
 	}
-	return columns(all)
+	o.unletter(p)
+	return o
 }
 
-// member is the name of one of several columns with an option each.
-var member = regexp.MustCompile(`^(.*\.)?(options?|opt|op|choices?|endings?|answer|ans|sol|solution|candidate|alternative|)[_ ]?([a-z]|[0-9])$`)
+// unletter takes the letters off options that begin with their own, as in "B)21".
+func (o *options) unletter(p *place) {
+	for _, form := range []string{"(%s) ", "(%s)", "%s) ", "%s)", "%s. ", "%s: "} {
+		all := true
+		for _, row := range o.rows {
+			for _, c := range row {
+				all = all && strings.HasPrefix(c.Text, fmt.Sprintf(form, c.Label))
+			}
+		}
+		if !all || !p.mostly(func(v gjson.Result) bool { return isString(v.Get("0")) }) {
+			continue
+		}
+		n := len(fmt.Sprintf(form, "A"))
+		o.source = fmt.Sprintf("map(%s, #[%d:])", p.term, n)
+		for _, row := range o.rows {
+			for i := range row {
+				row[i].Text = row[i].Text[n:]
+			}
+		}
+		return
+	}
+}
+
+// column is the name of one of several columns with an option each.
+var column = regexp.MustCompile(`^(.*\.)?(options?|opt|op|choices?|endings?|answer|ans|sol|solution|candidate|alternative|)[_ ]?([a-z]|[0-9])$`)
 
 // columns finds options in columns of their own: A, B, C, D, or opa, opb, or
 // choice1, choice2, or options.A, options.B.
@@ -50,15 +79,14 @@ func columns(all []*place) *options {
 	groups := map[string][]*place{}
 	var order []string
 	for _, p := range all {
-		m := member.FindStringSubmatch(strings.ToLower(p.path))
-		if m == nil || m[2] == "" && m[1] == "" && m[3] >= "0" && m[3] <= "9" || p.share(isScalar) == 0 {
+		m := column.FindStringSubmatch(strings.ToLower(p.path))
+		if m == nil || m[2] == "" && m[1] == "" && m[3] < "a" || p.share(isScalar) == 0 {
 			continue
 		}
 		key := m[1] + m[2]
 		have := groups[key]
-		begins := m[3] == "a" || m[3] == "0" || m[3] == "1"
 		switch {
-		case len(have) == 0 && begins:
+		case len(have) == 0 && strings.Contains("a01", m[3]):
 			order = append(order, key)
 		case len(have) > 0 && m[3][0] == lastByte(have[len(have)-1].path)+1:
 		default:
@@ -67,51 +95,58 @@ func columns(all []*place) *options {
 		groups[key] = append(have, p)
 	}
 	for _, key := range order {
-		set := groups[key]
-		if len(set) < 2 || !set[0].mostly(isScalar) || !set[1].mostly(isScalar) {
-			continue
+		if set := groups[key]; len(set) >= 2 && set[0].mostly(isScalar) && set[1].mostly(isScalar) {
+			return listed(set)
 		}
-		o := &options{columns: true, from: set}
-		var terms []string
-		for _, p := range set {
-			terms = append(terms, p.term())
-		}
-		o.source = "[" + strings.Join(terms, ", ") + "]"
-		for i := range set[0].values {
-			var row []schema.Choice
-			for j, p := range set {
-				if says(p.values[i]) {
-					row = append(row, schema.Choice{Label: string(rune('A' + j)), Text: p.values[i].String()})
-				}
-			}
-			o.rows = append(o.rows, row)
-		}
-		return o
 	}
 	return nil
 }
 
 func lastByte(s string) byte { return strings.ToLower(s)[len(s)-1] }
 
-// whole reports that no row leaves one of the columns empty.
-func (o *options) whole() bool {
-	return !slices.ContainsFunc(o.from, func(p *place) bool { return p.filled < len(p.values) })
+// listed makes options of columns.
+func listed(set []*place) *options {
+	o := &options{from: set}
+	var terms []string
+	filled := true
+	for _, p := range set {
+		terms = append(terms, p.term)
+		filled = filled && p.filled == len(p.values)
+	}
+	o.source = "[" + strings.Join(terms, ", ") + "]"
+	if !filled {
+		o.source = fmt.Sprintf(`filter(%s, # != nil and # != "")`, o.source)
+	}
+	for i := range set[0].values {
+		var row []schema.Choice
+		for j, p := range set {
+			if says(p.values[i]) {
+				o.holes = o.holes || len(row) < j
+				row = append(row, schema.Choice{Label: string(rune('A' + j)), Text: p.values[i].String()})
+			}
+		}
+		o.rows = append(o.rows, row)
+	}
+	return o
 }
 
-// goldForms are the ways in which a field may say which option is right.
+// form is a way in which a field may say which option is right.
+type form int
+
 const (
-	byLabel = iota
+	byLabel form = iota
 	byText
 	fromZero
 	fromOne
+	byMark // a list with a 1 for the right option and a 0 for each other
 	forms
 )
 
 // chosen is a field that says which option is right.
 type chosen struct {
 	*place
-	form  int
-	share float64 // of the rows that it fits
+	form  form
+	share float64 // of the rows with options that it fits
 	doubt string
 }
 
@@ -120,95 +155,124 @@ type chosen struct {
 func (o *options) findChosen(all []*place) []chosen {
 	var found []chosen
 	for _, p := range all {
-		if slices.Contains(o.from, p) || strings.HasPrefix(p.path, o.from[0].path+".") && !o.columns {
+		if slices.Contains(o.from, p) || strings.HasPrefix(p.path, o.from[0].path+".") {
 			continue
 		}
-		c := o.read(p)
-		if c.share < 0.5 || p.rank(goldNames) < 0 && p.rank(idNames) >= 0 {
-			continue
+		if c := o.read(p); c.share >= 0.5 && (p.rank(goldNames) >= 0 || p.rank(idNames) < 0) {
+			found = append(found, c)
 		}
-		at := len(found)
-		for at > 0 && better(c, found[at-1]) {
-			at--
-		}
-		found = slices.Insert(found, at, c)
 	}
+	slices.SortStableFunc(found, func(a, b chosen) int {
+		ra, rb := a.rank(goldNames), b.rank(goldNames)
+		switch {
+		case (a.share >= enough) != (b.share >= enough):
+			return before(a.share >= enough)
+		case (ra >= 0) != (rb >= 0):
+			return before(ra >= 0)
+		case a.form != b.form:
+			return int(a.form - b.form) // a label needs no counting
+		}
+		return ra - rb
+	})
 	return found
 }
 
-func better(a, b chosen) bool {
-	if fits := a.share >= enough; fits != (b.share >= enough) {
-		return fits
+func before(first bool) int {
+	if first {
+		return -1
 	}
-	ra, rb := a.rank(goldNames), b.rank(goldNames)
-	if (ra >= 0) != (rb >= 0) {
-		return ra >= 0
-	}
-	if a.form != b.form {
-		return a.form < b.form // a label needs no counting
-	}
-	return ra < rb
+	return 1
 }
 
 // read tells in which form a field says which option is right.
 func (o *options) read(p *place) chosen {
 	var n [forms]int
-	low, high, count := 1<<30, -1, 0 // count: rows where the highest number is that of the options
+	rows, low, high, last := 0, 1<<30, -1, false // last: a number is that of the last option
 	for i, v := range p.values {
-		elements := []gjson.Result{v}
+		choices := o.rows[i]
+		if len(choices) == 0 {
+			continue
+		}
+		rows++
+		if !says(v) || v.IsObject() {
+			continue
+		}
+		values := []gjson.Result{v}
 		if v.IsArray() {
-			elements = v.Array()
+			values = v.Array()
 		}
-		for _, v := range elements[:min(len(elements), 1)] {
-			if !says(v) || v.IsObject() || v.IsArray() {
-				continue
+		if len(values) == len(choices) && marks(values) {
+			n[byMark]++
+			continue
+		}
+		for f := byLabel; f < byMark; f++ {
+			if !slices.ContainsFunc(values, func(v gjson.Result) bool { return !says(v) || !names(f, v, choices) }) {
+				n[f]++
 			}
-			t := strings.Trim(strings.TrimSpace(v.String()), "().")
-			if slices.ContainsFunc(o.rows[i], func(c schema.Choice) bool { return strings.EqualFold(c.Label, t) }) {
-				n[byLabel]++
-			}
-			if slices.ContainsFunc(o.rows[i], func(c schema.Choice) bool {
-				return strings.EqualFold(strings.TrimSpace(c.Text), strings.TrimSpace(v.String()))
-			}) {
-				n[byText]++
-			}
-			if k, err := strconv.Atoi(t); err == nil {
-				low, high = min(low, k), max(high, k)
-				if k >= 0 && k < len(o.rows[i]) {
-					n[fromZero]++
-				}
-				if k >= 1 && k <= len(o.rows[i]) {
-					n[fromOne]++
-				}
-				if k == len(o.rows[i]) {
-					count++
-				}
+		}
+		for _, v := range values {
+			if k, err := strconv.Atoi(v.String()); err == nil {
+				low, high, last = min(low, k), max(high, k), last || k == len(choices)
 			}
 		}
 	}
-	best := byLabel
-	for form := range forms {
-		if n[form] > n[best] {
-			best = form
+	c := chosen{place: p}
+	for f := range forms {
+		if n[f] > n[c.form] {
+			c.form = f
 		}
 	}
-	c := chosen{place: p, form: best, share: float64(n[best]) / float64(len(p.values))}
-	if best == fromZero && low > 0 && count == 0 {
-		c.doubt = fmt.Sprintf("gold: %s counts the options from %d to %d, never 0; taken to count from 0; second guess: from 1, which is gold: %q", p.path, low, high, p.term()+" - 1")
+	c.share = float64(n[c.form]) / float64(max(rows, 1))
+	if c.form == fromZero && low > 0 && !last {
+		c.doubt = fmt.Sprintf("%s counts the options from %d to %d, never 0; taken to count from 0; second guess: from 1, which is gold: %q", p.path, low, high, p.term+" - 1")
 	}
 	return c
 }
 
+// marks reports that one of the values is 1 and the others are 0.
+func marks(values []gjson.Result) bool {
+	ones := 0
+	for _, v := range values {
+		switch v.Raw {
+		case "1":
+			ones++
+		case "0":
+		default:
+			return false
+		}
+	}
+	return ones == 1
+}
+
+// names reports that a value names one of the choices in a form.
+func names(f form, v gjson.Result, choices []schema.Choice) bool {
+	text := strings.TrimSpace(v.String())
+	switch f {
+	case byLabel:
+		return slices.ContainsFunc(choices, func(c schema.Choice) bool { return strings.EqualFold(c.Label, strings.Trim(text, "().")) })
+	case byText:
+		return slices.ContainsFunc(choices, func(c schema.Choice) bool { return strings.EqualFold(strings.TrimSpace(c.Text), text) })
+	}
+	k, err := strconv.Atoi(text)
+	if f == fromOne {
+		k--
+	}
+	return err == nil && k >= 0 && k < len(choices)
+}
+
 // source is what the recipe says of the field.
 func (c chosen) source() string {
-	text := c.mostly(isString)
+	count := c.term
+	if c.mostly(isString) {
+		count = "int(" + count + ")"
+	}
 	switch {
-	case c.form == fromOne && text:
-		return "int(" + c.term() + ") - 1"
 	case c.form == fromOne:
-		return c.term() + " - 1"
-	case c.form == fromZero && text:
-		return "int(" + c.term() + ")"
+		return count + " - 1"
+	case c.form == byMark:
+		return "findIndex(" + c.term + ", # == 1)"
+	case c.form == fromZero && count != c.term:
+		return count
 	}
 	return c.path
 }

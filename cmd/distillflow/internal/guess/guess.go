@@ -12,35 +12,38 @@ import (
 	"github.com/distillflow/distillflow/internal/task"
 )
 
-// Result is a guess.
+// Result is a guess. A field of the task that has no place has not been found.
 type Result struct {
-	Task task.Task
-	// Doubts say where the guess is not sure, each with the second-best one where
-	// there is one. They begin with the field of the task that they are about.
-	Doubts []string
+	Task   task.Task
+	Doubts []Doubt
+}
+
+// Doubt says where a guess is not sure, with the second-best one where there is one.
+type Doubt struct {
+	Field string // of the task, or one of its fields
+	Text  string
 }
 
 // The names of fields in one spelling, the best first.
 const (
-	questionNames = "question problem question_stem stem prompt query instruction ques input utterance sentence text title body review content"
+	questionNames = "question problem question_stem stem prompt query instruction ques input utterance sentence text ctx goal title body review content"
+	vagueNames    = "utterance sentence text ctx goal title body review content"
 	goldNames     = "gold_answer gold answer_key correct_answer correct_option correct_choice correct final_answer answer_idx answer_index answer_letter answer_text answer answers ans cop key gold_label label labels target expected ground_truth reference result output response completion solution class category intent sentiment emotion topic letter"
+	insideNames   = "aliases text value" // of an answer
 	idNames       = "id uid _id qid question_id example_id guid uuid idx index key"
 	sureNames     = "gold_answer gold answer_key correct_answer final_answer" // nothing else is called so
-	contextNames  = "context passage article paragraph story document background"
+	contextNames  = "context passage article paragraph story document background premise"
 )
 
-// Guess looks at rows, each a JSON object.
-func Guess(rows [][]byte) Result {
-	var g guesser
+// Guess looks at rows, each a JSON object. whole tells that there are no others.
+func Guess(rows [][]byte, whole bool) Result {
+	g := guesser{whole: whole, fields: map[string]string{}}
 	parsed := make([]gjson.Result, len(rows))
 	for i, r := range rows {
 		parsed[i] = gjson.ParseBytes(r)
 	}
-	if len(rows) == 0 {
-		return Result{Task: task.Task{Answer: task.Text}, Doubts: []string{"answer: there are no rows to look at"}}
-	}
 	g.all = placesOf(parsed)
-	g.fields = map[string]string{}
+	g.header()
 	if !g.chat() {
 		g.choices()
 		g.pairs()
@@ -54,15 +57,17 @@ func Guess(rows [][]byte) Result {
 }
 
 type guesser struct {
+	whole  bool
 	all    []*place
 	taken  []*place
 	task   task.Task
 	fields map[string]string
-	doubts []string
+	doubts []Doubt
+	asked  *place // the question; nil for pairs and chats
 }
 
-func (g *guesser) doubt(format string, args ...any) {
-	g.doubts = append(g.doubts, fmt.Sprintf(format, args...))
+func (g *guesser) doubt(field, format string, args ...any) {
+	g.doubts = append(g.doubts, Doubt{field, fmt.Sprintf(format, args...)})
 }
 
 func (g *guesser) take(ours, theirs string, p ...*place) {
@@ -75,44 +80,56 @@ func (g *guesser) free(p *place) bool { return !slices.Contains(g.taken, p) }
 // text reports a place of texts that nothing else was taken for.
 func (g *guesser) text(p *place) bool { return g.free(p) && p.mostly(isString) }
 
-// chat reads rows of messages, and reports whether the rows have them.
+// second is the second guess of a list.
+func second(found []*place) string {
+	if len(found) > 1 {
+		return found[1].path
+	}
+	return "none"
+}
+
+// header finds tables whose first line is a row and no names.
+func (g *guesser) header() {
+	for _, p := range g.all {
+		if p.depth == 0 && (strings.HasSuffix(p.path, "?") || p.share(func(v gjson.Result) bool { return v.Str == p.path }) > 0) {
+			g.doubt("fields", "%q looks like a value and no name: if the first line of the table is a row, put a line of names before it", p.path)
+			return
+		}
+	}
+}
+
+// chat reads rows of messages that have no question of their own.
 func (g *guesser) chat() bool {
+	if len(byName(g.all, "question problem query", func(p *place) bool { return g.text(p) && p.depth == 0 })) > 0 {
+		return false
+	}
 	for _, p := range byName(g.all, "messages conversations conversation", func(p *place) bool {
-		return p.mostly(func(_ int, v gjson.Result) bool { return v.IsArray() && v.Get("0").IsObject() })
+		return p.mostly(func(v gjson.Result) bool { return v.Get("0").IsObject() })
 	}) {
-		first := p.values[slices.IndexFunc(p.values, says)]
-		role, content := "role", "content"
-		if first.Get("0.from").Exists() {
-			role, content = "from", "value"
+		role, content, user := "role", "content", "user"
+		if p.share(func(v gjson.Result) bool { return v.Get("0.from").Exists() }) > 0 {
+			role, content, user = "from", "value", "human"
 		}
-		asks := -1
-		for i, m := range first.Array() {
-			if r := m.Get(role).String(); asks < 0 && (r == "user" || r == "human") {
-				asks = i
-			}
-		}
-		if asks < 0 {
-			continue
-		}
-		answers := &place{path: fmt.Sprintf("%s[-1].%s", p.path, content), values: make([]gjson.Result, len(p.values))}
+		answers := &place{values: make([]gjson.Result, len(p.values))}
 		odd := 0
 		for i, v := range p.values {
 			turns := v.Array()
+			if len(turns) != 2 || turns[0].Get(role).String() != user {
+				odd++
+			}
 			if len(turns) > 0 {
 				answers.values[i] = turns[len(turns)-1].Get(content)
 			}
-			if len(turns) != asks+2 {
-				odd++
-			}
 		}
-		g.take("question", fmt.Sprintf("%s[%d].%s", p.path, asks, content), p)
+		answers.path = fmt.Sprintf("last(%s).%s", p.term, content)
+		g.take("question", fmt.Sprintf("find(%s, .%s == %q).%s", p.term, role, user, content), p)
 		if odd > 0 {
-			g.doubt("question: %d of %d rows have more or fewer turns than one question and its answer, and only message %d is asked; second guess: leave those rows out", odd, len(p.values), asks+1)
+			g.doubt("question", "%d of %d rows have more than a question and its answer, such as a system text, and only the first message of the %s is asked", odd, len(p.values), user)
 		}
 		if own := g.golds(); len(own) > 0 && own[0].depth == 0 {
 			answers = own[0]
 		} else {
-			g.doubt("gold: taken from the last message, which may hold more than the answer; second guess: the rows have no gold answers")
+			g.doubt("gold", "taken from the last message, which may hold more than the answer; second guess: the rows have no gold answers")
 		}
 		g.settle(answers)
 		return true
@@ -127,42 +144,52 @@ func (g *guesser) choices() {
 		return
 	}
 	found := o.findChosen(g.all)
-	if len(found) == 0 && o.columns {
+	if len(found) == 0 && len(o.from) > 1 {
 		return // columns that merely look like options
 	}
 	g.task.Answer = task.Choice
 	g.take("choices", o.source, o.from...)
-	if o.columns {
-		g.doubt("choices: the options stand in columns of their own, so that an expression lists them: %s", o.source)
-		if !o.whole() {
-			g.doubt("choices: some rows leave one of %s empty; second guess: [%s] without blanks, by filter(%s, # != nil and # != \"\")", o.source, strings.Trim(o.source, "[]"), o.source)
-		}
+	if o.holes {
+		g.doubt("choices", "some rows leave out an option that is not the last, so that the next ones move up to other letters")
 	}
 	if len(found) == 0 {
-		g.doubt("gold: no field says by label, text or number which of %s is right; second guess: text, without choices", o.source)
+		g.doubt("gold", "no field says by label, text or number which of %s is right; second guess: text, without choices", o.source)
 		return
 	}
-	best := found[0]
+	best, also := found[0], "none"
+	if len(found) > 1 {
+		also = found[1].path
+	}
 	g.take("gold", best.source(), best.place)
 	switch {
 	case best.share < enough:
-		g.doubt("gold: %s fits an option in %.0f %% of the rows only; second guess: %s", best.path, 100*best.share, second(found))
+		g.doubt("gold", "%s fits an option in %.0f %% of the rows only; second guess: %s", best.path, 100*best.share, also)
 	case best.rank(goldNames) < 0:
-		g.doubt("gold: %s fits the options, though its name does not say so; second guess: %s", best.path, second(found))
+		g.doubt("gold", "%s fits the options, though its name does not say so; second guess: %s", best.path, also)
 	}
 	if best.doubt != "" {
-		g.doubts = append(g.doubts, best.doubt)
+		g.doubts = append(g.doubts, Doubt{"gold", best.doubt})
 	}
-	if source := best.source(); source != best.path {
-		g.doubt("gold: %s counts the options from %d, so that an expression is used: %s", best.path, best.form-fromZero, source)
-	}
+	g.withoutChoices(o, best.place)
 }
 
-func second(found []chosen) string {
-	if len(found) > 1 {
-		return found[1].path
+// withoutChoices finds the kind of the rows that have no options.
+func (g *guesser) withoutChoices(o *options, gold *place) {
+	rest := *gold
+	rest.values = nil
+	for i, v := range gold.values {
+		if len(o.rows[i]) == 0 {
+			rest.values = append(rest.values, v)
+		}
 	}
-	return "none"
+	if float64(len(rest.values)) <= (1-enough)*float64(len(gold.values)) {
+		return
+	}
+	t, _ := kindOf(&rest, g.whole)
+	if g.task.WithoutChoices = t.Answer; t.Answer != task.Number && t.Answer != task.Math {
+		g.task.WithoutChoices = task.Text
+	}
+	g.doubt("without_choices", "%d of %d rows have no options, and their answers look like this", len(rest.values), len(gold.values))
 }
 
 // pairs reads a premise and what may follow from it.
@@ -176,7 +203,7 @@ func (g *guesser) pairs() {
 		g.take("premise", premise[0].path, premise[0])
 		g.take("hypothesis", hypothesis[0].path, hypothesis[0])
 		if b != "hypothesis" {
-			g.doubt("premise: %s and %s are taken for a premise and a hypothesis; second guess: another relation of the two, which prompt should say", a, b)
+			g.doubt("premise", "%s and %s are taken for a premise and a hypothesis; second guess: another relation of the two, which prompt should say", a, b)
 		}
 		return
 	}
@@ -187,61 +214,44 @@ func (g *guesser) question() {
 	if g.fields["hypothesis"] != "" {
 		return
 	}
-	found := byName(g.all, questionNames, g.text)
+	found := byName(g.all, questionNames, func(p *place) bool { return g.text(p) && (p.varied() || p.name == "instruction") })
 	if len(found) > 0 {
-		g.take("question", found[0].path, found[0])
-		if len(found) > 1 && found[0].rank(questionNames) >= 8 {
-			g.doubt("question: taken from %s; second guess: %s", found[0].path, found[1].path)
+		if found[0].rank(vagueNames) >= 0 && len(found) > 1 {
+			g.doubt("question", "taken from %s; second guess: %s", found[0].path, found[1].path)
 		}
-		return
-	}
-	if found = byName(g.all, questionNames, func(p *place) bool { return g.free(p) && p.share(isString) >= 0.5 }); len(found) > 0 {
-		g.take("question", found[0].path, found[0])
-		g.doubt("question: only %d of %d rows have %s; second guess: leave the others out, by on_error: skip", found[0].filled, len(found[0].values), found[0].path)
-		return
-	}
-	// No name helps: what is asked is long.
-	var long, next *place
-	for _, p := range g.all {
-		if !g.text(p) || p.rank(goldNames) >= 0 {
-			continue
+	} else if found = byName(g.all, questionNames, func(p *place) bool { return g.free(p) && p.share(isString) >= some && p.varied() }); len(found) > 0 {
+		g.doubt("question", "only %d of %d rows have %s", found[0].filled, len(found[0].values), found[0].path)
+	} else {
+		// No name helps: what is asked is long.
+		for _, p := range g.all {
+			if g.text(p) && p.varied() && p.rank(goldNames) < 0 && p.rank(idNames) < 0 {
+				found = append(found, p)
+			}
 		}
-		if long == nil || size(p) > size(long) {
-			long, next = p, long
-		} else if next == nil || size(p) > size(next) {
-			next = p
+		if len(found) == 0 {
+			return
 		}
+		slices.SortStableFunc(found, func(a, b *place) int { return b.size() - a.size() })
+		g.doubt("question", "no field is called like a question; taken from %s, whose texts are longest; second guess: %s", found[0].path, second(found))
 	}
-	if long == nil {
-		g.doubt("question: no field of texts looks like a question; set fields: {question: ...}")
-		return
-	}
-	g.take("question", long.path, long)
-	also := "none"
-	if next != nil {
-		also = next.path
-	}
-	g.doubt("question: no field is called like a question; taken from %s, whose texts are longest; second guess: %s", long.path, also)
-}
-
-func size(p *place) (n int) {
-	for _, v := range p.values {
-		n += len(v.String())
-	}
-	return n
+	g.asked = found[0]
+	g.take("question", g.asked.path, g.asked)
 }
 
 // golds lists the fields that may hold the right answer, the best name first.
 func (g *guesser) golds() []*place {
-	return byName(g.all, goldNames+" text", func(p *place) bool {
-		// A text inside of something is an answer inside of answers.
-		if p.last() == "text" && !strings.Contains(strings.ToLower(p.path), "answer") {
-			return false
-		}
-		return g.free(p) && p.mostly(func(_ int, v gjson.Result) bool {
-			return isScalar(0, v) || v.IsArray() && isScalar(0, v.Get("0"))
+	hold := func(least float64) []*place {
+		return byName(g.all, goldNames+" "+insideNames, func(p *place) bool {
+			inside := p.rank(insideNames) >= 0 && !strings.Contains(strings.ToLower(p.path), "answer")
+			return g.free(p) && !inside && p.share(func(v gjson.Result) bool {
+				return isScalar(v) || v.IsArray() && isScalar(v.Get("0"))
+			}) >= least
 		})
-	})
+	}
+	if found := hold(enough); len(found) > 0 {
+		return found
+	}
+	return hold(some)
 }
 
 // gold finds the right answer of rows that are no multiple choice.
@@ -250,35 +260,31 @@ func (g *guesser) gold() {
 		return
 	}
 	found := g.golds()
-	if len(found) == 0 {
+	switch {
+	case len(found) == 0:
 		for _, p := range g.all { // no name helps: what is left
-			if g.free(p) && p.rank(idNames+" "+contextNames) < 0 && p.mostly(isScalar) {
+			if g.free(p) && p.rank(idNames+" "+contextNames) < 0 && p.mostly(isScalar) && (p.different() > 1 || len(p.values) == 1) {
 				found = append(found, p)
 			}
 		}
 		if len(found) == 0 {
 			g.task.Answer = task.Text
-			g.doubt("gold: no field looks like the right answer; set fields: {gold: ...}")
+			g.doubt("gold", "no field looks like the right answer. Rows without one cannot be graded: scan refuses them, import reads them")
 			return
 		}
 		slices.Reverse(found) // answers come after questions
-		g.doubt("gold: no field is called like an answer; taken from %s; second guess: %s", found[0].path, after(found))
-	} else if len(found) > 1 && found[0].rank(sureNames) < 0 {
-		g.doubt("gold: taken from %s; second guess: %s", found[0].path, found[1].path)
+		g.doubt("gold", "no field is called like an answer; taken from %s; second guess: %s", found[0].path, second(found))
+	case found[0].filled < len(found[0].values):
+		g.doubt("gold", "only %d of %d rows have %s", found[0].filled, len(found[0].values), found[0].path)
+	case len(found) > 1 && found[0].rank(sureNames) < 0 && found[1].size() < 4*found[0].size():
+		g.doubt("gold", "taken from %s; second guess: %s", found[0].path, found[1].path)
 	}
 	g.settle(found[0])
 }
 
-func after(found []*place) string {
-	if len(found) > 1 {
-		return found[1].path
-	}
-	return "none"
-}
-
 // settle takes the gold answers from a place and the kind from them.
 func (g *guesser) settle(p *place) {
-	t, doubts := kindOf(p)
+	t, doubts := kindOf(p, g.whole)
 	g.take("gold", p.path, p)
 	if g.fields["hypothesis"] != "" {
 		t, doubts = entails(p, t, doubts)
@@ -287,62 +293,62 @@ func (g *guesser) settle(p *place) {
 	g.doubts = append(g.doubts, doubts...)
 }
 
-// entails reads the labels of natural language inference.
-func entails(p *place, t task.Task, doubts []string) (task.Task, []string) {
+// entails reads the labels of natural language inference, which are those of the
+// preset anli. -1 and - are rows on which people did not agree.
+func entails(p *place, t task.Task, doubts []Doubt) (task.Task, []Doubt) {
 	anli, _ := task.Preset("anli")
+	names := map[string]bool{}
+	for label, others := range anli.Labels {
+		for _, n := range append(others, label) {
+			names[n] = true
+		}
+	}
 	texts, _ := goldTexts(p)
 	coded := true
 	for _, s := range distinct(texts) {
-		known := false
-		for label, names := range anli.Labels {
-			known = known || strings.EqualFold(s, label) || slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(s, n) })
-		}
-		if !known {
+		switch {
+		case s == "-" || s == "-1":
+		case !names[strings.ToLower(s)]:
 			t.Prompt = "Premise: {premise}\nHypothesis: {hypothesis}\n\nHow does the hypothesis relate to the premise?"
-			return t, append(doubts, "prompt: a question that fits your labels is better than this one; second guess: that of the preset anli")
+			return t, append(doubts, Doubt{"prompt", "a question that fits your labels is better than this one"})
+		default:
+			coded = coded && strings.Contains("012", s)
 		}
-		coded = coded && strings.Contains("012", s)
 	}
 	anli.Fields = nil
 	if !coded {
 		return anli, nil
 	}
-	return anli, []string{"labels: the numbers are taken as in most such data, 0 entailment, 1 neutral, 2 contradiction; second guess: 0 contradiction, 2 entailment"}
+	return anli, []Doubt{{"labels", "the numbers are taken as in most such data, 0 entailment, 1 neutral, 2 contradiction; second guess: 0 contradiction, 2 entailment"}}
 }
 
 // context finds a text that the question is about.
 func (g *guesser) context() {
-	if g.fields["premise"] != "" || g.fields["question"] == "" {
+	if g.fields["premise"] != "" || g.asked == nil {
 		return
 	}
 	full := func(p *place) bool { return g.text(p) && p.filled == len(p.values) }
-	if tables := byName(g.all, "table", full); len(tables) > 0 {
-		g.take("table", tables[0].path, tables[0])
-		g.ask("Table:\n{table}\n\n{question}")
-		g.doubt("prompt: the question is taken to be about %s; second guess: the question alone", tables[0].path)
-		return
+	ours, prompt := "table", "Table:\n{table}\n\n{question}"
+	found := byName(g.all, "table", full)
+	if len(found) == 0 {
+		ours, prompt = "premise", "{premise}\n\n{question}"
+		found = byName(g.all, contextNames, full)
 	}
-	found := byName(g.all, contextNames, full)
-	if len(found) == 0 && strings.HasSuffix(g.fields["question"], "instruction") {
-		found = byName(g.all, "input", full)
-		if part := byName(g.all, "input", g.free); len(found) == 0 && len(part) > 0 && part[0].filled > 0 {
-			g.doubt("prompt: %s is filled in %d of %d rows and is not shown; second guess: fields: {premise: %s} and {premise} in prompt", part[0].path, part[0].filled, len(part[0].values), part[0].path)
+	if len(found) == 0 && g.asked.name == "instruction" {
+		found = byName(g.all, "input", func(p *place) bool { return g.free(p) && p.filled > 0 })
+		if len(found) > 0 && !full(found[0]) {
+			g.take("question", fmt.Sprintf(`trim(%s + "\n\n" + %s)`, g.asked.term, found[0].term), found[0])
+			return
 		}
 	}
 	if len(found) == 0 {
 		return
 	}
-	g.take("premise", found[0].path, found[0])
-	g.ask("{premise}\n\n{question}")
-	g.doubt("prompt: the question is taken to be about %s, which the prompt shows as {premise}; second guess: the question alone", found[0].path)
-}
-
-// ask sets the prompt, with the options where there are some.
-func (g *guesser) ask(prompt string) {
-	if g.task.Answer == task.Choice {
-		prompt += "\n{choices}"
+	g.take(ours, found[0].path, found[0])
+	if g.task.Prompt = prompt; g.task.Answer == task.Choice {
+		g.task.Prompt += "\n{choices}"
 	}
-	g.task.Prompt = prompt
+	g.doubt("prompt", "the question is taken to be about %s, which the prompt shows as {%s}; second guess: the question alone", found[0].path, ours)
 }
 
 // id finds what names a row.
@@ -359,7 +365,7 @@ func (g *guesser) id() {
 			return
 		}
 		if p.path == "id" {
-			g.doubt("id: the field id does not name each row, by a text or number of its own; rename it in the data, and ids are made from the content")
+			g.doubt("id", "the field id does not name each row, by a text or number of its own; rename it in the data, and ids are made from the content")
 		}
 	}
 }

@@ -14,24 +14,41 @@ import (
 // Bounds of a set of labels.
 const (
 	maxLabels   = 20
-	rowsALabel  = 5  // rows for each, at least
-	longestName = 60 // bytes of a label
+	maxNamed    = 200 // where the field is called label or the like
+	rowsALabel  = 5   // rows for each, at least
+	longestName = 60  // bytes of a label
+	manyNumbers = 5   // labels that are numbers are hardly more
 )
 
 const labelNames = "label labels gold_label class category intent sentiment emotion topic coarse_label"
 
 var (
 	number = regexp.MustCompile(`^[-+−]?[$€£]?[-+−]?(\d{1,3}(,\d{3})+|\d*)(\.\d+|\d\.?)?\s?%?$`)
-	digits = regexp.MustCompile(`\d`)
+	digit  = regexp.MustCompile(`\d`)
 	yesNo  = regexp.MustCompile(`(?i)^(yes|no|true|false)$`)
-	latex  = regexp.MustCompile(`\\(boxed|d?frac|sqrt|pi|text|left|infty|cdot)|\$|^[-+*/^()\[\]{}=.,\d\sa-z]*[\d)}][-+*/^=()]+|^[(\[].*\d.*[)\]]$|\d\s*[-+*/^]`)
+	// What is left of mathematics without its commands has signs and no words, but for
+	// the unit of a number.
+	command = regexp.MustCompile(`\\[A-Za-z]+|(sqrt|sin|cos|tan|log|exp)\b`)
+	sign    = regexp.MustCompile(`[\d\\^=+*/<>]`)
+	letters = regexp.MustCompile(`\pL{3,}`)
+	unit    = regexp.MustCompile(`^[$€£]?[\d,.]+ ?\pL+\.?$`)
 )
 
-// kindOf guesses the kind of answers from what a gold field holds.
-func kindOf(p *place) (t task.Task, doubts []string) {
+func isNumber(s string) bool { return digit.MatchString(s) && number.MatchString(s) }
+
+func isMath(s string) bool {
+	return isNumber(s) || unit.MatchString(s) || sign.MatchString(s) && !letters.MatchString(command.ReplaceAllString(s, ""))
+}
+
+// kindOf guesses the kind of answers from what a gold field holds. whole tells that
+// the place holds it for all rows that there are.
+func kindOf(p *place, whole bool) (t task.Task, doubts []Doubt) {
 	texts, lists := goldTexts(p)
 	if len(texts) == 0 {
 		return task.Task{Answer: task.Text}, nil
+	}
+	doubt := func(field, format string, args ...any) {
+		doubts = append(doubts, Doubt{field, fmt.Sprintf(format, args...)})
 	}
 	count := func(ok func(string) bool) float64 {
 		n := 0
@@ -42,68 +59,68 @@ func kindOf(p *place) (t task.Task, doubts []string) {
 		}
 		return float64(n) / float64(len(texts))
 	}
-	stated := func(s string) string { // a worked solution ends in its answer
-		if i := strings.LastIndex(s, "####"); i >= 0 {
-			s = s[i+4:]
-		}
-		return strings.TrimSpace(s)
-	}
-	isNumber := func(s string) bool { s = stated(s); return digits.MatchString(s) && number.MatchString(s) }
-	numbers := count(isNumber)
-	mathy := count(func(s string) bool { return isNumber(s) || latex.MatchString(s) })
-	boxed := count(func(s string) bool { return strings.Contains(s, `\boxed`) })
+	numbers, maths := count(isNumber), count(isMath)
 	labels := distinct(texts)
 	named := p.rank(labelNames) >= 0
-	few := !lists && len(labels) >= 2 && len(labels) <= maxLabels && len(longest(labels)) <= longestName
-	often := few && len(labels)*rowsALabel <= len(p.values)
+	few := !lists && len(labels) >= 2 && len(longest(labels)) <= longestName
+	often := few && len(labels) <= maxLabels && len(labels)*rowsALabel <= len(p.values)
+	if len(labels) == 1 && len(texts) > 1 {
+		doubt("answer", "all rows here have %q in %s; rows of other answers may follow", labels[0], p.path)
+	}
 
 	switch {
 	case count(yesNo.MatchString) >= enough:
-		return task.Task{Answer: task.YesNo}, nil
-	case few && named && (often || len(labels) < len(texts)):
-		t = labelTask(labels)
-		if !often {
-			doubts = append(doubts, fmt.Sprintf("answer: %s has %d labels in %d rows, too few rows to be sure; second guess: text", p.path, len(labels), len(p.values)))
+		t.Answer = task.YesNo
+	case often || few && named && len(labels) <= maxNamed && len(labels) < len(texts):
+		if numbers >= enough && !named {
+			if len(labels) <= manyNumbers {
+				doubt("answer", "%s has only the numbers %s; second guess: label", p.path, strings.Join(labels, ", "))
+			}
+			t.Answer = task.Number
+			break
+		}
+		t.Answer, t.Labels = task.Label, map[string][]string{}
+		for _, l := range labels {
+			t.Labels[l] = []string{}
+		}
+		switch {
+		case !often:
+			doubt("answer", "%s has %d labels in %d rows, too few rows to be sure; second guess: text", p.path, len(labels), len(p.values))
+		case !named:
+			doubt("answer", "%s has %d different values in %d rows; second guess: text", p.path, len(labels), len(p.values))
 		}
 		if numbers >= enough {
-			doubts = append(doubts, fmt.Sprintf("answer: the labels of %s are numbers; write what they mean as labels: {NAME: [\"%s\"]}; second guess: number", p.path, labels[0]))
+			doubt("labels", "they are numbers; write what each means, as in NAME: [%q]; second guess: answer: number", labels[0])
 		}
-		return t, append(doubts, unseen(labels))
+		if !whole {
+			doubt("labels", "the first %d rows have these %d; add any that only later rows have", len(p.values), len(labels))
+		}
 	case numbers >= enough:
-		if often && !strings.Contains(texts[0], "####") && len(labels) <= 5 {
-			doubts = append(doubts, fmt.Sprintf("answer: %s has only the numbers %s; second guess: label", p.path, strings.Join(labels, ", ")))
-		}
+		t.Answer = task.Number
 		if numbers < 1 {
-			doubts = append(doubts, fmt.Sprintf("answer: %.0f %% of the gold answers in %s are no plain numbers; second guess: math", 100*(1-numbers), p.path))
+			doubt("answer", "%.0f %% of the gold answers in %s are no plain numbers; second guess: math", 100*(1-numbers), p.path)
 		}
-		return task.Task{Answer: task.Number}, doubts
-	case boxed >= enough:
-		return task.Task{Answer: task.Math}, nil
-	case often:
-		return labelTask(labels), []string{
-			fmt.Sprintf("answer: taken for labels, as %s has %d different values in %d rows; second guess: text", p.path, len(labels), len(p.values)),
-			unseen(labels),
+	case count(func(s string) bool { return strings.Contains(s, `\boxed`) }) >= enough:
+		t.Answer = task.Math
+	case maths >= 0.8:
+		t.Answer = task.Math
+		if maths < enough {
+			doubt("answer", "%s looks like mathematics in %.0f %% of the rows; second guess: text", p.path, 100*maths)
 		}
-	case mathy >= 0.8:
-		if numbers == 0 || mathy < 1 {
-			doubts = append(doubts, fmt.Sprintf("answer: %s looks like mathematics in %.0f %% of the rows; second guess: text", p.path, 100*mathy))
+	default:
+		t.Answer = task.Text
+		if maths >= 0.3 {
+			doubt("answer", "%s looks like mathematics in %.0f %% of the rows; second guess: math", p.path, 100*maths)
 		}
-		return task.Task{Answer: task.Math}, doubts
+		if p.size() > 100*len(p.values) {
+			doubt("answer", "the gold answers in %s are long, and few answers will equal them; f1: 0.5 accepts those that share most words; second guess: another field holds the answer", p.path)
+		}
 	}
-	if numbers >= 0.3 {
-		doubts = append(doubts, fmt.Sprintf("answer: %.0f %% of the gold answers in %s are numbers; second guess: math", 100*numbers, p.path))
-	}
-	size := 0
-	for _, s := range texts {
-		size += len(s)
-	}
-	if size/len(texts) > 100 {
-		doubts = append(doubts, fmt.Sprintf("answer: the gold answers in %s are long, and few answers will equal them; f1: 0.5 accepts those that share most words; second guess: another field holds the answer", p.path))
-	}
-	return task.Task{Answer: task.Text}, doubts
+	return t, doubts
 }
 
-// goldTexts are the gold answers of the rows, and whether some have a list of them.
+// goldTexts are the gold answers of the rows, without the work that leads to them, and
+// whether some rows have a list of them.
 func goldTexts(p *place) (texts []string, lists bool) {
 	for _, v := range p.values {
 		values := []gjson.Result{v}
@@ -111,9 +128,14 @@ func goldTexts(p *place) (texts []string, lists bool) {
 			values, lists = v.Array(), true
 		}
 		for _, v := range values {
-			if says(v) && isScalar(0, v) {
-				texts = append(texts, strings.TrimSpace(v.String()))
+			if !says(v) || !isScalar(v) {
+				continue
 			}
+			s := v.String()
+			if i := strings.LastIndex(s, "####"); i >= 0 {
+				s = s[i+4:]
+			}
+			texts = append(texts, strings.TrimSpace(s))
 		}
 	}
 	return texts, lists
@@ -135,16 +157,4 @@ func distinct(texts []string) []string {
 
 func longest(texts []string) string {
 	return slices.MaxFunc(texts, func(a, b string) int { return len(a) - len(b) })
-}
-
-func labelTask(labels []string) task.Task {
-	t := task.Task{Answer: task.Label, Labels: map[string][]string{}}
-	for _, l := range labels {
-		t.Labels[l] = []string{}
-	}
-	return t
-}
-
-func unseen(labels []string) string {
-	return fmt.Sprintf("labels: the %d seen in these rows; add any that only later rows have", len(labels))
 }

@@ -3,6 +3,7 @@ package guess
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -12,26 +13,38 @@ import (
 // place is somewhere that rows have values: a field, or a path such as a.b[0].
 type place struct {
 	path   string
+	term   string // the path as a row expression says it
+	name   string // what the path ends in, in one spelling: answerKey is answer_key
 	depth  int
 	values []gjson.Result // by row; one that does not exist where the row has none
 	filled int            // rows with a value that says something
 }
 
-// maxDepth is how far into objects places are looked for.
-const maxDepth = 3
+// Bounds on what is looked at inside of objects.
+const (
+	maxDepth  = 3
+	maxNested = 1000 // places: the names in an object may be data
+)
+
+// enough is the share of the rows that must agree with a guess: data has slips.
+const enough = 0.9
 
 // placesOf lists the places of rows in the order in which the rows name them.
 func placesOf(rows []gjson.Result) []*place {
 	var all []*place
 	known := map[string]*place{}
+	nested := 0
 	for i, row := range rows {
-		var walk func(prefix string, v gjson.Result, depth int)
-		walk = func(prefix string, v gjson.Result, depth int) {
+		var walk func(prefix, term string, v gjson.Result, depth int)
+		walk = func(prefix, term string, v gjson.Result, depth int) {
 			v.ForEach(func(k, v gjson.Result) bool {
 				path := prefix + k.String()
 				p := known[path]
 				if p == nil {
-					p = &place{path: path, depth: depth, values: make([]gjson.Result, len(rows))}
+					if nested += min(depth, 1); nested > maxNested {
+						return true
+					}
+					p = &place{path: path, term: member(term, k.String()), name: spelt(k.String()), depth: depth, values: make([]gjson.Result, len(rows))}
 					known[path] = p
 					all = append(all, p)
 				}
@@ -39,16 +52,17 @@ func placesOf(rows []gjson.Result) []*place {
 				if says(v) {
 					p.filled++
 				}
-				if depth < maxDepth && v.IsObject() {
-					walk(path+".", v, depth+1)
-				}
-				if first := v.Get("0"); depth < maxDepth && v.IsArray() && first.IsObject() && len(v.Array()) == 1 {
-					walk(path+"[0].", first, depth+1)
+				switch first := v.Get("0"); {
+				case depth >= maxDepth:
+				case v.IsObject():
+					walk(path+".", p.term, v, depth+1)
+				case v.IsArray() && first.IsObject() && len(v.Array()) == 1:
+					walk(path+"[0].", p.term+"[0]", first, depth+1)
 				}
 				return true
 			})
 		}
-		walk("", row, 0)
+		walk("", "", row, 0)
 	}
 	return all
 }
@@ -66,9 +80,7 @@ func says(v gjson.Result) bool {
 	return true
 }
 
-// last is the name that a path ends in, in one spelling: answerKey is answer_key.
-func (p *place) last() string {
-	name := p.path[strings.LastIndexByte(p.path, '.')+1:]
+func spelt(name string) string {
 	var b strings.Builder
 	before := ' '
 	for _, r := range name {
@@ -83,65 +95,81 @@ func (p *place) last() string {
 	return strings.Trim(b.String(), "_")
 }
 
-// mostly reports that nearly all rows have a value here for which ok holds.
-func (p *place) mostly(ok func(row int, v gjson.Result) bool) bool {
-	return p.share(ok) >= enough
-}
-
 // share is that of all rows for whose value here ok holds.
-func (p *place) share(ok func(row int, v gjson.Result) bool) float64 {
+func (p *place) share(ok func(v gjson.Result) bool) float64 {
 	n := 0
-	for i, v := range p.values {
-		if says(v) && ok(i, v) {
+	for _, v := range p.values {
+		if says(v) && ok(v) {
 			n++
 		}
 	}
 	return float64(n) / float64(len(p.values))
 }
 
-// enough is the share of the rows that must agree with a guess: data has slips.
-const enough = 0.9
+func (p *place) mostly(ok func(v gjson.Result) bool) bool { return p.share(ok) >= enough }
 
-func isString(_ int, v gjson.Result) bool { return v.Type == gjson.String }
+func isString(v gjson.Result) bool { return v.Type == gjson.String }
 
-func isScalar(_ int, v gjson.Result) bool { return v.Exists() && !v.IsObject() && !v.IsArray() }
+func isScalar(v gjson.Result) bool { return v.Exists() && !v.IsObject() && !v.IsArray() }
+
+// varied reports that the rows do not all say one of a few things here.
+func (p *place) varied() bool { return 10*p.different() >= len(p.values) }
+
+// different counts the values that differ.
+func (p *place) different() int {
+	seen := map[string]bool{}
+	for _, v := range p.values {
+		seen[v.Raw] = true
+	}
+	return len(seen)
+}
+
+// size is how many bytes the rows have here.
+func (p *place) size() (n int) {
+	for _, v := range p.values {
+		n += len(v.String())
+	}
+	return n
+}
 
 // rank is where a place's name stands in a list of names, the best first; -1 where it
-// does not. Names at the top of a row go before those inside it.
+// does not. Names at the top of a row go before the same inside it.
 func (p *place) rank(names string) int {
-	for i, n := range strings.Fields(names) {
-		if p.last() == n {
-			return 2*i + min(p.depth, 1)
-		}
+	i := slices.Index(strings.Fields(names), p.name)
+	if i < 0 {
+		return -1
 	}
-	return -1
+	return 2*i + min(p.depth, 1)
 }
 
 // byName gives the places that have one of the names and pass ok, the best name first.
 func byName(all []*place, names string, ok func(*place) bool) []*place {
 	var found []*place
 	for _, p := range all {
-		if p.rank(names) < 0 || !ok(p) {
-			continue
+		if p.rank(names) >= 0 && ok(p) {
+			found = append(found, p)
 		}
-		at := len(found)
-		for at > 0 && found[at-1].rank(names) > p.rank(names) {
-			at--
-		}
-		found = append(found[:at], append([]*place{p}, found[at:]...)...)
 	}
+	slices.SortStableFunc(found, func(a, b *place) int { return a.rank(names) - b.rank(names) })
 	return found
 }
 
-var word = regexp.MustCompile(`^[A-Za-z_]\w*(\.[A-Za-z_]\w*|\[-?\d+\])*$`)
+// word is a name that a row expression can say as it is, unless it is one of the
+// language.
+var (
+	word     = regexp.MustCompile(`^[A-Za-z_]\w*$`)
+	language = regexp.MustCompile(`^(and|or|not|in|let|if|else|true|false|nil|matches|contains|startsWith|endsWith)$`)
+)
 
-// reserved are the words of the language of expressions.
-var reserved = regexp.MustCompile(`^(and|or|not|in|let|if|else|true|false|nil|matches|contains|startsWith|endsWith)$`)
-
-// term is a place as a row expression says it.
-func (p *place) term() string {
-	if word.MatchString(p.path) && !reserved.MatchString(p.path) {
-		return p.path
+// member says a member of an object, or, for "", of the row.
+func member(object, name string) string {
+	switch plain := word.MatchString(name); {
+	case object != "" && plain:
+		return object + "." + name
+	case object != "":
+		return fmt.Sprintf("%s[%q]", object, name)
+	case plain && !language.MatchString(name):
+		return name
 	}
-	return fmt.Sprintf("$env[%q]", p.path)
+	return fmt.Sprintf("$env[%q]", name)
 }
