@@ -77,7 +77,7 @@ func (a app) initFrom(ctx context.Context, from, target string) error {
 	if err != nil {
 		return err
 	}
-	d := draft{From: from, Root: root, Name: taskName(from, sample.Rows), File: filepath.Base(path)}
+	d := draft{From: from, Root: root, Name: taskName(from), File: filepath.Base(path)}
 	if err := d.guess(sample); err != nil {
 		return fmt.Errorf("--from: %s: %w", from, err)
 	}
@@ -161,20 +161,8 @@ var (
 	split = regexp.MustCompile(`^(train|test|dev|val|valid|validation|eval|data|main|default|rows|part|[0-9_]+)([_0-9].*)?$`)
 )
 
-// taskName names a task after its data, or as most rows name it themselves: scan refuses
-// those that name another.
-func taskName(from string, rows [][]byte) string {
-	count, named := map[string]int{}, ""
-	for _, row := range rows {
-		if v := gjson.GetBytes(row, "task"); plainWord.MatchString(v.Str) {
-			if count[v.Str]++; count[v.Str] > count[named] {
-				named = v.Str
-			}
-		}
-	}
-	if named != "" {
-		return named
-	}
+// taskName names a task after its data.
+func taskName(from string) string {
 	from, _, _ = strings.Cut(strings.TrimPrefix(filepath.ToSlash(from), "hf://"), "#")
 	from, _, _ = strings.Cut(from, "@")
 	parts := strings.Split(from, "/")

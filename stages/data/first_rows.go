@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"path/filepath"
 
+	"github.com/tidwall/gjson"
+
 	"github.com/distillflow/distillflow/internal/task"
 	"github.com/distillflow/distillflow/schema"
 )
@@ -40,8 +42,8 @@ func FirstRows(ctx context.Context, root string, n int) (Head, error) {
 			return errLimit
 		}
 		row, _, err := jsonRowOf(line)
-		if err == nil {
-			_, err = object(row)
+		if v := gjson.ParseBytes(row); err == nil && !v.IsObject() {
+			err = fmt.Errorf("a row must be a JSON object, not %s", schema.KindOf(v))
 		}
 		if at.fault != nil {
 			err = at.fault

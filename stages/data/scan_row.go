@@ -23,8 +23,12 @@ import (
 // dir is the folder that table files are named from.
 // repaired tells that the gold answer had been broken by a JSON escape.
 func parseRow(line []byte, t rowTask, dir string) (p schema.Problem, repaired bool, err error) {
-	root, err := object(line)
-	if err != nil {
+	root := gjson.ParseBytes(line)
+	if !root.IsObject() {
+		err = fmt.Errorf("a row must be a JSON object, not %s", schema.KindOf(root))
+		if root.IsArray() {
+			err = fmt.Errorf("%w: JSONL has one object a line, without a list around them", err)
+		}
 		return p, false, err
 	}
 	r := rowParser{row: &p, task: t, root: root, dir: dir}
@@ -39,18 +43,6 @@ func parseRow(line []byte, t rowTask, dir string) (p schema.Problem, repaired bo
 		repaired, err = r.finish()
 	}
 	return p, repaired, err
-}
-
-func object(line []byte) (gjson.Result, error) {
-	root := gjson.ParseBytes(line)
-	if root.IsObject() {
-		return root, nil
-	}
-	err := fmt.Errorf("a row must be a JSON object, not %s", schema.KindOf(root))
-	if root.IsArray() {
-		err = fmt.Errorf("%w: JSONL has one object a line, without a list around them", err)
-	}
-	return root, err
 }
 
 type rowParser struct {

@@ -38,7 +38,7 @@ func findChoices(all []*place) *options {
 		return columns(all)
 	}
 	p := found[0]
-	o := &options{source: p.path, from: []*place{p}}
+	o := &options{source: p.source, from: []*place{p}}
 	for _, v := range p.values {
 		c, _ := schema.ParseChoices(v) // none where it is broken
 		o.rows = append(o.rows, c)
@@ -260,8 +260,8 @@ func names(f form, v gjson.Result, choices []schema.Choice) bool {
 	return err == nil && k >= 0 && k < len(choices)
 }
 
-// source is what the recipe says of the field.
-func (c chosen) source() string {
+// says is what the recipe says of the field.
+func (c chosen) says() string {
 	count := c.term
 	if c.mostly(isString) {
 		count = "int(" + count + ")"
@@ -274,5 +274,5 @@ func (c chosen) source() string {
 	case c.form == fromZero && count != c.term:
 		return count
 	}
-	return c.path
+	return c.place.source
 }

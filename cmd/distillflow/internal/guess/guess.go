@@ -98,43 +98,37 @@ func (g *guesser) header() {
 	}
 }
 
-// chat reads rows of messages that have no question of their own.
+// chat reads rows of messages that have no question of their own. scan takes the
+// question and the answer from such a list.
 func (g *guesser) chat() bool {
 	if len(byName(g.all, "question problem query", func(p *place) bool { return g.text(p) && p.depth == 0 })) > 0 {
 		return false
 	}
-	for _, p := range byName(g.all, "messages conversations conversation", func(p *place) bool {
-		return p.mostly(func(v gjson.Result) bool { return v.Get("0").IsObject() })
-	}) {
-		role, content, user := "role", "content", "user"
-		if p.share(func(v gjson.Result) bool { return v.Get("0.from").Exists() }) > 0 {
-			role, content, user = "from", "value", "human"
-		}
-		answers := &place{values: make([]gjson.Result, len(p.values))}
-		odd := 0
-		for i, v := range p.values {
-			turns := v.Array()
-			if len(turns) != 2 || turns[0].Get(role).String() != user {
-				odd++
-			}
-			if len(turns) > 0 {
-				answers.values[i] = turns[len(turns)-1].Get(content)
-			}
-		}
-		answers.path = fmt.Sprintf("last(%s).%s", p.term, content)
-		g.take("question", fmt.Sprintf("find(%s, .%s == %q).%s", p.term, role, user, content), p)
-		if odd > 0 {
-			g.doubt("question", "%d of %d rows have more than a question and its answer, such as a system text, and only the first message of the %s is asked", odd, len(p.values), user)
-		}
-		if own := g.golds(); len(own) > 0 && own[0].depth == 0 {
-			answers = own[0]
-		} else {
-			g.doubt("gold", "taken from the last message, which may hold more than the answer; second guess: the rows have no gold answers")
-		}
-		g.settle(answers)
+	found := byName(g.all, "messages conversations conversation", func(p *place) bool {
+		return p.mostly(func(v gjson.Result) bool { return v.Get("0.role").Exists() || v.Get("0.from").Exists() })
+	})
+	if len(found) == 0 {
+		return false
+	}
+	p := found[0]
+	g.take("question", p.source, p)
+	if own := g.golds(); len(own) > 0 && own[0].depth == 0 {
+		g.settle(own[0])
 		return true
 	}
-	return false
+	answers := &place{path: p.path, values: make([]gjson.Result, len(p.values))}
+	for i, v := range p.values {
+		if turns := v.Array(); len(turns) > 0 {
+			last := turns[len(turns)-1]
+			if answers.values[i] = last.Get("content"); !last.Get("content").Exists() {
+				answers.values[i] = last.Get("value")
+			}
+		}
+	}
+	g.doubt("gold", "taken from the last message, which may hold more than the answer; second guess: the rows have no gold answers")
+	g.settle(answers)
+	delete(g.fields, "gold")
+	return true
 }
 
 // choices reads multiple choice.
@@ -160,7 +154,7 @@ func (g *guesser) choices() {
 	if len(found) > 1 {
 		also = found[1].path
 	}
-	g.take("gold", best.source(), best.place)
+	g.take("gold", best.says(), best.place)
 	switch {
 	case best.share < enough:
 		g.doubt("gold", "%s fits an option in %.0f %% of the rows only; second guess: %s", best.path, 100*best.share, also)
@@ -200,8 +194,8 @@ func (g *guesser) pairs() {
 		if len(premise) == 0 || len(hypothesis) == 0 {
 			continue
 		}
-		g.take("premise", premise[0].path, premise[0])
-		g.take("hypothesis", hypothesis[0].path, hypothesis[0])
+		g.take("premise", premise[0].source, premise[0])
+		g.take("hypothesis", hypothesis[0].source, hypothesis[0])
 		if b != "hypothesis" {
 			g.doubt("premise", "%s and %s are taken for a premise and a hypothesis; second guess: another relation of the two, which prompt should say", a, b)
 		}
@@ -235,7 +229,7 @@ func (g *guesser) question() {
 		g.doubt("question", "no field is called like a question; taken from %s, whose texts are longest; second guess: %s", found[0].path, second(found))
 	}
 	g.asked = found[0]
-	g.take("question", g.asked.path, g.asked)
+	g.take("question", g.asked.source, g.asked)
 }
 
 // golds lists the fields that may hold the right answer, the best name first.
@@ -285,7 +279,7 @@ func (g *guesser) gold() {
 // settle takes the gold answers from a place and the kind from them.
 func (g *guesser) settle(p *place) {
 	t, doubts := kindOf(p, g.whole)
-	g.take("gold", p.path, p)
+	g.take("gold", p.source, p)
 	if g.fields["hypothesis"] != "" {
 		t, doubts = entails(p, t, doubts)
 	}
@@ -344,7 +338,7 @@ func (g *guesser) context() {
 	if len(found) == 0 {
 		return
 	}
-	g.take(ours, found[0].path, found[0])
+	g.take(ours, found[0].source, found[0])
 	if g.task.Prompt = prompt; g.task.Answer == task.Choice {
 		g.task.Prompt += "\n{choices}"
 	}
@@ -361,7 +355,7 @@ func (g *guesser) id() {
 			}
 		}
 		if len(seen) == len(p.values) {
-			g.take("id", p.path, p)
+			g.take("id", p.source, p)
 			return
 		}
 		if p.path == "id" {

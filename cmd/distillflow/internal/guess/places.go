@@ -14,6 +14,7 @@ import (
 type place struct {
 	path   string
 	term   string // the path as a row expression says it
+	source string // the path as a recipe says it: the term where it reads like one
 	name   string // what the path ends in, in one spelling: answerKey is answer_key
 	depth  int
 	values []gjson.Result // by row; one that does not exist where the row has none
@@ -44,7 +45,10 @@ func placesOf(rows []gjson.Result) []*place {
 					if nested += min(depth, 1); nested > maxNested {
 						return true
 					}
-					p = &place{path: path, term: member(term, k.String()), name: spelt(k.String()), depth: depth, values: make([]gjson.Result, len(rows))}
+					p = &place{path: path, term: member(term, k.String()), source: path, name: spelt(k.String()), depth: depth, values: make([]gjson.Result, len(rows))}
+					if expressive.MatchString(strings.ReplaceAll(path, "[0].", ".")) {
+						p.source = p.term
+					}
 					known[path] = p
 					all = append(all, p)
 				}
@@ -160,6 +164,9 @@ var (
 	word     = regexp.MustCompile(`^[A-Za-z_]\w*$`)
 	language = regexp.MustCompile(`^(and|or|not|in|let|if|else|true|false|nil|matches|contains|startsWith|endsWith)$`)
 )
+
+// expressive tells names that scan may read as an expression.
+var expressive = regexp.MustCompile("[][{}\"'`?$!|=<>*+%^]|^[-(]|\\w\\(| [-/] ")
 
 // member says a member of an object, or, for "", of the row.
 func member(object, name string) string {
