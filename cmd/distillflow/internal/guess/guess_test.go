@@ -109,6 +109,8 @@ func TestGuess(t *testing.T) {
 			`gold=output|question=trim(instruction + "\n\n" + input)`, "", ""},
 		{"one gold only", repeat(8, `{"text":"Good @","label":"pos"}`), task.Text,
 			"gold=label|question=text", "answer", "all rows here have \"pos\""},
+		{"answers in short words", repeat(8, `{"question":"How far @?","answer":"It is @."}`), task.Text,
+			"gold=answer|question=question", "", ""},
 		{"units", repeat(8, `{"question":"How far @?","answer":"@ km"}`), task.Math,
 			"gold=answer|question=question", "", ""},
 		{"many named labels", cycle(160, `{"text":"I want %d","label":%s}`, strings.Fields(strings.Join(repeat(50, "1@"), " "))...), task.Label,

@@ -30,7 +30,7 @@ var (
 	// the unit of a number.
 	command = regexp.MustCompile(`\\[A-Za-z]+|(sqrt|sin|cos|tan|log|exp)\b`)
 	sign    = regexp.MustCompile(`[\d\\^=+*/<>]`)
-	letters = regexp.MustCompile(`\pL{3,}`)
+	letters = regexp.MustCompile(`\pL{3,}|(^|\s)\pL{2}([\s.,]|$)`)
 	unit    = regexp.MustCompile(`^[$€£]?[\d,.]+ ?\pL+\.?$`)
 )
 
