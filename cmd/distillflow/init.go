@@ -18,16 +18,17 @@ var firstRecipe []byte
 func (a app) initCmd() *cobra.Command {
 	var from string
 	c := &cobra.Command{
-		Use:   "init [FILE] | init --from DATA [DIR]",
+		Use:   "init [FILE] | init --from DATA [DIR|FILE]",
 		Short: "Write a first recipe to start from",
 		Long: `init writes a commented recipe, recipe.yaml unless FILE names another, and beside
 it problems.jsonl with two problems, so that it runs as it is. It
 overwrites nothing.
 
-With --from it looks at the first 200 rows of your data, guesses what kind of answers
-they have and where their fields are, and writes DIR/recipe.yaml, which declares that
-as a task. It shows three questions as a model sees them and what their gold answers
-are read as, and says where it is not sure.`,
+With --from it looks at the first 1000 rows of your data, guesses what kind of answers
+they have and where their fields are, and writes a recipe that declares that as a
+task: recipe.yaml in DIR, or FILE where it ends in .yaml. It shows three questions as
+a model sees them and what their gold answers are read as, and says where it is not
+sure.`,
 		Args: args(cobra.MaximumNArgs(1)),
 		RunE: func(c *cobra.Command, pos []string) error {
 			if c.Flags().Changed("from") {

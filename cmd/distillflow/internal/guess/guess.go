@@ -38,11 +38,7 @@ const (
 // Guess looks at rows, each a JSON object. whole tells that there are no others.
 func Guess(rows [][]byte, whole bool) Result {
 	g := guesser{whole: whole, fields: map[string]string{}}
-	parsed := make([]gjson.Result, len(rows))
-	for i, r := range rows {
-		parsed[i] = gjson.ParseBytes(r)
-	}
-	g.all = placesOf(parsed)
+	g.all = placesOf(rows)
 	g.header()
 	if !g.chat() {
 		g.choices()

@@ -184,3 +184,20 @@ func TestLabelsAreListed(t *testing.T) {
 		t.Errorf("labels %q, want %q", got, want)
 	}
 }
+
+func TestNamesThatAreData(t *testing.T) {
+	var rows [][]byte
+	for i := range 100 {
+		row := fmt.Sprintf(`{"question":"How many are %d?"`, i)
+		for k := range 100 {
+			row += fmt.Sprintf(`,"k%d_%d":{"n%d_%d":1}`, i, k, i, k)
+		}
+		rows = append(rows, []byte(row+`}`))
+	}
+	if got := len(placesOf(rows)); got > maxPlaces {
+		t.Errorf("%d places", got)
+	}
+	if got := Guess(rows, true).Task.Fields["question"]; got != "question" {
+		t.Errorf("question from %q", got)
+	}
+}

@@ -21,17 +21,18 @@ type place struct {
 	filled int            // rows with a value that says something
 }
 
-// Bounds on what is looked at inside of objects.
+// Bounds on the places that are looked at: the names in objects may be data.
 const (
 	maxDepth  = 3
-	maxNested = 1000 // places: the names in an object may be data
+	maxPlaces = 5000
+	maxNested = 1000
 )
 
 // enough is the share of the rows that must agree with a guess: data has slips.
 const enough = 0.9
 
 // placesOf lists the places of rows in the order in which the rows name them.
-func placesOf(rows []gjson.Result) []*place {
+func placesOf(rows [][]byte) []*place {
 	var all []*place
 	known := map[string]*place{}
 	nested := 0
@@ -42,9 +43,10 @@ func placesOf(rows []gjson.Result) []*place {
 				path := prefix + k.String()
 				p := known[path]
 				if p == nil {
-					if nested += min(depth, 1); nested > maxNested {
+					if len(all) == maxPlaces || depth > 0 && nested == maxNested {
 						return true
 					}
+					nested += min(depth, 1)
 					p = &place{path: path, term: member(term, k.String()), source: path, name: spelt(k.String()), depth: depth, values: make([]gjson.Result, len(rows))}
 					if expressive.MatchString(strings.ReplaceAll(path, "[0].", ".")) {
 						p.source = p.term
@@ -66,7 +68,7 @@ func placesOf(rows []gjson.Result) []*place {
 				return true
 			})
 		}
-		walk("", "", row, 0)
+		walk("", "", gjson.ParseBytes(row), 0)
 	}
 	return all
 }
