@@ -7,11 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"text/template"
@@ -49,9 +47,7 @@ type draft struct {
 	File   string // of the recipe
 	Rows   int
 	Task   task.Task
-	Broken string // which rows the task cannot read, and why
-	// Aside tells that those rows are few enough to go on without them.
-	Aside  bool
+	Aside  bool // some rows are not read, few enough to go on without them
 	doubts []guess.Doubt
 	read   []schema.Problem // the rows that the task reads, at most rowsShown
 }
@@ -92,7 +88,7 @@ func (a app) initFrom(ctx context.Context, from, target string) error {
 		return err
 	}
 	next := ""
-	if len(d.doubts) > 0 || d.Broken != "" {
+	if len(d.doubts) > 0 {
 		next = "look at what it is not sure of, then "
 	}
 	_, err = fmt.Fprintf(a.out, "%s\nwrote %s; next: %sdistillflow run %s\n", shown(d.report()), path, next, path)
@@ -148,7 +144,7 @@ func (d *draft) guess(s data.Head) error {
 		}
 	}
 	if broken > 0 {
-		d.Broken = fmt.Sprintf("%d of %s cannot be read so, the first: %v", broken, text.Plural(d.Rows, "row"), why)
+		d.doubts = append(d.doubts, guess.Doubt{Field: "rows", Text: fmt.Sprintf("%d of %s cannot be read so, the first: %v", broken, text.Plural(d.Rows, "row"), why)})
 		d.Aside = 2*broken <= d.Rows
 	}
 	return nil
@@ -203,18 +199,6 @@ type field struct {
 	Doubts      []string
 }
 
-// Labels lists the labels with their other names.
-func (d *draft) Labels() (pairs [][2]string) {
-	for _, label := range slices.Sorted(maps.Keys(d.Task.Labels)) {
-		names := make([]string, len(d.Task.Labels[label]))
-		for i, n := range d.Task.Labels[label] {
-			names[i] = yamlText(n)
-		}
-		pairs = append(pairs, [2]string{label, "[" + strings.Join(names, ", ") + "]"})
-	}
-	return pairs
-}
-
 // About gives the doubts about a field of the task.
 func (d *draft) About(field string) (list []string) {
 	for _, doubt := range d.doubts {
@@ -234,11 +218,7 @@ func (d *draft) report() string {
 			fmt.Fprintf(&b, "  %-10s from %s\n", f.Name, f.Place)
 		}
 	}
-	doubts := d.doubts
-	if d.Broken != "" {
-		doubts = append(slices.Clone(doubts), guess.Doubt{Field: "rows", Text: d.Broken})
-	}
-	for i, doubt := range doubts {
+	for i, doubt := range d.doubts {
 		if i == 0 {
 			b.WriteString("\nnot sure:\n")
 		}

@@ -28,7 +28,7 @@ type Doubt struct {
 const (
 	questionNames = "question problem question_stem stem prompt query instruction ques input utterance sentence text ctx goal title body review content"
 	vagueNames    = "utterance sentence text ctx goal title body review content"
-	goldNames     = "gold_answer gold answer_key correct_answer correct_option correct_choice correct final_answer answer_idx answer_index answer_letter answer_text answer answers ans cop key gold_label label labels target expected ground_truth reference result output response completion solution class category intent sentiment emotion topic letter"
+	goldNames     = "gold_answer gold answer_key correct_answer correct_option correct_choice correct final_answer final_decision answer_idx answer_index answer_letter answer_text answer answers ans cop key gold_label label labels target expected ground_truth reference result output response completion solution class category intent sentiment emotion topic letter"
 	insideNames   = "aliases text value" // of an answer
 	idNames       = "id uid _id qid question_id example_id guid uuid idx index key"
 	sureNames     = "gold_answer gold answer_key correct_answer final_answer" // nothing else is called so
@@ -114,11 +114,9 @@ func (g *guesser) chat() bool {
 	}
 	answers := &place{path: p.path, values: make([]gjson.Result, len(p.values))}
 	for i, v := range p.values {
-		if turns := v.Array(); len(turns) > 0 {
-			last := turns[len(turns)-1]
-			if answers.values[i] = last.Get("content"); !last.Get("content").Exists() {
-				answers.values[i] = last.Get("value")
-			}
+		last := v.Get("@reverse.0")
+		if answers.values[i] = last.Get("content"); !answers.values[i].Exists() {
+			answers.values[i] = last.Get("value")
 		}
 	}
 	g.doubt("gold", "taken from the last message, which may hold more than the answer; second guess: the rows have no gold answers")
@@ -289,7 +287,8 @@ func entails(p *place, t task.Task, doubts []Doubt) (task.Task, []Doubt) {
 	anli, _ := task.Preset("anli")
 	names := map[string]bool{}
 	for label, others := range anli.Labels {
-		for _, n := range append(others, label) {
+		names[label] = true
+		for _, n := range others {
 			names[n] = true
 		}
 	}
