@@ -158,7 +158,7 @@ func (o *options) findChosen(all []*place) []chosen {
 		if slices.Contains(o.from, p) || strings.HasPrefix(p.path, o.from[0].path+".") {
 			continue
 		}
-		if c := o.read(p); c.share >= 0.5 && (p.rank(goldNames) >= 0 || p.rank(idNames) < 0) {
+		if c := o.read(p); c.share >= 0.5 && (p.rank(goldNames) >= 0 || !p.isID()) {
 			found = append(found, c)
 		}
 	}

@@ -28,11 +28,11 @@ type Doubt struct {
 const (
 	questionNames = "question problem question_stem stem prompt query instruction ques input utterance sentence text ctx goal title body review content"
 	vagueNames    = "utterance sentence text ctx goal title body review content"
-	goldNames     = "gold_answer gold answer_key correct_answer correct_option correct_choice correct final_answer final_decision answer_idx answer_index answer_letter answer_text answer answers ans cop key gold_label label labels target expected ground_truth reference result output response completion solution class category intent sentiment emotion topic letter"
-	insideNames   = "aliases text value" // of an answer
+	goldNames     = "gold_answer gold answer_key correct_answer correct_option correct_choice correct final_answer final_decision answer_idx answer_index answer_letter answer_text answer answers ans cop key gold_label label labels coarse_label fine_label target expected ground_truth reference result output response completion solution class category intent sentiment emotion topic letter"
+	insideNames   = "aliases text value spans" // of an answer
 	idNames       = "id uid _id qid question_id example_id guid uuid idx index key"
 	sureNames     = "gold_answer gold answer_key correct_answer final_answer" // nothing else is called so
-	contextNames  = "context passage article paragraph story document background premise"
+	contextNames  = "context passage article paragraph story document background premise body"
 )
 
 // Guess looks at rows, each a JSON object. whole tells that there are no others.
@@ -129,6 +129,9 @@ func (g *guesser) chat() bool {
 func (g *guesser) choices() {
 	o := findChoices(g.all)
 	if o == nil {
+		for _, p := range byName(g.all, choiceNames, g.text) {
+			g.doubt("choices", "%s holds texts and no lists; write it as a JSON list, or options in columns of their own", p.path)
+		}
 		return
 	}
 	found := o.findChosen(g.all)
@@ -212,7 +215,7 @@ func (g *guesser) question() {
 	} else {
 		// No name helps: what is asked is long.
 		for _, p := range g.all {
-			if g.text(p) && p.varied() && p.rank(goldNames) < 0 && p.rank(idNames) < 0 {
+			if g.text(p) && p.varied() && p.rank(goldNames) < 0 && !p.isID() {
 				found = append(found, p)
 			}
 		}
@@ -251,7 +254,7 @@ func (g *guesser) gold() {
 	switch {
 	case len(found) == 0:
 		for _, p := range g.all { // no name helps: what is left
-			if g.free(p) && p.rank(idNames+" "+contextNames) < 0 && p.mostly(isScalar) && (p.different() > 1 || len(p.values) == 1) {
+			if g.free(p) && !p.isID() && p.rank(contextNames) < 0 && p.mostly(isScalar) && (p.different() > 1 || len(p.values) == 1) {
 				found = append(found, p)
 			}
 		}
@@ -293,22 +296,27 @@ func entails(p *place, t task.Task, doubts []Doubt) (task.Task, []Doubt) {
 		}
 	}
 	texts, _ := goldTexts(p)
-	coded := true
+	var codes, words int
 	for _, s := range distinct(texts) {
 		switch {
 		case s == "-" || s == "-1":
-		case !names[strings.ToLower(s)]:
-			t.Prompt = "Premise: {premise}\nHypothesis: {hypothesis}\n\nHow does the hypothesis relate to the premise?"
-			return t, append(doubts, Doubt{"prompt", "a question that fits your labels is better than this one"})
+		case len(s) == 1 && strings.Contains("012", s):
+			codes++
+		case names[strings.ToLower(s)]:
+			words++
 		default:
-			coded = coded && strings.Contains("012", s)
+			codes = -3
 		}
 	}
 	anli.Fields = nil
-	if !coded {
+	switch {
+	case words > 0 && codes == 0:
 		return anli, nil
+	case words == 0 && codes == 3:
+		return anli, []Doubt{{"labels", "the numbers are taken as in most such data, 0 entailment, 1 neutral, 2 contradiction; second guess: 0 contradiction, 2 entailment"}}
 	}
-	return anli, []Doubt{{"labels", "the numbers are taken as in most such data, 0 entailment, 1 neutral, 2 contradiction; second guess: 0 contradiction, 2 entailment"}}
+	t.Prompt = "Premise: {premise}\nHypothesis: {hypothesis}\n\nHow does the hypothesis relate to the premise?"
+	return t, append(doubts, Doubt{"prompt", "a question that fits your labels is better than this one"})
 }
 
 // context finds a text that the question is about.

@@ -20,7 +20,7 @@ const (
 	manyNumbers = 5   // labels that are numbers are hardly more
 )
 
-const labelNames = "label labels gold_label class category intent sentiment emotion topic coarse_label"
+const labelNames = "label labels gold_label class category intent sentiment emotion topic coarse_label fine_label"
 
 var (
 	number = regexp.MustCompile(`^[-+−]?[$€£]?[-+−]?(\d{1,3}(,\d{3})+|\d*)(\.\d+|\d\.?)?\s?%?$`)
@@ -65,7 +65,7 @@ func kindOf(p *place, whole bool) (t task.Task, doubts []Doubt) {
 	few := !lists && len(labels) >= 2 && len(longest(labels)) <= longestName
 	often := few && len(labels) <= maxLabels && len(labels)*rowsALabel <= len(p.values)
 	if len(labels) == 1 && len(texts) > 1 {
-		doubt("answer", "all rows here have %q in %s; rows of other answers may follow", labels[0], p.path)
+		doubt("answer", "all these rows have the same answer in %s; rows with others may follow", p.path)
 	}
 
 	switch {

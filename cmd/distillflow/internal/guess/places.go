@@ -148,6 +148,9 @@ func (p *place) rank(names string) int {
 	return 2*i + min(p.depth, 1)
 }
 
+// isID reports a place that is called like one that names its row.
+func (p *place) isID() bool { return p.rank(idNames) >= 0 || strings.HasSuffix(p.name, "_id") }
+
 // byName gives the places that have one of the names and pass ok, the best name first.
 func byName(all []*place, names string, ok func(*place) bool) []*place {
 	var found []*place
