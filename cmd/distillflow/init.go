@@ -26,9 +26,8 @@ overwrites nothing.
 
 With --from it looks at the first 1000 rows of your data, guesses what kind of answers
 they have and where their fields are, and writes a recipe that declares that as a
-task: recipe.yaml in DIR, or FILE where it ends in .yaml. It shows three questions as
-a model sees them and what their gold answers are read as, and says where it is not
-sure.`,
+task: recipe.yaml in DIR, or FILE where it ends in .yaml. It shows three prompts and
+what their gold answers are read as, and says where it is not sure.`,
 		Args: args(cobra.MaximumNArgs(1)),
 		RunE: func(c *cobra.Command, pos []string) error {
 			if c.Flags().Changed("from") {

@@ -32,6 +32,7 @@ const (
 	rowsSeen  = 1000
 	rowsShown = 3
 	longShown = 1200 // bytes of a text on the terminal
+	tailShown = 300  // of these, from its end
 )
 
 //go:embed init_from.yaml
@@ -224,6 +225,7 @@ func (d *draft) report() string {
 		}
 		fmt.Fprintf(&b, "  %s: %s\n", doubt.Field, text.OneLine(doubt.Text))
 	}
+	plain, _ := prompts.Template(prompts.StylePlain)
 	for i, p := range d.read {
 		q := prompts.Question{Task: d.Task, Question: p.Question, Premise: p.Premise, Hypothesis: p.Hypothesis, Table: p.Table}
 		for _, c := range p.Choices {
@@ -233,17 +235,20 @@ func (d *draft) report() string {
 		if len(golds) == 0 {
 			golds = []string{p.GoldAnswer}
 		}
-		fmt.Fprintf(&b, "\nquestion %d:\n  %s\n", i+1, strings.ReplaceAll(cut(prompts.Render("{core}", q, "")), "\n", "\n  "))
-		fmt.Fprintf(&b, "its gold answer is read as: %s\n", cut(strings.Join(golds, ", or ")))
+		fmt.Fprintf(&b, "\nprompt %d:\n  %s\n", i+1, indent.Replace(cut(prompts.Render(plain, q, ""))))
+		fmt.Fprintf(&b, "its gold answer is read as: %s\n", cut(strings.Join(golds, " or ")))
 	}
 	return b.String()
 }
 
+var indent = strings.NewReplacer("\n\n", "\n\n  ", "\n", "\n  ")
+
+// cut leaves out the middle of a long text.
 func cut(s string) string {
 	if s = strings.TrimSpace(s); len(s) > longShown {
-		return strings.ToValidUTF8(s[:longShown], "") + " ..."
+		s = s[:longShown-tailShown] + " ... " + s[len(s)-tailShown:]
 	}
-	return s
+	return strings.ToValidUTF8(s, "")
 }
 
 // shown is a text without what moves the cursor of a terminal.
