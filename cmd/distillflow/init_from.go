@@ -19,6 +19,7 @@ import (
 
 	"github.com/distillflow/distillflow/cmd/distillflow/internal/guess"
 	"github.com/distillflow/distillflow/cmd/distillflow/internal/recipefmt"
+	"github.com/distillflow/distillflow/cmd/distillflow/internal/view"
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/internal/base/text"
 	"github.com/distillflow/distillflow/internal/prompts"
@@ -64,6 +65,7 @@ func (a app) initFrom(ctx context.Context, from, target string) error {
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return usageError{err}
 	}
+	defer view.Downloads(a.err)()
 	sample, err := data.FirstRows(ctx, from, rowsSeen)
 	if bad := (stage.FieldError{}); errors.As(err, &bad) {
 		return usageError{fmt.Errorf("--from: %w", err)}
