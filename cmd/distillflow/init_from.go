@@ -263,7 +263,7 @@ func shown(s string) string {
 	}, s)
 }
 
-// yamlText writes a text so that YAML reads it as this text everywhere.
+// yamlText writes a text so that a recipe reads it as this text everywhere.
 func yamlText(s string) string {
 	switch strings.ToLower(s) {
 	case "y", "n", "yes", "no", "on", "off", "true", "false", "null":
@@ -272,5 +272,5 @@ func yamlText(s string) string {
 			return s
 		}
 	}
-	return strconv.Quote(s)
+	return strconv.Quote(strings.ReplaceAll(s, "${{", "$${{"))
 }

@@ -171,7 +171,7 @@ var (
 )
 
 // expressive tells names that scan may read as an expression.
-var expressive = regexp.MustCompile("[][{}\"'`?$!|=<>*+%^]|^[-(]|\\w\\(| [-/] ")
+var expressive = regexp.MustCompile("^$|[][{}\"'`?$!|=<>*+%^]|^[-(]|\\w\\(| [-/] ")
 
 // member says a member of an object, or, for "", of the row.
 func member(object, name string) string {
