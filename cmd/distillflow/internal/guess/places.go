@@ -8,6 +8,8 @@ import (
 	"unicode"
 
 	"github.com/tidwall/gjson"
+
+	"github.com/distillflow/distillflow/internal/base/expr"
 )
 
 // place is somewhere that rows have values: a field, or a path such as a.b[0].
@@ -180,7 +182,7 @@ func member(object, name string) string {
 		return object + "." + name
 	case object != "":
 		return fmt.Sprintf("%s[%q]", object, name)
-	case plain && !language.MatchString(name):
+	case plain && !language.MatchString(name) && !slices.Contains(expr.Functions(), name):
 		return name
 	}
 	return fmt.Sprintf("$env[%q]", name)
