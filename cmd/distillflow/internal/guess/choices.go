@@ -147,6 +147,7 @@ type chosen struct {
 	*place
 	form  form
 	share float64 // of the rows with options that it fits
+	list  bool    // some rows name several options
 	doubt string
 }
 
@@ -188,6 +189,7 @@ func before(first bool) int {
 func (o *options) read(p *place) chosen {
 	var n [forms]int
 	rows, low, high, last := 0, 1<<30, -1, false // last: a number is that of the last option
+	list := false
 	for i, v := range p.values {
 		choices := o.rows[i]
 		if len(choices) == 0 {
@@ -205,6 +207,7 @@ func (o *options) read(p *place) chosen {
 			n[byMark]++
 			continue
 		}
+		list = list || len(values) > 1
 		for f := byLabel; f < byMark; f++ {
 			if !slices.ContainsFunc(values, func(v gjson.Result) bool { return !says(v) || !names(f, v, choices) }) {
 				n[f]++
@@ -216,7 +219,7 @@ func (o *options) read(p *place) chosen {
 			}
 		}
 	}
-	c := chosen{place: p}
+	c := chosen{place: p, list: list}
 	for f := range forms {
 		if n[f] > n[c.form] {
 			c.form = f

@@ -161,6 +161,9 @@ func (g *guesser) choices() {
 	if best.doubt != "" {
 		g.doubts = append(g.doubts, Doubt{"gold", best.doubt})
 	}
+	if best.list {
+		g.doubt("gold", "some rows name several options in %s, of which any counts", best.path)
+	}
 	g.withoutChoices(o, best.place)
 }
 

@@ -63,6 +63,8 @@ func TestGuess(t *testing.T) {
 			"choices=options|gold=target|question=question", "", ""},
 		{"options and a list", cycle(8, `{"question":"Which? %d","options":["ox","ass"],"correct":["%s"]}`, "A", "B"), task.Choice,
 			"choices=options|gold=correct|question=question", "", ""},
+		{"options, several right", cycle(8, `{"question":"Which? %d","options":["ox","ass","hen"],"correct":%s}`, `["A"]`, `["B","C"]`), task.Choice,
+			"choices=options|gold=correct|question=question", "gold", "several options"},
 		{"options, gold inside", cycle(8, `{"uid":"%d","stem":"Which?","options":{"label":["a","b"],"text":["x","y"]},"correct":[{"letter":"%s"}]}`, "a", "b"), task.Choice,
 			"choices=options|gold=correct[0].letter|id=uid|question=stem", "", ""},
 		{"options, gold by an odd name", cycle(8, `{"question":"Which? %d","options":["ox","ass"],"foo":"%s"}`, "A", "B"), task.Choice,
