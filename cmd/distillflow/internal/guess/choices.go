@@ -187,9 +187,9 @@ func before(first bool) int {
 
 // read tells in which form a field says which option is right.
 func (o *options) read(p *place) chosen {
+	c := chosen{place: p}
 	var n [forms]int
 	rows, low, high, last := 0, 1<<30, -1, false // last: a number is that of the last option
-	list := false
 	for i, v := range p.values {
 		choices := o.rows[i]
 		if len(choices) == 0 {
@@ -207,7 +207,7 @@ func (o *options) read(p *place) chosen {
 			n[byMark]++
 			continue
 		}
-		list = list || len(values) > 1
+		c.list = c.list || len(values) > 1
 		for f := byLabel; f < byMark; f++ {
 			if !slices.ContainsFunc(values, func(v gjson.Result) bool { return !says(v) || !names(f, v, choices) }) {
 				n[f]++
@@ -219,7 +219,6 @@ func (o *options) read(p *place) chosen {
 			}
 		}
 	}
-	c := chosen{place: p, list: list}
 	for f := range forms {
 		if n[f] > n[c.form] {
 			c.form = f
