@@ -78,7 +78,7 @@ func (t Task) checkLabels() error {
 	owner := map[string]string{}
 	for _, label := range slices.Sorted(maps.Keys(t.Labels)) {
 		for _, name := range append([]string{label}, t.Labels[label]...) {
-			key := strings.Join(strings.FieldsFunc(strings.ToLower(name), func(r rune) bool { return strings.ContainsRune(" \t_-", r) }), " ")
+			key := LabelKey(name)
 			if key == "" {
 				return &FieldError{Field: "labels", Key: label, Msg: "must not be empty, nor have an empty name"}
 			}
@@ -89,6 +89,12 @@ func (t Task) checkLabels() error {
 		}
 	}
 	return nil
+}
+
+// LabelKey is what the spellings of one label's name have in common: case, blanks,
+// dashes and underscores do not part them.
+func LabelKey(name string) string {
+	return strings.Join(strings.FieldsFunc(strings.ToLower(name), func(r rune) bool { return strings.ContainsRune(" \t_-", r) }), " ")
 }
 
 // FieldError says which field of a declaration is wrong, and at which key if it is a map.

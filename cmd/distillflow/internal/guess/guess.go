@@ -162,7 +162,8 @@ func (g *guesser) choices() {
 		g.doubts = append(g.doubts, Doubt{"gold", best.doubt})
 	}
 	if best.list {
-		g.doubt("gold", "some rows name several options in %s, of which any counts", best.path)
+		g.task.Several = "all"
+		g.doubt("several", "some rows name several options in %s, taken for answers only together; second guess: any", best.path)
 	}
 	g.withoutChoices(o, best.place)
 }

@@ -64,7 +64,7 @@ func TestGuess(t *testing.T) {
 		{"options and a list", cycle(8, `{"question":"Which? %d","options":["ox","ass"],"correct":["%s"]}`, "A", "B"), task.Choice,
 			"choices=options|gold=correct|question=question", "", ""},
 		{"options, several right", cycle(8, `{"question":"Which? %d","options":["ox","ass","hen"],"correct":%s}`, `["A"]`, `["B","C"]`), task.Choice,
-			"choices=options|gold=correct|question=question", "gold", "several options"},
+			"choices=options|gold=correct|question=question", "several", "only together"},
 		{"options, gold inside", cycle(8, `{"uid":"%d","stem":"Which?","options":{"label":["a","b"],"text":["x","y"]},"correct":[{"letter":"%s"}]}`, "a", "b"), task.Choice,
 			"choices=options|gold=correct[0].letter|id=uid|question=stem", "", ""},
 		{"options, gold by an odd name", cycle(8, `{"question":"Which? %d","options":["ox","ass"],"foo":"%s"}`, "A", "B"), task.Choice,
@@ -121,6 +121,8 @@ func TestGuess(t *testing.T) {
 			"gold=Answer|premise=Body|question=Question", "prompt", ""},
 		{"mrpc", cycle(20, `{"sentence1":"It rains. %d","sentence2":"It is wet.","label":%s}`, "0", "1"), task.Label,
 			"gold=label|hypothesis=sentence2|premise=sentence1", "premise labels labels prompt", ""},
+		{"signed labels", cycle(30, `{"text":"I want %d","label":%s}`, "-1", "1", "0"), task.Number,
+			"gold=label|question=text", "", ""},
 		{"units", repeat(8, `{"question":"How far @?","answer":"@ km"}`), task.Math,
 			"gold=answer|question=question", "", ""},
 		{"many named labels", cycle(160, `{"text":"I want %d","label":%s}`, strings.Fields(strings.Join(repeat(50, "1@"), " "))...), task.Label,
@@ -186,11 +188,11 @@ func TestGuess(t *testing.T) {
 
 func TestLabelsAreListed(t *testing.T) {
 	var rows [][]byte
-	for _, r := range cycle(30, `{"text":"I want %d","intent":"%s"}`, "Refund", "cancel", "refund") {
+	for _, r := range cycle(30, `{"text":"I want %d","intent":"%s"}`, "Card_lost", "cancel", "card lost", "-") {
 		rows = append(rows, []byte(r))
 	}
 	got := slices.Sorted(maps.Keys(Guess(rows, true).Task.Labels))
-	if want := []string{"Refund", "cancel"}; !slices.Equal(got, want) {
+	if want := []string{"Card_lost", "cancel"}; !slices.Equal(got, want) {
 		t.Errorf("labels %q, want %q", got, want)
 	}
 }

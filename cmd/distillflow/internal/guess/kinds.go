@@ -62,7 +62,9 @@ func kindOf(p *place, whole bool) (t task.Task, doubts []Doubt) {
 	numbers, maths := count(isNumber), count(isMath)
 	labels := distinct(texts)
 	named := p.rank(labelNames) >= 0
-	few := !lists && len(labels) >= 2 && len(longest(labels)) <= longestName
+	// -1 and 1 are one label, but two numbers.
+	signed := numbers >= enough && slices.ContainsFunc(texts, func(s string) bool { return strings.HasPrefix(s, "-") })
+	few := !lists && !signed && len(labels) >= 2 && len(longest(labels)) <= longestName
 	often := few && len(labels) <= maxLabels && len(labels)*rowsALabel <= len(p.values)
 	if len(labels) == 1 && len(texts) > 1 {
 		doubt("answer", "all these rows have the same answer in %s; rows with others may follow", p.path)
@@ -141,12 +143,12 @@ func goldTexts(p *place) (texts []string, lists bool) {
 	return texts, lists
 }
 
-// distinct lists the texts that differ by more than case, sorted.
+// distinct lists the texts that differ as labels, sorted.
 func distinct(texts []string) []string {
-	seen := map[string]bool{}
+	seen := map[string]bool{"": true} // dashes alone name nothing
 	var all []string
 	for _, s := range texts {
-		if key := strings.ToLower(s); !seen[key] {
+		if key := task.LabelKey(s); !seen[key] {
 			seen[key] = true
 			all = append(all, s)
 		}
