@@ -203,8 +203,10 @@ func (o *options) read(p *place) chosen {
 		if v.IsArray() {
 			values = v.Array()
 		}
-		if len(values) == len(choices) && marks(values) {
-			n[byMark]++
+		if ones := marks(values); ones >= 0 && len(values) == len(choices) {
+			if ones == 1 {
+				n[byMark]++
+			}
 			continue
 		}
 		c.list = c.list || len(values) > 1
@@ -226,24 +228,23 @@ func (o *options) read(p *place) chosen {
 	}
 	c.share = float64(n[c.form]) / float64(max(rows, 1))
 	if c.form == fromZero && low > 0 && !last {
-		c.doubt = fmt.Sprintf("%s counts the options from %d to %d, never 0; taken to count from 0; second guess: from 1, which is gold: %q", p.path, low, high, p.term+" - 1")
+		c.doubt = fmt.Sprintf("%s counts the options from %d to %d, never 0; taken to count from 0; second guess: from 1, which is gold: %q", p.path, low, high, c.number()+" - 1")
 	}
 	return c
 }
 
-// marks reports that one of the values is 1 and the others are 0.
-func marks(values []gjson.Result) bool {
-	ones := 0
+// marks counts the ones among values that are all 0 or 1; -1 where others are.
+func marks(values []gjson.Result) (ones int) {
 	for _, v := range values {
 		switch v.Raw {
 		case "1":
 			ones++
 		case "0":
 		default:
-			return false
+			return -1
 		}
 	}
-	return ones == 1
+	return ones
 }
 
 // names reports that a value names one of the choices in a form.
@@ -264,17 +265,23 @@ func names(f form, v gjson.Result, choices []schema.Choice) bool {
 
 // says is what the recipe says of the field.
 func (c chosen) says() string {
-	count := c.term
-	if c.mostly(isString) {
-		count = "int(" + count + ")"
-	}
-	switch {
-	case c.form == fromOne:
-		return count + " - 1"
-	case c.form == byMark:
+	switch c.form {
+	case fromOne:
+		return c.number() + " - 1"
+	case byMark:
 		return "findIndex(" + c.term + ", # == 1)"
-	case c.form == fromZero && count != c.term:
-		return count
+	case fromZero:
+		if number := c.number(); number != c.term {
+			return number
+		}
 	}
-	return c.place.source
+	return c.source
+}
+
+// number is the field as a number.
+func (c chosen) number() string {
+	if c.mostly(isString) {
+		return "int(" + c.term + ")"
+	}
+	return c.term
 }

@@ -99,6 +99,8 @@ func TestGuess(t *testing.T) {
 			"gold=answers.text|id=id|premise=context|question=question", "prompt", "{premise}"},
 		{"one-hot", cycle(8, `{"question":"Which? %d","mc":{"choices":["ox","ass","hen"],"labels":%s}}`, "[1,0,0]", "[0,0,1]"), task.Choice,
 			"choices=mc.choices|gold=findIndex(mc.labels, # == 1)|question=question", "", ""},
+		{"several marks", repeat(8, `{"question":"Which? @","mc":{"choices":["ox","ass","hen"],"labels":[1,0,1]}}`), task.Choice,
+			"choices=mc.choices|question=question", "gold", "no field says"},
 		{"some without options", append(cycle(6, `{"question":"Which? %d","choices":["ox","ass"],"answer":"%s"}`, "ox", "ass"), repeat(6, `{"question":"How many are @?","choices":null,"answer":"1@"}`)...), task.Choice,
 			"choices=choices|gold=answer|question=question", "without_choices", "6 of 12 rows"},
 		{"a premise and two ends", cycle(40, `{"premise":"The man %d","choice1":"a","choice2":"b","question":"%s","label":1}`, "cause", "effect"), task.Choice,
