@@ -39,7 +39,7 @@ const (
 //go:embed init_from.yaml
 var draftRecipe string
 
-var draftTemplate = template.Must(template.New("recipe").Funcs(template.FuncMap{"yaml": yamlText, "line": text.OneLine}).Parse(draftRecipe))
+var draftTemplate = template.Must(template.New("recipe").Funcs(template.FuncMap{"yaml": yamlText, "key": yamlKey, "line": text.OneLine}).Parse(draftRecipe))
 
 // draft is what init --from found out about data.
 type draft struct {
@@ -233,12 +233,15 @@ func (d *draft) report() string {
 		for _, c := range p.Choices {
 			q.Choices = append(q.Choices, prompts.Choice(c))
 		}
-		golds := p.GoldAnswers
+		golds, and := p.GoldAnswers, " or "
+		if d.Task.Several == "all" {
+			and = " and "
+		}
 		if len(golds) == 0 {
 			golds = []string{p.GoldAnswer}
 		}
 		fmt.Fprintf(&b, "\nprompt %d:\n  %s\n", i+1, indent.Replace(cut(prompts.Render(plain, q, ""))))
-		fmt.Fprintf(&b, "its gold answer is read as: %s\n", cut(strings.Join(golds, " or ")))
+		fmt.Fprintf(&b, "its gold answer is read as: %s\n", cut(strings.Join(golds, and)))
 	}
 	return b.String()
 }
@@ -263,8 +266,11 @@ func shown(s string) string {
 	}, s)
 }
 
-// yamlText writes a text so that a recipe reads it as this text everywhere.
-func yamlText(s string) string {
+// yamlText writes a text so that a recipe reads it as this text.
+func yamlText(s string) string { return yamlKey(strings.ReplaceAll(s, "${{", "$${{")) }
+
+// yamlKey writes a key, in which a recipe looks for no expressions.
+func yamlKey(s string) string {
 	switch strings.ToLower(s) {
 	case "y", "n", "yes", "no", "on", "off", "true", "false", "null":
 	default:
@@ -272,5 +278,5 @@ func yamlText(s string) string {
 			return s
 		}
 	}
-	return strconv.Quote(strings.ReplaceAll(s, "${{", "$${{"))
+	return strconv.Quote(s)
 }
