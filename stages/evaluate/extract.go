@@ -9,7 +9,6 @@ import (
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/internal/answer"
 	"github.com/distillflow/distillflow/internal/llm"
-	"github.com/distillflow/distillflow/internal/task"
 	"github.com/distillflow/distillflow/schema"
 )
 
@@ -97,7 +96,7 @@ like); a response whose thought has no end states no answer.`,
 	}
 	none, paths := 0, 0
 	err = eachRow(ctx, env, in.Problems, func(row schema.Problem) error {
-		q, err := question(row)
+		q, err := answer.Of(row)
 		if err != nil {
 			return err
 		}
@@ -148,19 +147,6 @@ func unfinished(p schema.Path) string {
 		return "cut off (finish_reason " + p.FinishReason + ")"
 	}
 	return "not an answer (finish_reason " + p.FinishReason + ")"
-}
-
-// question reduces a row to what extraction and grading look at.
-func question(row schema.Problem) (answer.Question, error) {
-	t, err := task.Of(row.Task, row.TaskSpec, len(row.Choices))
-	if err != nil {
-		return answer.Question{}, fmt.Errorf("task_spec: %w", err)
-	}
-	q := answer.Question{Spec: &t, Gold: row.GoldAnswer, Golds: row.GoldAnswers}
-	for _, c := range row.Choices {
-		q.Choices = append(q.Choices, answer.Option{Label: c.Label, Text: c.Text})
-	}
-	return q, nil
 }
 
 // noResponse says why a path has no response.

@@ -78,7 +78,7 @@ options are compared as verify-choice does.`,
 func verify(ctx context.Context, env *stage.Env, in problemsIn, out verifyOut, opt mathverify.Options) error {
 	unknown, noGold := 0, 0
 	err := grade(ctx, env, in, out, func(row *schema.Problem) (func(*schema.Path) (bool, error), error) {
-		q, err := question(*row)
+		q, err := answer.Of(*row)
 		if q.Gold == "" {
 			noGold++
 		}

@@ -166,15 +166,9 @@ func wrapCoT(ctx context.Context, env *stage.Env, c wrapConfig, in wrapIn, out w
 // question is what a row's prompts are made from. A row whose prompt would lack what
 // it asks about is an error.
 func question(row schema.Problem) (prompts.Question, error) {
-	t, err := task.Of(row.Task, row.TaskSpec, len(row.Choices))
+	q, err := prompts.Of(row)
 	if err != nil {
-		return prompts.Question{}, fmt.Errorf("row %q: task_spec: %w", row.ID, err)
-	}
-	q := prompts.Question{
-		Task: t, Question: row.Question, Premise: row.Premise, Hypothesis: row.Hypothesis, Table: row.Table,
-	}
-	for _, c := range row.Choices {
-		q.Choices = append(q.Choices, prompts.Choice(c))
+		return q, fmt.Errorf("row %q: %w", row.ID, err)
 	}
 	if lacks := q.Lacks(); len(lacks) > 0 {
 		return q, fmt.Errorf("row %q: a prompt for %s needs the field %s", row.ID, row.Task, strings.Join(lacks, " and "))

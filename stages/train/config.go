@@ -117,7 +117,7 @@ type trainConfig struct {
 	Students []studentConfig `json:"students" default:"[{\"name\":\"llama\",\"arch\":\"llama\",\"tokenizer\":\"word\"},{\"name\":\"gemma\",\"arch\":\"gemma\",\"tokenizer\":\"bpe\"}]" doc:"The students, two or more."`
 
 	TrainRows     int    `json:"train_rows" default:"0" min:"0" doc:"Use at most this many problems, from the start; 0 means all."`
-	StudentPrompt string `json:"student_prompt" default:"plain" choices:"plain" doc:"What students read: the plain question."`
+	StudentPrompt string `json:"student_prompt" default:"plain" choices:"plain" doc:"What students read: the plain question, with its choices, premise or table."`
 	Target
 	MaxSeq int `json:"max_seq" default:"512" min:"8" doc:"Longest sequence in tokens; longer paths are dropped, never cut."`
 

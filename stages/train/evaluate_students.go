@@ -18,7 +18,6 @@ import (
 	"github.com/distillflow/distillflow/internal/lm/generate"
 	"github.com/distillflow/distillflow/internal/mathverify"
 	"github.com/distillflow/distillflow/internal/stats"
-	"github.com/distillflow/distillflow/internal/task"
 	"github.com/distillflow/distillflow/schema"
 )
 
@@ -47,7 +46,7 @@ var EvaluateStudents = stage.Define(stage.Spec{
 	Version: 3,
 	Class:   stage.Pure,
 	Doc: `Measures trained students on held-out problems.
-Each student reads the plain question and writes greedily until its end token; only new
+Each student reads the plain question, with its choices, premise or table, and writes greedily until its end token; only new
 text is read for the answer, without what the student thinks before it. A student that is
 cut off while it thinks gives no answer: max_new has to leave room for thoughts, as its
 default does for those of training. The ensemble takes the answer of the student that is more
@@ -200,7 +199,11 @@ func (e *evaluation) answer(ctx context.Context, j *job, progress func(int)) err
 	var rows []int
 	maxNew := min(e.cfg.MaxNew, m.maxSeq-1)
 	for i, p := range j.problems {
-		ids, err := m.prompt(p.Question)
+		asked, err := plainQuestion(p)
+		if err != nil {
+			return err
+		}
+		ids, err := m.prompt(asked)
 		if err != nil {
 			return fmt.Errorf("problem %s: %w", p.ID, err)
 		}
@@ -228,7 +231,7 @@ func (e *evaluation) answer(ctx context.Context, j *job, progress func(int)) err
 			a.perByte += l
 		}
 		a.perByte /= float64(max(1, len(text)))
-		q, err := question(p)
+		q, err := answer.Of(p)
 		if err != nil {
 			return err
 		}
@@ -239,19 +242,6 @@ func (e *evaluation) answer(ctx context.Context, j *job, progress func(int)) err
 		j.answers[rows[k]] = a
 	}
 	return nil
-}
-
-// question is what extraction and grading need of a problem.
-func question(p schema.Problem) (answer.Question, error) {
-	t, err := task.Of(p.Task, p.TaskSpec, len(p.Choices))
-	if err != nil {
-		return answer.Question{}, fmt.Errorf("row %q: task_spec: %w", p.ID, err)
-	}
-	q := answer.Question{Spec: &t, Gold: p.GoldAnswer, Golds: p.GoldAnswers}
-	for _, c := range p.Choices {
-		q.Choices = append(q.Choices, answer.Option{Label: c.Label, Text: c.Text})
-	}
-	return q, nil
 }
 
 // writeScores writes predictions and, for each task, the scores of all systems.

@@ -242,7 +242,11 @@ func (c generateConfig) ask(ctx context.Context, env *stage.Env, a asked, s answ
 	var rows, replicates []int
 	long := 0
 	for i := range problems {
-		ids, err := s.prompt(problems[i].Question)
+		asked, err := plainQuestion(problems[i])
+		if err != nil {
+			return err
+		}
+		ids, err := s.prompt(asked)
 		if err != nil {
 			return fmt.Errorf("problem %s: %w", problems[i].ID, err)
 		}
@@ -252,7 +256,7 @@ func (c generateConfig) ask(ctx context.Context, env *stage.Env, a asked, s answ
 			progress(c.Samples)
 		}
 		for k := range c.Samples {
-			path := schema.Path{Style: "student:" + a.name, Replicate: k, Prompt: problems[i].Question, Provider: "student/" + a.name}
+			path := schema.Path{Style: "student:" + a.name, Replicate: k, Prompt: asked, Provider: "student/" + a.name}
 			if !fits {
 				path.Error = fmt.Sprintf("the question has %d tokens: with %d for an answer that is more than the student's %d positions", len(ids), maxNew, s.maxSeq)
 			} else {

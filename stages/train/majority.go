@@ -18,7 +18,7 @@ func majority(test []schema.Problem, rows []int) (string, map[int]bool, error) {
 	counts := map[string]tally{}
 	questions := map[int]answer.Question{}
 	for _, i := range rows {
-		q, err := question(test[i])
+		q, err := answer.Of(test[i])
 		if err != nil {
 			return "", nil, err
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/internal/llm"
+	"github.com/distillflow/distillflow/internal/prompts"
 	"github.com/distillflow/distillflow/internal/thoughts"
 	"github.com/distillflow/distillflow/schema"
 )
@@ -18,8 +19,8 @@ import (
 type trainPath struct {
 	id       string // problem
 	style    string
-	index    int // position among the problem's paths
-	question string
+	index    int    // position among the problem's paths
+	question string // that a student is asked
 	prompt   string // the question as a student from scratch reads it
 	response string // what it learns to write; "" where the path lacks what is to be learned
 	thought  string // the reasoning in response, "" where it is not to be learned
@@ -72,8 +73,18 @@ func textsOf(paths []trainPath) []string {
 	return texts
 }
 
-// plainPrompt is what a student reads, in training and in evaluation alike: the
-// question and a line end. Style wrappers are for the teacher.
+// plainQuestion is what a student is asked, in training and in evaluation alike: the core
+// prompt of the row's task, with its choices, premise or table. Style wrappers are for the
+// teacher.
+func plainQuestion(row schema.Problem) (string, error) {
+	q, err := prompts.Of(row)
+	if err != nil {
+		return "", fmt.Errorf("row %q: %w", row.ID, err)
+	}
+	return q.Core(), nil
+}
+
+// plainPrompt is how a student from scratch reads a question.
 func plainPrompt(question string) string { return question + "\n" }
 
 // readPaths lists the usable paths of at most limit problems (0: all) and the ids
@@ -88,6 +99,10 @@ func readPaths(rows stage.Rows[schema.Problem], limit int, target Target) (paths
 		if n++; limit > 0 && n > limit {
 			break
 		}
+		asked, err := plainQuestion(p)
+		if err != nil {
+			return nil, nil, err
+		}
 		used := false
 		for i, q := range p.Paths {
 			parts := thoughts.Cut(q.Response, nil)
@@ -98,7 +113,7 @@ func readPaths(rows stage.Rows[schema.Problem], limit int, target Target) (paths
 				continue
 			}
 			used = true
-			t := trainPath{id: p.ID, style: q.Style, index: i, question: p.Question, prompt: plainPrompt(p.Question)}
+			t := trainPath{id: p.ID, style: q.Style, index: i, question: asked, prompt: plainPrompt(asked)}
 			t.set(target, thoughts.Join(q.Reasoning, parts.Reasoning), q.Response)
 			paths = append(paths, t)
 		}

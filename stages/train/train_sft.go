@@ -15,7 +15,7 @@ type sftConfig struct {
 	Base
 
 	TrainRows     int    `json:"train_rows" default:"0" min:"0" doc:"Use at most this many problems, from the start; 0 means all."`
-	StudentPrompt string `json:"student_prompt" default:"plain" choices:"plain" doc:"What students read: the plain question, as the user's turn of a published model's chat template."`
+	StudentPrompt string `json:"student_prompt" default:"plain" choices:"plain" doc:"What students read: the plain question, with its choices, premise or table, as the user's turn of a published model's chat template."`
 	Target
 	MaxSeq      int     `json:"max_seq" default:"768" min:"8" doc:"Longest example in tokens; longer paths are dropped, never cut."`
 	DevFraction float64 `json:"dev_fraction" default:"0.05" min:"0" max:"0.5" doc:"Share of the problems, by hash of their ids, that is not trained on and measures the loss."`
