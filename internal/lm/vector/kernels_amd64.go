@@ -2,12 +2,26 @@ package vector
 
 import "golang.org/x/sys/cpu"
 
-var fast = cpu.X86.HasAVX2 && cpu.X86.HasFMA
+// level says which instructions the kernels use. Tests lower it.
+var level = func() instructions {
+	switch {
+	case !cpu.X86.HasAVX2 || !cpu.X86.HasFMA:
+		return plain
+	case cpu.X86.HasAVX512F:
+		return avx512
+	}
+	return avx2
+}()
+
+const (
+	avx2 instructions = 1 + iota
+	avx512
+)
 
 // products does what [Product] says for [Rows] rows, 2·pairs columns and the first
 // blocks·8 numbers of the sums.
 func products[W Number](y []float32, ys int, x []float32, xs int, w []W, n, blocks, pairs int) {
-	if fast {
+	if level > plain {
 		switch w := any(w).(type) {
 		case []float32:
 			products32(&y[0], 4*ys, &x[0], 4*xs, &w[0], 4*n, blocks, pairs)
@@ -24,7 +38,7 @@ func products[W Number](y []float32, ys int, x []float32, xs int, w []W, n, bloc
 func sums(y, p, v []float32) int {
 	const width = 4 * block
 	n := len(y)
-	if !fast {
+	if level == plain {
 		return 0
 	}
 	k := 0
@@ -37,7 +51,7 @@ func sums(y, p, v []float32) int {
 // sumExps does what [SumExp] says for the first numbers and returns how many.
 func sumExps(x []float32, top float32) (float64, int) {
 	n := len(x) / block * block
-	if !fast || n == 0 {
+	if level == plain || n == 0 {
 		return 0, 0
 	}
 	var lanes [block]float32

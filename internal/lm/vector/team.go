@@ -50,14 +50,19 @@ func NewTeam(size int) *Team {
 	return t
 }
 
-// Size is the number of goroutines, the caller included.
-func (t *Team) Size() int { return len(t.members) + 1 }
+// Size is the number of goroutines, the caller included. A nil team is the caller alone.
+func (t *Team) Size() int {
+	if t == nil {
+		return 1
+	}
+	return len(t.members) + 1
+}
 
 // Run calls f for each i < n, in any order and several at a time, and returns when all are
 // done. If f panics, some i are left out and Run panics with a [*parallel.PanicError]. f
 // must not call Run.
 func (t *Team) Run(n int, f func(i int)) {
-	if len(t.members) == 0 || n <= 1 {
+	if t.Size() == 1 || n <= 1 {
 		for i := range n {
 			f(i)
 		}

@@ -1,13 +1,18 @@
-// Package vector holds the few loops over float32 in which decoding on a CPU spends its
-// time: products of some rows with a large matrix, weighted sums of rows, and exponentials.
+// Package vector holds the loops over float32 in which models on a CPU spend their time:
+// for decoding products of some rows with a large matrix and weighted sums of rows, for
+// training products of any matrices, and for both what is done to each number of a row.
 //
-// On amd64 with AVX2 and FMA they are assembly, so that a plain build is as fast as one
-// with GOEXPERIMENT=simd; elsewhere they are Go. Each result depends on its own row and
-// column alone: how rows are put together, and how many goroutines share the columns, does
-// not change a bit.
+// On amd64 with AVX2 and FMA they are assembly, the products of training with AVX-512 too
+// where the machine has it, so that a plain build is as fast as one with GOEXPERIMENT=simd.
+// On arm64 those of training are assembly with NEON. Elsewhere they are Go. Each result
+// depends on its own row and column alone: how rows are put together, and how many
+// goroutines share the work, does not change a bit.
 package vector
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // Rows is the number of rows that [Product] works on at a time: its callers' buffers hold
 // a multiple of it.
@@ -142,24 +147,14 @@ func SumExp(x []float32, top float32) float64 {
 // none that is above minus infinity.
 func Max(x []float32) (top float32, at int) {
 	top, at = float32(math.Inf(-1)), -1
-	for i, v := range x {
+	k := 0
+	if top, k = maxs(x); !math.IsInf(float64(top), -1) {
+		at = slices.Index(x[:k], top)
+	}
+	for i, v := range x[k:] {
 		if v > top {
-			top, at = v, i
+			top, at = v, k+i
 		}
 	}
 	return top, at
-}
-
-// Softmax replaces x by its softmax.
-func Softmax(x []float32) {
-	top, _ := Max(x)
-	var sum float32
-	for i, v := range x {
-		x[i] = Exp(v - top)
-		sum += x[i]
-	}
-	scale := 1 / sum
-	for i := range x {
-		x[i] *= scale
-	}
 }

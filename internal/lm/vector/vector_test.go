@@ -139,6 +139,9 @@ func TestSumExp(t *testing.T) {
 		if got := SumExp(x, top); math.Abs(got-want) > 1e-6*want {
 			t.Errorf("%d numbers: %v, want %v", n, got, want)
 		}
+		if x[n/2] = float32(math.NaN()); !math.IsNaN(SumExp(x, top)) {
+			t.Errorf("%d numbers: NaN is lost", n)
+		}
 	}
 }
 

@@ -1,0 +1,7 @@
+//go:build !amd64 && !arm64
+
+package vector
+
+import "testing"
+
+func eachLevel(t *testing.T, f func(t *testing.T)) { f(t) }
