@@ -25,10 +25,18 @@ type Host struct {
 	turns map[Rope]*turns
 }
 
-// HostParam is one parameter's numbers in row-major order: F32, or BF16 by its bits.
+// HostParam is one parameter's numbers in row-major order: F32, BF16 by its bits, or of a
+// projection what Packed unpacks.
 type HostParam struct {
-	F32  []float32
-	BF16 []uint16
+	F32    []float32
+	BF16   []uint16
+	Packed Packed
+}
+
+// Packed is a matrix in a form of its own. It is safe for concurrent use.
+type Packed interface {
+	// Rows writes the rows from, to to dst.
+	Rows(dst []float32, from, to int)
 }
 
 // LowRank is what an adapter adds to a projection: Scale·B·A, with A [Rank, in] and B
@@ -52,32 +60,19 @@ func NewHost(c Config, params []HostParam) (*Host, error) {
 		return nil, fmt.Errorf("%d parameters, the configuration has %d", len(params), len(layout))
 	}
 	h := &Host{config: c, features: c.Features(), params: params, vectors: make([][]float32, len(params)), turns: map[Rope]*turns{}}
-	present := c.present()
 	for i, p := range layout {
+		if params[i].Packed != nil && p.IsProjection() {
+			continue
+		}
 		n := max(len(params[i].F32), len(params[i].BF16))
 		if want := weights.Size(p.Dims); n != want {
 			return nil, fmt.Errorf("tensor %q has %d numbers, the configuration wants %d", p.Name, n, want)
 		}
-		if len(p.Dims) != 1 {
-			continue
+		if len(p.Dims) == 1 {
+			h.vectors[i] = make([]float32, n)
 		}
-		v := make([]float32, n)
-		copy(v, params[i].F32)
-		for j, b := range params[i].BF16 {
-			v[j] = vector.Float(b)
-		}
-		bias := false
-		if k := i - 1; k < c.Layers*len(present) {
-			s := present[k%len(present)]
-			bias = s == qkvBias || s == oBias || s == gateUpBias || s == downBias
-		}
-		if h.features.NormPlusOne && !bias {
-			for j := range v {
-				v[j]++
-			}
-		}
-		h.vectors[i] = v
 	}
+	h.readVectors()
 	if h.scale = float32(h.features.EmbedScale); h.scale == 0 {
 		h.scale = 1
 	}
@@ -87,6 +82,30 @@ func NewHost(c Config, params []HostParam) (*Host, error) {
 		h.scale = math.Float32frombits((b + 0x7fff + b>>16&1) &^ 0xffff)
 	}
 	return h, nil
+}
+
+// readVectors reads norms and biases, once more where they were trained.
+func (h *Host) readVectors() {
+	present := h.config.present()
+	for i, v := range h.vectors {
+		if v == nil {
+			continue
+		}
+		copy(v, h.params[i].F32)
+		for j, b := range h.params[i].BF16 {
+			v[j] = vector.Float(b)
+		}
+		bias := false
+		if k := i - 1; k < h.config.Layers*len(present) {
+			s := present[k%len(present)]
+			bias = s == qkvBias || s == oBias || s == gateUpBias || s == downBias
+		}
+		if h.features.NormPlusOne && !bias {
+			for j := range v {
+				v[j]++
+			}
+		}
+	}
 }
 
 // tables gives the rotary tables of at least n positions.
@@ -297,10 +316,17 @@ func LogitParts(c Config) int { return (c.Vocab + logitPart - 1) / logitPart }
 
 // product is vector.Product of the columns from, to, whose first stands at y[0].
 func product(y []float32, ys int, x []float32, xs, rows int, w HostParam, n, from, to int) {
-	if len(w.F32) > 0 {
-		vector.Product(y, ys, x, xs, rows, w.F32[from*n:to*n], n, 0, to-from)
-	} else {
+	switch {
+	case w.Packed != nil:
+		buf := logitBuffers.Get().(*[]float32)
+		*buf = sized(*buf, (to-from)*n)
+		w.Packed.Rows(*buf, from, to)
+		vector.Product(y, ys, x, xs, rows, *buf, n, 0, to-from)
+		logitBuffers.Put(buf)
+	case len(w.BF16) > 0:
 		vector.Product(y, ys, x, xs, rows, w.BF16[from*n:to*n], n, 0, to-from)
+	default:
+		vector.Product(y, ys, x, xs, rows, w.F32[from*n:to*n], n, 0, to-from)
 	}
 }
 

@@ -59,7 +59,9 @@ func dropout(x, seed *Node, stream uint32, p float64) *Node {
 		return h
 	}
 	h = mix(mix(mix(h, 16, 0x85EBCA6B), 13, 0xC2B2AE35), 16, 0)
-	limit := uint32(math.Min(p*(1<<32), math.MaxUint32))
-	keep := ConvertDType(GreaterOrEqual(h, scalar(limit)), x.DType())
+	keep := ConvertDType(GreaterOrEqual(h, scalar(dropBelow(p))), x.DType())
 	return Mul(x, Reshape(MulScalar(keep, 1/(1-p)), x.Shape().Dimensions...))
 }
+
+// dropBelow is the hash below which an element is dropped.
+func dropBelow(p float64) uint32 { return uint32(math.Min(p*(1<<32), math.MaxUint32)) }

@@ -133,13 +133,32 @@ func (t *Tensor) Values(dst []float32) []float32 {
 		dst = make([]float32, n)
 	}
 	dst = dst[:n]
-	scales := make([]float32, len(t.Scales))
-	blockwise.Signed().Dequantize(scales, t.Scales, t.Tops)
-	for b := range scales {
-		scale := scales[b] + t.Offset
-		for i := b * Block; i < min(n, (b+1)*Block); i++ {
-			dst[i] = Levels[t.Codes[i/2]>>(4*(1-i%2))&15] * scale
-		}
-	}
+	t.values(dst, 0)
 	return dst
+}
+
+// values writes the dequantised weights from number at on to dst.
+func (t *Tensor) values(dst []float32, at int) {
+	levels := blockwise.Signed()
+	for len(dst) > 0 {
+		b := at / Block
+		n := min(len(dst), (b+1)*Block-at)
+		// Rounded before the sum, also where the compiler would fuse the two.
+		scale := float32(levels[t.Scales[b]]*t.Tops[b/blockwise.Size]) + t.Offset
+		var level [16]float32
+		for i, v := range Levels {
+			level[i] = v * scale
+		}
+		k := 0
+		if at%2 == 0 {
+			for _, c := range t.Codes[at/2 : (at+n)/2] {
+				dst[k], dst[k+1] = level[c>>4], level[c&15]
+				k += 2
+			}
+		}
+		for ; k < n; k++ {
+			dst[k] = level[t.Codes[(at+k)/2]>>(4*(1-(at+k)%2))&15]
+		}
+		dst, at = dst[n:], at+n
+	}
 }
