@@ -69,7 +69,7 @@ type importOut struct {
 
 // Import reads rows that another tool, or an earlier run, has written.
 var Import = stage.Define(stage.Spec{
-	Type: "import", Version: 2, Class: stage.Pure,
+	Type: "import", Version: 3, Class: stage.Pure,
 	Doc: `Reads rows that another tool, or an earlier run, has written as JSONL,
 JSON, CSV, TSV or Parquet. It reads the same forms of files as scan, compressed ones too.
 

@@ -86,7 +86,7 @@ type scanOut struct {
 
 // Scan reads a data set.
 var Scan = stage.Define(stage.Spec{
-	Type: "scan", Version: 2, Class: stage.Pure,
+	Type: "scan", Version: 3, Class: stage.Pure,
 	Doc: `Reads a folder, a file or a glob of JSONL or JSON, a Parquet file or a data set of
 the Hugging Face Hub as rows of a task: one that the recipe declares under tasks, or
 a preset: ` + strings.Join(task.Presets(), ", ") + `.
