@@ -18,8 +18,16 @@ import (
 type Term struct {
 	Name  string   // of its metric
 	Reads []string // names of the values that Loss gets
-	// Loss builds the term, a scalar that is not weighted yet.
+	// Loss builds the term, a scalar that is not weighted yet. nil is the scalar that it
+	// reads, which takes no graph.
 	Loss func(in Nodes) *Node
+}
+
+func (t Term) build(in Nodes) *Node {
+	if t.Loss == nil {
+		return in.Get(t.Reads[0])
+	}
+	return t.Loss(in)
 }
 
 // Input is a named value that comes from outside of a graph: plain numbers, which any
@@ -106,7 +114,7 @@ func (n Nodes) Get(name string) *Node {
 func Sum(terms []Term, in Nodes, weights *Node) (values []*Node, total *Node) {
 	for i := range terms {
 		in.term = &terms[i]
-		v := terms[i].Loss(in)
+		v := terms[i].build(in)
 		values = append(values, v)
 		v = Mul(v, Reshape(Slice(weights, AxisElem(i))))
 		if total == nil {
