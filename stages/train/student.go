@@ -7,7 +7,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"runtime"
-	"slices"
 
 	. "github.com/gomlx/gomlx/core/graph" //nolint:revive // graph code reads as formulas
 
@@ -39,7 +38,7 @@ type student struct {
 
 	seqs     []sequence // [path]
 	aligned  [][]int    // [path] positions that all students share
-	multiple int        // lengths of batches are rounded up to this
+	multiple int        // of a length, to which lengths of batches are rounded up on XLA
 
 	base   weights.Set  // the frozen weights of a student from scratch that has adapters
 	lora   *lora.Config // nil while all weights are trained
@@ -76,14 +75,24 @@ func (s *student) begin(params weights.Set, c *lora.Config, bases []causal.Base)
 	if s.plan.EightBit {
 		s.opt.UseEightBit(params, leastEightBit)
 	}
-	o := causal.TunerOptions{Bases: bases, LoRA: c, Recompute: s.plan.recomputes(s.spec, s.devs[0]), Terms: formulas(s.plan.losses)}
+	o := causal.TunerOptions{Bases: bases, LoRA: c, Recompute: s.plan.recomputes(s.spec, s.devs[0]), Terms: formulas(s.plan.losses),
+		// Students train side by side.
+		Threads: max(1, runtime.GOMAXPROCS(0)/len(s.plan.students))}
 	if s.proj != nil {
 		o.Head = &causal.Head{Params: s.proj, States: func(h *Node, params []*Node, at *Node) *Node { return project(h, params[0], at) }}
 	}
+	s.close()
 	if s.tuner, err = causal.NewTuner(params, o); err != nil {
 		return fmt.Errorf("student %s: %w", s.name, err)
 	}
 	return nil
+}
+
+// close lets go of what training needed besides the weights.
+func (s *student) close() {
+	if s.tuner != nil {
+		s.tuner.Close()
+	}
 }
 
 // willFreeze reports whether the student is trained whole first and by adapters then.
@@ -142,55 +151,51 @@ func (s *student) micro(paths int) int {
 	if s.plan.MicroBatch > 0 {
 		return s.plan.MicroBatch
 	}
-	// Devices share a step's paths, and on the pure-Go backend, whose graphs run on one
-	// core each, the cores do. The number of parts does not follow the cores, so that
-	// their number does not show in the result.
+	// Devices share a step's paths.
 	parts := len(s.devs)
-	if s.onCores() {
-		parts = coreParts
-	}
 	return max(1, (paths+parts-1)/parts)
 }
 
-// coreParts is how many parts a step has on the pure-Go backend.
-const coreParts = 4
+// onHost reports whether the student's passes have no graph: any shape is as good as
+// another, and padding is left out.
+func (s *student) onHost() bool { return !s.devs[0].IsXLA() }
 
-// onCores reports whether the student's passes are shared out between cores: one that
-// is large enough for it, on one device that does not do so by itself.
-func (s *student) onCores() bool {
-	return s.model != nil && len(s.devs) == 1 && !s.devs[0].IsXLA()
-}
-
-// batch lays out paths for one pass. Shapes are few, because each is a graph of its
-// own: lengths are rounded up, and so are the numbers of rows, up to most. weight
-// multiplies the loss of each row's supervised tokens. mask is 1 for those tokens.
+// batch lays out paths for one pass. weight multiplies the loss of each row's supervised
+// tokens. mask is 1 for those tokens. Where each shape is a graph of its own, which takes
+// longer to compile than padding to compute, lengths are rounded up, and so are the numbers
+// of rows, up to most.
 func (s *student) batch(paths []int, most int, weight func(row int) float32) (b causal.Batch, mask []float32, err error) {
-	seqs := make([]sequence, len(paths))
-	longest := 1
+	seqs, lengths := make([]sequence, len(paths)), make([]int, len(paths))
+	rows, longest, parts := len(paths), 1, 0
 	for i, p := range paths {
 		seqs[i] = s.seqs[p]
-		longest = max(longest, len(seqs[i].ids)-1)
+		lengths[i] = len(seqs[i].ids) - 1
+		longest = max(longest, lengths[i])
+		s.count.real += int64(lengths[i])
 	}
-	step, parts := rowMultiple, 4
-	if s.devs[0].IsXLA() { // compiling costs more than padding
-		step, parts = (most+1)/2, 2
+	if s.onHost() {
+		parts = rows * longest // so that none is filled up
+		for _, n := range lengths {
+			s.count.padded += int64(n)
+		}
+	} else {
+		parts = 2
+		rows = max(rows, min(most, roundUp(rows, (most+1)/2)))
+		longest = roundUp(longest, s.multiple)
+		s.count.padded += int64(rows * longest)
+		lengths = nil
 	}
-	rows := max(len(paths), min(most, roundUp(len(paths), step)))
-	x, err := makeBatch(seqs, rows, roundUp(longest, s.multiple), s.pad)
+	x, err := makeBatch(seqs, rows, longest, s.pad)
 	if err != nil {
 		return b, nil, fmt.Errorf("student %s: %w", s.name, err)
 	}
-	b = causal.Batch{Rows: rows, Seq: x.seq, IDs: x.ids, Labels: x.labels, Weight: make([]float32, len(x.mask))}
+	b = causal.Batch{Rows: rows, Seq: x.seq, Lengths: lengths, IDs: x.ids, Labels: x.labels, Weight: make([]float32, len(x.mask))}
 	for i, m := range x.mask {
 		if m != 0 {
 			b.Weight[i] = m * weight(i/x.seq)
 		}
 	}
-	for _, q := range seqs {
-		s.count.real += int64(len(q.ids) - 1)
-	}
-	s.count.padded += int64(len(x.ids))
-	if s.model == nil {
+	if s.model == nil && !s.onHost() {
 		return b, x.mask, nil
 	}
 	b.At, b.Labels, b.Weight = decoder.Supervised(x.labels, b.Weight, parts)
@@ -202,10 +207,6 @@ func (s *student) batch(paths []int, most int, weight func(row int) float32) (b 
 	}
 	return b, mask, nil
 }
-
-// rowMultiple rounds the rows of batches, so that a student's share of a batch comes
-// in few sizes.
-const rowMultiple = 4
 
 func ones(int) float32 { return 1 }
 
@@ -399,14 +400,7 @@ func (s *student) initialise(ctx context.Context) error {
 	for _, q := range s.seqs {
 		longest = max(longest, len(q.ids))
 	}
-	parts := 16
-	switch {
-	case s.devs[0].IsXLA():
-		parts = 2
-	case s.model != nil:
-		parts = 4
-	}
-	s.multiple = roundUp(max(1, longest/parts), 4)
+	s.multiple = roundUp(max(1, longest/2), 4)
 	init := streamSeed(s.seed, streamInit+"/"+s.name)
 	if z := s.plan.peerDim(); z > 0 {
 		s.proj = weights.Set{weights.Normal(init, 0.2, "peer.proj.weight", z, s.config.Dim)}
@@ -428,9 +422,6 @@ func (s *student) initialise(ctx context.Context) error {
 		return fmt.Errorf("student %s: %w", s.name, err)
 	}
 	on := []causal.Base{s.model.Base()}
-	if s.onCores() {
-		on = slices.Repeat(on, min(coreParts, runtime.GOMAXPROCS(0)))
-	}
 	for _, d := range s.devs[1:] {
 		m, err := s.model.On(ctx, d)
 		if err != nil {

@@ -34,6 +34,7 @@ func trainModels(ctx context.Context, env *stage.Env, p *plan, rows stage.Rows[s
 	if err != nil {
 		return nil, err
 	}
+	defer t.close()
 	for _, s := range t.students {
 		if err := s.save(filepath.Join(models, untrainedDir, s.name), false); err != nil {
 			return nil, err

@@ -102,6 +102,13 @@ func newTrainer(ctx context.Context, p *plan, seed uint64, open func(name string
 	return t, drop, nil
 }
 
+// close lets go of what training needed besides the weights.
+func (t *trainer) close() {
+	for _, s := range t.students {
+		s.close()
+	}
+}
+
 // tokenize lays out the paths for every student.
 func (t *trainer) tokenize(paths []trainPath) (*dropped, error) {
 	drop := &dropped{map[string]int{}, map[string]int{}, map[string]int{}, map[string]int{}}

@@ -62,7 +62,17 @@ type Base struct {
 	Args []any
 	Bind func(d *decoder.Model, in []*Node)
 
-	plain bool // by Plain
+	plain bool                // by Plain
+	host  []decoder.HostParam // the parameters without a graph; nil where Args are they
+}
+
+// hostParams are the parameters as they are without a graph, on a device in the host's
+// memory.
+func (b Base) hostParams() ([]decoder.HostParam, error) {
+	if b.host != nil {
+		return b.host, nil
+	}
+	return decoder.HostParams(b.Args)
 }
 
 // Plain is the base whose arguments are the parameters themselves, in the order of

@@ -2,6 +2,7 @@ package causal
 
 import (
 	"github.com/distillflow/distillflow/internal/lm/objective"
+	"github.com/distillflow/distillflow/internal/lm/weights"
 )
 
 // engine computes batches with one base. One goroutine at a time calls it.
@@ -13,4 +14,11 @@ type engine interface {
 	// losses gives nll [N], without dropout and not weighted, and with positions z [K, Z].
 	losses(b Batch) (nll, z []float32, err error)
 	close()
+}
+
+func newEngine(b Base, trained weights.Set, o TunerOptions) (engine, error) {
+	if o.graphs || b.Device.IsXLA() {
+		return &graphEngine{base: b, trained: trained, o: o, made: graphs{}}, nil
+	}
+	return newHostEngine(b, trained, o)
 }

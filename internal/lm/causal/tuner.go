@@ -13,10 +13,13 @@ import (
 	"github.com/distillflow/distillflow/internal/lm/weights"
 )
 
-// Batch is one graph call's worth of sequences, padded on the right.
+// Batch is one pass's worth of sequences, padded on the right.
 type Batch struct {
 	Rows, Seq int
 	IDs       []int32 // [Rows·Seq]
+	// Lengths are how many positions of each row are no padding; nil means Seq for each. What
+	// an engine computes beyond is of no meaning, and may be zeros.
+	Lengths []int
 	// At lists the positions, as row·Seq + column, whose next token is looked at; only
 	// they reach the output layer. nil means all of them, which suits vocabularies so
 	// small that choosing costs more.
@@ -94,8 +97,9 @@ type Head struct {
 // weights. It computes losses and gradients; steps are an optimizer's.
 //
 // With several bases, each the same weights on a device of its own, batches are
-// shared out between the devices (data parallelism). A base may stand there several
-// times, for devices whose graphs run on one core each.
+// shared out between the devices (data parallelism).
+//
+// On XLA a pass is a graph; on the pure-Go device it is [decoder.HostTrainer].
 type Tuner struct {
 	// Trained are the adapters or, without LoRA, the decoder's weights. They live on
 	// the host in float32 and may change between calls.
@@ -116,6 +120,11 @@ type TunerOptions struct {
 	Recompute bool
 	Head      *Head            // nil for none
 	Terms     []objective.Term // of the loss; nil is [CrossEntropy] alone
+	// Threads is how many goroutines compute a pass on the pure-Go device; 0 means as many
+	// as run at once. It does not show in the result.
+	Threads int
+
+	graphs bool // on the pure-Go device too: the oracle of tests
 }
 
 // NewTuner trains trained, which it shares.
@@ -128,7 +137,11 @@ func NewTuner(trained weights.Set, o TunerOptions) (*Tuner, error) {
 	}
 	t := &Tuner{Trained: trained, o: o}
 	for _, b := range o.Bases {
-		t.engines = append(t.engines, &graphEngine{base: b, trained: trained, o: o, made: graphs{}})
+		e, err := newEngine(b, trained, o)
+		if err != nil {
+			return nil, err
+		}
+		t.engines = append(t.engines, e)
 	}
 	return t, nil
 }

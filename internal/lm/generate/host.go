@@ -4,10 +4,6 @@ import (
 	"context"
 	"errors"
 	"math"
-	"unsafe"
-
-	"github.com/gomlx/compute/dtypes/bfloat16"
-	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/distillflow/distillflow/internal/lm/decoder"
 	"github.com/distillflow/distillflow/internal/lm/device"
@@ -19,27 +15,9 @@ func hostOf(dev *device.Device, m Model) (*decoder.Host, error) {
 	if dev.IsXLA() || m.Bind != nil || (m.Delta != nil && m.LowRank == nil) {
 		return nil, nil
 	}
-	params := make([]decoder.HostParam, len(m.Params))
-	for i, p := range m.Params {
-		t, ok := p.(*tensors.Tensor)
-		if !ok {
-			return nil, nil
-		}
-		known := true
-		// The slice stays valid as long as the tensor, which the model holds.
-		err := t.ConstFlatData(func(flat any) {
-			switch v := flat.(type) {
-			case []float32:
-				params[i].F32 = v
-			case []bfloat16.BFloat16:
-				params[i].BF16 = unsafe.Slice((*uint16)(unsafe.Pointer(unsafe.SliceData(v))), len(v))
-			default:
-				known = false
-			}
-		})
-		if err != nil || !known {
-			return nil, err
-		}
+	params, err := decoder.HostParams(m.Params)
+	if err != nil {
+		return nil, err
 	}
 	return decoder.NewHost(m.Config, params)
 }
