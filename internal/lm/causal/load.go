@@ -79,6 +79,10 @@ func loadNF4(dev *device.Device, p *pretrained.Model, dtype dtypes.DType) (Base,
 		return Base{}, fmt.Errorf("model %s: %w", p.Ref, err)
 	}
 	args := q.Args(nil, dtype)
+	bind := func(d *decoder.Model, in []*Node) { q.Bind(d, in, dtype) }
+	if !dev.IsXLA() {
+		return Base{Device: dev, Config: p.Config, Args: args, Bind: bind, host: q.Host()}, nil
+	}
 	if !dev.Backend.HasSharedBuffers() {
 		for _, a := range args {
 			if err := toDevice(dev, a.(*tensors.Tensor)); err != nil {
@@ -87,7 +91,7 @@ func loadNF4(dev *device.Device, p *pretrained.Model, dtype dtypes.DType) (Base,
 		}
 	}
 	q.Forget()
-	return Base{Device: dev, Config: p.Config, Args: args, Bind: func(d *decoder.Model, in []*Node) { q.Bind(d, in, dtype) }}, nil
+	return Base{Device: dev, Config: p.Config, Args: args, Bind: bind}, nil
 }
 
 // toDevice leaves a tensor's values on the device alone.
