@@ -61,10 +61,10 @@ func makeAlignment(rows [][]int, total, per, seq int) *alignment {
 	return a
 }
 
-// project gives z = LayerNorm(Proj h) at positions [N, 1] of states [R·S, D]: [N, Z].
-// Without the normalisation a student could satisfy its peers by shrinking.
-func project(h, proj, positions *Node) *Node {
-	z := DotGeneral(Gather(h, positions), []int{1}, nil, proj, []int{1}, nil)
+// project gives z = LayerNorm(Proj h) [N, Z] of states [N, D]. Without the normalisation a
+// student could satisfy its peers by shrinking.
+func project(h, proj *Node) *Node {
+	z := DotGeneral(h, []int{1}, nil, proj, []int{1}, nil)
 	d := float64(z.Shape().Dimensions[1])
 	mean := MulScalar(ExpandAxes(ReduceSum(z, -1), -1), 1/d)
 	z = Sub(z, mean)

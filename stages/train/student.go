@@ -79,7 +79,7 @@ func (s *student) begin(params weights.Set, c *lora.Config, bases []causal.Base)
 		// Students train side by side.
 		Threads: max(1, runtime.GOMAXPROCS(0)/len(s.plan.students))}
 	if s.proj != nil {
-		o.Head = &causal.Head{Params: s.proj, States: func(h *Node, params []*Node, at *Node) *Node { return project(h, params[0], at) }}
+		o.Head = &causal.Head{Params: s.proj, States: func(h *Node, params []*Node) *Node { return project(h, params[0]) }}
 	}
 	s.close()
 	if s.tuner, err = causal.NewTuner(params, o); err != nil {

@@ -103,8 +103,8 @@ func TestEnginesAgree(t *testing.T) {
 			t.Fatal(err)
 		}
 		proj := weights.Set{weights.Normal(5, 0.2, "proj", 4, m.Config.Dim)}
-		head := &Head{Params: proj, States: func(h *Node, params []*Node, at *Node) *Node {
-			return Tanh(DotGeneral(Gather(h, at), []int{1}, nil, params[0], []int{1}, nil))
+		head := &Head{Params: proj, States: func(h *Node, params []*Node) *Node {
+			return Tanh(DotGeneral(h, []int{1}, nil, params[0], []int{1}, nil))
 		}}
 		for name, terms := range sets {
 			for _, adapt := range []bool{true, false} {

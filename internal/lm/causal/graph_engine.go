@@ -114,7 +114,7 @@ func (e *graphEngine) begin(names []string, in []*Node, training bool) graphCall
 	}
 	if c.in.Has(InPositions) {
 		c.params = slices.Concat(trained, head)
-		c.in.Demand(InZ, func() *Node { return e.o.Head.States(h, head, c.in.Get(InPositions)) })
+		c.in.Demand(InZ, func() *Node { return e.o.Head.States(Gather(h, c.in.Get(InPositions)), head) })
 	}
 	return c
 }

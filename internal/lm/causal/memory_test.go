@@ -151,7 +151,7 @@ func measure(t *testing.T, dir, text string) {
 }
 
 // status reads a number of bytes out of this process's state.
-func status(t *testing.T, key string) int64 {
+func status(t testing.TB, key string) int64 {
 	t.Helper()
 	data, err := os.ReadFile("/proc/self/status")
 	if err != nil {

@@ -4,8 +4,6 @@ import (
 	"slices"
 
 	"github.com/gomlx/compute"
-	"github.com/gomlx/compute/dtypes"
-	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph" //nolint:revive // graph code reads as formulas
 	"github.com/gomlx/gomlx/core/tensors"
 
@@ -68,11 +66,7 @@ func (t *tail) run(terms []objective.Term, in []objective.Input, build func(node
 		args, head := all[:len(in)], all[len(in):]
 		nodes := objective.NewNodes(names, args)
 		if looks {
-			nodes.Demand(InZ, func() *Node {
-				seen := args[slices.Index(names, inSeen)]
-				rows := Iota(seen.Graph(), shapes.Make(dtypes.Int32, seen.Shape().Dimensions[0], 1), 0)
-				return t.head.States(seen, head, rows)
-			})
+			nodes.Demand(InZ, func() *Node { return t.head.States(args[slices.Index(names, inSeen)], head) })
 		}
 		return build(nodes, args, head)
 	})

@@ -89,8 +89,8 @@ var CrossEntropy = objective.Term{Name: "loss", Reads: []string{InTokenLoss}}
 // its own that are trained with the model's.
 type Head struct {
 	Params weights.Set
-	// States gives z [K, Z] at positions [K, 1] of the hidden states [R·S, D].
-	States func(hidden *Node, params []*Node, positions *Node) *Node
+	// States gives z [K, Z] of the hidden states [K, D] at the batch's positions.
+	States func(hidden *Node, params []*Node) *Node
 }
 
 // Tuner trains a decoder by a list of terms: adapters on frozen weights, or all
