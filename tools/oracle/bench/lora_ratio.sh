@@ -1,29 +1,52 @@
 #!/bin/sh
-# Prints the speed of LoRA training as a ratio to transformers and PEFT, measured one
-# after the other on this machine:
+# Prints speed and peak memory of LoRA training beside transformers and PEFT, measured in
+# alternation on this machine:
 #
-#   PYTHON=python tools/oracle/bench/lora_ratio.sh
+#   PYTHON=python tools/oracle/bench/lora_ratio.sh [SHAPE...]
 #
-# Pure Go plain, pure Go with GOEXPERIMENT=simd, and XLA on the CPU where a plugin is
-# found. Run it on a quiet machine; it prints the load before each measurement.
+# SHAPE is llama6m or gemma270m (default: both), ROUNDS how often each is measured (default
+# 3), STEPS how many steps at a time (default 3), THREADS how many cores both may use
+# (default: all), DEVICES what is measured (default: cpu, pure Go in a plain build, and xla
+# where a plugin is found). The ratio is that of the medians. Run it on a quiet machine; it
+# prints the load at each measurement.
 set -eu
 cd "$(dirname "$0")/../../.."
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
+export THREADS="${THREADS:-$(nproc)}"
+steps=${STEPS:-3}
+pin=
+[ "$THREADS" -ge "$(nproc)" ] || pin="taskset -c 0-$((THREADS - 1))"
 load() { cut -d' ' -f1 /proc/loadavg; }
+median() { sort -n "$1" | awk '{x[NR]=$1} END {print x[int((NR+1)/2)]}'; }
 
-go test -c -o "$tmp/plain" ./internal/lm/causal
-GOEXPERIMENT=simd go test -c -o "$tmp/simd" ./internal/lm/causal || echo "no GOEXPERIMENT=simd in this toolchain"
+sed -n 's/^model name[^:]*: /machine: /p' /proc/cpuinfo | head -n 1
+go test -c -o "$tmp/ours" ./internal/lm/causal
 
-torch() { "${PYTHON:-python}" tools/oracle/bench/lora_step.py 3 2>/dev/null | sed 's/.*"tokens_per_second": \([0-9.]*\).*/\1/'; }
-steps() { # name device binary: runs it beside torch, in turn
-	[ -x "$3" ] || return 0
-	at=$(load)
-	ours=$(DISTILLFLOW_DEVICE=$2 "$3" -test.run '^$' -test.bench LoRAStep -test.benchtime "${STEPS:-3}x" | sed -n 's/.* \([0-9.]*\) tok\/s.*/\1/p')
-	[ -n "$ours" ] || { echo "$1: could not run"; return 0; }
-	theirs=$(torch)
-	echo "$1: $ours tok/s, PEFT $theirs tok/s, ratio $(awk "BEGIN{printf \"%.2f\", $ours/$theirs}") (load $at before, $(load) after)"
+ours() { # device shape: tok/s and MiB
+	DISTILLFLOW_DEVICE=$1 GOMAXPROCS=$THREADS $pin "$tmp/ours" -test.run '^$' -test.bench "^BenchmarkLoRAStep\$/^$2\$" -test.benchtime "${steps}x" |
+		sed -n 's/.* \([0-9.]*\) peak-MiB.* \([0-9.]*\) tok\/s.*/\2 \1/p'
 }
-steps "pure Go" cpu "$tmp/plain"
-steps "pure Go, simd" cpu "$tmp/simd"
-steps "XLA CPU" xla "$tmp/plain"
+theirs() { # shape
+	$pin "${PYTHON:-python}" tools/oracle/bench/lora_step.py "$1" "$steps" 2>/dev/null |
+		sed -n 's/.*"tokens_per_second": \([0-9.]*\), "peak_mib": \([0-9]*\).*/\1 \2/p'
+}
+
+[ $# -gt 0 ] || set -- llama6m gemma270m
+for shape in "$@"; do
+	for device in ${DEVICES:-cpu xla}; do
+		: >"$tmp/a"
+		: >"$tmp/b"
+		for round in $(seq "${ROUNDS:-3}"); do
+			at=$(load)
+			a=$(ours "$device" "$shape")
+			[ -n "$a" ] || break
+			b=$(theirs "$shape")
+			echo "$a" >>"$tmp/a"
+			echo "$b" >>"$tmp/b"
+			echo "$shape on $device, round $round: ours $a, PEFT $b (tok/s, peak MiB; load $at)"
+		done
+		[ -s "$tmp/a" ] || { echo "$shape on $device: could not run"; continue; }
+		echo "$shape on $device: $(median "$tmp/a") tok/s, PEFT $(median "$tmp/b"), ratio $(awk "BEGIN {printf \"%.2f\", $(median "$tmp/a") / $(median "$tmp/b")}")"
+	done
+done
