@@ -62,12 +62,21 @@ type Base struct {
 	Args []any
 	Bind func(d *decoder.Model, in []*Node)
 
-	plain bool                // by Plain
-	host  []decoder.HostParam // the parameters without a graph; nil where Args are they
+	// Without a graph the parameters are host, or Args where it is nil. Where it is not, only
+	// tests want Args, and lazy makes them.
+	host []decoder.HostParam
+	lazy func() []any
 }
 
-// hostParams are the parameters as they are without a graph, on a device in the host's
-// memory.
+// args are Args.
+func (b Base) args() []any {
+	if b.lazy != nil {
+		return b.lazy()
+	}
+	return b.Args
+}
+
+// hostParams are the parameters without a graph, on a device in the host's memory.
 func (b Base) hostParams() ([]decoder.HostParam, error) {
 	if b.host != nil {
 		return b.host, nil
@@ -78,7 +87,7 @@ func (b Base) hostParams() ([]decoder.HostParam, error) {
 // Plain is the base whose arguments are the parameters themselves, in the order of
 // [decoder.Layout].
 func Plain(dev *device.Device, c decoder.Config, params []any) Base {
-	return Base{Device: dev, Config: c, Args: params, Bind: func(d *decoder.Model, in []*Node) { d.Params = in }, plain: true}
+	return Base{Device: dev, Config: c, Args: params, Bind: func(d *decoder.Model, in []*Node) { d.Params = in }}
 }
 
 // Options say how to open a model.
@@ -196,10 +205,7 @@ func (m *Model) Generate(ctx context.Context, prompts [][]int32, o generate.Opti
 // Generator is what [Model.Generate] runs, the same at each call.
 func (m *Model) Generator() (*generate.Generator, error) {
 	m.gen.once.Do(func() {
-		g := generate.Model{Config: m.Config, Params: m.base.Args, Bind: m.base.Bind, Pad: m.Tokenizer.Special().Pad, Ends: m.Ends}
-		if m.base.plain {
-			g.Bind = nil
-		}
+		g := generate.Model{Config: m.Config, Params: m.base.Args, Bind: m.base.Bind, Host: m.base.host, Pad: m.Tokenizer.Special().Pad, Ends: m.Ends}
 		if m.LoRA != nil {
 			g.Adapt(*m.LoRA, m.Adapters)
 		}

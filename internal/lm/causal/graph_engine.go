@@ -64,7 +64,7 @@ func (e *graphEngine) frozen() []any {
 	if e.o.LoRA == nil {
 		return nil
 	}
-	return e.base.Args
+	return e.base.args()
 }
 
 // graphCall is a graph call under construction.

@@ -78,11 +78,12 @@ func loadNF4(dev *device.Device, p *pretrained.Model, dtype dtypes.DType) (Base,
 	if err != nil {
 		return Base{}, fmt.Errorf("model %s: %w", p.Ref, err)
 	}
-	args := q.Args(nil, dtype)
-	bind := func(d *decoder.Model, in []*Node) { q.Bind(d, in, dtype) }
+	b := Base{Device: dev, Config: p.Config, Bind: func(d *decoder.Model, in []*Node) { q.Bind(d, in, dtype) }}
 	if !dev.IsXLA() {
-		return Base{Device: dev, Config: p.Config, Args: args, Bind: bind, host: q.Host()}, nil
+		b.host, b.lazy = q.Host(), func() []any { return q.Args(nil, dtype) }
+		return b, nil
 	}
+	args := q.Args(nil, dtype)
 	if !dev.Backend.HasSharedBuffers() {
 		for _, a := range args {
 			if err := toDevice(dev, a.(*tensors.Tensor)); err != nil {
@@ -91,7 +92,8 @@ func loadNF4(dev *device.Device, p *pretrained.Model, dtype dtypes.DType) (Base,
 		}
 	}
 	q.Forget()
-	return Base{Device: dev, Config: p.Config, Args: args, Bind: bind}, nil
+	b.Args = args
+	return b, nil
 }
 
 // toDevice leaves a tensor's values on the device alone.

@@ -121,7 +121,7 @@ func TestQuantizedBytes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, a := range m.base.Args {
+		for _, a := range m.base.args() {
 			n += int64(a.(*tensors.Tensor).Shape().ByteSize())
 		}
 		return n

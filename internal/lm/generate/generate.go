@@ -30,6 +30,8 @@ type Model struct {
 	// are the parameters in the order of [decoder.Layout].
 	Params []any
 	Bind   func(d *decoder.Model, in []*Node)
+	// Host are the parameters where no graph is used; nil means that Params are they.
+	Host []decoder.HostParam
 	// Adapters gives further arguments at each call, and Delta makes of their nodes what
 	// [decoder.Model] adds to its projections; nil without adapters. LowRank is the same
 	// where no graph is used; when it is nil, adapters need graphs.

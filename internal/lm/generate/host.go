@@ -12,12 +12,15 @@ import (
 
 // hostOf is the model without graphs, or nil where it needs them.
 func hostOf(dev *device.Device, m Model) (*decoder.Host, error) {
-	if dev.IsXLA() || m.Bind != nil || (m.Delta != nil && m.LowRank == nil) {
+	if dev.IsXLA() || (m.Delta != nil && m.LowRank == nil) {
 		return nil, nil
 	}
-	params, err := decoder.HostParams(m.Params)
-	if err != nil {
-		return nil, err
+	params := m.Host
+	if params == nil {
+		var err error
+		if params, err = decoder.HostParams(m.Params); err != nil {
+			return nil, err
+		}
 	}
 	return decoder.NewHost(m.Config, params)
 }
