@@ -51,7 +51,7 @@ func (o Options) dtype() dtypes.DType {
 // the host's.
 func fits(ctx context.Context, dev *device.Device, ref string, c decoder.Config, o Options, host func() int64) error {
 	job := o.Job
-	job.DType, job.Unfused = o.dtype(), !dev.IsXLA()
+	job.DType, job.NoGraph = o.dtype(), !dev.IsXLA()
 	if job.LoRA != nil {
 		job.LossTokens = lossRows(c.Vocab)
 	}

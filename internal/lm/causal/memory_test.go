@@ -133,7 +133,7 @@ func measure(t *testing.T, dir, text string) {
 		}
 	}
 	o := Options{Quantize: c.Quantize}
-	job.DType, job.Unfused = o.dtype(), !dev.IsXLA()
+	job.DType, job.NoGraph = o.dtype(), !dev.IsXLA()
 	if c.Quantize == NF4 {
 		job.WeightBits = nf4.Bits
 	}

@@ -28,20 +28,12 @@ type Job struct {
 	Recompute  bool         // activations of a layer are computed again for its gradient
 	// LossTokens is how many tokens' logits exist at a time; 0 means all of a batch.
 	LossTokens int
-	// Unfused says that the backend computes one operation after the other, as the pure
-	// Go one does: every intermediate result of the loss is an array.
-	Unfused bool
+	// NoGraph says that training is [decoder.HostTrainer]'s, whose buffers are known.
+	NoGraph bool
 }
 
-// What an unfused backend holds at its peak, by measurement: activations relative to
-// what a fused one must, and arrays of the size of the logits.
-const (
-	unfusedActivations = 2
-	unfusedLogits      = 7
-)
-
 // unpacked is how many arrays of a quantised base's matrices live at the peak of a
-// training step that does not recompute, by measurement.
+// training step by a graph that does not recompute, by measurement.
 const unpacked = 4
 
 // Need is an estimate of memory in bytes, by what takes it.
@@ -62,8 +54,7 @@ func (j Job) trains() bool { return j.LoRA != nil || j.Full }
 // gradients and two moments in float32, the input of every layer, the inside of one
 // layer (of all without Recompute) and the logits with their gradient; for
 // generation the keys and values of all positions. Buffers of the compiler come on
-// top, by experience a tenth. What an unfused backend takes beyond that is measured;
-// docs/decisions/0012-memory-estimate.md has the figures.
+// top, by experience a tenth. docs/decisions/0012-memory-estimate.md has figures.
 func Needs(c decoder.Config, j Job) Need {
 	var n Need
 	width := int64(j.DType.Size())
@@ -111,18 +102,32 @@ func Needs(c decoder.Config, j Job) Need {
 		return n
 	}
 	layers := int64(c.Layers)
+	if j.NoGraph {
+		// Attention's inputs and output, the residual stream behind it, gate and up.
+		features := c.Features()
+		kept := h + 2*g + h + d + 2*f
+		if features.QKNorm {
+			kept += h + g
+		}
+		if features.SandwichNorm {
+			kept += 2 * d
+		}
+		if !j.Recompute {
+			kept *= layers
+		}
+		// And once: final states, norms and outputs with their gradients, the product of gate
+		// and up, and attention's inputs.
+		kept += 6*d + 2*f + h + 2*g
+		n.Activations = 4 * tokens * (kept + (layers+1)*d)
+		n.Logits = lossTokens * int64(c.Vocab) * 4
+		return n
+	}
 	if j.Recompute {
 		n.Activations = layers*tokens*d*width + 2*(inside+scores)
 	} else {
 		n.Activations = layers*(inside+scores) + inside + scores
 	}
 	n.Logits = 2 * lossTokens * int64(c.Vocab) * 4
-	if j.Unfused {
-		n.Activations *= unfusedActivations
-		// With the logits live their exponentials, the columns compared with labels, and
-		// the gradient before and after weighing; and the output matrix, transposed.
-		n.Logits = unfusedLogits*lossTokens*int64(c.Vocab)*4 + int64(c.Vocab)*d*4
-	}
 	if !j.Recompute {
 		n.Activations += unpacked * packed * width
 	}
