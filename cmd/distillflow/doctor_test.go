@@ -32,7 +32,7 @@ func runDoctor(t *testing.T) (findings []doctor.Finding, status int) {
 
 // A plugin that is no library is one broken line that names it; the rest is told.
 func TestDoctorBrokenPlugin(t *testing.T) {
-	if xla, _ := device.Build(); !xla {
+	if !device.HasXLA {
 		t.Skip("built without cgo")
 	}
 	plugin := filepath.Join(t.TempDir(), "pjrt_c_api_cpu_plugin.so")

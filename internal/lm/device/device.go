@@ -183,23 +183,13 @@ func disablePool(b compute.Backend) {
 	}
 }
 
-// cpuPlatform names what the bits of the pure-Go backend depend on. Go's own
-// math.Exp takes another path on amd64 with FMA, and the optional vector kernels
-// add in another order, by register width.
+// cpuPlatform names what the bits of the pure-Go device depend on. On amd64 with FMA Go's
+// own math.Exp and our vector loops take another path; how wide their registers are
+// changes no bit.
 func cpuPlatform() string {
-	parts := []string{"go", runtime.GOARCH}
-	if runtime.GOARCH == "amd64" {
-		if cpu.X86.HasAVX && cpu.X86.HasFMA {
-			parts = append(parts, "fma")
-		}
-		if simdBuild {
-			switch {
-			case cpu.X86.HasAVX512F:
-				parts = append(parts, "avx512")
-			case cpu.X86.HasAVX2:
-				parts = append(parts, "avx2")
-			}
-		}
+	p := "go/" + runtime.GOARCH
+	if cpu.X86.HasAVX && cpu.X86.HasFMA {
+		p += "/fma"
 	}
-	return strings.Join(parts, "/")
+	return p
 }

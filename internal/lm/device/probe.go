@@ -10,11 +10,12 @@ import (
 	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph" //nolint:revive // graph code reads as formulas
 	"github.com/gomlx/gomlx/core/tensors"
+
+	"github.com/distillflow/distillflow/internal/lm/vector"
 )
 
-// Build tells what is compiled in: the XLA bindings, which need cgo, and the vector
-// kernels of the pure-Go backend (GOEXPERIMENT=simd).
-func Build() (xla, simd bool) { return xlaBuild, simdBuild }
+// HasXLA tells whether the XLA bindings, which need cgo, are compiled in.
+const HasXLA = xlaBuild
 
 // FindPlugin looks for the plugin of a kind of device, XLA or CUDA. It returns the
 // plugin's file, "" when there is none, the folders it looked in until then, and the
@@ -35,9 +36,12 @@ const (
 )
 
 // Probe multiplies two size×size float32 matrices on the device and returns the
-// speed in floating-point operations a second, the best of a few runs on one host
-// thread. A wrong product is an error.
+// speed in floating-point operations a second, the best of a few runs. A wrong product is
+// an error.
 func (d *Device) Probe(size int) (flops float64, err error) {
+	if !d.IsXLA() {
+		return probeHost(size)
+	}
 	e, err := NewExec(d.Backend, func(g *Graph) *Node {
 		shape := shapes.Make(dtypes.Float32, size, size)
 		// Rows of 0, 1/size, ..: every row of the product has equal elements.
@@ -68,7 +72,38 @@ func (d *Device) Probe(size int) (flops float64, err error) {
 			best = took
 		}
 	}
-	return 2 * float64(size) * float64(size) * float64(size) / max(best.Seconds(), 1e-9), nil
+	return speed(size, best), nil
+}
+
+func speed(size int, took time.Duration) float64 {
+	n := float64(size)
+	return 2 * n * n * n / max(took.Seconds(), 1e-9)
+}
+
+// probeHost is Probe with the products that models on the pure-Go device are made of, on
+// all cores.
+func probeHost(size int) (flops float64, err error) {
+	var m [3]vector.View[float32]
+	for i := range m {
+		m[i] = vector.View[float32]{Data: make([]float32, size*size), Rows: size, Cols: size, Stride: size}
+	}
+	for i := range m[0].Data {
+		m[0].Data[i], m[1].Data[i] = float32(i/size)/float32(size), 1
+	}
+	team := vector.NewTeam(0)
+	defer team.Stop()
+	best := time.Duration(0)
+	for i := range 4 {
+		start := time.Now()
+		vector.NN(team, m[2], m[0], m[1], false)
+		if took := time.Since(start); i > 0 && (best == 0 || took < best) {
+			best = took
+		}
+	}
+	if got, want := m[2].Data[len(m[2].Data)-1], float32(size-1); got < 0.99*want || got > 1.01*want {
+		return 0, errors.New("the processor multiplies wrongly")
+	}
+	return speed(size, best), nil
 }
 
 // Version is that of the XLA plugin, "" for the pure-Go backend.

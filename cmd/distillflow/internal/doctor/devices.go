@@ -25,7 +25,7 @@ const (
 func devices(ctx context.Context) []Finding {
 	const area = "devices"
 	out := []Finding{tryDevice(ctx, device.CPU)}
-	if xla, _ := device.Build(); !xla {
+	if !device.HasXLA {
 		return append(out, Finding{area, "xla", Missing, "this build has no XLA bindings", "build with a C compiler and CGO_ENABLED=1"})
 	}
 	out = append(out, plugin(ctx, device.XLA)...)

@@ -29,9 +29,8 @@ const hubEndpoint = "https://huggingface.co"
 
 func build(program string) []Finding {
 	const area = "build"
-	xla, _ := device.Build()
 	out := []Finding{{area, "distillflow", OK, fmt.Sprintf("%s, %s %s/%s", program, runtime.Version(), runtime.GOOS, runtime.GOARCH), ""}}
-	if xla {
+	if device.HasXLA {
 		out = append(out, Finding{area, "cgo", OK, "with the XLA bindings", ""})
 	} else {
 		out = append(out, Finding{area, "cgo", Warning, "without the XLA bindings: no GPU", "build with a C compiler and CGO_ENABLED=1"})
