@@ -16,9 +16,6 @@ import (
 	"github.com/distillflow/distillflow/internal/lm/weights"
 )
 
-// queryBlocks is how many parts attention is cut into where a mask saves no work.
-const queryBlocks = 4
-
 // graphEngine computes batches by graphs of the whole decoder: on XLA and, as the oracle
 // of tests, on the pure-Go backend.
 type graphEngine struct {
@@ -93,9 +90,6 @@ func (e *graphEngine) begin(names []string, in []*Node, training bool) graphCall
 		in:      objective.NewNodes(names, in), params: trained,
 	}
 	d := c.decoder
-	if !e.base.Device.IsXLA() && e.o.LoRA != nil {
-		d.QueryBlocks = queryBlocks
-	}
 	if e.o.LoRA == nil {
 		d.Params = trained
 	} else {

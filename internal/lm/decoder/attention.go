@@ -34,14 +34,14 @@ func causalBias(g *Graph, seq, window int) *Node {
 
 // attention is causal softmax attention with rotary positions and grouped
 // keys/values, from the packed projection [R, H+2G, S, E] to [R, H, S, E].
-func (m *Model) attention(packed *Node, r rope, bias *Node, window int) *Node {
+func (m *Model) attention(packed *Node, r rope, bias *Node) *Node {
 	if m.plain() {
-		y, _ := m.attend(packed, r, bias, window)
+		y, _ := m.attend(packed, r, bias)
 		return y
 	}
 	h := m.Config.Heads
 	return withGradient(packed,
-		func(x *Node) (*Node, func(*Node) *Node) { return m.attend(x, r, bias, window) },
+		func(x *Node) (*Node, func(*Node) *Node) { return m.attend(x, r, bias) },
 		func(x *Node) *Node { return heads(x, 0, h) })
 }
 
@@ -52,11 +52,7 @@ func (m *Model) attention(packed *Node, r rope, bias *Node, window int) *Node {
 // A soft cap t = tanh(x/cap) multiplies dS by 1-t². The last two products are
 // written transposed so that only S x E matrices are ever transposed: transposing
 // is the slowest operation of the pure-Go backend.
-//
-// Queries are taken in m.QueryBlocks parts: a part needs no keys behind its last
-// position, nor before the window of its first, so that up to half of the S x S
-// matrices is never made.
-func (m *Model) attend(packed *Node, r rope, bias *Node, window int) (*Node, func(*Node) *Node) {
+func (m *Model) attend(packed *Node, r rope, bias *Node) (*Node, func(*Node) *Node) {
 	c := m.Config
 	dims := packed.Shape().Dimensions
 	rows, seq, e := dims[0], dims[2], dims[3]
@@ -68,99 +64,28 @@ func (m *Model) attend(packed *Node, r rope, bias *Node, window int) (*Node, fun
 	k := Reshape(c.repeatKV(r.rotate(keysOf(c, packed))), n, seq, e)
 	v := Reshape(c.repeatKV(valuesOf(c, packed)), n, seq, e)
 
-	blocks := m.blocks(seq, window)
-	p32, scores := make([]*Node, len(blocks)), make([]*Node, len(blocks))
-	var outs []*Node
-	for i, b := range blocks {
-		s := softCap(toF32(dotNT(b.queries(q), b.keys(k))), limit)
-		part := bias
-		if len(blocks) > 1 {
-			part = Slice(bias, AxisRange(), AxisRange(b.lo, b.hi), AxisRange(b.from, b.hi))
-		}
-		scores[i], p32[i] = s, softmaxLast(Add(s, part))
-		outs = append(outs, dotNN(ConvertDType(p32[i], packed.DType()), b.keys(v)))
-	}
-	out := Reshape(joinRows(outs), rows, c.Heads, seq, e)
+	scores := softCap(toF32(dotNT(q, k)), limit)
+	p32 := softmaxLast(Add(scores, bias))
+	p := ConvertDType(p32, packed.DType())
+	out := Reshape(dotNN(p, v), rows, c.Heads, seq, e)
 
 	backward := func(dOut *Node) *Node {
-		dOut = Reshape(dOut, n, seq, e)
-		var dQ []*Node
-		var dK, dV *Node // transposed, [n, E, S]
-		for i, b := range blocks {
-			d := b.queries(dOut)
-			dP := toF32(dotNT(d, b.keys(v)))
-			dS := Mul(p32[i], Sub(dP, ExpandAxes(ReduceSum(Mul(dP, p32[i]), -1), -1)))
-			if limit != 0 {
-				dS = Mul(dS, OneMinus(Square(MulScalar(scores[i], 1/limit))))
-			}
-			dS = ConvertDType(dS, packed.DType())
-			dQ = append(dQ, dotNN(dS, b.keys(k)))
-			// The queries already hold the scale.
-			dK = b.addTo(dK, dotNN(swapLast(b.queries(q)), dS), seq)
-			dV = b.addTo(dV, dotNN(swapLast(d), ConvertDType(p32[i], packed.DType())), seq)
+		d := Reshape(dOut, n, seq, e)
+		dP := toF32(dotNT(d, v))
+		dS := Mul(p32, Sub(dP, ExpandAxes(ReduceSum(Mul(dP, p32), -1), -1)))
+		if limit != 0 {
+			dS = Mul(dS, OneMinus(Square(MulScalar(scores, 1/limit))))
 		}
+		dS = ConvertDType(dS, packed.DType())
+		// The queries already hold the scale.
+		dK, dV := dotNN(swapLast(q), dS), dotNN(swapLast(d), p) // transposed, [n, E, S]
 		return Concatenate([]*Node{
-			r.unrotate(MulScalar(Reshape(joinRows(dQ), rows, c.Heads, seq, e), scale)),
+			r.unrotate(MulScalar(Reshape(dotNN(dS, k), rows, c.Heads, seq, e), scale)),
 			r.unrotate(c.sumKV(Reshape(swapLast(dK), rows, c.Heads, seq, e))),
 			c.sumKV(Reshape(swapLast(dV), rows, c.Heads, seq, e)),
 		}, 1)
 	}
 	return out, backward
-}
-
-// block is queries lo to hi with the keys from to hi, which are all that they see.
-type block struct{ lo, hi, from int }
-
-// leastBlock is the fewest queries worth a part of their own.
-const leastBlock = 32
-
-// blocks cuts seq queries into at most m.QueryBlocks parts.
-func (m *Model) blocks(seq, window int) []block {
-	size := max(leastBlock, (seq+max(m.QueryBlocks, 1)-1)/max(m.QueryBlocks, 1))
-	var out []block
-	for lo := 0; lo < seq; lo += size {
-		b := block{lo: lo, hi: min(seq, lo+size)}
-		if window > 0 {
-			b.from = max(0, lo-window+1)
-		}
-		out = append(out, b)
-	}
-	if len(out) == 1 {
-		out[0].from = 0 // the whole, bias included
-	}
-	return out
-}
-
-// queries and keys are the block's rows of x [N, S, E].
-func (b block) queries(x *Node) *Node { return b.rows(x, b.lo) }
-func (b block) keys(x *Node) *Node    { return b.rows(x, b.from) }
-
-func (b block) rows(x *Node, from int) *Node {
-	if from == 0 && b.hi == x.Shape().Dimensions[1] {
-		return x
-	}
-	return Slice(x, AxisRange(), AxisRange(from, b.hi), AxisRange())
-}
-
-// addTo adds part [N, E, hi-from] to sum [N, E, S], nil for none yet.
-func (b block) addTo(sum, part *Node, seq int) *Node {
-	if b.from > 0 {
-		part = GrowLeft(part, 2, b.from, 0)
-	}
-	if b.hi < seq {
-		part = GrowRight(part, 2, seq-b.hi, 0)
-	}
-	if sum == nil {
-		return part
-	}
-	return Add(sum, part)
-}
-
-func joinRows(parts []*Node) *Node {
-	if len(parts) == 1 {
-		return parts[0]
-	}
-	return Concatenate(parts, 1)
 }
 
 // repeatKV repeats each key/value head for the query heads of its group:

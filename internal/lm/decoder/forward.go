@@ -35,11 +35,6 @@ type Model struct {
 	// implies Plain: a hand-given gradient keeps what its forward pass computed.
 	Recompute bool
 
-	// QueryBlocks cuts the queries of attention into so many parts, each with the keys
-	// that it sees; 0 or 1 takes them whole. It saves work on backends that compute what
-	// a mask then hides, at the price of a larger graph.
-	QueryBlocks int
-
 	// Plain switches to the textbook graph without hand-given gradients. Tests
 	// compare the two.
 	Plain bool
@@ -190,7 +185,7 @@ func (m *Model) hidden(ids *Node, keep bool) (*Node, []*Node) {
 		turn := tables.tables(x, r, seq, c.HeadDim)
 		n := m.norm(x, m.at(l, inputNorm))
 		packed := m.normHeads(l, m.splitHeads(m.projectQKV(l, n), rows, seq))
-		att := m.attention(packed, turn, masks[window], window)
+		att := m.attention(packed, turn, masks[window])
 		if keep {
 			cache = append(cache, turn.rotate(keysOf(c, packed)), valuesOf(c, packed))
 		}
