@@ -42,8 +42,8 @@ var (
 // at twice and some of weight 0.
 func mixedBatch(vocab int) Batch {
 	r := rand.New(rand.NewPCG(1, 2))
-	b := Batch{Rows: 3, Seq: 7, Lengths: []int{7, 4, 5}, IDs: make([]int32, 21), Seed: 9}
-	real := make([]float32, 21)
+	b := Batch{Rows: 3, Seq: 8, Lengths: []int{7, 4, 5}, IDs: make([]int32, 24), Seed: 9}
+	real := make([]float32, 24)
 	for row, n := range b.Lengths {
 		for c := range n {
 			i := row*b.Seq + c
@@ -55,13 +55,13 @@ func mixedBatch(vocab int) Batch {
 			}
 		}
 	}
-	b.Positions = []int32{0, 3, 3, 8, 18, 0}
+	b.Positions = []int32{0, 3, 3, 9, 20, 0}
 	target := make([]float32, len(b.Positions)*4)
 	for i := range target {
 		target[i] = float32(r.NormFloat64())
 	}
 	b.Inputs = []objective.Input{
-		{Name: "real", Value: real, Dims: []int{21, 1}},
+		{Name: "real", Value: real, Dims: []int{24, 1}},
 		{Name: "target", Value: target, Dims: []int{len(b.Positions), 4}},
 	}
 	return b
@@ -122,7 +122,7 @@ func TestEnginesAgree(t *testing.T) {
 						}
 						b.At, b.Labels, b.Weight = nil, labels, weight
 					}
-					b.Weights = []float32{1, 0.5, 2, 0.7, 0, 3}[:len(terms)]
+					b.Weights = []float32{0.9, 0.5, 2, 0.7, 0, 3}[:len(terms)]
 					at := family + "/" + name
 					if adapt {
 						at += "/adapters"
@@ -207,7 +207,7 @@ func TestHostEngineRefuses(t *testing.T) {
 	defer tuner.Close()
 	for name, spoil := range map[string]func(b *Batch){
 		"lengths": func(b *Batch) { b.Lengths = b.Lengths[1:] },
-		"longer":  func(b *Batch) { b.Lengths = []int{7, 8, 1} },
+		"longer":  func(b *Batch) { b.Lengths = []int{7, 9, 1} },
 		"token":   func(b *Batch) { b.IDs[0] = 1 << 20 },
 		"label":   func(b *Batch) { b.Labels = slices.Clone(b.Labels); b.Labels[2] = -1 },
 	} {

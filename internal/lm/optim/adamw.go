@@ -81,13 +81,15 @@ func (a *AdamW) Step(params weights.Set, grads [][]float32, lr float64) (norm fl
 			s.step(w, g, update{a.Beta1, a.Beta2, a.Eps, c1, c2, scale, rate, decay})
 			continue
 		}
-		for j := range w {
-			gj := float64(g[j]) * scale
-			mj := a.Beta1*float64(m[j]) + (1-a.Beta1)*gj
-			vj := a.Beta2*float64(v[j]) + (1-a.Beta2)*gj*gj
+		m, v = m[:len(w)], v[:len(w)]
+		b1, b2, eps, size, spread := a.Beta1, a.Beta2, a.Eps, rate/c1, 1/c2
+		for j, gj := range g {
+			gj := float64(gj) * scale
+			mj := b1*float64(m[j]) + (1-b1)*gj
+			vj := b2*float64(v[j]) + (1-b2)*gj*gj
 			m[j], v[j] = float32(mj), float32(vj)
 			x := float64(w[j])
-			w[j] = float32(x - decay*x - rate*(mj/c1)/(math.Sqrt(vj/c2)+a.Eps))
+			w[j] = float32(x - decay*x - size*mj/(math.Sqrt(vj*spread)+eps))
 		}
 	}
 	return norm, nil
