@@ -161,96 +161,95 @@ func TestLogitsEqualPEFT(t *testing.T) {
 // graph and without.
 func TestTrainingEqualsPEFT(t *testing.T) {
 	for _, name := range goldens {
-		d, base := readBase(t, name)
-		c, _, _, err := Load(filepath.Join("testdata", name, "start"), d)
+		t.Run("graph/"+name, func(t *testing.T) { trainLikePEFT(t, name, graphGrads) })
+		t.Run("host/"+name, func(t *testing.T) { trainLikePEFT(t, name, trainerGrads) })
+	}
+}
+
+// gradsOf makes what gives the loss of a batch and the gradients of the adapters s.
+type gradsOf func(t testing.TB, d decoder.Config, base weights.Set, c Config, s weights.Set, ids, labels []int32, w []float32, rows int) func() (float64, [][]float32)
+
+func graphGrads(t testing.TB, d decoder.Config, base weights.Set, c Config, s weights.Set, ids, labels []int32, w []float32, rows int) func() (float64, [][]float32) {
+	e, err := NewExec(openDevice(t).Backend, func(in []*Node) []*Node {
+		nb, na := len(base), len(s)
+		m := &decoder.Model{Config: d, Params: in[:nb], Delta: Delta(c, in[nb:nb+na], nil)}
+		in, adapters := in[nb+na:], in[nb:nb+na]
+		total, _ := m.Loss(m.Logits(m.Hidden(in[0])), in[1], in[2])
+		return append([]*Node{total}, Gradient(total, adapters...)...)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() (float64, [][]float32) {
+		out, err := e.Call(append(s.Args(base.Args(nil)), tensors.FromFlatDataAndDimensions(ids, rows, len(ids)/rows), labels, w)...)
 		if err != nil {
 			t.Fatal(err)
 		}
-		golden := floats(t, filepath.Join("testdata", name, "golden.safetensors"))
-		batch, dims := golden("batch")
-		mask, _ := golden("weight")
-		want, _ := golden("losses")
-		rows, seq := dims[0], dims[1]
-		ids := toInts(batch)
-		labels, w := make([]int32, len(ids)), make([]float32, len(ids))
-		var n float32
-		for i := range ids {
-			if i%seq+1 < seq {
-				labels[i], w[i] = ids[i+1], mask[i+1]
-				n += w[i]
-			}
+		var grads [][]float32
+		for _, g := range out[1:] {
+			grads = append(grads, tensors.MustCopyFlatData[float32](g))
 		}
-		for i := range w {
-			w[i] /= n
+		return float64(tensors.ToScalar[float32](out[0])), grads
+	}
+}
+
+func trainerGrads(t testing.TB, d decoder.Config, base weights.Set, c Config, s weights.Set, ids, labels []int32, w []float32, rows int) func() (float64, [][]float32) {
+	var frozen []decoder.HostParam
+	for i := range base {
+		frozen = append(frozen, decoder.HostParam{F32: base[i].Data})
+	}
+	h, err := decoder.NewHostTrainer(d, s, decoder.HostTrainOptions{Adapters: c.Host(), Base: frozen})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(h.Stop)
+	pass := decoder.HostPass{Lengths: slices.Repeat([]int{len(ids) / rows}, rows)}
+	return func() (float64, [][]float32) { return hostGrads(t, h, ids, labels, w, pass) }
+}
+
+func trainLikePEFT(t *testing.T, name string, how gradsOf) {
+	d, base := readBase(t, name)
+	c, s, _, err := Load(filepath.Join("testdata", name, "start"), d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, end, _, err := Load(filepath.Join("testdata", name, "end"), d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden := floats(t, filepath.Join("testdata", name, "golden.safetensors"))
+	batch, dims := golden("batch")
+	mask, _ := golden("weight")
+	want, _ := golden("losses")
+	rows, seq := dims[0], dims[1]
+	ids := toInts(batch)
+	labels, w := make([]int32, len(ids)), make([]float32, len(ids))
+	var n float32
+	for i := range ids {
+		if i%seq+1 < seq {
+			labels[i], w[i] = ids[i+1], mask[i+1]
+			n += w[i]
 		}
-		check := func(t *testing.T, gradients func(s weights.Set) (loss float64, grads [][]float32)) {
-			_, s, _, err := Load(filepath.Join("testdata", name, "start"), d)
-			if err != nil {
-				t.Fatal(err)
-			}
-			_, end, _, err := Load(filepath.Join("testdata", name, "end"), d)
-			if err != nil {
-				t.Fatal(err)
-			}
-			opt := optim.NewAdamW(s, slices.Repeat([]bool{true}, len(s)))
-			opt.Clip = 1
-			for step, loss := range want {
-				got, grads := gradients(s)
-				if rel := math.Abs(got-float64(loss)) / float64(loss); rel > 1e-3 {
-					t.Fatalf("step %d: loss %v, PEFT's %v", step, got, loss)
-				}
-				if _, err := opt.Step(s, grads, 1e-2); err != nil {
-					t.Fatal(err)
-				}
-			}
-			for i := range s {
-				if diff := furthest(s[i].Data, end[i].Data); diff > 1e-3 {
-					t.Errorf("%s differs from PEFT's by %.3g", s[i].Name, diff)
-				}
-			}
+	}
+	for i := range w {
+		w[i] /= n
+	}
+	grads := how(t, d, base, c, s, ids, labels, w, rows)
+	opt := optim.NewAdamW(s, slices.Repeat([]bool{true}, len(s)))
+	opt.Clip = 1
+	for step, loss := range want {
+		got, g := grads()
+		if rel := math.Abs(got-float64(loss)) / float64(loss); rel > 1e-3 {
+			t.Fatalf("step %d: loss %v, PEFT's %v", step, got, loss)
 		}
-		t.Run(name+"/graph", func(t *testing.T) {
-			e, err := NewExec(openDevice(t).Backend, func(in []*Node) []*Node {
-				nb := len(base)
-				adapters, rest := in[nb:len(in)-3], in[len(in)-3:]
-				m := &decoder.Model{Config: d, Params: in[:nb], Delta: Delta(c, adapters, nil)}
-				total, _ := m.Loss(m.Logits(m.Hidden(rest[0])), rest[1], rest[2])
-				return append([]*Node{total}, Gradient(total, adapters...)...)
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			check(t, func(s weights.Set) (float64, [][]float32) {
-				args := s.Args(base.Args(nil))
-				out, err := e.Call(append(args, tensors.FromFlatDataAndDimensions(ids, rows, seq),
-					tensors.FromFlatDataAndDimensions(labels, rows*seq), tensors.FromFlatDataAndDimensions(w, rows*seq))...)
-				if err != nil {
-					t.Fatal(err)
-				}
-				var grads [][]float32
-				for _, g := range out[1:] {
-					grads = append(grads, tensors.MustCopyFlatData[float32](g))
-				}
-				return float64(tensors.ToScalar[float32](out[0])), grads
-			})
-		})
-		t.Run(name+"/host", func(t *testing.T) {
-			var host []decoder.HostParam
-			for _, x := range base {
-				host = append(host, decoder.HostParam{F32: x.Data})
-			}
-			var trainer *decoder.HostTrainer
-			check(t, func(s weights.Set) (float64, [][]float32) {
-				if trainer == nil {
-					var err error
-					if trainer, err = decoder.NewHostTrainer(d, s, decoder.HostTrainOptions{Adapters: c.Host(), Base: host}); err != nil {
-						t.Fatal(err)
-					}
-					t.Cleanup(trainer.Stop)
-				}
-				return hostGrads(t, trainer, ids, labels, w, decoder.HostPass{Lengths: slices.Repeat([]int{seq}, rows)})
-			})
-		})
+		if _, err := opt.Step(s, g, 1e-2); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range s {
+		if diff := furthest(s[i].Data, end[i].Data); diff > 1e-3 {
+			t.Errorf("%s differs from PEFT's by %.3g", s[i].Name, diff)
+		}
 	}
 }
 
