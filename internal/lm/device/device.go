@@ -27,7 +27,7 @@ import (
 // Names that [Open] accepts.
 const (
 	Auto = "auto" // a GPU where plugin and driver are there, else XLA's CPU backend where its plugin is, else CPU
-	CPU  = "cpu"  // the pure-Go backend
+	CPU  = "cpu"  // the processor, with the pure-Go backend for graphs
 	XLA  = "xla"  // XLA on the CPU; needs a plugin
 	CUDA = "cuda" // XLA on the first GPU; cuda:N is the one numbered N
 )
@@ -152,8 +152,8 @@ func Open(name string) (*Device, error) {
 //
 // The backend's own worker pool can hang: with its default setting an operation
 // holds a worker slot while the matrix product inside it waits for another. We
-// need no pool, because training runs one graph per student (and per shard of a
-// batch) side by side, which also wastes less time on synchronisation. Without
+// need no pool: decoders train and generate without graphs here, and what is left,
+// routers, encoders and the terms of losses, is small and runs side by side. Without
 // a pool nothing can wait, so there is nothing for a watchdog to watch.
 func openCPU(string) (*Device, error) {
 	b, err := compute.NewWithConfig("go:ops_sequential")
