@@ -16,6 +16,11 @@ import (
 	"github.com/distillflow/distillflow/internal/lm/weights"
 )
 
+// lossRows is how many positions' logits exist at a time in a graph: 128 MiB of them in float32,
+// for softmax and gradient make several copies, and 64 positions at the least, for the
+// output matrix is read for each part.
+func lossRows(vocab int) int { return min(1024, max(64, 1<<25/vocab)) }
+
 // graphEngine computes batches by graphs of the whole decoder: on XLA and, as the oracle
 // of tests, on the pure-Go backend.
 type graphEngine struct {

@@ -47,8 +47,7 @@ type hostBatch struct {
 	at   []int32 // [Rows·Seq] where a position stands now; -1 for padding
 	// Of the positions that are looked at, those that are no padding: where they stand,
 	// their labels, and their places in Labels.
-	seen, labels []int32
-	places       []int
+	seen, labels, places []int32
 }
 
 func pack(b Batch) (hostBatch, error) {
@@ -78,14 +77,14 @@ func pack(b Batch) (hostBatch, error) {
 			at = int(b.At[i])
 		}
 		if at = int(p.at[at]); at >= 0 {
-			p.seen, p.labels, p.places = append(p.seen, int32(at)), append(p.labels, l), append(p.places, i)
+			p.seen, p.labels, p.places = append(p.seen, int32(at)), append(p.labels, l), append(p.places, int32(i))
 		}
 	}
 	return p, nil
 }
 
 // spread puts rows [n, width] at places of rows [size, width] of zeros.
-func spread[T int | int32](rows []float32, width int, places []T, size int) []float32 {
+func spread(rows []float32, width int, places []int32, size int) []float32 {
 	out := make([]float32, size*width)
 	for i, k := range places {
 		copy(out[int(k)*width:][:width], rows[i*width:])
@@ -94,7 +93,7 @@ func spread[T int | int32](rows []float32, width int, places []T, size int) []fl
 }
 
 // gather takes the rows [width] at places, of which those below 0 are zeros.
-func gather[T int | int32](rows []float32, width int, places []T) []float32 {
+func gather(rows []float32, width int, places []int32) []float32 {
 	out := make([]float32, len(places)*width)
 	for i, k := range places {
 		if k >= 0 {

@@ -47,14 +47,24 @@ func (o Options) dtype() dtypes.DType {
 	return dtypes.Float32
 }
 
+// lossTokens is how many positions' logits exist at a time; 0 for all.
+func lossTokens(j pretrained.Job, vocab int) int {
+	switch {
+	case j.LoRA == nil:
+		return 0
+	case j.NoGraph:
+		return decoder.HostLossRows(vocab)
+	default:
+		return lossRows(vocab)
+	}
+}
+
 // fits refuses a job that needs more memory than is free on the device. host tells
 // the host's.
 func fits(ctx context.Context, dev *device.Device, ref string, c decoder.Config, o Options, host func() int64) error {
 	job := o.Job
 	job.DType, job.NoGraph = o.dtype(), !dev.IsXLA()
-	if job.LoRA != nil {
-		job.LossTokens = lossRows(c.Vocab)
-	}
+	job.LossTokens = lossTokens(job, c.Vocab)
 	switch o.Quantize {
 	case "":
 	case NF4:

@@ -137,9 +137,7 @@ func measure(t *testing.T, dir, text string) {
 	if c.Quantize == NF4 {
 		job.WeightBits = nf4.Bits
 	}
-	if job.LoRA != nil {
-		job.LossTokens = lossRows(m.Config.Vocab)
-	}
+	job.LossTokens = lossTokens(job, m.Config.Vocab)
 	n := pretrained.Needs(m.Config, job)
 	peak := status(t, "VmHWM") - before
 	const mib = 1 << 20

@@ -77,11 +77,6 @@ func (b Batch) inputs(training bool) []objective.Input {
 		objective.Input{Name: inWeights, Value: b.Weights}), b.Inputs...)
 }
 
-// lossRows is how many positions' logits exist at a time: 128 MiB of them in float32,
-// for softmax and gradient make several copies, and 64 positions at the least, for the
-// output matrix is read for each part.
-func lossRows(vocab int) int { return min(1024, max(64, 1<<25/vocab)) }
-
 // CrossEntropy is the loss of a language model on the labels.
 var CrossEntropy = objective.Term{Name: "loss", Reads: []string{InTokenLoss}}
 

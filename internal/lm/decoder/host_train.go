@@ -90,7 +90,7 @@ func NewHostTrainer(c Config, trained weights.Set, o HostTrainOptions) (*HostTra
 	if t.Host, err = NewHost(c, base); err != nil {
 		return nil, err
 	}
-	t.projections, t.logitRows, t.unpacked = projectionsOf(c), lossRows(c.Vocab), 1<<20
+	t.projections, t.logitRows, t.unpacked = projectionsOf(c), HostLossRows(c.Vocab), 1<<20
 	t.streams, t.layers = make([][]float32, c.Layers+1), make([]hostLayer, c.Layers)
 	if o.Adapters != nil {
 		if err := t.checkAdapters(); err != nil {

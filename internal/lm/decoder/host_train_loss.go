@@ -7,9 +7,9 @@ import (
 	"github.com/distillflow/distillflow/internal/lm/vector"
 )
 
-// lossRows is how many positions' logits exist at a time: 256 MiB of them at the most, and
+// HostLossRows is how many positions' logits exist at a time: 256 MiB of them at the most, and
 // 64 positions at the least, for the output matrix is read for each part.
-func lossRows(vocab int) int { return min(1024, max(64, 1<<26/vocab)) }
+func HostLossRows(vocab int) int { return min(1024, max(64, 1<<26/vocab)) }
 
 // TokenLoss is the sum of weight times -log p(label) over the positions at (nil: all of
 // them, in order), whose labels and weights are given in the same order. It adds its gradient
