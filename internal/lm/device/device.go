@@ -104,7 +104,7 @@ func resolve(name string) string {
 	if name = canonical(name); name != Auto {
 		return name
 	}
-	if xlaBuild {
+	if HasXLA {
 		if _, err := os.Stat(driverFile); err == nil && checkVisible(0, os.LookupEnv) == nil {
 			if p, _ := findPlugin(cudaPlugins, os.Getenv); p != "" {
 				return CUDA + ":0"

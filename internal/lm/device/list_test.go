@@ -124,7 +124,7 @@ func TestFreeAndProbe(t *testing.T) {
 // Several goroutines that open devices at the same time get the same ones.
 func TestOpenConcurrently(t *testing.T) {
 	names := []string{CPU, Auto, ""}
-	if path, _, _ := FindPlugin(XLA); xlaBuild && path != "" {
+	if path, _, _ := FindPlugin(XLA); HasXLA && path != "" {
 		names = append(names, XLA)
 	}
 	got := make([]*Device, 16)

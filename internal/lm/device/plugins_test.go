@@ -90,7 +90,7 @@ func TestCUDAData(t *testing.T) {
 // A file that is no library, and a library that is no plugin, are errors that name
 // the file.
 func TestBrokenPlugin(t *testing.T) {
-	if !xlaBuild {
+	if !HasXLA {
 		t.Skip("built without cgo")
 	}
 	dir := t.TempDir()
@@ -126,7 +126,7 @@ func TestBrokenPlugin(t *testing.T) {
 }
 
 func TestMissingCUDA(t *testing.T) {
-	if !xlaBuild {
+	if !HasXLA {
 		t.Skip("built without cgo")
 	}
 	for _, c := range []struct{ visible, name, want string }{

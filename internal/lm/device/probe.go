@@ -14,9 +14,6 @@ import (
 	"github.com/distillflow/distillflow/internal/lm/vector"
 )
 
-// HasXLA tells whether the XLA bindings, which need cgo, are compiled in.
-const HasXLA = xlaBuild
-
 // FindPlugin looks for the plugin of a kind of device, XLA or CUDA. It returns the
 // plugin's file, "" when there is none, the folders it looked in until then, and the
 // command that installs one.

@@ -15,7 +15,8 @@ import (
 	_ "github.com/gomlx/go-xla/compute/xla" // needs cgo; loads its plugin at run time
 )
 
-const xlaBuild = true
+// HasXLA tells whether the XLA bindings, which need cgo, are compiled in.
+const HasXLA = true
 
 // openXLA opens the plugin that findPlugin returned.
 func openXLA(name, plugin string, options ...string) (*Device, error) {

@@ -4,7 +4,8 @@ package device
 
 import "errors"
 
-const xlaBuild = false
+// HasXLA tells whether the XLA bindings, which need cgo, are compiled in.
+const HasXLA = false
 
 var errNoXLA = errors.New("this distillflow was built without cgo, which XLA needs: build it with a C compiler and CGO_ENABLED=1, or use device cpu")
 
