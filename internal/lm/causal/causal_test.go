@@ -255,16 +255,39 @@ func tune(m *Model, c lora.Config) (*Tuner, error) {
 	return NewTuner(s, TunerOptions{Bases: []Base{m.Base()}, LoRA: &c})
 }
 
+// Weights in bfloat16 stay so, generate and train; what they give is close to what the
+// weights that they are rounded from give.
 func TestBF16(t *testing.T) {
-	m, err := Open(context.Background(), open(t), folder(t, "llama"), Options{BF16: true})
+	dir := folder(t, "llama")
+	c, err := lora.Config{Rank: 2, Alpha: 4, Targets: []string{"*"}}.Resolve()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if w, ok := m.base.Args[0].(*tensors.Tensor); !ok || w.DType() != dtypes.BFloat16 {
-		t.Errorf("weights are %v", m.base.Args[0])
+	var losses [2]float64
+	for i, half := range []bool{false, true} {
+		m, err := Open(context.Background(), open(t), dir, Options{BF16: half})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if w, ok := m.base.Args[0].(*tensors.Tensor); !ok || (w.DType() == dtypes.BFloat16) != half {
+			t.Errorf("weights are %v", m.base.Args[0])
+		}
+		if _, err := m.Generate(context.Background(), [][]int32{{1, 4, 5}, {1, 6}}, generate.Options{MaxNew: 3}); err != nil {
+			t.Error(err)
+		}
+		tuner, err := tune(m, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer tuner.Close()
+		r, err := tuner.Gradients(batchOf(example(t, m, "1+2=", "3"), example(t, m, "9+9=", "18")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		losses[i] = r.Terms[0]
 	}
-	if _, err := m.Generate(context.Background(), [][]int32{{1, 4, 5}, {1, 6}}, generate.Options{MaxNew: 3}); err != nil {
-		t.Error(err)
+	if off := math.Abs(losses[1]/losses[0] - 1); off == 0 || off > 0.01 {
+		t.Errorf("loss %v in bfloat16, %v in float32", losses[1], losses[0])
 	}
 }
 
