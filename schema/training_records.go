@@ -10,6 +10,10 @@ type RouterDecision struct {
 	Path    int                `json:"path"`    // index into the problem's paths
 	Student string             `json:"student"` // the chosen student's name
 	Probs   map[string]float64 `json:"probs"`   // student -> noise-free probability
+
+	// Of every student, chosen or not.
+	Losses  map[string]float64 `json:"losses,omitempty"`  // nats per byte of the path, before the step
+	Weights map[string]float64 `json:"weights,omitempty"` // in the ensemble; with peers
 }
 
 // RecordType names the record for port type checks.

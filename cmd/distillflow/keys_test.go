@@ -55,7 +55,11 @@ var starts = map[string]func(field string) map[string]any{
 	"train-moe": func(field string) map[string]any {
 		a := ofPublished(field)
 		a["name"] = "a"
-		return map[string]any{"students": []any{a, map[string]any{"name": "b"}}, "student_target": target(field)}
+		c := map[string]any{"students": []any{a, map[string]any{"name": "changed"}}, "student_target": target(field)}
+		if field == "table" {
+			c["router"] = map[string]any{"gate": "fixed", "table": map[string]any{"cot": "a"}}
+		}
+		return c
 	},
 	"train-sft": func(field string) map[string]any {
 		c := ofPublished(field)
@@ -237,7 +241,7 @@ func (m mutator) semanticOf(path []string, v any) (map[string]string, bool) {
 	tree, _ := m.required(m.typ.Config).(map[string]any)
 	if start := starts[m.typ.Type]; start != nil {
 		field := path[0]
-		if field == "students" || field == "declared" { // what a student is made of excludes other fields of it
+		if field == "students" || field == "declared" || field == "router" { // their fields exclude each other
 			field = path[len(path)-1]
 		}
 		maps.Copy(tree, start(field))

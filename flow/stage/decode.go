@@ -84,7 +84,10 @@ func asFieldError(err error) (FieldError, bool) {
 	return fe, false
 }
 
-type decoder struct{ errs []FieldError }
+type decoder struct {
+	errs  []FieldError
+	moved map[string]string // see MovedFields
+}
 
 func (d *decoder) fail(path []string, format string, args ...any) {
 	d.errs = append(d.errs, FieldError{Path: slices.Clone(path), Msg: fmt.Sprintf(format, args...)})
@@ -180,7 +183,9 @@ func (d *decoder) structure(dst reflect.Value, tree any, s *Schema, path []strin
 		return
 	}
 	for _, k := range sortedKeys(m) {
-		if _, ok := s.Field(k); !ok {
+		if to := d.moved[k]; to != "" && len(path) == 0 {
+			d.errs = append(d.errs, FieldError{Path: []string{k}, OnKey: true, Msg: fmt.Sprintf("%s is now %s", k, to)})
+		} else if _, ok := s.Field(k); !ok {
 			d.errs = append(d.errs, FieldError{
 				Path: append(slices.Clone(path), k), OnKey: true,
 				Msg: fmt.Sprintf("unknown field %q", k), Got: k, Candidates: s.Names(),

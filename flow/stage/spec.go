@@ -101,6 +101,12 @@ type Environ interface {
 	Environ(getenv func(string) string)
 }
 
+// MovedFields is implemented by configs some of whose fields have another place than they
+// had: by their old names, which are no fields any more, the dotted paths of the new ones.
+type MovedFields interface {
+	MovedFields() map[string]string
+}
+
 // In gives the stage type as it is in a user's environment; see [Environ].
 func (t *Type) In(getenv func(string) string) *Type {
 	c := *t
@@ -114,6 +120,9 @@ func (t *Type) In(getenv func(string) string) *Type {
 func (t *Type) Decode(tree any) (*Config, []FieldError) {
 	v := t.newConfig()
 	d := decoder{}
+	if m, ok := v.Interface().(MovedFields); ok {
+		d.moved = m.MovedFields()
+	}
 	d.value(v.Elem(), tree, t.Config, nil)
 	if len(d.errs) > 0 {
 		return nil, d.errs

@@ -113,40 +113,30 @@ type studentConfig struct {
 
 // trainConfig is the config of train-moe.
 type trainConfig struct {
-	Method   string          `json:"method" default:"corrected" choices:"corrected" doc:"Which losses; corrected is the published method with the parts replaced that cannot learn."`
+	Method   string          `json:"method" default:"corrected" choices:"corrected|paper|original|none" doc:"What fields of router and peer, and student_prompt, stand at where they are left out. corrected: the published method with the parts replaced that cannot learn; paper: the method as published, to the letter; original: as its authors' code does it; none: every student learns every path, without router and peers. docs/train-moe.md has them field by field."`
 	Students []studentConfig `json:"students" default:"[{\"name\":\"llama\",\"arch\":\"llama\",\"tokenizer\":\"word\"},{\"name\":\"gemma\",\"arch\":\"gemma\",\"tokenizer\":\"bpe\"}]" doc:"The students, two or more."`
 
-	TrainRows     int    `json:"train_rows" default:"0" min:"0" doc:"Use at most this many problems, from the start; 0 means all."`
-	StudentPrompt string `json:"student_prompt" default:"plain" choices:"plain" doc:"What students read: the plain question, with its choices, premise or table."`
+	TrainRows     int     `json:"train_rows" default:"0" min:"0" doc:"Use at most this many problems, from the start; 0 means all."`
+	SampleSize    int     `json:"sample_size" default:"0" min:"0" doc:"Of those, use this many, drawn by a hash of their ids: the same for every seed, and smaller samples lie within larger ones. 0 means all."`
+	Quality       Quality `json:"quality" doc:"Which paths are left out."`
+	StudentPrompt *string `json:"student_prompt" choices:"plain|styled" doc:"What students read in training: the plain question with its choices, premise or table, as in evaluation, or the prompt that its style gave the teacher. Left out: plain; with method: original, styled."`
 	Target
 	MaxSeq int `json:"max_seq" default:"512" min:"8" doc:"Longest sequence in tokens; longer paths are dropped, never cut."`
 
-	WarmupSteps int     `json:"warmup_steps" default:"600" min:"0" doc:"Steps of plain cross-entropy on all paths before routing: routing splits the paths, and students that cannot yet write tell the router nothing. A student from scratch that has lora is frozen at its end. Published models need few or none."`
-	WarmupBatch int     `json:"warmup_batch" default:"8" min:"1" doc:"Paths per student and step of the warm-up."`
-	Epochs      int     `json:"epochs" default:"2" min:"0" doc:"Routed passes over the paths."`
-	MaxSteps    int     `json:"max_steps" default:"0" min:"0" doc:"Stop routing after this many steps; 0 means after the epochs."`
-	Batch       int     `json:"batch" default:"16" min:"2" doc:"Paths per routed step."`
-	LRWarmup    int     `json:"lr_warmup" default:"20" min:"0" doc:"Steps over which the learning rate rises."`
-	LRFloor     float64 `json:"lr_floor" default:"0.05" min:"0" max:"1" doc:"Final learning rate as a share of the peak."`
+	WarmupSteps  int     `json:"warmup_steps" default:"600" min:"0" doc:"Steps of plain cross-entropy on all paths before routing: routing splits the paths, and students that cannot yet write tell the router nothing. A student from scratch that has lora is frozen at its end. Published models need few or none."`
+	WarmupBatch  int     `json:"warmup_batch" default:"8" min:"1" doc:"Paths per student and step of the warm-up."`
+	Epochs       int     `json:"epochs" default:"2" min:"0" doc:"Routed passes over the paths."`
+	MaxSteps     int     `json:"max_steps" default:"0" min:"0" doc:"Stop routing after this many steps; 0 means after the epochs."`
+	Batch        int     `json:"batch" default:"16" min:"2" doc:"Paths per routed step."`
+	PathsPerStep int     `json:"paths_per_step" default:"0" min:"0" doc:"Paths of one problem that a routed step takes together, as many as fit into batch; 0 mixes paths whatever their problem."`
+	LRWarmup     int     `json:"lr_warmup" default:"20" min:"0" doc:"Steps over which the learning rate rises."`
+	LRFloor      float64 `json:"lr_floor" default:"0.05" min:"0" max:"1" doc:"Final learning rate as a share of the peak."`
 
 	DevFraction float64 `json:"dev_fraction" default:"0" min:"0" max:"0.5" doc:"Share of the problems, by hash of their ids, that is not trained on and measures each student's loss."`
 	Select      string  `json:"select" default:"last" choices:"best|last" doc:"Which weights of a student to keep: the last, or those of its best dev loss while routing."`
 
-	Lambda1   float64    `json:"lambda1" default:"0.3" min:"0" doc:"Weight of the balance term."`
-	Lambda2   float64    `json:"lambda2" default:"0.1" min:"0" doc:"Weight of peer teaching; 0 switches it off."`
-	PeerRows  string     `json:"peer_rows" default:"routed" choices:"routed|all" doc:"Which paths pull a student toward the ensemble: those it trains on, or all, which costs a backward pass over every path."`
-	PeerVar   float64    `json:"peer_variance" default:"1" min:"0" doc:"Weight of the variance floor, times lambda2."`
-	PeerCov   float64    `json:"peer_covariance" default:"0.04" min:"0" doc:"Weight of the covariance term, times lambda2."`
-	PeerDim   int        `json:"peer_dim" default:"16" min:"2" doc:"Width of the common space of hidden states."`
-	Gamma     float64    `json:"lambda_gamma" default:"1" min:"0" doc:"Weight of the ensemble weights' own loss."`
-	GammaTemp float64    `json:"gamma_temperature" default:"0.1" doc:"Temperature that turns losses per byte into ensemble weights."`
-	TauStart  float64    `json:"tau_start" default:"1" doc:"Gumbel temperature at the first routed step."`
-	TauEnd    float64    `json:"tau_end" default:"0.5" doc:"Gumbel temperature at the last."`
-	PeerLR    float64    `json:"peer_lr" default:"0.01" doc:"Learning rate of projections and ensemble weights."`
-	RouterLR  float64    `json:"router_lr" default:"0.002" doc:"Learning rate of the router. Balance acts through a mean over many steps: a router that moves faster than that mean swings from one student to the other."`
-	RouterDim int        `json:"router_dim" default:"32" min:"2" doc:"Hidden width of the router."`
-	EncDim    int        `json:"encoder_dim" default:"64" min:"2" doc:"Width of the hashed text encoder; a pretrained one has its own."`
-	Encoder   stage.Path `json:"encoder" semantic:"false" doc:"Pretrained sentence encoder that the router reads paths with: a folder or hf://owner/name of a BERT, MiniLM or RoBERTa model in safetensors. Without one, hashed words. Its content is part of the cache key."`
+	Router Router `json:"router" doc:"Who gets a path, and how that is learned."`
+	Peer   Peer   `json:"peer" doc:"What pulls the students' hidden states toward a weighted ensemble of them."`
 
 	Optimization
 	LogEvery int `json:"log_every" default:"20" min:"1" doc:"Steps between metrics."`
@@ -202,14 +192,10 @@ func (c trainConfig) Validate() error {
 		bad([]string{"device"}, "%v", err)
 	}
 	c.Target.validate(func(field, format string, args ...any) { bad([]string{field}, format, args...) })
-	for _, f := range []struct {
-		name string
-		v    float64
-	}{{"tau_start", c.TauStart}, {"tau_end", c.TauEnd}, {"router_lr", c.RouterLR}, {"peer_lr", c.PeerLR}, {"gamma_temperature", c.GammaTemp}} {
-		if !(f.v > 0) {
-			bad([]string{f.name}, "must be positive")
-		}
+	if c.PathsPerStep > c.Batch {
+		bad([]string{"paths_per_step"}, "%d is more than batch %d", c.PathsPerStep, c.Batch)
 	}
+	c.validateMethod(bad)
 	return errors.Join(errs...)
 }
 

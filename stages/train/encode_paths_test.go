@@ -24,7 +24,7 @@ func TestPretrainedEncoder(t *testing.T) {
 	cfg.WarmupSteps, cfg.MaxSteps = 1, 2
 	prints := map[string]bool{}
 	for _, family := range []string{"bert", "bert-tanh", "roberta"} {
-		cfg.Encoder = tinyEncoder(family)
+		cfg.Router.Encoder = tinyEncoder(family)
 		tr := testTrainer(t, cfg, 1)
 		if len(tr.encoded) != len(tr.paths) || len(tr.encoded[0]) != 32 || len(hashed.encoded[0]) != 16 {
 			t.Fatalf("%s: %d encodings of %d paths, %d wide", family, len(tr.encoded), len(tr.paths), len(tr.encoded[0]))
@@ -54,7 +54,7 @@ func TestPretrainedEncoder(t *testing.T) {
 	if len(prints) != 3 {
 		t.Error("states of different encoders look alike")
 	}
-	cfg.Encoder = stage.Path(t.TempDir())
+	cfg.Router.Encoder = stage.Path(t.TempDir())
 	if _, _, err := newTrainer(t.Context(), cfg.plan(), 1, openCPU, testPaths(t, 2)); err == nil || !strings.Contains(err.Error(), "config.json") {
 		t.Errorf("an empty folder: %v", err)
 	}
@@ -68,7 +68,7 @@ func TestEncoderExternals(t *testing.T) {
 	}
 	names := func(p stage.Path) (out []string) {
 		t.Helper()
-		ext, err := trainConfig{Encoder: p}.Externals(t.Context())
+		ext, err := trainConfig{Router: Router{Encoder: p}}.Externals(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -89,8 +89,8 @@ func TestEncoderExternals(t *testing.T) {
 		t.Errorf("%v and %v", a, b)
 	}
 	for _, p := range []string{filepath.Join(dir, "gone"), t.TempDir()} {
-		_, err := trainConfig{Encoder: stage.Path(p)}.Externals(t.Context())
-		if fields := stage.FieldErrors(err); err == nil || len(fields) != 1 || strings.Join(fields[0].Path, ".") != "encoder" {
+		_, err := trainConfig{Router: Router{Encoder: stage.Path(p)}}.Externals(t.Context())
+		if fields := stage.FieldErrors(err); err == nil || len(fields) != 1 || strings.Join(fields[0].Path, ".") != "router.encoder" {
 			t.Errorf("%s: %v", p, err)
 		}
 	}
@@ -100,7 +100,7 @@ func TestEncoderExternals(t *testing.T) {
 		t.Fatal(err)
 	}
 	typ, _ := reg.Lookup("train-moe")
-	for _, tree := range []map[string]any{{}, {"encoder": dir}} {
+	for _, tree := range []map[string]any{{}, {"router": map[string]any{"encoder": dir}}} {
 		cfg, errs := typ.Decode(tree)
 		if len(errs) > 0 {
 			t.Fatal(errs)

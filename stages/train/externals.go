@@ -80,12 +80,13 @@ func (c trainConfig) Externals(ctx context.Context) ([]stage.External, error) {
 		}
 		out = append(out, files...)
 	}
-	if c.Encoder == "" {
+	ref := string(c.Router.Encoder)
+	if ref == "" {
 		return out, nil
 	}
-	const field = "encoder"
-	if hub.IsRef(string(c.Encoder)) {
-		files, err := hubFiles(ctx, string(c.Encoder), encoder.SmallFiles, func(config []byte) error {
+	const field, name = "router.encoder", "encoder/"
+	if hub.IsRef(ref) {
+		files, err := hubFiles(ctx, ref, encoder.SmallFiles, func(config []byte) error {
 			_, err := encoder.ParseHF(config)
 			return err
 		})
@@ -94,24 +95,24 @@ func (c trainConfig) Externals(ctx context.Context) ([]stage.External, error) {
 		}
 		for _, f := range files {
 			if !f.Aside {
-				f.Name = field + "/" + f.Name
+				f.Name = name + f.Name
 			}
 			out = append(out, f)
 		}
 		return out, nil
 	}
-	dir, err := encoder.Locate(ctx, string(c.Encoder), hub.Options{})
+	dir, err := encoder.Locate(ctx, ref, hub.Options{})
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, stage.Invalid(field, "%s does not exist", c.Encoder)
+		return nil, stage.Invalid(field, "%s does not exist", ref)
 	} else if err != nil {
 		return nil, stage.Invalid(field, "%v", err)
 	}
-	names, err := encoder.Files(dir)
+	files, err := encoder.Files(dir)
 	if err != nil {
 		return nil, stage.Invalid(field, "%v", err)
 	}
-	for _, name := range names {
-		out = append(out, stage.External{Name: field + "/" + name, Path: filepath.Join(dir, filepath.FromSlash(name))})
+	for _, f := range files {
+		out = append(out, stage.External{Name: name + f, Path: filepath.Join(dir, filepath.FromSlash(f))})
 	}
 	return out, nil
 }
@@ -127,13 +128,13 @@ func hubError(field string, err error) error {
 
 // Networked implements [stage.Networked].
 func (c trainConfig) Networked() bool {
-	return hub.IsRef(string(c.Encoder)) ||
+	return hub.IsRef(string(c.Router.Encoder)) ||
 		slices.ContainsFunc(c.Students, func(s studentConfig) bool { return s.Networked() })
 }
 
 // Revisions implements [stage.Revisions].
 func (c trainConfig) Revisions(context.Context) ([]stage.Revision, error) {
-	names := []string{string(c.Encoder)}
+	names := []string{string(c.Router.Encoder)}
 	for _, s := range c.Students {
 		names = append(names, string(s.Model))
 	}

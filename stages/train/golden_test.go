@@ -168,7 +168,7 @@ func TestConfigErrors(t *testing.T) {
 		"name of folder":  {`{"students": [{"name": "a"}, {"name": "untrained"}]}`, "students.1.name"},
 		"path as name":    {`{"students": [{"name": "a"}, {"name": "../b"}]}`, "students.1.name"},
 		"odd head":        {`{"students": [{"name": "a"}, {"name": "b", "d_model": 10, "heads": 2}]}`, "head_dim 5"},
-		"temperature":     {`{"tau_start": 0}`, "tau_start"},
+		"temperature":     {`{"router": {"tau": {"start": 0}}}`, "router.tau.start"},
 		"unknown variant": {`{"students": [{"name": "a", "arch": "bert"}, {"name": "b"}]}`, "arch"},
 	} {
 		var tree map[string]any

@@ -25,3 +25,26 @@ func balance(weight float64) term {
 		return AddScalar(Neg(entropy), math.Log(float64(students)))
 	}}}
 }
+
+// balanceGates is balance as published: log S - H of the mean gate of the step. Its gradient
+// is that of the gates' soft halves, and a step is a small sample.
+func balanceGates(weight float64) term {
+	return term{weight: weight, Term: objective.Term{Name: "balance_loss", Reads: []string{inGate}, Loss: func(in objective.Nodes) *Node {
+		g := in.Get(inGate)
+		paths, students := g.Shape().Dimensions[0], g.Shape().Dimensions[1]
+		mean := MulScalar(ReduceSum(g, 0), 1/float64(paths))
+		return AddScalar(ReduceAllSum(Mul(mean, Log(AddScalar(mean, 1e-9)))), math.Log(float64(students)))
+	}}}
+}
+
+// balanceStudents is balance with the mean over the wrong axis: a path's gates add up to 1
+// whatever they are, so that it is constant, and the router's gradient zero up to rounding.
+func balanceStudents(weight float64) term {
+	return term{weight: weight, Term: objective.Term{Name: "balance_loss", Reads: []string{inGate}, Loss: func(in objective.Nodes) *Node {
+		g := in.Get(inGate)
+		paths, students := g.Shape().Dimensions[0], g.Shape().Dimensions[1]
+		mean := MulScalar(ReduceSum(g, 1), 1/float64(students))
+		sum := ReduceAllSum(Mul(mean, Log(AddScalar(mean, 1e-9))))
+		return AddScalar(MulScalar(sum, float64(students)/float64(paths)), math.Log(float64(students)))
+	}}}
+}

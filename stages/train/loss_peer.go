@@ -11,22 +11,38 @@ import (
 const (
 	inMask   = "mask"   // [K, 1] 1 where an aligned position counts
 	inTarget = "target" // [K, Z] the ensemble's states, a constant
+	inPull   = "pull"   // [K, Z] the gradient that reaches z through the ensemble
 )
 
 // ensemble is what peer teaching pulls a student toward in a step.
 type ensemble struct {
 	per, dim int       // aligned positions of a path; width of z
 	target   []float32 // [paths·per, Z]
-	lr       float64   // of the projection
+	// pull is the gradient of all students' squared distances to e = sum_r gamma_r z_r that
+	// reaches z_s through e: -2 gamma_s sum_r (z_r - e). nil where e is a constant.
+	pull []float32
+	lr   float64 // of the projection
 }
 
-// peer is the mean squared distance of z to the ensemble over the aligned positions.
-func peer(weight float64) term {
+// peer is the mean distance of z to the ensemble over the aligned positions. The ensemble is
+// a constant, but with pullsBack, where the student moves it too: see [ensemble.pull].
+func peer(kind string, weight float64, pullsBack bool) term {
+	reads := []string{causal.InZ, inMask, inTarget}
+	if pullsBack {
+		reads = append(reads, inPull)
+	}
 	return term{
-		Term: objective.Term{Name: "peer_loss", Reads: []string{causal.InZ, inMask, inTarget}, Loss: func(in objective.Nodes) *Node {
-			z, mask := in.Get(causal.InZ), in.Get(inMask)
-			dim := float64(z.Shape().Dimensions[1])
-			return Div(ReduceAllSum(Mul(Square(Sub(z, in.Get(inTarget))), mask)), MulScalar(positions(mask), dim))
+		Term: objective.Term{Name: "peer_loss", Reads: reads, Loss: func(in objective.Nodes) *Node {
+			z, mask, target := in.Get(causal.InZ), in.Get(inMask), in.Get(inTarget)
+			each := distance(kind, z, target)
+			if pullsBack {
+				pulled := Mul(z, in.Get(inPull))
+				each = Add(each, Sub(pulled, StopGradient(pulled))) // no value, its gradient alone
+			}
+			if kind == peerMSE {
+				return Div(ReduceAllSum(Mul(each, mask)), MulScalar(positions(mask), float64(z.Shape().Dimensions[1])))
+			}
+			return Div(ReduceAllSum(Mul(each, mask)), positions(mask))
 		}},
 		weight: weight,
 		feed: func(p *pass) ([]objective.Input, float32) {
@@ -34,11 +50,31 @@ func peer(weight float64) term {
 			if e == nil {
 				return nil, 0
 			}
-			target := make([]float32, len(p.mask)*e.dim) // beyond the paths zeros, which the mask leaves out
-			copy(target, e.target[p.first*e.per*e.dim:])
-			return append(maskInput(p), objective.Input{Name: inTarget, Value: target, Dims: []int{len(p.mask), e.dim}}), p.share
+			states := func(name string, of []float32) objective.Input {
+				v := make([]float32, len(p.mask)*e.dim) // beyond the paths zeros, which the mask leaves out
+				copy(v, of[p.first*e.per*e.dim:])
+				return objective.Input{Name: name, Value: v, Dims: []int{len(p.mask), e.dim}}
+			}
+			out := append(maskInput(p), states(inTarget, e.target))
+			if pullsBack {
+				out = append(out, states(inPull, e.pull))
+			}
+			return out, p.share
 		},
 	}
+}
+
+// distance of z to target, at each position: [K, Z], to be summed, or [K, 1].
+func distance(kind string, z, target *Node) *Node {
+	switch kind {
+	case peerKL: // of the two taken as scores of a choice between the directions
+		want := Softmax(target, -1)
+		return ExpandAxes(ReduceSum(Mul(want, Sub(LogSoftmax(target, -1), LogSoftmax(z, -1))), -1), -1)
+	case peerCosine:
+		dot := func(a, b *Node) *Node { return ExpandAxes(ReduceSum(Mul(a, b), -1), -1) }
+		return OneMinus(Div(dot(z, target), Sqrt(AddScalar(Mul(dot(z, z), dot(target, target)), 1e-12))))
+	}
+	return Square(Sub(z, target))
 }
 
 // A constant z would satisfy the peers. Against that collapse stand the variance and

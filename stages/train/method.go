@@ -6,8 +6,21 @@ import (
 	"github.com/distillflow/distillflow/internal/lm/causal"
 )
 
+// Values of the field method.
+const (
+	methodCorrected = "corrected"
+	methodPaper     = "paper"
+	methodOriginal  = "original"
+	methodNone      = "none"
+)
+
 // routing is how the main phase shares paths out between the students.
 type routing struct {
+	gate   string
+	table  map[string]string  // gateFixed: the student of a style
+	shares map[string]float64 // gateMatched: of the paths, by student
+	signal string
+
 	losses           []term // of the router
 	encoder          string // pretrained, which the router reads paths with; "" is hashed words
 	hashedDim        int    // width of hashed words' encodings
@@ -18,6 +31,11 @@ type routing struct {
 	peerDim int     // width of the common space of hidden states
 	peerLR  float64 // of the projections to it and of the ensemble's weights
 	allRows bool    // peers teach on every path, not on a student's own alone
+
+	// What corrected mends.
+	rawStates bool // states in the common space are not normalised
+	byIndex   bool // states are compared at the same index, not where the text is the same
+	pullsBack bool // the peers' loss moves a student through the ensemble too
 }
 
 // A method fixes the students' losses, the first of which is the cross-entropy, and
@@ -26,18 +44,48 @@ type routing struct {
 // supervised is plain fine-tuning: cross-entropy on every path.
 func supervised() (losses []term) { return []term{crossEntropy()} }
 
-// corrected is the published method with the parts replaced that cannot learn.
-func corrected(c trainConfig) (losses []term, r *routing) {
+// method is what the config's method asks for. Without router and peers there is no
+// routing: the main phase is like the warm-up.
+func (c trainConfig) method(s settings) (losses []term, r *routing) {
 	losses = supervised()
-	if c.Lambda2 > 0 {
-		losses = append(losses, peer(c.Lambda2), peerVariance(c.Lambda2*c.PeerVar), peerCovariance(c.Lambda2*c.PeerCov))
+	peers := s.peer != peerNone && s.weight > 0
+	pullsBack := peers && c.Method == methodPaper && s.peer == peerMSE
+	if peers {
+		losses = append(losses, peer(s.peer, s.weight, pullsBack))
+		if s.variance > 0 || s.covariance > 0 {
+			losses = append(losses, peerVariance(s.weight*s.variance), peerCovariance(s.weight*s.covariance))
+		}
 	}
-	return losses, &routing{
-		losses:  []term{route(), balance(c.Lambda1), gamma(c.Gamma, c.GammaTemp)},
-		encoder: string(c.Encoder), hashedDim: c.EncDim, hidden: c.RouterDim,
-		tauStart: c.TauStart, tauEnd: c.TauEnd, lr: c.RouterLR,
-		peerDim: c.PeerDim, peerLR: c.PeerLR, allRows: c.PeerRows == "all",
+	if s.gate == gateAll && !peers {
+		return losses, nil
 	}
+	r = &routing{
+		gate: s.gate, table: c.Router.Table, signal: s.signal,
+		encoder: string(c.Router.Encoder), hashedDim: c.Router.EncoderDim, hidden: c.Router.Hidden,
+		tauStart: s.tauStart, tauEnd: s.tauEnd, lr: s.routerLR,
+		peerDim: c.Peer.Dim, peerLR: s.peerLR, allRows: s.rows == rowsAll, pullsBack: pullsBack,
+	}
+	if s.gate == gateLearned {
+		if s.signal != signalNone {
+			r.losses = append(r.losses, route())
+		}
+		switch c.Method {
+		case methodPaper:
+			r.losses = append(r.losses, balanceGates(s.balance))
+		case methodOriginal:
+			r.losses = append(r.losses, balanceStudents(s.balance))
+		default:
+			r.losses = append(r.losses, balance(s.balance))
+		}
+	}
+	r.rawStates, r.byIndex = c.Method == methodPaper || c.Method == methodOriginal, c.Method == methodOriginal
+	switch {
+	case r.pullsBack:
+		r.losses = append(r.losses, gammaPeers(s.gamma))
+	case s.gamma > 0:
+		r.losses = append(r.losses, gamma(s.gamma, c.Peer.Temperature))
+	}
+	return losses, r
 }
 
 // peers reports whether a student's loss reads its states in the space that all share.

@@ -87,16 +87,15 @@ func plainQuestion(row schema.Problem) (string, error) {
 // plainPrompt is how a student from scratch reads a question.
 func plainPrompt(question string) string { return question + "\n" }
 
-// readPaths lists the usable paths of at most limit problems (0: all) and the ids
-// of the problems they belong to. A response that holds its thoughts inline counts as one
-// that has them apart.
-func readPaths(rows stage.Rows[schema.Problem], limit int, target Target) (paths []trainPath, ids []string, err error) {
+// readPaths lists the paths that u chooses and the ids of the problems they belong to. A
+// response that holds its thoughts inline counts as one that has them apart.
+func readPaths(rows stage.Rows[schema.Problem], u use) (paths []trainPath, ids []string, err error) {
 	n := 0
 	for p, err := range rows.All() {
 		if err != nil {
 			return nil, nil, err
 		}
-		if n++; limit > 0 && n > limit {
+		if n++; u.limit > 0 && n > u.limit {
 			break
 		}
 		asked, err := plainQuestion(p)
@@ -109,12 +108,15 @@ func readPaths(rows stage.Rows[schema.Problem], limit int, target Target) (paths
 			if text := parts.Marked(); text != q.Response {
 				q.Response = strings.TrimSpace(text)
 			}
-			if parts.Open || !usable(q) {
+			if parts.Open || !usable(q, u.quality) {
 				continue
 			}
 			used = true
 			t := trainPath{id: p.ID, style: q.Style, index: i, question: asked, prompt: plainPrompt(asked)}
-			t.set(target, thoughts.Join(q.Reasoning, parts.Reasoning), q.Response)
+			if err := u.style(&t, q); err != nil {
+				return nil, nil, err
+			}
+			t.set(u.target, thoughts.Join(q.Reasoning, parts.Reasoning), q.Response)
 			paths = append(paths, t)
 		}
 		if used {
@@ -122,21 +124,22 @@ func readPaths(rows stage.Rows[schema.Problem], limit int, target Target) (paths
 		}
 	}
 	sort.Strings(ids)
-	return paths, slices.Compact(ids), nil
+	paths, ids = u.draw(paths, slices.Compact(ids))
+	return paths, ids, nil
 }
 
 // usable reports whether a path may be learned from: a whole answer, neither verified
-// wrong nor judged invalid. Paths that were never verified or judged count as usable:
-// the recipe decides which stages run.
-func usable(p schema.Path) bool {
+// wrong nor judged invalid, where w asks for that. Paths that were never verified or judged
+// count as usable: the recipe decides which stages run.
+func usable(p schema.Path, w Quality) bool {
 	switch {
 	case strings.TrimSpace(p.Response) == "" || p.Error != "":
 		return false
 	case llm.ClassOf(p.FinishReason) != llm.Finished:
 		return false
-	case p.Correct != nil && !*p.Correct:
+	case w.Correct && p.Correct != nil && !*p.Correct:
 		return false
-	case p.Judge != nil && !p.Judge.Valid:
+	case w.Judged && p.Judge != nil && !p.Judge.Valid:
 		return false
 	}
 	return true
@@ -150,15 +153,15 @@ func reportDropped(env *stage.Env, d *dropped, p *plan) {
 			return fmt.Sprintf("%d of %d paths (%.0f %%)", n, d.all[s], 100*float64(n)/float64(d.all[s]))
 		}
 		if n := d.noReasoning[s]; n > 0 {
-			env.Warn("style %s: %s have no reasoning and were dropped (student_target: %s)", s, of(n), p.target.StudentTarget)
+			env.Warn("style %s: %s have no reasoning and were dropped (student_target: %s)", s, of(n), p.use.target.StudentTarget)
 		}
 		if n := d.longReasoning[s]; n > 0 {
-			env.Warn("style %s: %s have more reasoning than max_reasoning_tokens %d and were dropped", s, of(n), p.target.MaxReasoningTokens)
+			env.Warn("style %s: %s have more reasoning than max_reasoning_tokens %d and were dropped", s, of(n), p.use.target.MaxReasoningTokens)
 		}
 		if n := d.long[s]; n > 0 {
 			env.Warn("style %s: %d of %d paths are empty or longer than max_seq %d tokens and were dropped", s, n, d.all[s], p.maxSeq)
 		}
-		if p.target.MaxReasoningTokens > 0 {
+		if p.use.target.MaxReasoningTokens > 0 {
 			env.AddStat("reasoning_dropped_share/"+s, float64(d.longReasoning[s])/float64(d.all[s]))
 		}
 	}

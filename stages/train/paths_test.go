@@ -39,7 +39,7 @@ func TestUsablePaths(t *testing.T) {
 		p.Paths = append(p.Paths, path)
 	}
 	in := writeRows(t, filepath.Join(t.TempDir(), "paths.jsonl"), []schema.Problem{p, {ID: "q", Task: "gsm8k", Paths: []schema.Path{paths["refused"]}}})
-	got, ids, err := readPaths(stage.RowsFrom[schema.Problem](in.Path, in.Label), 0, Target{StudentTarget: targetResponse})
+	got, ids, err := readPaths(stage.RowsFrom[schema.Problem](in.Path, in.Label), use{quality: Quality{true, true}, target: Target{StudentTarget: targetResponse}})
 	if err != nil {
 		t.Fatal(err)
 	}

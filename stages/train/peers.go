@@ -48,6 +48,22 @@ func alignPath(seqs []sequence) (positions [][]int, coverage float64) {
 	return positions, float64(len(common)) / float64(max(1, len(at[0])))
 }
 
+// sameIndex aligns positions by their index in the sequences alone, whatever text stands
+// there.
+func sameIndex(seqs []sequence) (positions [][]int, coverage float64) {
+	n := len(seqs[0].ids) - 1
+	for _, s := range seqs[1:] {
+		n = min(n, len(s.ids)-1)
+	}
+	positions = make([][]int, len(seqs))
+	for i := range seqs {
+		for k := range n {
+			positions[i] = append(positions[i], k)
+		}
+	}
+	return positions, float64(n) / float64(max(1, len(seqs[0].ids)-1))
+}
+
 // makeAlignment lays out the positions of rows for one graph call. Rows without
 // positions, and the padding, point at position 0 with mask 0.
 func makeAlignment(rows [][]int, total, per, seq int) *alignment {
@@ -61,10 +77,13 @@ func makeAlignment(rows [][]int, total, per, seq int) *alignment {
 	return a
 }
 
-// project gives z = LayerNorm(Proj h) [N, Z] of states [N, D]. Without the normalisation a
-// student could satisfy its peers by shrinking.
-func project(h, proj *Node) *Node {
+// project gives z = LayerNorm(Proj h) [N, Z] of states [N, D], raw ones Proj h. Without the
+// normalisation a student could satisfy its peers by shrinking.
+func project(h, proj *Node, raw bool) *Node {
 	z := DotGeneral(h, []int{1}, nil, proj, []int{1}, nil)
+	if raw {
+		return z
+	}
 	d := float64(z.Shape().Dimensions[1])
 	mean := MulScalar(ExpandAxes(ReduceSum(z, -1), -1), 1/d)
 	z = Sub(z, mean)
@@ -89,6 +108,39 @@ func meanState(z []float32, counts []int, per, dim int) [][]float32 {
 		}
 	}
 	return out
+}
+
+// effectiveRank is how many directions the z [rows·per, Z] of a batch's aligned positions
+// fill: (sum of the eigenvalues of their covariance)^2 / sum of the squares, from 1 to Z.
+// It is 0 where nothing varies.
+func effectiveRank(z []float32, counts []int, per, dim int) float64 {
+	var n float64
+	mean, cov := make([]float64, dim), make([]float64, dim*dim)
+	for r, c := range counts {
+		for k := r * per; k < r*per+min(c, per); k++ {
+			n++
+			for i, a := range z[k*dim : (k+1)*dim] {
+				mean[i] += float64(a)
+				for j, b := range z[k*dim : (k+1)*dim] {
+					cov[i*dim+j] += float64(a) * float64(b)
+				}
+			}
+		}
+	}
+	var trace, squares float64
+	for i := range dim {
+		for j := range dim {
+			v := cov[i*dim+j]/max(1, n) - mean[i]*mean[j]/max(1, n*n)
+			squares += v * v // the sum of the squared eigenvalues is that of the entries
+			if i == j {
+				trace += v
+			}
+		}
+	}
+	if squares == 0 {
+		return 0
+	}
+	return trace * trace / squares
 }
 
 // ensembleWeights is gamma_i = softmax_s(w_s · mean_t z_s) for each row; states[s][i]

@@ -114,7 +114,7 @@ func peerValues(t *testing.T, z, mask, target []float32, dim int) (vals [3]float
 	n := len(mask)
 	out, err := MustNewExec(dev.Backend, func(z, mask, target *Node) []*Node {
 		in := objective.NewNodes([]string{causal.InZ, inMask, inTarget}, []*Node{z, mask, target})
-		values, total := objective.Sum(formulas([]term{peer(1), peerVariance(1), peerCovariance(1)}), in, Ones(z.Graph(), shapes.Make(dtypes.Float32, 3)))
+		values, total := objective.Sum(formulas([]term{peer(peerMSE, 1, false), peerVariance(1), peerCovariance(1)}), in, Ones(z.Graph(), shapes.Make(dtypes.Float32, 3)))
 		return append(values, Gradient(total, z)[0])
 	}).Call(tensors.FromFlatDataAndDimensions(z, n, dim), tensors.FromFlatDataAndDimensions(mask, n, 1), tensors.FromFlatDataAndDimensions(target, n, dim))
 	if err != nil {
@@ -124,6 +124,24 @@ func peerValues(t *testing.T, z, mask, target []float32, dim int) (vals [3]float
 		vals[i] = float64(tensors.ToScalar[float32](out[i]))
 	}
 	return vals, tensors.MustCopyFlatData[float32](out[3])
+}
+
+// distanceOf evaluates the peers' loss of a kind, and its gradient, in two directions.
+func distanceOf(t *testing.T, kind string, z, mask, target []float32) (v float64, grad []float32) {
+	t.Helper()
+	dev, err := device.Open(device.CPU)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := len(mask)
+	out, err := MustNewExec(dev.Backend, func(z, mask, target *Node) []*Node {
+		l := peer(kind, 1, false).Loss(objective.NewNodes([]string{causal.InZ, inMask, inTarget}, []*Node{z, mask, target}))
+		return []*Node{l, Gradient(l, z)[0]}
+	}).Call(tensors.FromFlatDataAndDimensions(z, n, 2), tensors.FromFlatDataAndDimensions(mask, n, 1), tensors.FromFlatDataAndDimensions(target, n, 2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return float64(tensors.ToScalar[float32](out[0])), tensors.MustCopyFlatData[float32](out[1])
 }
 
 func TestPeerLosses(t *testing.T) {

@@ -41,7 +41,7 @@ func TestPathsAskTheWholeQuestion(t *testing.T) {
 		Paths:   []schema.Path{{Style: "cot", Response: "Wood is light. The answer is B."}},
 	}
 	in := writeRows(t, filepath.Join(t.TempDir(), "rows.jsonl"), []schema.Problem{row})
-	paths, _, err := readPaths(stage.RowsFrom[schema.Problem](in.Path, in.Label), 0, Target{StudentTarget: targetResponse})
+	paths, _, err := readPaths(stage.RowsFrom[schema.Problem](in.Path, in.Label), use{quality: Quality{true, true}, target: Target{StudentTarget: targetResponse}})
 	if err != nil || len(paths) != 1 {
 		t.Fatalf("%d paths, %v", len(paths), err)
 	}

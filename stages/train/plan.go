@@ -14,18 +14,17 @@ import (
 // plan is what the training stages ask of the one [trainer]: a warm-up in which every
 // student sees every path, and a main phase, which is the same again or routed.
 type plan struct {
-	uses      string // stage type
-	students  []studentPlan
-	trainRows int    // problems used at most; 0 means all
-	prompt    string // what students read
-	target    Target // what they learn to write
-	maxSeq    int
-	losses    []term   // of the students; the first is the cross-entropy
-	route     *routing // nil: the main phase has no router
-	config    any      // for the fingerprint, without what does not change the result
+	uses     string // stage type
+	students []studentPlan
+	use      use
+	maxSeq   int
+	losses   []term   // of the students; the first is the cross-entropy
+	route    *routing // nil: the main phase has no router
+	config   any      // for the fingerprint, without what does not change the result
 
 	warmupSteps, warmupBatch int
 	epochs, maxSteps, batch  int // of the main phase; maxSteps 0 means no limit
+	pathsPerStep             int // of one problem in a step of the main phase; 0: as they come
 
 	Optimization
 	Saving
@@ -77,15 +76,16 @@ func (b Base) plan(name string, maxSeq int) studentPlan {
 // plan is what train-moe asks for.
 func (c trainConfig) plan() *plan {
 	clean := c
-	clean.Saving, clean.Device, clean.Encoder, clean.Checkpoint = Saving{}, nil, "", "" // the encoder counts by its weights, not by where it lies
+	clean.Saving, clean.Device, clean.Router.Encoder, clean.Checkpoint = Saving{}, nil, "", "" // the encoder counts by its weights, not by where it lies
 	clean.Students = slices.Clone(c.Students)
 	for i := range clean.Students {
 		clean.Students[i].Base = clean.Students[i].portable()
 	}
-	losses, route := corrected(c)
+	set := c.settings()
+	losses, route := c.method(set)
 	p := &plan{
-		uses: moeType, trainRows: c.TrainRows, prompt: c.StudentPrompt, target: c.Target, maxSeq: c.MaxSeq, losses: losses, route: route, config: clean,
-		warmupSteps: c.WarmupSteps, warmupBatch: c.WarmupBatch, epochs: c.Epochs, maxSteps: c.MaxSteps, batch: c.Batch,
+		uses: moeType, use: use{limit: c.TrainRows, sample: c.SampleSize, quality: c.Quality, prompt: set.prompt, target: c.Target}, maxSeq: c.MaxSeq, losses: losses, route: route, config: clean,
+		warmupSteps: c.WarmupSteps, warmupBatch: c.WarmupBatch, epochs: c.Epochs, maxSteps: c.MaxSteps, batch: c.Batch, pathsPerStep: c.PathsPerStep,
 		Optimization: c.Optimization, Saving: c.Saving, lrWarmup: c.LRWarmup, lrFloor: c.LRFloor,
 		devFraction: c.DevFraction, best: c.Select == "best", logEvery: c.LogEvery, device: c.Device,
 	}

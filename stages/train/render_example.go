@@ -91,7 +91,7 @@ func Render(ctx context.Context, cfg any, rows stage.Rows[schema.Problem], pick 
 			return nil, noPick("there is no student %q: the stage has %s", pick.Student, strings.Join(out.Students, ", "))
 		}
 	}
-	paths, _, err := readPaths(rows, p.trainRows, p.target)
+	paths, _, err := readPaths(rows, p.use)
 	if err != nil {
 		return nil, err
 	}
@@ -159,7 +159,7 @@ func (r *Rendered) add(id int32, end int, name string, loss bool) {
 func (r *Rendered) fill(ctx context.Context, p *plan, paths []trainPath) error {
 	path := paths[r.Row]
 	if path.response == "" {
-		r.Dropped = "it has no reasoning (student_target: " + p.target.StudentTarget + ")"
+		r.Dropped = "it has no reasoning (student_target: " + p.use.target.StudentTarget + ")"
 		return nil
 	}
 	var drop []string
@@ -174,7 +174,7 @@ func (r *Rendered) fill(ctx context.Context, p *plan, paths []trainPath) error {
 		} else {
 			err = renderScratch(x, s, paths)
 		}
-		if limit := p.target.MaxReasoningTokens; limit > 0 && x.ReasoningTokens > limit {
+		if limit := p.use.target.MaxReasoningTokens; limit > 0 && x.ReasoningTokens > limit {
 			x.Dropped = fmt.Sprintf("its reasoning of %d tokens is more than max_reasoning_tokens %d", x.ReasoningTokens, limit)
 		}
 		if err != nil {

@@ -147,7 +147,7 @@ func TestRenderSFT(t *testing.T) {
 func TestRenderMoEMatchesTrainer(t *testing.T) {
 	cfg := configOf[trainConfig](t, TrainMoE, map[string]any{})
 	rows := renderRows(t)
-	paths, _, err := readPaths(rows, 0, Target{StudentTarget: targetResponse})
+	paths, _, err := readPaths(rows, use{quality: Quality{true, true}, target: Target{StudentTarget: targetResponse}})
 	if err != nil {
 		t.Fatal(err)
 	}

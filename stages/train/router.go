@@ -89,6 +89,7 @@ const (
 	inAdvantage = "advantage" // [P, S] a_is
 	inCost      = "cost"      // [P, S] c_is, nats per byte
 	inStates    = "states"    // [P, S, Z] mean states of the students
+	inProducts  = "products"  // [P, S, S] z_s · z_r over a path's positions, a share of their mean
 	inMeanP     = "mean_p"    // [S] exponential mean of the noise-free probabilities
 	inTau       = "tau"
 	inEnsemble  = "ensemble" // [S, Z] the ensemble's w_s
@@ -101,6 +102,7 @@ type routerInput struct {
 	noise, hard []float32
 	adv, cost   []float32
 	states      []float32 // [P, S, Z], nil without peers
+	products    []float32 // [P, S, S], nil where no term reads them
 	tau         float32
 	lr, gammaLR float64 // of the MLP and of the ensemble's weights
 }
@@ -131,7 +133,7 @@ func (r *router) inputs(o routerInput) []objective.Input {
 	if states == nil {
 		states = make([]float32, paths*r.students*r.zdim)
 	}
-	return []objective.Input{
+	in := []objective.Input{
 		{Name: inEncodings, Value: o.enc, Dims: []int{paths, len(o.enc) / paths}},
 		grid(inNoise, o.noise), grid(inHard, o.hard), grid(inAdvantage, o.adv), grid(inCost, o.cost),
 		{Name: inMeanP, Value: meanP},
@@ -139,6 +141,10 @@ func (r *router) inputs(o routerInput) []objective.Input {
 		{Name: inTau, Value: o.tau},
 		{Name: inWeights, Value: weights},
 	}
+	if o.products != nil {
+		in = append(in, objective.Input{Name: inProducts, Value: o.products, Dims: []int{paths, r.students, r.students}})
+	}
+	return in
 }
 
 // trainGraph computes the terms, and the gradients of their weighted sum, from the
@@ -184,6 +190,9 @@ func (r *router) Scores(enc []float32, paths int) ([][]float64, error) {
 
 // Step takes one optimizer step.
 func (r *router) Step(o routerInput) (res routerResult, err error) {
+	if len(r.terms) == 0 {
+		return res, nil
+	}
 	grads, res, err := r.gradients(o)
 	if err != nil {
 		return res, err

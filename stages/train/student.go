@@ -79,7 +79,7 @@ func (s *student) begin(params weights.Set, c *lora.Config, bases []causal.Base)
 		// Students train side by side.
 		Threads: max(1, runtime.GOMAXPROCS(0)/len(s.plan.students))}
 	if s.proj != nil {
-		o.Head = &causal.Head{Params: s.proj, States: func(h *Node, params []*Node) *Node { return project(h, params[0]) }}
+		o.Head = &causal.Head{Params: s.proj, States: func(h *Node, params []*Node) *Node { return project(h, params[0], s.plan.route.rawStates) }}
 	}
 	s.close()
 	if s.tuner, err = causal.NewTuner(params, o); err != nil {
@@ -136,6 +136,7 @@ type stepResult struct {
 	terms            []float64 // of the loss, not weighted; 0 where left out
 	gradNorm         float64   // before clipping
 	ceNorm, peerNorm float64   // with probe: norms of the two gradients on what is trained
+	projNorm         float64   // of the projection's gradient
 }
 
 // term is the value of a term, 0 where the student took no step.
@@ -337,7 +338,7 @@ func (s *student) train(in trainInput) (r stepResult, err error) {
 		r.ceNorm, r.peerNorm = optim.Norm(ce.Grads), optim.Norm(peer)
 	}
 	if r.gradNorm, err = s.opt.Step(s.params, res.Grads[:n], in.lr); err == nil && in.ensemble != nil {
-		_, err = s.projOp.Step(s.proj, res.Grads[n:], in.ensemble.lr)
+		r.projNorm, err = s.projOp.Step(s.proj, res.Grads[n:], in.ensemble.lr)
 	}
 	if err != nil {
 		return r, fmt.Errorf("student %s: %w", s.name, err)

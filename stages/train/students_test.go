@@ -126,8 +126,8 @@ func TestMixedStudentsResume(t *testing.T) {
 // once; the peer terms of the parts weigh by their positions.
 func TestMicroBatchesAddUp(t *testing.T) {
 	cfg := mixedConfig(t)
-	cfg.PeerVar, cfg.PeerCov = 0, 0  // these are means of the parts by design
-	cfg.Students[0].LoRA.Dropout = 0 // and this drops by position
+	cfg.Peer.Variance, cfg.Peer.Covariance = new(0.0), new(0.0) // these are means of the parts by design
+	cfg.Students[0].LoRA.Dropout = 0                            // and this drops by position
 	cfg.Students[1].LoRA.Dropout = 0
 	for _, s := range []int{0, 1} {
 		var want stepResult

@@ -112,7 +112,7 @@ func TestThoughtsAlign(t *testing.T) {
 	dir := t.TempDir()
 	writeBase(t, filepath.Join(dir, "base"))
 	in := thoughtRows(t)
-	paths, _, err := readPaths(stage.RowsFrom[schema.Problem](in.Path, in.Label), 0, Target{StudentTarget: "reasoning+response"})
+	paths, _, err := readPaths(stage.RowsFrom[schema.Problem](in.Path, in.Label), use{quality: Quality{true, true}, target: Target{StudentTarget: "reasoning+response"}})
 	if err != nil {
 		t.Fatal(err)
 	}

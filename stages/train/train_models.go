@@ -18,7 +18,7 @@ import (
 // trainModels is what the training stages share: it trains on the usable paths of rows,
 // going on from a checkpoint where there is one, and writes the models folder.
 func trainModels(ctx context.Context, env *stage.Env, p *plan, rows stage.Rows[schema.Problem], models string) (*trainer, error) {
-	paths, ids, err := readPaths(rows, p.trainRows, p.target)
+	paths, ids, err := readPaths(rows, p.use)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +74,7 @@ func trainModels(ctx context.Context, env *stage.Env, p *plan, rows stage.Rows[s
 		env.AddStat("tokens_per_second", float64(real)/s)
 		env.AddStat("padded_tokens_per_second", float64(padded)/s)
 	}
-	info := modelsInfo{Format: modelsFormat, StudentPrompt: p.prompt, TrainIDs: ids, MaxNew: t.longest + 4}
+	info := modelsInfo{Format: modelsFormat, StudentPrompt: p.use.prompt, TrainIDs: ids, MaxNew: t.longest + 4}
 	for _, s := range t.students {
 		if err := s.save(filepath.Join(models, s.name), true); err != nil {
 			return nil, err

@@ -2,6 +2,9 @@ package train
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"slices"
 
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/internal/lm/device"
@@ -36,9 +39,14 @@ type trainIn struct {
 	Paths stage.Rows[schema.Problem] `port:"paths" doc:"Problems with the reasoning paths to learn from. Paths that failed, were cut off or refused, verified wrong or judged invalid are left out."`
 }
 
+type moeIn struct {
+	Paths  stage.Rows[schema.Problem]        `port:"paths" doc:"Problems with the reasoning paths to learn from. Paths that failed, were cut off or refused, verified wrong or judged invalid are left out; see quality."`
+	Shares stage.Rows[schema.RouterDecision] `port:"shares,optional" doc:"With gate: matched: the router_log of the train-moe whose shares are drawn by, over all its epochs. Others do not read it."`
+}
+
 type trainOut struct {
 	Models    *stage.OutDir                        `port:"models" doc:"A folder per student: config.json, tokenizer.json and model.safetensors of one from scratch; adapters in PEFT's format and a reference to the base of a published one. The same students before training below untrained/."`
-	RouterLog *stage.Writer[schema.RouterDecision] `port:"router_log" doc:"One row for each path and epoch: which student it went to, with what probabilities."`
+	RouterLog *stage.Writer[schema.RouterDecision] `port:"router_log" doc:"One row for each path and epoch: which student it went to, with what probabilities, and what each student makes of it: nats per byte, weight in the ensemble. A path that all learn has a row for each student; without router and peers there are none."`
 	Metrics   *stage.Writer[schema.Metric]         `port:"metrics" doc:"Losses, entropies and gradient norms every log_every steps."`
 	Board     *stage.OutDir                        `port:"tensorboard" doc:"The metrics as event files for tensorboard --logdir: a run per student, time counted in steps."`
 }
@@ -69,8 +77,41 @@ func platform() string {
 	return d.Platform()
 }
 
-func runTrain(ctx context.Context, env *stage.Env, c trainConfig, in trainIn, out trainOut) error {
-	t, err := trainModels(ctx, env, c.plan(), in.Paths, out.Models.Path)
+// sharesOf are the students' shares of the decisions in a router's log.
+func sharesOf(log stage.Rows[schema.RouterDecision], students []studentPlan) (map[string]float64, error) {
+	if !log.Given() {
+		return nil, errors.New("gate: matched draws by the shares of another train-moe: give this one its decisions, as in from: {paths: ..., shares: OTHER.router_log}")
+	}
+	shares, n := map[string]float64{}, 0.0
+	for d, err := range log.All() {
+		if err != nil {
+			return nil, err
+		}
+		if !slices.ContainsFunc(students, func(s studentPlan) bool { return s.name == d.Student }) {
+			return nil, fmt.Errorf("the input shares names student %q, which is none of this stage's", d.Student)
+		}
+		shares[d.Student]++
+		n++
+	}
+	if n == 0 {
+		return nil, errors.New("the input shares holds no decision: the other train-moe routed nothing")
+	}
+	for s := range shares {
+		shares[s] /= n
+	}
+	return shares, nil
+}
+
+func runTrain(ctx context.Context, env *stage.Env, c trainConfig, in moeIn, out trainOut) error {
+	p := c.plan()
+	if p.route != nil && p.route.gate == gateMatched {
+		shares, err := sharesOf(in.Shares, p.students)
+		if err != nil {
+			return err
+		}
+		p.route.shares, p.config = shares, []any{p.config, shares}
+	}
+	t, err := trainModels(ctx, env, p, in.Paths, out.Models.Path)
 	if err != nil {
 		return err
 	}
@@ -81,4 +122,13 @@ func runTrain(ctx context.Context, env *stage.Env, c trainConfig, in trainIn, ou
 		return err
 	}
 	return writeAll(out.Metrics, t.metrics)
+}
+
+// Estimate implements [stage.Estimator]. How many paths the rows have is not known before
+// they are read.
+func (c trainConfig) Estimate(context.Context, stage.Question) (stage.Estimate, error) {
+	if c.plan().route == nil || c.Epochs == 0 {
+		return stage.Estimate{Rows: map[string]*stage.Range{"router_log": stage.Exactly(0)}}, nil
+	}
+	return stage.Estimate{}, nil
 }

@@ -56,7 +56,7 @@ func (c sftConfig) plan() *plan {
 	clean := c
 	clean.Saving, clean.Checkpoint, clean.Base = Saving{}, "", clean.portable()
 	p := &plan{
-		uses: sftType, students: []studentPlan{c.Base.plan(c.Name, c.MaxSeq)}, trainRows: c.TrainRows, prompt: c.StudentPrompt, target: c.Target, maxSeq: c.MaxSeq,
+		uses: sftType, students: []studentPlan{c.Base.plan(c.Name, c.MaxSeq)}, use: use{limit: c.TrainRows, quality: Quality{true, true}, prompt: c.StudentPrompt, target: c.Target}, maxSeq: c.MaxSeq,
 		losses: supervised(), config: clean,
 		warmupBatch: c.Batch, epochs: c.Epochs, maxSteps: c.MaxSteps, batch: c.Batch, lrWarmup: c.LRWarmup, lrFloor: c.LRFloor,
 		Optimization: c.Optimization, Saving: c.Saving, devFraction: c.DevFraction, best: c.Select == "best", logEvery: c.LogEvery,

@@ -79,15 +79,19 @@ func newTrainer(ctx context.Context, p *plan, seed uint64, open func(name string
 			return nil, drop, err
 		}
 	}
+	if err := p.route.covers(t.paths[:len(t.lengths)]); err != nil {
+		return nil, drop, err
+	}
 	if p.route != nil {
 		var responses []string
 		for _, p := range t.paths[:len(t.lengths)] {
 			responses = append(responses, p.response)
 		}
-		dev := t.students[0].devs[0]
-		encDim, err := t.encode(ctx, dev, responses)
-		if err != nil {
-			return nil, drop, err
+		dev, encDim := t.students[0].devs[0], 1
+		if p.route.gate == gateLearned {
+			if encDim, err = t.encode(ctx, dev, responses); err != nil {
+				return nil, drop, err
+			}
 		}
 		t.router, err = newRouter(dev, p.route.losses, len(t.students), encDim, p.route.hidden, p.route.peerDim, streamSeed(seed, streamInit+"/router"))
 		if err != nil {
@@ -96,6 +100,12 @@ func newTrainer(ctx context.Context, p *plan, seed uint64, open func(name string
 	}
 	t.warmupOrder = order{seed: seed, stream: streamData + "/warmup", lengths: t.lengths, batch: p.warmupBatch}
 	t.mainOrder = order{seed: seed, stream: streamData + "/main", lengths: t.lengths, batch: p.batch}
+	if p.pathsPerStep > 0 {
+		t.mainOrder.together = p.pathsPerStep
+		for _, p := range t.paths[:len(t.lengths)] {
+			t.mainOrder.problems = append(t.mainOrder.problems, p.id)
+		}
+	}
 	if t.fingerprint, err = t.identify(); err != nil {
 		return nil, drop, err
 	}
@@ -126,7 +136,7 @@ func (t *trainer) tokenize(paths []trainPath) (*dropped, error) {
 		r := row{p, make([]sequence, len(t.students))}
 		fits, exceeds := true, false
 		for i, s := range t.students {
-			exceeds = exceeds || t.plan.target.exceeded(s.tokenizer(), p)
+			exceeds = exceeds || t.plan.use.target.exceeded(s.tokenizer(), p)
 			q, ok, err := s.encode(p, t.plan.maxSeq)
 			if err != nil {
 				return drop, err
@@ -147,7 +157,7 @@ func (t *trainer) tokenize(paths []trainPath) (*dropped, error) {
 		}
 	}
 	if len(train) == 0 && t.plan.trains() {
-		if t.plan.target.StudentTarget != targetResponse {
+		if t.plan.use.target.StudentTarget != targetResponse {
 			return drop, fmt.Errorf("no path is left to train on: %d are held out, the others have no reasoning, more than max_reasoning_tokens, or more than max_seq %d tokens", len(dev), t.plan.maxSeq)
 		}
 		return drop, fmt.Errorf("no path is left to train on: %d are held out, the others longer than max_seq %d tokens", len(dev), t.plan.maxSeq)
@@ -166,7 +176,11 @@ func (t *trainer) tokenize(paths []trainPath) (*dropped, error) {
 		if t.plan.route == nil {
 			continue
 		}
-		pos, cover := alignPath(r.seqs)
+		align := alignPath
+		if t.plan.route.byIndex {
+			align = sameIndex
+		}
+		pos, cover := align(r.seqs)
 		for k, s := range t.students {
 			s.aligned = append(s.aligned, pos[k])
 		}
@@ -179,7 +193,7 @@ func (t *trainer) tokenize(paths []trainPath) (*dropped, error) {
 }
 
 // perEpoch is the number of the main phase's steps in a pass over the paths.
-func (t *trainer) perEpoch() int { return batchesPerEpoch(len(t.lengths), t.plan.batch) }
+func (t *trainer) perEpoch() int { return t.mainOrder.perEpoch() }
 
 // mainSteps is the length of the main phase.
 func (t *trainer) mainSteps() int {

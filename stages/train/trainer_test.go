@@ -22,9 +22,9 @@ func smallConfig() trainConfig {
 			{Name: "a", Base: Base{Arch: "llama", DModel: 8, Layers: 1, Heads: 1, Tokenizer: "word", Vocab: 96, LR: 0.01, PretrainLR: 0.01, LoRA: smallLoRA}},
 			{Name: "b", Base: Base{Arch: "gemma", DModel: 8, Layers: 1, Heads: 1, Tokenizer: "bpe", Vocab: 96, LR: 0.01, PretrainLR: 0.01, LoRA: smallLoRA}},
 		},
-		StudentPrompt: "plain", MaxSeq: 128, WarmupSteps: 4, WarmupBatch: 3, Epochs: 1, MaxSteps: 5, Batch: 6,
-		LRWarmup: 2, LRFloor: 0.1, Lambda1: 0.1, Lambda2: 0.1, PeerRows: "routed", PeerVar: 1, PeerCov: 0.04,
-		PeerDim: 4, Gamma: 1, GammaTemp: 0.1, TauStart: 1, TauEnd: 0.5, RouterLR: 0.01, PeerLR: 0.01, RouterDim: 8, EncDim: 16,
+		Method: methodCorrected, Quality: Quality{true, true}, MaxSeq: 128, WarmupSteps: 4, WarmupBatch: 3, Epochs: 1, MaxSteps: 5, Batch: 6,
+		LRWarmup: 2, LRFloor: 0.1,
+		Router: Router{Balance: new(0.1), LR: new(0.01), Hidden: 8, EncoderDim: 16}, Peer: Peer{Dim: 4, Temperature: 0.1},
 		Optimization: Optimization{Schedule: "cosine", ClipNorm: 1}, LogEvery: 2, Saving: Saving{CheckpointEvery: 3},
 	}
 }
@@ -37,7 +37,7 @@ func testPaths(t testing.TB, problems int) []trainPath {
 	var out []trainPath
 	for _, p := range taught(t, problems, false) {
 		for i, q := range p.Paths {
-			if usable(q) {
+			if usable(q, Quality{true, true}) {
 				out = append(out, trainPath{id: p.ID, style: q.Style, index: i, question: p.Question, prompt: plainPrompt(p.Question), response: q.Response})
 			}
 		}
@@ -136,7 +136,7 @@ func TestEverythingTrains(t *testing.T) {
 // to rounding.
 func TestRoutedRowsEqualDenseMask(t *testing.T) {
 	cfg := smallConfig()
-	cfg.Lambda2 = 0
+	cfg.Peer.Weight = new(0.0)
 	tr := testTrainer(t, cfg, 4)
 	r := &routed{paths: []int{0, 1, 2, 3, 4, 5}, chosen: []int{0, 1, 0, 0, 1, 0}}
 	s := tr.students[0]
@@ -189,7 +189,7 @@ func TestRoutedRowsEqualDenseMask(t *testing.T) {
 func TestNoPathNoStep(t *testing.T) {
 	for _, lambda2 := range []float64{0, 0.1} {
 		cfg := smallConfig()
-		cfg.Lambda2, cfg.WeightDecay = lambda2, 0.5
+		cfg.Peer.Weight, cfg.WeightDecay = new(lambda2), 0.5
 		tr := testTrainer(t, cfg, 5)
 		r := &routed{paths: []int{0, 1, 2, 3}}
 		if err := tr.forwardAll(r); err != nil {
@@ -211,7 +211,7 @@ func TestNoPathNoStep(t *testing.T) {
 
 func TestPeerRowsAll(t *testing.T) {
 	cfg := smallConfig()
-	cfg.PeerRows = "all"
+	cfg.Peer.Rows = new("all")
 	if err := testTrainer(t, cfg, 6).run(context.Background()); err != nil {
 		t.Fatal(err)
 	}
@@ -268,7 +268,7 @@ func TestRestoreIgnoresOtherAndBrokenStates(t *testing.T) {
 		t.Fatal(err)
 	}
 	other := smallConfig()
-	other.Lambda1 = 0.2
+	other.Router.Balance = new(0.2)
 	for name, b := range map[string]*trainer{"seed": testTrainer(t, smallConfig(), 9), "config": testTrainer(t, other, 8)} {
 		if ok, err := b.restore(path); ok || err != nil || b.step != 0 {
 			t.Errorf("another %s: restored %v, %v", name, ok, err)
