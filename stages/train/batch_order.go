@@ -18,6 +18,7 @@ const (
 	streamGumbel  = "gumbel"
 	streamEncoder = "encoder"
 	streamDropout = "dropout"
+	streamGain    = "gain"
 )
 
 func streamSeed(seed uint64, name string) uint64 {

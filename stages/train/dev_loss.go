@@ -25,11 +25,11 @@ func held(id string, fraction float64) bool {
 // measure takes every student's loss on the held-out problems.
 func (t *trainer) measure(epoch int) error {
 	n := len(t.lengths) // training paths come first
-	if n == len(t.paths) {
+	if n == t.gainFrom {
 		return nil
 	}
-	held := make([]int, 0, len(t.paths)-n)
-	for i := n; i < len(t.paths); i++ {
+	held := make([]int, 0, t.gainFrom-n)
+	for i := n; i < t.gainFrom; i++ {
 		held = append(held, i)
 	}
 	losses := make([]float64, len(t.students))

@@ -21,6 +21,8 @@ type routing struct {
 	shares map[string]float64 // gateMatched: of the paths, by student
 	signal string
 
+	gainEvery int // steps between gradients of the held-out loss
+
 	losses           []term // of the router
 	encoder          string // pretrained, which the router reads paths with; "" is hashed words
 	hashedDim        int    // width of hashed words' encodings
@@ -60,7 +62,7 @@ func (c trainConfig) method(s settings) (losses []term, r *routing) {
 		return losses, nil
 	}
 	r = &routing{
-		gate: s.gate, table: c.Router.Table, signal: s.signal,
+		gate: s.gate, table: c.Router.Table, signal: s.signal, gainEvery: c.Router.GainEvery,
 		encoder: string(c.Router.Encoder), hashedDim: c.Router.EncoderDim, hidden: c.Router.Hidden,
 		tauStart: s.tauStart, tauEnd: s.tauEnd, lr: s.routerLR,
 		peerDim: c.Peer.Dim, peerLR: s.peerLR, allRows: s.rows == rowsAll, pullsBack: pullsBack,
@@ -86,6 +88,11 @@ func (c trainConfig) method(s settings) (losses []term, r *routing) {
 		r.losses = append(r.losses, gamma(s.gamma, c.Peer.Temperature))
 	}
 	return losses, r
+}
+
+// gains reports whether the router learns from learning gains.
+func (g *routing) gains() bool {
+	return g != nil && g.gate == gateLearned && g.signal == signalGain
 }
 
 // peers reports whether a student's loss reads its states in the space that all share.

@@ -361,6 +361,7 @@ func TestMethodConfigErrors(t *testing.T) {
 		`{"peer": {"loss": "l1"}}`:                             "peer.loss",
 		`{"method": "published"}`:                              "method",
 		`{"batch": 4, "paths_per_step": 5}`:                    "paths_per_step: 5 is more than batch 4",
+		`{"router": {"signal": "gain"}}`:                       "router.signal: gain is measured on held-out problems",
 	} {
 		var tree map[string]any
 		if err := json.Unmarshal([]byte(cfg), &tree); err != nil {

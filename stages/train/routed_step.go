@@ -48,6 +48,11 @@ func (t *trainer) routedStep(n int) (map[string]float64, error) {
 	case signalLoss:
 		r.adv = r.token
 	}
+	if t.plan.route.gains() {
+		if r.adv, err = t.gains(r, n); err != nil {
+			return nil, fmt.Errorf("step %d: %w", step, err)
+		}
+	}
 	if t.plan.route.gate == gateLearned {
 		t.router.observe(r.probs)
 	}
@@ -420,6 +425,13 @@ func (t *trainer) logRouted(r *routed, rr routerResult, results []stepResult, ep
 		}
 		one("nll_per_byte", c)
 		one("share", share[s])
+		if t.plan.route.gains() {
+			var gain float64
+			for i := range r.adv {
+				gain -= r.adv[i][s] / float64(len(r.adv))
+			}
+			one("gain", gain)
+		}
 		one("loss", results[s].loss)
 		one("grad_norm", results[s].gradNorm)
 		for i, x := range t.plan.losses[1:] {

@@ -68,6 +68,7 @@ type studentMeta struct {
 	Best   *float64   `json:"best"` // lowest dev loss; null before the first
 	Kept   bool       `json:"kept"` // whether its weights are there
 	Since  int        `json:"since"`
+	Gain   bool       `json:"gain,omitempty"` // whether its held-out gradient is there
 }
 
 // group is one set of trained tensors with its optimizer; none for what is only kept.
@@ -89,6 +90,9 @@ func (t *trainer) groups() []group {
 		}
 		if s.dev.set != nil {
 			g = append(g, group{s.name + ".best", s.dev.set, nil})
+		}
+		if s.gain != nil {
+			g = append(g, group{s.name + ".gain", s.gain, nil})
 		}
 		if s.proj != nil {
 			g = append(g, group{s.name + ".proj", s.proj, s.projOp})
@@ -140,7 +144,7 @@ func (t *trainer) save(path string) error {
 		m.MeanP, m.Signal = t.router.meanP, t.signal.State()
 	}
 	for _, s := range t.students {
-		x := studentMeta{Frozen: s.base != nil, Window: [2]float64{s.window.loss, s.window.tokens}, Kept: s.dev.set != nil, Since: s.dev.since}
+		x := studentMeta{Frozen: s.base != nil, Window: [2]float64{s.window.loss, s.window.tokens}, Kept: s.dev.set != nil, Since: s.dev.since, Gain: s.gain != nil}
 		if !math.IsInf(s.dev.best, 1) {
 			x.Best = &s.dev.best
 		}
@@ -192,6 +196,9 @@ func (t *trainer) restore(path string) (bool, error) {
 		}
 		if x.Kept {
 			s.dev.set = s.params.Clone()
+		}
+		if x.Gain {
+			s.gain = s.params.Clone()
 		}
 	}
 	// The tensors of a trainer share their memory with the live ones.

@@ -44,6 +44,7 @@ type student struct {
 	lora   *lora.Config // nil while all weights are trained
 	params weights.Set  // what is trained
 	opt    *optim.AdamW
+	gain   weights.Set // gradient of the loss on the paths that measure gains; nil before the first
 	proj   weights.Set // the projection to the common space of hidden states; not part of the model
 	projOp *optim.AdamW
 	tuner  *causal.Tuner

@@ -27,6 +27,7 @@ type trainer struct {
 
 	students []*student
 	lengths  []int       // of the paths to train on, over all students
+	gainFrom int         // paths from here on measure learning gains; those between, the dev loss
 	longest  int         // supervised tokens of the longest completion
 	encoder  string      // which text encoder, with its weights
 	encoded  [][]float32 // [path] encodings, of length 1
@@ -126,7 +127,7 @@ func (t *trainer) tokenize(paths []trainPath) (*dropped, error) {
 		path trainPath
 		seqs []sequence
 	}
-	var train, dev []row
+	var train, dev, gain []row
 	for _, p := range paths {
 		drop.all[p.style]++
 		if p.response == "" {
@@ -151,18 +152,23 @@ func (t *trainer) tokenize(paths []trainPath) (*dropped, error) {
 			drop.long[p.style]++
 			continue
 		case held(p.id, t.plan.devFraction):
-			dev = append(dev, r)
+			if t.plan.route.gains() && gainHeld(p.id) {
+				gain = append(gain, r)
+			} else {
+				dev = append(dev, r)
+			}
 		default:
 			train = append(train, r)
 		}
 	}
 	if len(train) == 0 && t.plan.trains() {
 		if t.plan.use.target.StudentTarget != targetResponse {
-			return drop, fmt.Errorf("no path is left to train on: %d are held out, the others have no reasoning, more than max_reasoning_tokens, or more than max_seq %d tokens", len(dev), t.plan.maxSeq)
+			return drop, fmt.Errorf("no path is left to train on: %d are held out, the others have no reasoning, more than max_reasoning_tokens, or more than max_seq %d tokens", len(dev)+len(gain), t.plan.maxSeq)
 		}
-		return drop, fmt.Errorf("no path is left to train on: %d are held out, the others longer than max_seq %d tokens", len(dev), t.plan.maxSeq)
+		return drop, fmt.Errorf("no path is left to train on: %d are held out, the others longer than max_seq %d tokens", len(dev)+len(gain), t.plan.maxSeq)
 	}
-	for i, r := range append(train, dev...) {
+	t.gainFrom = len(train) + len(dev)
+	for i, r := range slices.Concat(train, dev, gain) {
 		t.paths = append(t.paths, r.path)
 		longest := 0
 		for k, s := range t.students {

@@ -24,7 +24,7 @@ func smallConfig() trainConfig {
 		},
 		Method: methodCorrected, Quality: Quality{true, true}, MaxSeq: 128, WarmupSteps: 4, WarmupBatch: 3, Epochs: 1, MaxSteps: 5, Batch: 6,
 		LRWarmup: 2, LRFloor: 0.1,
-		Router: Router{Balance: new(0.1), LR: new(0.01), Hidden: 8, EncoderDim: 16}, Peer: Peer{Dim: 4, Temperature: 0.1},
+		Router: Router{GainEvery: 2, Balance: new(0.1), LR: new(0.01), Hidden: 8, EncoderDim: 16}, Peer: Peer{Dim: 4, Temperature: 0.1},
 		Optimization: Optimization{Schedule: "cosine", ClipNorm: 1}, LogEvery: 2, Saving: Saving{CheckpointEvery: 3},
 	}
 }
