@@ -84,7 +84,7 @@ func (c trainConfig) method(s settings) (losses []term, r *routing) {
 	switch {
 	case r.pullsBack:
 		r.losses = append(r.losses, gammaPeers(s.gamma))
-	case s.gamma > 0:
+	case peers && s.gamma > 0:
 		r.losses = append(r.losses, gamma(s.gamma, c.Peer.Temperature))
 	}
 	return losses, r

@@ -15,10 +15,10 @@ type routed struct {
 	scores [][]float64
 	probs  [][]float64 // noise-free softmax
 	noise  []float32
-	chosen []int       // the student of a path, or everyone
-	cost   [][]float64 // c[i][s], nats per byte
-	token  [][]float64 // nats per token
-	adv    [][]float64
+	chosen []int         // the student of a path, or everyone
+	cost   [][]float64   // c[i][s], nats per byte
+	token  [][]float64   // nats per token
+	adv    [][]float64   // a[i][s]; nil without a signal
 	z      [][]float32   // [student] flattened [P·per, Z]; nil without peers
 	states [][][]float32 // [student][path] mean z
 	gamma  [][]float64
@@ -42,18 +42,10 @@ func (t *trainer) routedStep(n int) (map[string]float64, error) {
 	if err := t.forwardAll(r); err != nil {
 		return nil, err
 	}
-	switch t.plan.route.signal {
-	case signalExcess:
-		r.adv = t.signal.Advantages(r.cost)
-	case signalLoss:
-		r.adv = r.token
-	}
-	if t.plan.route.gains() {
-		if r.adv, err = t.gains(r, n); err != nil {
+	if t.plan.route.gate == gateLearned {
+		if err := t.advantages(r, n); err != nil {
 			return nil, fmt.Errorf("step %d: %w", step, err)
 		}
-	}
-	if t.plan.route.gate == gateLearned {
 		t.router.observe(r.probs)
 	}
 
@@ -79,6 +71,19 @@ func (t *trainer) routedStep(n int) (map[string]float64, error) {
 		values["nll/"+st.name] = sum / float64(len(r.cost))
 	}
 	return values, nil
+}
+
+// advantages fills in what the router minimises; nothing without a signal.
+func (t *trainer) advantages(r *routed, n int) (err error) {
+	switch t.plan.route.signal {
+	case signalExcess:
+		r.adv = t.signal.Advantages(r.cost)
+	case signalLoss:
+		r.adv = r.token
+	case signalGain:
+		r.adv, err = t.gains(r, n)
+	}
+	return err
 }
 
 // everyone stands for the student of a path that all of them learn.

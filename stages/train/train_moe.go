@@ -59,9 +59,9 @@ var TrainMoE = stage.Define(stage.Spec{
 	Doc: `Trains two or more students on reasoning paths that a router shares out between them.
 Students are published models with low-rank adapters, or small decoders trained from
 scratch. A warm-up on plain cross-entropy teaches every student every path; then each path
-goes to one student by a straight-through Gumbel gate, the router learns from both
+goes to one student by a straight-through Gumbel gate, the router learns from all
 students' losses per byte, and peer teaching pulls the students' hidden states toward a
-weighted ensemble. A student from scratch that asks for adapters is trained whole in the
+weighted ensemble. method, router and peer change each of these parts or leave it out. A student from scratch that asks for adapters is trained whole in the
 warm-up and frozen then. The same seed
 gives the same bytes on the same numeric platform, which is part of the cache key. A run
 that is interrupted goes on from its last checkpoint.`,
