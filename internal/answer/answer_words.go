@@ -67,6 +67,16 @@ var denied = []string{"is wrong", "are wrong", "is incorrect", "are incorrect", 
 	"would be wrong", "would be incorrect", "is false", "doesn't", "does not", "is ruled out", "are ruled out", "is eliminated", "are eliminated",
 	"was wrong", "is excluded", "ist falsch", "est faux", "es incorrecto", "是错"}
 
+// deniers end what stands before a refused answer: "isn't yes", "cannot be true".
+var deniers = []string{"n't", "not", "n't be", "not be", "never"}
+
+// foundWords, placeWords and places say where an answer stands: "given in line 2".
+var (
+	foundWords = set("found", "given", "stated", "mentioned", "contained", "written", "shown", "located")
+	placeWords = set("in", "on", "at", "from")
+	places     = set("line", "lines", "sentence", "sentences", "paragraph", "paragraphs", "passage", "text", "context", "document", "article", "premise", "question")
+)
+
 // doubts before the word "answer" make its clause no statement.
 var doubts = []string{"n't think", "not think", "n't believe", "not believe", "n't say", "not say", "n't mean", "doubt", "wrong to say", "not sure", "n't sure", "unlikely", "no way", "impossible", "not possible"}
 
@@ -136,6 +146,9 @@ var turns = []string{"<|im_start|>", "<|im_end|>", "<|start_header_id|>user", "<
 var numerals = map[string]int64{"zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
 	"ten": 10, "eleven": 11, "twelve": 12, "thirteen": 13, "fourteen": 14, "fifteen": 15, "sixteen": 16, "seventeen": 17, "eighteen": 18, "nineteen": 19,
 	"twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90}
+
+// constants are numbers without digits.
+var constants = []string{"pi", "π", "infty", "infinity", "∞"}
 
 // signWords before a number negate it.
 var signWords = []string{"minus ", "negative "}

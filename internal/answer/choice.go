@@ -12,6 +12,9 @@ func (q Question) stateChoice(r string, tight bool) (int, int, string, status) {
 	if s, n, l, ok := q.whole(r); ok {
 		return s, s + n, l, stated
 	}
+	if _, _, n, l, ok := q.withText(r); ok && q.second(r[n:], l) {
+		return 0, 0, "", several
+	}
 	t := strings.Trim(r, " ()[]{}.:\\$*")
 	if i := strings.Index(t, "text{"); i >= 0 && i < 2 {
 		t = strings.Trim(t[i+5:], " (){}")
@@ -63,15 +66,37 @@ func (q Question) second(r, label string) bool {
 	return false
 }
 
-// whole reports a region that is a label, or else an option's text.
+// whole reports a region that is a label, or else an option's text, or both.
 func (q Question) whole(r string) (int, int, string, bool) {
 	for _, c := range q.Choices { // before the texts: an option may read "C"
 		if t := strings.Trim(r, " ()[].*$<>\"'"); strings.EqualFold(t, c.Label) && c.Label != "" {
 			return strings.Index(r, t), len(t), c.Label, true
 		}
 	}
-	l, n, ok := q.wholeText(r)
-	return 0, n, l, ok
+	if l, n, ok := q.wholeText(r); ok {
+		return 0, n, l, true
+	}
+	if s, e, n, l, ok := q.withText(r); ok && !q.second(r[n:], l) && !deniedAfter(r[n:]) {
+		return s, e - s, l, true
+	}
+	return 0, 0, "", false
+}
+
+// withText reports a label and its own text at the start of a region, "D) Cannot be
+// determined", and where the text ends. A denial in the text denies nothing.
+func (q Question) withText(r string) (s, e, end int, label string, ok bool) {
+	s = len(r) - len(strings.TrimLeft(r, " ([*"))
+	for _, c := range q.Choices {
+		e := s + len(c.Label)
+		if c.Label == "" || e >= len(r) || !strings.EqualFold(r[s:e], c.Label) || strings.IndexByte(").]:", r[e]) < 0 {
+			continue
+		}
+		text := e + len(r[e:]) - len(strings.TrimLeft(r[e:], " ).]:*"))
+		if _, n, ok := (Question{Choices: []Option{c}}).textAt(r, text); ok {
+			return s, e, text + n, c.Label, true
+		}
+	}
+	return 0, 0, 0, "", false
 }
 
 // wholeText reports an option whose text is the region, or begins it before what

@@ -183,6 +183,10 @@ func (q Question) readSet(text string, c cand) (Prediction, status) {
 	if c.denied {
 		a, b = a-len("not "), b-len("not ")
 	}
+	if s, n, l, one := q.whole(region); one && !ok && !c.denied { // "D) Cannot be determined"
+		p.Start, p.End, p.Answer = c.start+s, c.start+s+n, l
+		return p, stated
+	}
 	if !ok || a < 0 {
 		return p, nothing
 	}

@@ -3,6 +3,7 @@ package answer
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -135,6 +136,9 @@ func (q Question) extract(text string, cands []cand, opt Options) Prediction {
 			}
 			read = end
 		}
+		if i > 0 && pointer(text[cands[i].start:cands[i].end]) {
+			continue
+		}
 		p, st := q.read(kind, text, cands[i])
 		switch {
 		case st == several || st == bound:
@@ -159,6 +163,18 @@ func (q Question) extract(text string, cands []cand, opt Options) Prediction {
 		}
 	}
 	return Prediction{Reason: "no " + strings.ReplaceAll(kind.String(), "_", "/") + " answer is stated"}
+}
+
+// pointer reports a statement that says where the answer stands: "in line 2".
+func pointer(region string) bool {
+	w := strings.Fields(strings.ToLower(region))
+	if len(w) > 1 && foundWords[w[0]] {
+		w = w[1:]
+	}
+	if len(w) < 2 || !placeWords[w[0]] {
+		return false
+	}
+	return slices.ContainsFunc(w[1:min(len(w), 4)], func(w string) bool { return places[strings.Trim(w, ".,;:")] })
 }
 
 // retracted reports a sentence in rest, the text after a statement, that takes the
@@ -471,6 +487,7 @@ func (q Question) read(kind Kind, text string, c cand) (Prediction, status) {
 		s, e, label, ok := l.state(region)
 		switch {
 		case l.nli:
+			s, e, label, ok = refusing(text, c, l.state)
 		case c.rule == "json":
 			_, _, label, ok = l.state(c.answer)
 			s, e = 0, len(region)
@@ -482,9 +499,20 @@ func (q Question) read(kind Kind, text string, c cand) (Prediction, status) {
 		p.Start, p.End, p.Answer = c.start+s, c.start+e, label
 		return p, when(ok)
 	}
-	s, e, label, ok := stateYesNo(region)
+	s, e, label, ok := refusing(text, c, stateYesNo)
 	p.Start, p.End, p.Answer = c.start+s, c.start+e, label
 	return p, when(ok)
+}
+
+// refusing reads a statement by f, with the "not" of an "isn't" before it.
+func refusing(text string, c cand, f func(string) (int, int, string, bool)) (int, int, string, bool) {
+	before := strings.ToLower(strings.TrimRight(text[:c.start], " *_\"'`("))
+	if !c.denied || !slices.ContainsFunc(deniers, func(w string) bool { return strings.HasSuffix(before, w) }) {
+		return f(text[c.start:c.end])
+	}
+	const not = "not "
+	s, e, label, ok := f(not + text[c.start:c.end])
+	return max(0, s-len(not)), max(0, e-len(not)), label, ok
 }
 
 func when(ok bool) status {

@@ -114,6 +114,9 @@ func Normalize(q Question, text string) (Gold, error) {
 			text = t
 		} else if q.Kind() == Number {
 			text = fold(text).text
+			if _, st := readAmount(text); st == nothing && !hasDigit(text) && !slices.ContainsFunc(constants, func(c string) bool { return strings.Contains(strings.ToLower(text), c) }) {
+				return g, fmt.Errorf("gold %q is not a number", text)
+			}
 		}
 	case Choice:
 		if choices := q.Choices; len(choices) > 0 {
