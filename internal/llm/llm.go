@@ -113,7 +113,8 @@ type Hint struct {
 	Gold     string
 	Solution string
 	Choices  []Choice
-	Response string // judge only: the reasoning to judge
+	Wrong    []string // wrong answers, where they are known and no Choices
+	Response string   // judge only: the reasoning to judge
 }
 
 // MarshalJSON refuses: a hint holds the gold answer, and nothing that is serialised may.

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/distillflow/distillflow/flow/stage"
@@ -254,8 +256,36 @@ func hintOf(row schema.Problem) llm.Hint {
 			break
 		}
 	}
+	others := row.GoldAnswers[min(1, len(row.GoldAnswers)):]
 	for _, c := range row.Choices {
-		h.Choices = append(h.Choices, llm.Choice{Label: c.Label, Text: c.Text})
+		if !slices.Contains(others, c.Label) && !slices.Contains(others, c.Text) {
+			h.Choices = append(h.Choices, llm.Choice{Label: c.Label, Text: c.Text})
+		}
+	}
+	if t, err := task.Of(row.Task, row.TaskSpec, len(row.Choices)); err == nil && len(row.TaskSpec) > 0 {
+		hintKind(&h, row, t)
 	}
 	return h
+}
+
+// hintKind tells the wrong answers to a declared task, which the form of the gold answer
+// does not tell as it does for presets.
+func hintKind(h *llm.Hint, row schema.Problem, t task.Task) {
+	golds := row.GoldAnswers
+	if len(golds) == 0 {
+		golds = []string{row.GoldAnswer}
+	}
+	switch kind := t.KindOf(len(row.Choices)); {
+	case kind == task.Label:
+		h.Wrong = slices.DeleteFunc(slices.Sorted(maps.Keys(t.Labels)), func(l string) bool { return slices.Contains(golds, l) })
+	case kind == task.Text:
+		h.Wrong = []string{"something else"}
+	case kind == task.Choice && t.Several == "all" && len(row.Choices) > 0:
+		h.Gold, h.Choices = strings.Join(golds, ", "), nil
+		for _, c := range row.Choices {
+			if c.Label != h.Gold {
+				h.Wrong = append(h.Wrong, c.Label)
+			}
+		}
+	}
 }

@@ -35,6 +35,8 @@ func newProblem(h llm.Hint, rng *rand.Rand) *problem {
 	switch {
 	case len(h.Choices) > 0:
 		p.choose(h.Choices, rng)
+	case len(h.Wrong) > 0:
+		p.rival = h.Wrong[rng.IntN(len(h.Wrong))]
 	case p.oneOf(low, rng, "yes", "no"):
 		p.says = func(a string) string {
 			if strings.EqualFold(a, "yes") {
