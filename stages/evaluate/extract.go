@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
 
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/internal/answer"
 	"github.com/distillflow/distillflow/internal/llm"
+	"github.com/distillflow/distillflow/internal/task"
 	"github.com/distillflow/distillflow/schema"
 )
 
@@ -20,7 +22,7 @@ type extractConfig struct {
 }
 
 type extractTest struct {
-	Task     string   `json:"task" default:"math" doc:"The task whose rules apply."`
+	Task     string   `json:"task" default:"math" doc:"The preset whose rules apply."`
 	Choices  []string `json:"choices" default:"[]" doc:"Texts of the options, labelled A, B, ..."`
 	Response string   `json:"response" required:"true" doc:"What the model says."`
 	Answer   string   `json:"answer" doc:"The answer that must be found; empty: none."`
@@ -37,6 +39,13 @@ func (c extractConfig) Validate() error {
 	}
 	var errs []error
 	for i, t := range c.Tests {
+		if _, ok := task.Preset(t.Task); !ok {
+			errs = append(errs, stage.FieldError{
+				Path: []string{"tests", strconv.Itoa(i), "task"}, Got: t.Task, Candidates: task.Presets(),
+				Msg: fmt.Sprintf("%q is no preset: name one whose answers are of the same kind, or try answers to a declared task with distillflow grade --recipe", t.Task),
+			})
+			continue
+		}
 		q := answer.Question{Task: t.Task}
 		for j, s := range t.Choices {
 			q.Choices = append(q.Choices, answer.Option{Label: string(rune('A' + j)), Text: s})

@@ -24,6 +24,8 @@ func TestExtractConfig(t *testing.T) {
 		{map[string]any{"tests": []any{map[string]any{"task": "gsm8k", "response": "The answer is 3.", "answer": "3"}}}, ""},
 		{map[string]any{"tests": []any{map[string]any{"task": "gsm8k", "response": "The answer is 3.", "answer": "4"}}}, `finds "3", not "4"`},
 		{map[string]any{"tests": []any{map[string]any{"task": "date", "choices": []any{"ice", "steam"}, "response": "The answer is steam.", "answer": "B"}}}, ""},
+		{map[string]any{"tests": []any{map[string]any{"task": "tickets", "response": "The answer is refund.", "answer": "refund"}}}, `"tickets" is no preset`},
+		{map[string]any{"tests": []any{map[string]any{"response": "The answer is 3.", "answer": "3"}}}, ""},
 	} {
 		_, errs := Extract.Decode(c.config)
 		switch {
