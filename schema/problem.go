@@ -162,8 +162,14 @@ func (p *Problem) setField(name string, v gjson.Result) error {
 
 // ParseChoices reads choices in any layout that data sets have: a list of {label,
 // text}, {label: [...], text: [...]}, or a plain list of texts, which get the
-// labels A, B, C, ...
+// labels A, B, C, ... A text that is one of these as JSON counts as it: cells of a CSV
+// hold nothing else.
 func ParseChoices(v gjson.Result) ([]Choice, error) {
+	if v.Type == gjson.String && gjson.Valid(v.Str) {
+		if inner := gjson.Parse(v.Str); inner.IsArray() || inner.IsObject() {
+			v = inner
+		}
+	}
 	var list []Choice
 	add := func(label, text gjson.Result) error {
 		i := len(list)

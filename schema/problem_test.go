@@ -56,6 +56,7 @@ func TestChoices(t *testing.T) {
 		`{"choices":[{"label":"A","text":"x"},{"label":" B","text":"y"}]}`,
 		`{"choices":{"label":["A","B"],"text":["x","y"]}}`,
 		`{"choices":["x","y"]}`,
+		`{"choices":" [\"x\", \"y\"]"}`,
 	} {
 		var p Problem
 		if err := p.UnmarshalJSON([]byte(in)); err != nil || !slices.Equal(p.Choices, want) {

@@ -96,8 +96,8 @@ Example:
   memory: 1GiB
 
 One process serves all paths. It reads one object a line: id, task, question,
-gold_answer, gold_answers (a list), fields (the row's other fields), style,
-replicate, pred and response. For each it writes one line, in the same order, and
+choices, premise, hypothesis and table where the row has them, gold_answer, gold_answers (a
+list), fields (the row's other fields), style, replicate, pred and response. For each it writes one line, in the same order, and
 flushes it: {"correct": true, "reason": "all 5 tests pass"}; the reason may be left out.
 Its input ends after the last path. What it prints to stderr is shown where it dies.
 
@@ -208,17 +208,21 @@ func query(row *schema.Problem, p *schema.Path) ([]byte, error) {
 		fields[f.Name] = f.Raw
 	}
 	line, err := json.Marshal(struct {
-		ID        string                     `json:"id"`
-		Task      string                     `json:"task"`
-		Question  string                     `json:"question"`
-		Gold      string                     `json:"gold_answer"`
-		Golds     []string                   `json:"gold_answers"`
-		Fields    map[string]json.RawMessage `json:"fields"`
-		Style     string                     `json:"style"`
-		Replicate int                        `json:"replicate"`
-		Pred      string                     `json:"pred"`
-		Response  string                     `json:"response"`
-	}{row.ID, row.Task, row.Question, row.GoldAnswer, append([]string{}, golds(row)...), fields, p.Style, p.Replicate, p.Pred, p.Response})
+		ID         string                     `json:"id"`
+		Task       string                     `json:"task"`
+		Question   string                     `json:"question"`
+		Choices    []schema.Choice            `json:"choices,omitempty"`
+		Premise    string                     `json:"premise,omitempty"`
+		Hypothesis string                     `json:"hypothesis,omitempty"`
+		Table      string                     `json:"table,omitempty"`
+		Gold       string                     `json:"gold_answer"`
+		Golds      []string                   `json:"gold_answers"`
+		Fields     map[string]json.RawMessage `json:"fields"`
+		Style      string                     `json:"style"`
+		Replicate  int                        `json:"replicate"`
+		Pred       string                     `json:"pred"`
+		Response   string                     `json:"response"`
+	}{row.ID, row.Task, row.Question, row.Choices, row.Premise, row.Hypothesis, row.Table, row.GoldAnswer, append([]string{}, golds(row)...), fields, p.Style, p.Replicate, p.Pred, p.Response})
 	if err != nil {
 		return nil, fmt.Errorf("writing the path for the program: %w", err)
 	}

@@ -62,6 +62,19 @@ func verifyWith(t *testing.T, ctx context.Context, n int, script string, set map
 }
 
 // TestVerifyExecMemoryLimit: the program runs under its limit.
+// TestVerifyExecQuery: the program sees all that the question shows.
+func TestVerifyExecQuery(t *testing.T) {
+	row := schema.Problem{ID: "1", Question: "q", Choices: []schema.Choice{{Label: "A", Text: "x"}}, Premise: "p", Hypothesis: "h", Table: "t"}
+	for want, row := range map[string]schema.Problem{
+		`"question":"q","choices":[{"label":"A","text":"x"}],"premise":"p","hypothesis":"h","table":"t","gold_answer"`: row,
+		`"question":"q","gold_answer"`: {ID: "1", Question: "q"},
+	} {
+		if line, err := query(&row, &schema.Path{}); err != nil || !strings.Contains(string(line), want) {
+			t.Errorf("%s, %v, want %s", line, err, want)
+		}
+	}
+}
+
 func TestVerifyExecMemoryLimit(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux limits memory")
