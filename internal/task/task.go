@@ -46,9 +46,12 @@ type Task struct {
 // Validate checks that the fields fit the kind. The returned error names the first
 // field that does not.
 func (t Task) Validate() error {
+	if !slices.Contains(Kinds(), t.Answer) {
+		return &FieldError{Field: "answer", Msg: fmt.Sprintf("%q is not one of %s", t.Answer, joined(Kinds(), ", "))}
+	}
 	only := func(set bool, field string, kinds ...Kind) error {
 		if set && !slices.Contains(kinds, t.Answer) && !slices.Contains(kinds, t.WithoutChoices) {
-			return &FieldError{Field: field, Msg: fmt.Sprintf("is for answers of the kind %s, and these are %s", join(kinds), t.Answer)}
+			return &FieldError{Field: field, Msg: fmt.Sprintf("is for answers of the kind %s, and these are %s", joined(kinds, " or "), t.Answer)}
 		}
 		return nil
 	}
@@ -109,10 +112,10 @@ func (e *FieldError) Error() string {
 	return e.Field + " " + e.Msg
 }
 
-func join(kinds []Kind) string {
+func joined(kinds []Kind, sep string) string {
 	s := make([]string, len(kinds))
 	for i, k := range kinds {
 		s[i] = string(k)
 	}
-	return strings.Join(s, " or ")
+	return strings.Join(s, sep)
 }

@@ -59,7 +59,9 @@ func TestOf(t *testing.T) {
 
 func TestValidate(t *testing.T) {
 	for text, want := range map[string]string{
-		`{"answer":"label"}`: "labels must name at least two labels",
+		`{"answer":"labels"}`: `answer "labels" is not one of number, math`,
+		`{}`:                  `answer "" is not one of`,
+		`{"answer":"label"}`:  "labels must name at least two labels",
 		`{"answer":"label","labels":{"a":["x"],"b":["X"]}}`:                    `labels.b has the name "X", and so has a`,
 		`{"answer":"label","labels":{"card_arrival":[],"b":["Card-Arrival"]}}`: `labels.card_arrival has the name "card_arrival", and so has b`,
 		`{"answer":"label","labels":{"a":[" "],"b":[]}}`:                       "labels.a must not be empty",
