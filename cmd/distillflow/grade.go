@@ -158,13 +158,9 @@ func (a app) gradedRow(file string) (answer.Question, []string, error) {
 	if err != nil {
 		return answer.Question{}, nil, fmt.Errorf("%s: the first row: %w", name, err)
 	}
-	t, err := task.Of(p.Task, p.TaskSpec, len(p.Choices))
+	q, err := answer.Of(p)
 	if err != nil {
-		return answer.Question{}, nil, fmt.Errorf("%s: task_spec: %w", name, err)
-	}
-	q := answer.Question{Spec: &t, Gold: p.GoldAnswer, Golds: p.GoldAnswers}
-	for _, c := range p.Choices {
-		q.Choices = append(q.Choices, answer.Option(c))
+		return answer.Question{}, nil, fmt.Errorf("%s: the first row: %w", name, err)
 	}
 	var responses []string
 	for _, path := range p.Paths {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/distillflow/distillflow/flow/stage"
+	"github.com/distillflow/distillflow/internal/base/suggest"
 	"github.com/distillflow/distillflow/internal/prompts"
 	"github.com/distillflow/distillflow/internal/task"
 )
@@ -40,6 +41,9 @@ func declaredTask(name string, declared *task.Task) (rowTask, error) {
 			if why, no := unmapped[ours]; no {
 				return t, stage.FieldError{Path: []string{"declared", "fields", ours}, OnKey: true, Got: ours, Msg: fmt.Sprintf("a task does not map %q: %s", ours, why)}
 			}
+			if meant := suggest.Slip(ours, mapped); meant != "" && !slices.Contains(mapped, ours) && t.Fields[meant] == "" {
+				return t, stage.FieldError{Path: []string{"declared", "fields", ours}, OnKey: true, Got: ours, Candidates: mapped, Msg: fmt.Sprintf("%q is nearly a field of ours: correct it, or give a field of your own another name", ours)}
+			}
 		}
 		carried := t.Task
 		carried.Fields = nil // the rows have them by our names
@@ -67,6 +71,9 @@ func (t *rowTask) mapFields(fields map[string]string, at ...string) error {
 	t.names = slices.DeleteFunc(t.names, func(ours string) bool { return ours == "gold" })
 	return nil
 }
+
+// mapped are the fields of a row that a task maps, beside its own.
+var mapped = []string{"question", "choices", "gold", "id", "premise", "hypothesis", "table"}
 
 // unmapped are the fields of a row that a task does not map, with the reason.
 var unmapped = map[string]string{
