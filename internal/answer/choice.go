@@ -76,8 +76,9 @@ func (q Question) whole(r string) (int, int, string, bool) {
 	if l, n, ok := q.wholeText(r); ok {
 		return 0, n, l, true
 	}
-	if s, e, n, l, ok := q.withText(r); ok && !q.second(r[n:], l) && !deniedAfter(r[n:]) {
-		return s, e - s, l, true
+	if s, e, n, l, ok := q.withText(r); ok && !q.second(r[n:], l) {
+		a, _, ok := affirmed("x" + r[n:]) // x stands for the option
+		return s, e - s, l, ok && a == 0
 	}
 	return 0, 0, "", false
 }

@@ -22,6 +22,8 @@ func TestStatements(t *testing.T) {
 		{Question{Task: "arc_challenge", Choices: undet}, "**D. Cannot be determined**", "D"},
 		{Question{Task: "arc_challenge", Choices: undet}, "Nothing is said.\n\nD: Cannot be determined.", "D"},
 		{Question{Task: "arc_challenge", Choices: undet}, "The answer is D) Cannot be determined is wrong.", ""},
+		{Question{Task: "arc_challenge", Choices: undet}, "The answer is D) Cannot be determined is never right.", ""},
+		{Question{Task: "arc_challenge", Choices: undet}, "The answer is D) Cannot be determined, not A.", "D"},
 		{Question{Task: "arc_challenge", Choices: undet}, "The answer is not D) Cannot be determined.", ""},
 		{Question{Task: "arc_challenge", Choices: undet}, "The answer is A) Tom or B) Kim.", ""},
 		{Question{Task: "arc_challenge", Choices: undet}, "D", "D"},
