@@ -8,3 +8,4 @@ import (
 
 func TestPosrate(t *testing.T)  { stagetest.Golden(t, Posrate) }
 func TestAccuracy(t *testing.T) { stagetest.Golden(t, Accuracy) }
+func TestFigures(t *testing.T)  { stagetest.Golden(t, Figures) }

@@ -182,7 +182,8 @@ func index(rates []schema.Rate) map[cell]schema.Rate {
 // to compare it with.
 var kindOrder = []string{"trained", "ensemble", "untrained", "baseline", "bound"}
 
-func scoreGrid(scores []schema.Score) *grid {
+// inOrder lists scores by task, and by what they are.
+func inOrder(scores []schema.Score) []schema.Score {
 	scores = slices.Clone(scores)
 	rank := func(kind string) int {
 		if i := slices.Index(kindOrder, kind); i >= 0 {
@@ -193,6 +194,11 @@ func scoreGrid(scores []schema.Score) *grid {
 	slices.SortStableFunc(scores, func(a, b schema.Score) int {
 		return cmp.Or(cmp.Compare(a.Task, b.Task), cmp.Compare(rank(a.Kind), rank(b.Kind)))
 	})
+	return scores
+}
+
+func scoreGrid(scores []schema.Score) *grid {
+	scores = inOrder(scores)
 	g := &grid{head: []string{"task", "system", "kind", "accuracy", "95 % interval", "correct"}, left: 3}
 	noted := slices.ContainsFunc(scores, func(s schema.Score) bool { return s.Note != "" })
 	if noted {
