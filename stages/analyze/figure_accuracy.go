@@ -5,6 +5,7 @@ import (
 	"image/color"
 	"slices"
 
+	"github.com/distillflow/distillflow/internal/base/text"
 	"github.com/distillflow/distillflow/schema"
 )
 
@@ -71,7 +72,7 @@ func barsFigure(f figure, blocks []block) figure {
 				}
 				for _, run := range r.runs {
 					if len(r.runs) > 1 {
-						c.dot(translucent(r.color), x.at(run.y), at, 3)
+						c.dot(translucent(r.color, 0x60), x.at(run.y), at, 3)
 					}
 				}
 				c.dot(r.color, x.at(r.mean()), at, 3.5)
@@ -102,7 +103,10 @@ func scoresFigure(runs [][]schema.Score) (figure, string) {
 	for _, s := range inOrder(slices.Concat(runs...)) {
 		b := blocks[s.Task]
 		if b == nil {
-			b = &block{title: fmt.Sprintf("%s, %d questions", orDash(s.Task), s.Count)}
+			b = &block{title: text.Plural(s.Count, "question")}
+			if s.Task != "" {
+				b.title = fit(labelText, true, s.Task, 230) + ", " + b.title
+			}
 			blocks[s.Task] = b
 			tasks = append(tasks, s.Task)
 		}
@@ -202,7 +206,7 @@ func sampleSizeFigure(runs [][]schema.Score, sizes []int) (figure, string) {
 	f.draw = func(c *canvas) {
 		for i, task := range tasks {
 			x, y, w := t.box(i, height)
-			p := panel{scale{float64(all[0]), float64(all[len(all)-1]), x + 42, x + w - 18, true}, scale{0, 1, y + height - 32, y + 22, false}}
+			p := panel{scale{float64(all[0]), float64(all[len(all)-1]), x + 50, x + w - 18, true}, scale{0, 1, y + height - 32, y + 22, false}}
 			c.textBold(labelText, ink, x, y+12, left, fit(labelText, true, orDash(task), w))
 			p.grid(c, thinned(xs, 6), percentTicks)
 			c.text(smallText, grey, (p.x.from+p.x.to)/2, p.y.from+26, center, "problems trained on")
@@ -221,7 +225,7 @@ func sampleSizeFigure(runs [][]schema.Score, sizes []int) (figure, string) {
 					means = append(means, measured{x: float64(n), y: mean})
 					for _, v := range at {
 						if repeated {
-							c.dot(translucent(lineColor(k)), p.x.at(v.x), p.y.at(v.y), 2.5)
+							c.dot(translucent(lineColor(k), 0x60), p.x.at(v.x), p.y.at(v.y), 2.5)
 							continue
 						}
 						c.line(lineColor(k), 1, nil, p.x.at(v.x), p.y.at(v.low), p.x.at(v.x), p.y.at(v.high))

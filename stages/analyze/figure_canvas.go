@@ -48,7 +48,7 @@ var (
 // lineColor is the colour of the i-th series.
 func lineColor(i int) color.NRGBA { return lines[i%len(lines)] }
 
-func translucent(c color.NRGBA) color.NRGBA { c.A = 0x30; return c }
+func translucent(c color.NRGBA, alpha uint8) color.NRGBA { c.A = alpha; return c }
 
 // The two faces of every text. Liberation Sans has the widths of Arial, so that a
 // reader without it sees the same layout.

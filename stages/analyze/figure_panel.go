@@ -51,7 +51,8 @@ func (s scale) ticks(n int) []tick {
 		}
 	}
 	for i := math.Ceil(s.min/step - 1e-9); i*step <= s.max+step*1e-9; i++ {
-		out = append(out, tick{i * step, number(i * step)})
+		v := i*step + 0 // a zero without sign
+		out = append(out, tick{v, number(v)})
 	}
 	return out
 }
@@ -121,7 +122,7 @@ func (p panel) band(c *canvas, col color.NRGBA, values []measured) {
 	for i := len(values) - 1; i >= 0; i-- {
 		at = append(at, [2]float64{p.x.at(values[i].x), p.y.at(values[i].low)})
 	}
-	c.polygon(translucent(col), at)
+	c.polygon(translucent(col, 0x30), at)
 }
 
 // tiles are places for n panels side by side, in rows of at most across.

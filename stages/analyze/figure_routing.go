@@ -83,11 +83,11 @@ func routingFigure(rates []schema.Rate) (figure, string) {
 // from an even split.
 func heatCell(c *canvas, share, even, x0, y0, x1, y1 float64) {
 	strong, part := lineColor(0), 0.0
-	switch {
-	case share > even:
+	if even < 1 {
 		part = (share - even) / (1 - even)
-	case share < even:
-		strong, part = lineColor(1), (even-share)/even
+	}
+	if part < 0 {
+		strong, part = lineColor(1), -part
 	}
 	mix := func(a, b uint8) uint8 { return uint8(math.Round(float64(a) + part*(float64(b)-float64(a)))) }
 	c.rect(color.NRGBA{mix(shade.R, strong.R), mix(shade.G, strong.G), mix(shade.B, strong.B), 0xff}, x0, y0, x1, y1)
@@ -115,10 +115,15 @@ func sharesFigure(rates []schema.Rate) (figure, string) {
 	t := tiles{len(r.Styles), across}
 	const height = 104
 	f := figure{name: "shares", title: "Shares of each style over time",
-		about:  "Share of the style's paths by epoch, 95 % interval; dashed: an even split",
+		about:  "Share of the style's paths by epoch; dashed: an even split",
 		height: height * float64(t.rows())}
 	for i, s := range r.Students {
 		f.legend = append(f.legend, legendEntry{text: fit(smallText, false, s, 120), color: lineColor(i)})
+	}
+	// The intervals of more students would hide one another.
+	banded := len(r.Students) <= 3
+	if banded {
+		f.about = "Share of the style's paths by epoch, 95 % interval; dashed: an even split"
 	}
 	first, last := float64(r.Epochs[0].Epoch), float64(r.Epochs[len(r.Epochs)-1].Epoch)
 	var epochs []tick
@@ -133,17 +138,19 @@ func sharesFigure(rates []schema.Rate) (figure, string) {
 			p.grid(c, thinned(epochs, 5), percentTicks)
 			even := p.y.at(1 / float64(len(r.Students)))
 			c.line(grey, .75, dashes, p.x.from, even, p.x.to, even)
+			curves := make([][]measured, len(r.Students))
 			for k, student := range r.Students {
-				var values []measured
 				for _, e := range r.Epochs {
-					for _, rate := range e.Rates {
-						if rate.Style == style && rate.Student == student {
-							low, high := stats.Wilson(rate.Routed, rate.Total, stats.Z95)
-							values = append(values, measured{float64(e.Epoch), rate.Share, low, high})
-						}
+					if rate, ok := index(e.Rates)[cell{0, style, student}]; ok {
+						low, high := stats.Wilson(rate.Routed, rate.Total, stats.Z95)
+						curves[k] = append(curves[k], measured{float64(e.Epoch), rate.Share, low, high})
 					}
 				}
-				p.band(c, lineColor(k), values)
+				if banded {
+					p.band(c, lineColor(k), curves[k])
+				}
+			}
+			for k, values := range curves {
 				p.curve(c, lineColor(k), values)
 			}
 		}
