@@ -206,7 +206,7 @@ func sampleSizeFigure(runs [][]schema.Score, sizes []int) (figure, string) {
 	f.draw = func(c *canvas) {
 		for i, task := range tasks {
 			x, y, w := t.box(i, height)
-			p := panel{scale{float64(all[0]), float64(all[len(all)-1]), x + 50, x + w - 18, true}, scale{0, 1, y + height - 32, y + 22, false}}
+			p := panel{scale{float64(all[0]), float64(all[len(all)-1]), x + 46, x + w - 18, true}, scale{0, 1, y + height - 32, y + 22, false}, 9}
 			c.textBold(labelText, ink, x, y+12, left, fit(labelText, true, orDash(task), w))
 			p.grid(c, thinned(xs, 6), percentTicks)
 			c.text(smallText, grey, (p.x.from+p.x.to)/2, p.y.from+26, center, "problems trained on")

@@ -63,7 +63,7 @@ func lossFigure(metrics []schema.Metric) (figure, string) {
 	f.draw = func(c *canvas) {
 		for i, student := range students {
 			left0, top, w := t.box(i, height)
-			p := panel{x, y}
+			p := panel{x: x, y: y}
 			p.x.from, p.x.to = left0+36, left0+w-14
 			p.y.from, p.y.to = top+height-32, top+24
 			c.textBold(labelText, ink, p.x.from, top+12, left, fit(labelText, true, student, w-40))

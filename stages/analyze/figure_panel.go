@@ -75,25 +75,29 @@ func number(v float64) string {
 	return strconv.FormatFloat(v, 'g', 4, 64)
 }
 
-// panel is a pair of axes.
-type panel struct{ x, y scale }
+// panel is a pair of axes. pad is the room between the ends of the x axis and the values.
+type panel struct {
+	x, y scale
+	pad  float64
+}
 
 // percentTicks are those of shares.
 var percentTicks = []tick{{0, "0 %"}, {.5, "50 %"}, {1, "100 %"}}
 
 // grid draws horizontal lines and the labels of both axes.
 func (p panel) grid(c *canvas, xs, ys []tick) {
+	from, to := p.x.from-p.pad, p.x.to+p.pad
 	for _, t := range ys {
 		y := p.y.at(t.at)
-		c.line(faint, .75, nil, p.x.from, y, p.x.to, y)
-		c.text(smallText, grey, p.x.from-4, y+3, right, t.text)
+		c.line(faint, .75, nil, from, y, to, y)
+		c.text(smallText, grey, from-4, y+3, right, t.text)
 	}
 	for _, t := range xs {
 		x := p.x.at(t.at)
 		c.line(grey, .75, nil, x, p.y.from, x, p.y.from+3)
 		c.text(smallText, grey, x, p.y.from+13, center, t.text)
 	}
-	c.line(grey, .75, nil, p.x.from, p.y.from, p.x.to, p.y.from)
+	c.line(grey, .75, nil, from, p.y.from, to, p.y.from)
 }
 
 // measured is a value with its interval.

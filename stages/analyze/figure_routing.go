@@ -133,7 +133,7 @@ func sharesFigure(rates []schema.Rate) (figure, string) {
 	f.draw = func(c *canvas) {
 		for i, style := range r.Styles {
 			x, y, w := t.box(i, height)
-			p := panel{scale{first, last, x + 36, x + w - 10, false}, scale{0, 1, y + height - 24, y + 20, false}}
+			p := panel{scale{first, last, x + 36, x + w - 10, false}, scale{0, 1, y + height - 24, y + 20, false}, 0}
 			c.textBold(smallText, ink, x+2, y+11, left, fit(smallText, true, style, w-6))
 			p.grid(c, thinned(epochs, 5), percentTicks)
 			even := p.y.at(1 / float64(len(r.Students)))
