@@ -54,7 +54,7 @@ type figuresIn struct {
 }
 
 type figuresOut struct {
-	Figures *stage.OutDir `port:"figures" doc:"NAME.svg and NAME.png of each figure, and figures.md, which shows them all and names those that were left out."`
+	Report *stage.OutDir `port:"report" doc:"NAME.svg and NAME.png of each figure, and figures.md, which shows them all and names those that were left out."`
 }
 
 // Figures is the stage type figures.
@@ -136,12 +136,12 @@ func runFigures(ctx context.Context, env *stage.Env, c figuresConfig, in figures
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			if err := d.figure.write(out.Figures.Path, format); err != nil {
+			if err := d.figure.write(out.Report.Path, format); err != nil {
 				return err
 			}
 		}
 	}
-	if err := os.WriteFile(filepath.Join(out.Figures.Path, "figures.md"), []byte(figuresMarkdown(list, c.Formats[0])), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(out.Report.Path, "figures.md"), []byte(figuresMarkdown(list, c.Formats[0])), 0o644); err != nil {
 		return fmt.Errorf("writing the list of figures: %w", err)
 	}
 	return nil

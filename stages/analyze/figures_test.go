@@ -27,7 +27,7 @@ func TestFiguresAsPNG(t *testing.T) {
 	}
 	drawn := 0
 	for _, c := range cases {
-		svgs, err := filepath.Glob(filepath.Join(c, "figures.out", "*.svg"))
+		svgs, err := filepath.Glob(filepath.Join(c, "report.out", "*.svg"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -45,7 +45,7 @@ func TestFiguresAsPNG(t *testing.T) {
 			if _, err := reg.Run(context.Background(), task, stage.Services{}); err != nil {
 				t.Fatal(err)
 			}
-			dirs = append(dirs, task.Outputs["figures"])
+			dirs = append(dirs, task.Outputs["report"])
 		}
 		for _, svg := range svgs {
 			name := strings.TrimSuffix(filepath.Base(svg), ".svg") + ".png"
