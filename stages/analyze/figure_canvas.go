@@ -200,8 +200,11 @@ type canvas struct {
 
 var dashes = []float64{4, 2.5}
 
+// at rounds to hundredths: processors that fuse multiply and add differ in the last
+// bits, and those must not reach the cache.
 func (c *canvas) at(x, y float64) vg.Point {
-	return vg.Point{X: vg.Points(x), Y: vg.Points(c.top - y)}
+	round := func(v float64) vg.Length { return vg.Points(math.Round(v*100) / 100) }
+	return vg.Point{X: round(x), Y: round(c.top - y)}
 }
 
 // Where a text lies by its point.

@@ -43,7 +43,10 @@ func (s scale) ticks(n int) []tick {
 		}
 		return thinned(out, n)
 	}
-	step := math.Pow(10, math.Floor(math.Log10(max(s.max-s.min, 1e-300))))
+	if s.max <= s.min {
+		return []tick{{s.min, number(s.min)}}
+	}
+	step := math.Pow(10, math.Floor(math.Log10(s.max-s.min)))
 	for _, m := range []float64{.1, .2, .5, 1, 2, 5, 10} {
 		if (s.max-s.min)/(step*m) <= float64(n-1)+1e-9 {
 			step *= m

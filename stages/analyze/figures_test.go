@@ -14,8 +14,7 @@ import (
 )
 
 // Every figure is also a PNG of 1000 pixels, twice the same, and all of its pixels are
-// opaque: on a dark page it stays readable. DISTILLFLOW_TEST_FIGURES=DIR keeps the
-// pictures to look at.
+// opaque: on a dark page it stays readable.
 func TestFiguresAsPNG(t *testing.T) {
 	cases, err := stagetest.Cases(filepath.Join("testdata", "figures"))
 	if err != nil {
@@ -42,7 +41,7 @@ func TestFiguresAsPNG(t *testing.T) {
 				t.Fatal(err)
 			}
 			task.Config = bytes.Replace(task.Config, []byte(`"svg"`), []byte(`"png"`), 1)
-			if _, err := reg.Run(context.Background(), task, stage.Services{}); err != nil {
+			if _, err := reg.Run(context.Background(), task, stage.Services{Warn: func(string) {}}); err != nil {
 				t.Fatal(err)
 			}
 			dirs = append(dirs, task.Outputs["report"])
@@ -71,14 +70,48 @@ func TestFiguresAsPNG(t *testing.T) {
 				t.Errorf("%s is not opaque", name)
 			}
 			drawn++
-			if keep := os.Getenv("DISTILLFLOW_TEST_FIGURES"); keep != "" {
-				if err := os.WriteFile(filepath.Join(keep, filepath.Base(c)+"-"+name), first, 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
 		}
 	}
 	if drawn == 0 {
 		t.Error("no figure was drawn")
+	}
+}
+
+func TestTicks(t *testing.T) {
+	for _, c := range []struct {
+		s    scale
+		n    int
+		want string
+	}{
+		{scale{min: 0, max: 1}, 6, "0 0.2 0.4 0.6 0.8 1"},
+		{scale{min: 1, max: 700}, 5, "200 400 600"},
+		{scale{min: -.3, max: .3}, 4, "-0.2 0 0.2"},
+		{scale{min: 5, max: 5}, 5, "5"},
+		{scale{min: 0, max: 40000}, 5, "0 10k 20k 30k 40k"},
+		{scale{min: .07, max: 4, log: true}, 6, "0.1 0.2 0.5 1 2"},
+		{scale{min: .0007, max: 40, log: true}, 6, "0.001 0.01 0.1 1 10"},
+	} {
+		var got []string
+		for _, k := range c.s.ticks(c.n) {
+			got = append(got, k.text)
+		}
+		if g := strings.Join(got, " "); g != c.want {
+			t.Errorf("%+v: got %s, want %s", c.s, g, c.want)
+		}
+		if len(got) > c.n {
+			t.Errorf("%+v: %d ticks, %d allowed", c.s, len(got), c.n)
+		}
+	}
+}
+
+// Names of any length and script keep to their place.
+func TestFit(t *testing.T) {
+	for _, s := range []string{"", "cot", strings.Repeat("wide", 30), strings.Repeat("推理", 50), "line\nbreak\x00", "\xff"} {
+		for _, width := range []float64{0, 20, 200} {
+			got := fit(labelText, false, s, width)
+			if w := textWidth(labelText, false, got); w > width && len([]rune(got)) > 2 || strings.ContainsAny(got, "\n\x00") {
+				t.Errorf("fit(%q, %g) = %q, %g wide", s, width, got, w)
+			}
+		}
 	}
 }
