@@ -199,6 +199,9 @@ func (m mutator) values(s *stage.Schema, f stage.Field) []any {
 	if f.Name == "labels" { // two at least
 		return []any{map[string]any{"a": []any{}, "c": []any{}}}
 	}
+	if f.Name == "formats" { // of figures
+		return []any{[]any{"png"}}
+	}
 	switch s.Kind {
 	case stage.KindString:
 		if len(f.Choices) > 0 {
