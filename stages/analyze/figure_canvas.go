@@ -14,6 +14,7 @@ import (
 
 	"codeberg.org/go-fonts/liberation/liberationsansbold"
 	"codeberg.org/go-fonts/liberation/liberationsansregular"
+	xfont "golang.org/x/image/font"
 	"golang.org/x/image/font/opentype"
 	"golang.org/x/image/font/sfnt"
 	"gonum.org/v1/plot/font"
@@ -68,7 +69,7 @@ var faces = sync.OnceValue(func() [2]*opentype.Font {
 func face(size float64, bold bool) font.Face {
 	f := font.Face{Font: font.Font{Typeface: "Liberation", Variant: "Sans", Size: vg.Points(size)}, Face: faces()[0]}
 	if bold {
-		f.Font.Weight, f.Face = 3, faces()[1] // 3: bold, of golang.org/x/image/font
+		f.Font.Weight, f.Face = xfont.WeightBold, faces()[1]
 	}
 	return f
 }
@@ -151,6 +152,7 @@ func (f figure) write(dir, format string) error {
 	head := f.headHeight()
 	w, h := vg.Points(figureWidth), vg.Points(head+f.height+figureEdge)
 	var b bytes.Buffer
+	var data []byte
 	switch format {
 	case svgFormat:
 		c := vgsvg.New(w, h)
@@ -159,15 +161,16 @@ func (f figure) write(dir, format string) error {
 			return fmt.Errorf("drawing %s.svg: %w", f.name, err)
 		}
 		// Without another family a reader that lacks the first would show serifs.
-		b = *bytes.NewBuffer(bytes.ReplaceAll(b.Bytes(), []byte("font-family:Liberation Sans;font-variant:normal;"), []byte("font-family:Liberation Sans,Arial,Helvetica,sans-serif;")))
+		data = bytes.ReplaceAll(b.Bytes(), []byte("font-family:Liberation Sans;font-variant:normal;"), []byte("font-family:Liberation Sans,Arial,Helvetica,sans-serif;"))
 	case pngFormat:
 		c := vgimg.NewWith(vgimg.UseWH(w, h), vgimg.UseDPI(figureDPI))
 		f.drawOn(c, h.Points(), head, true)
 		if err := png.Encode(&b, c.Image()); err != nil {
 			return fmt.Errorf("drawing %s.png: %w", f.name, err)
 		}
+		data = b.Bytes()
 	}
-	if err := os.WriteFile(filepath.Join(dir, f.name+"."+format), b.Bytes(), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, f.name+"."+format), data, 0o644); err != nil {
 		return fmt.Errorf("writing a figure: %w", err)
 	}
 	return nil
@@ -236,6 +239,9 @@ func (c *canvas) rect(col color.NRGBA, x0, y0, x1, y1 float64) {
 }
 
 func (c *canvas) polygon(col color.NRGBA, corners [][2]float64) {
+	if len(corners) < 3 {
+		return
+	}
 	p := c.path(corners)
 	p.Close()
 	c.v.SetColor(col)

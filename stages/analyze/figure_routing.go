@@ -10,11 +10,14 @@ import (
 	"github.com/distillflow/distillflow/schema"
 )
 
+// noRates is why there is no figure without rates of all epochs.
+const noRates = "no path was routed"
+
 // routingFigure is a heat map, style by epoch, for each student.
 func routingFigure(rates []schema.Rate) (figure, string) {
 	r := newRatesReport(rates)
 	if len(r.Overall) == 0 {
-		return figure{}, "no path was routed"
+		return figure{}, noRates
 	}
 	columns := r.Epochs
 	if len(columns) != 1 {
@@ -89,7 +92,7 @@ func heatCell(c *canvas, share, even, x0, y0, x1, y1 float64) {
 	if part < 0 {
 		strong, part = lineColor(1), -part
 	}
-	mix := func(a, b uint8) uint8 { return uint8(math.Round(float64(a) + part*(float64(b)-float64(a)))) }
+	mix := func(a, b uint8) uint8 { return uint8(math.Round(float64(a) + min(1, part)*(float64(b)-float64(a)))) }
 	c.rect(color.NRGBA{mix(shade.R, strong.R), mix(shade.G, strong.G), mix(shade.B, strong.B), 0xff}, x0, y0, x1, y1)
 	text := fmt.Sprintf("%.0f", 100*share)
 	if textWidth(smallText, false, text) > x1-x0-2 {
@@ -105,7 +108,10 @@ func heatCell(c *canvas, share, even, x0, y0, x1, y1 float64) {
 // sharesFigure has a panel for each style, with each student's share over the epochs.
 func sharesFigure(rates []schema.Rate) (figure, string) {
 	r := newRatesReport(rates)
-	if len(r.Epochs) < 2 {
+	switch {
+	case len(r.Overall) == 0:
+		return figure{}, noRates
+	case len(r.Epochs) < 2:
 		return figure{}, "shares over time need two epochs or more"
 	}
 	across := 3
