@@ -10,8 +10,8 @@ import (
 	"github.com/distillflow/distillflow/schema"
 )
 
-// noRates is why there is no figure without rates of all epochs.
-const noRates = "no path was routed"
+// noRates is why there is no figure of rates.
+const noRates = "there are no rates over all epochs"
 
 // routingFigure is a heat map, style by epoch, for each student.
 func routingFigure(rates []schema.Rate) (figure, string) {
