@@ -33,26 +33,48 @@ func (Metric) RecordType() string { return "metric" }
 
 // Score is the accuracy of one system on one task.
 type Score struct {
-	System   string  `json:"system"` // a student's name, "ensemble", "majority", ...
-	Kind     string  `json:"kind"`   // trained, untrained, ensemble, baseline or bound
-	Task     string  `json:"task"`
-	Count    int     `json:"count"`
-	Correct  int     `json:"correct"`
-	Accuracy float64 `json:"accuracy"` // Correct / Count
-	Low      float64 `json:"low"`      // Wilson 95 % interval
-	High     float64 `json:"high"`
-	Note     string  `json:"note,omitempty"`
+	System string `json:"system"` // a student's name, "ensemble", "majority", ...
+	// Kind is trained, untrained, ensemble, baseline or bound; vote@k for the most frequent
+	// of k answers; pass@k, a bound, for any of k answers.
+	Kind       string  `json:"kind"`
+	Task       string  `json:"task"`
+	Group      string  `json:"group,omitempty"` // field=value of the problems counted; "" means all
+	Count      int     `json:"count"`
+	Correct    int     `json:"correct"`
+	Unanswered int     `json:"unanswered"` // no answer was found in what the system wrote
+	Accuracy   float64 `json:"accuracy"`   // Correct / Count
+	Low        float64 `json:"low"`        // Wilson 95 % interval
+	High       float64 `json:"high"`
+	Note       string  `json:"note,omitempty"`
 }
 
 // RecordType names the record for port type checks.
 func (Score) RecordType() string { return "score" }
+
+// Comparison is a paired test between two systems on the problems of one task.
+type Comparison struct {
+	Task       string  `json:"task"`
+	A          string  `json:"a"`      // system
+	AKind      string  `json:"a_kind"` // as in Score
+	B          string  `json:"b"`
+	BKind      string  `json:"b_kind"`
+	Count      int     `json:"count"`
+	OnlyA      int     `json:"only_a"` // problems that A has right and B wrong
+	OnlyB      int     `json:"only_b"`
+	Difference float64 `json:"difference"` // accuracy of A less that of B: (OnlyA - OnlyB) / Count
+	P          float64 `json:"p"`          // McNemar's exact test, two-sided
+}
+
+// RecordType names the record for port type checks.
+func (Comparison) RecordType() string { return "comparison" }
 
 // Prediction is one system's answer to one test problem.
 type Prediction struct {
 	ID        string  `json:"id"`
 	Task      string  `json:"task"`
 	System    string  `json:"system"`
-	Kind      string  `json:"kind"`                // as in Score
+	Kind      string  `json:"kind"`                // as in Score, or sample
+	Sample    int     `json:"sample,omitempty"`    // 1-based among the samples; 0 means the greedy answer
 	Reasoning string  `json:"reasoning,omitempty"` // what the system thought before it answered
 	Response  string  `json:"response"`
 	Pred      string  `json:"pred"`

@@ -66,6 +66,12 @@ var starts = map[string]func(field string) map[string]any{
 		c["student_target"] = target(field)
 		return c
 	},
+	"evaluate-students": func(field string) map[string]any {
+		if field == "samples" {
+			return map[string]any{"temperature": 0.5}
+		}
+		return map[string]any{}
+	},
 	"generate": func(field string) map[string]any {
 		switch field {
 		case "samples":

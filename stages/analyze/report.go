@@ -14,12 +14,13 @@ import (
 // Report is what a person wants to see when a run has ended. Empty parts are
 // left out of the print.
 type Report struct {
-	Title    string
-	Places   []Place
-	Scores   []schema.Score    // of evaluate-students
-	Rates    []schema.Rate     // of posrate
-	Accuracy []schema.Accuracy // of accuracy
-	Markdown bool              // Markdown instead of tables for a terminal
+	Title       string
+	Places      []Place
+	Scores      []schema.Score      // of evaluate-students
+	Comparisons []schema.Comparison // of evaluate-students
+	Rates       []schema.Rate       // of posrate
+	Accuracy    []schema.Accuracy   // of accuracy
+	Markdown    bool                // Markdown instead of tables for a terminal
 }
 
 // Place is one output of the run.
@@ -53,6 +54,9 @@ func Render(w io.Writer, r Report) error {
 	}
 	if len(r.Scores) > 0 {
 		p.section("Students", scoreGrid(r.Scores))
+	}
+	if len(r.Comparisons) > 0 {
+		p.section("Students in pairs: McNemar's exact test", comparisonGrid(r.Comparisons))
 	}
 	p.routing(r.Rates)
 	if len(r.Places) > 0 {
@@ -180,38 +184,62 @@ func index(rates []schema.Rate) map[cell]schema.Rate {
 
 // kindOrder is the order in which systems are listed: what was made, then what
 // to compare it with.
-var kindOrder = []string{"trained", "ensemble", "untrained", "baseline", "bound"}
+var kindOrder = []string{"trained", "ensemble", "vote", "untrained", "baseline", "bound", "pass"}
 
 // inOrder lists scores by task, and by what they are.
 func inOrder(scores []schema.Score) []schema.Score {
 	scores = slices.Clone(scores)
 	rank := func(kind string) int {
+		kind, _, _ = strings.Cut(kind, "@")
 		if i := slices.Index(kindOrder, kind); i >= 0 {
 			return i
 		}
 		return len(kindOrder)
 	}
 	slices.SortStableFunc(scores, func(a, b schema.Score) int {
-		return cmp.Or(cmp.Compare(a.Task, b.Task), cmp.Compare(rank(a.Kind), rank(b.Kind)))
+		return cmp.Or(cmp.Compare(a.Task, b.Task), cmp.Compare(a.Group, b.Group), cmp.Compare(rank(a.Kind), rank(b.Kind)))
 	})
 	return scores
 }
 
 func scoreGrid(scores []schema.Score) *grid {
 	scores = inOrder(scores)
-	g := &grid{head: []string{"task", "system", "kind", "accuracy", "95 % interval", "correct"}, left: 3}
+	g := &grid{head: []string{"task", "system", "kind", "accuracy", "95 % interval", "correct", "no answer"}, left: 3}
+	grouped := slices.ContainsFunc(scores, func(s schema.Score) bool { return s.Group != "" })
+	if grouped {
+		g.head, g.left = slices.Insert(g.head, 1, "problems"), 4
+	}
 	noted := slices.ContainsFunc(scores, func(s schema.Score) bool { return s.Note != "" })
 	if noted {
 		g.head, g.notes = append(g.head, "note"), 1
 	}
 	for _, s := range scores {
-		row := []string{orDash(s.Task), s.System, s.Kind, percent(s.Accuracy), interval(s.Low, s.High), fmt.Sprintf("%d/%d", s.Correct, s.Count)}
+		row := []string{orDash(s.Task), s.System, s.Kind, percent(s.Accuracy), interval(s.Low, s.High), fmt.Sprintf("%d/%d", s.Correct, s.Count), percent(float64(s.Unanswered) / float64(max(1, s.Count)))}
+		if grouped {
+			row = slices.Insert(row, 1, cmp.Or(s.Group, "all"))
+		}
 		if noted {
 			row = append(row, s.Note)
 		}
 		g.add(row...)
 	}
 	return g
+}
+
+func comparisonGrid(comparisons []schema.Comparison) *grid {
+	g := &grid{head: []string{"task", "system", "against", "difference", "only first right", "only second right", "p"}, left: 3}
+	for _, c := range comparisons {
+		g.add(orDash(c.Task), named(c.A, c.AKind), named(c.B, c.BKind), fmt.Sprintf("%+.1f %%", 100*c.Difference), fmt.Sprint(c.OnlyA), fmt.Sprint(c.OnlyB), fmt.Sprintf("%.2g", c.P))
+	}
+	return g
+}
+
+// named is a system with its kind where its name does not tell it.
+func named(system, kind string) string {
+	if kind == "trained" || kind == "ensemble" || kind == "baseline" {
+		return system
+	}
+	return system + " " + kind
 }
 
 func placeGrid(places []Place) *grid {

@@ -35,7 +35,10 @@ func sampleReport() Report {
 			{System: "majority", Kind: "baseline", Task: "gsm8k", Count: 200, Correct: 18, Accuracy: .09, Low: .0577, High: .1379},
 			{System: "wide", Kind: "untrained", Task: "gsm8k", Count: 200, Accuracy: 0, Low: 0, High: .0188},
 			{System: "ensemble", Kind: "ensemble", Task: "gsm8k", Count: 200, Correct: 140, Accuracy: .7, Low: .6332, High: .7593, Note: "log-probability per byte"},
-			{System: "wide", Kind: "trained", Task: "gsm8k", Count: 200, Correct: 130, Accuracy: .65, Low: .5816, High: .7127},
+			{System: "wide", Kind: "trained", Task: "gsm8k", Count: 200, Correct: 130, Accuracy: .65, Low: .5816, High: .7127, Unanswered: 3},
+		},
+		Comparisons: []schema.Comparison{
+			{Task: "gsm8k", A: "wide", AKind: "trained", B: "ensemble", BKind: "ensemble", Count: 200, OnlyA: 2, OnlyB: 12, Difference: -.05, P: .0129},
 		},
 		Rates: rates,
 		Accuracy: []schema.Accuracy{

@@ -66,9 +66,15 @@ func fold(id string) int {
 	return int(h.Sum32() & 1)
 }
 
-// ensemblePicks chooses, for each test row, the student whose answer is most
-// probably right. test and dev hold each student's answers; dev may be nil.
-func ensemblePicks(ids []string, test, dev [][]answered) []int {
+// calibrations tell how probably a student's answer to a test problem is right, from how
+// right its greedy answers to other problems were.
+type calibrations struct {
+	ids  []string         // of the test problems
+	half [2][]calibration // [half][student]
+}
+
+// calibrate fits each student's answers. test and dev hold each student's; dev may be nil.
+func calibrate(ids []string, test, dev [][]answered) calibrations {
 	fit := func(rows []answered, keep func(i int) bool) calibration {
 		var x []float64
 		var right []bool
@@ -79,26 +85,34 @@ func ensemblePicks(ids []string, test, dev [][]answered) []int {
 		}
 		return fitCalibration(x, right)
 	}
-	students := len(test)
-	var cal [2][]calibration // [half][student]
-	for half := range cal {
-		for s := range students {
+	c := calibrations{ids: ids}
+	for half := range c.half {
+		for s := range test {
 			if dev != nil {
-				cal[half] = append(cal[half], fit(dev[s], func(int) bool { return true }))
+				c.half[half] = append(c.half[half], fit(dev[s], func(int) bool { return true }))
 				continue
 			}
-			cal[half] = append(cal[half], fit(test[s], func(i int) bool { return fold(ids[i]) != half }))
+			c.half[half] = append(c.half[half], fit(test[s], func(i int) bool { return fold(ids[i]) != half }))
 		}
 	}
-	picks := make([]int, len(ids))
-	for i, id := range ids {
+	return c
+}
+
+// sure is how probably student s's answer a to problem i is right; below 0 for none.
+func (c calibrations) sure(i, s int, a answered) float64 {
+	if a.pred == "" {
+		return -1 // no answer is never the best one
+	}
+	return c.half[fold(c.ids[i])][s].apply(a.perByte)
+}
+
+// picks chooses, for each test problem, the student whose answer is most probably right.
+func (c calibrations) picks(test [][]answered) []int {
+	picks := make([]int, len(c.ids))
+	for i := range picks {
 		best := math.Inf(-1)
-		for s := range students {
-			p := cal[fold(id)][s].apply(test[s][i].perByte)
-			if test[s][i].pred == "" {
-				p = -1 // no answer is never the best one
-			}
-			if p > best {
+		for s := range test {
+			if p := c.sure(i, s, test[s][i]); p > best {
 				best, picks[i] = p, s
 			}
 		}

@@ -40,7 +40,7 @@ func TestEnsemblePicksTheSurerStudentAndNeverNothing(t *testing.T) {
 		{{pred: "1", perByte: -0.1}, {pred: "", perByte: -0.1}, {pred: "3", perByte: -1}},
 		{{pred: "2", perByte: -0.01}, {pred: "2", perByte: -0.01}, {pred: "2", perByte: -0.01}},
 	}
-	if got := ensemblePicks(ids, test, dev); got[0] != 0 || got[1] != 1 {
+	if got := calibrate(ids, test, dev).picks(test); got[0] != 0 || got[1] != 1 {
 		t.Errorf("picks %v: want 0 for the first, 1 where student 0 says nothing", got)
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
-	"sort"
 	"sync"
 
 	"github.com/distillflow/distillflow/flow/stage"
@@ -17,16 +16,27 @@ import (
 	"github.com/distillflow/distillflow/internal/lm/device"
 	"github.com/distillflow/distillflow/internal/lm/generate"
 	"github.com/distillflow/distillflow/internal/mathverify"
-	"github.com/distillflow/distillflow/internal/stats"
 	"github.com/distillflow/distillflow/schema"
 )
 
 type evalConfig struct {
-	MaxNew    int    `json:"max_new" default:"0" min:"0" doc:"Most new tokens per answer; 0 means as long as the longest completion in training, and a few more. Thoughts count."`
-	Batch     int    `json:"batch" default:"64" min:"1" doc:"Rows per generation batch."`
-	MaxRows   int    `json:"max_rows" default:"0" min:"0" doc:"Evaluate on at most this many problems, from the start; 0 means all."`
-	Untrained bool   `json:"untrained" default:"true" doc:"Also evaluate the students as they were before training."`
-	Device    string `json:"device" default:"auto" semantic:"false" doc:"Where to run: auto, cpu, xla, cuda or cuda:N."`
+	MaxNew      int      `json:"max_new" default:"0" min:"0" doc:"Most new tokens per answer; 0 means as long as the longest completion in training, and a few more. Thoughts count."`
+	Batch       int      `json:"batch" default:"64" min:"1" doc:"Rows per generation batch."`
+	MaxRows     int      `json:"max_rows" default:"0" min:"0" doc:"Evaluate on at most this many problems, from the start; 0 means all."`
+	Samples     int      `json:"samples" default:"1" min:"1" max:"1000" doc:"Answers per student and problem that votes and pass@k are counted from, besides the greedy one; 1 means none. More need a temperature."`
+	Temperature float64  `json:"temperature" default:"0" min:"0" max:"5" doc:"At which samples are drawn."`
+	TopP        float64  `json:"top_p" default:"1" min:"0" max:"1" doc:"Draw samples from the most probable tokens that reach this probability together."`
+	By          []string `json:"by" default:"[\"level\"]" doc:"Fields of the problems, such as level and type of MATH, for whose values scores are given apart. Problems without a field are left out of its scores."`
+	Untrained   bool     `json:"untrained" default:"true" doc:"Also evaluate the students as they were before training."`
+	Device      string   `json:"device" default:"auto" semantic:"false" doc:"Where to run: auto, cpu, xla, cuda or cuda:N."`
+}
+
+// Validate checks what tags cannot.
+func (c evalConfig) Validate() error {
+	if c.Samples > 1 && c.Temperature == 0 {
+		return stage.Invalid("samples", "%d answers at temperature 0 are all the same: set a temperature", c.Samples)
+	}
+	return nil
 }
 
 type evalIn struct {
@@ -36,8 +46,9 @@ type evalIn struct {
 }
 
 type evalOut struct {
-	Scores      *stage.Writer[schema.Score]      `port:"scores" doc:"Accuracy with Wilson 95 % intervals: each student trained and untrained, the ensemble, the most frequent gold answer, and as a bound the share that any student answers."`
-	Predictions *stage.Writer[schema.Prediction] `port:"predictions" doc:"Each student's answer to each problem."`
+	Scores      *stage.Writer[schema.Score]      `port:"scores" doc:"Accuracy with Wilson 95 % intervals, and how many problems got no answer: each student trained and untrained, the ensemble, the most frequent gold answer, and as a bound the share that any student answers. With samples, votes and pass@k too."`
+	Comparisons *stage.Writer[schema.Comparison] `port:"comparisons" doc:"McNemar's exact test between pairs of systems on the same problems, not corrected for the number of pairs."`
+	Predictions *stage.Writer[schema.Prediction] `port:"predictions" doc:"Each student's answer to each problem, and its samples."`
 }
 
 // EvaluateStudents measures students on held-out problems.
@@ -51,7 +62,18 @@ text is read for the answer, without what the student thinks before it. A studen
 cut off while it thinks gives no answer: max_new has to leave room for thoughts, as its
 default does for those of training. The ensemble takes the answer of the student that is more
 probably right, by log-probability per byte calibrated on other problems. The oracle row is
-a bound, not a system: it counts a problem as solved when any student solves it.`,
+a bound, not a system: it counts a problem as solved when any student solves it. With one
+student there is neither.
+
+With samples: k, a student also draws k answers. vote@k takes the most frequent of them,
+and pass@k is the bound that any of them is right. The ensemble's vote@k and the oracle's
+pass@k are of as many answers, which the students share. Of n students there are vote@n
+and pass@n too, for the ensemble and the oracle cost n answers. What is drawn depends on
+the problem's id, the student and the sample alone, not on the run's seed.
+
+comparisons sets trained students, the ensemble and votes of equal cost against each
+other, and a student against itself untrained, its own vote and the most frequent gold
+answer.`,
 	Platform: platform,
 }, runEvaluate)
 
@@ -71,6 +93,8 @@ const (
 	kindEnsemble  = "ensemble"
 	kindBaseline  = "baseline"
 	kindBound     = "bound"
+	kindVote      = "vote@" // and the number of answers
+	kindPass      = "pass@" // and the number of answers
 )
 
 func runEvaluate(ctx context.Context, env *stage.Env, c evalConfig, in evalIn, out evalOut) error {
@@ -104,6 +128,9 @@ func runEvaluate(ctx context.Context, env *stage.Env, c evalConfig, in evalIn, o
 		if in.Dev.Given() {
 			jobs = append(jobs, job{name: name, kind: kindDev, dir: name, problems: calib})
 		}
+		if c.Samples > 1 {
+			jobs = append(jobs, job{name: name, kind: kindSample, dir: name, problems: test, samples: c.Samples})
+		}
 		if c.Untrained {
 			jobs = append(jobs, job{name: name, kind: kindUntrained, dir: filepath.Join(untrainedDir, name), problems: test})
 		}
@@ -111,18 +138,25 @@ func runEvaluate(ctx context.Context, env *stage.Env, c evalConfig, in evalIn, o
 	if err := e.run(ctx, jobs); err != nil {
 		return err
 	}
-	return writeScores(test, jobs, out)
+	return writeResults(test, jobs, c.By, out)
 }
 
-// kindDev marks the answers that calibration reads; they are not written.
-const kindDev = "dev"
+// Kinds of answers that are no system's.
+const (
+	kindDev    = "dev"    // calibration reads them; they are not written
+	kindSample = "sample" // votes and pass@k read them
+)
 
 // job is one model on one set of problems.
 type job struct {
 	name, kind, dir string
 	problems        []schema.Problem
-	answers         []answered
+	samples         int        // drawn for each problem; 0: one greedy answer
+	answers         []answered // [problem·each + sample]
 }
+
+// each is how many answers a problem gets.
+func (j job) each() int { return max(1, j.samples) }
 
 func readTest(rows stage.Rows[schema.Problem], trained []string, limit int) ([]schema.Problem, error) {
 	if !rows.Given() {
@@ -165,7 +199,7 @@ type evaluation struct {
 func (e *evaluation) run(ctx context.Context, jobs []job) error {
 	total := 0
 	for _, j := range jobs {
-		total += len(j.problems)
+		total += len(j.problems) * j.each()
 	}
 	var mu sync.Mutex
 	done := 0
@@ -194,10 +228,15 @@ func (e *evaluation) answer(ctx context.Context, j *job, progress func(int)) err
 	if err != nil {
 		return err
 	}
-	j.answers = make([]answered, len(j.problems))
+	each := j.each()
+	j.answers = make([]answered, len(j.problems)*each)
+	o := generate.Options{MaxNew: min(e.cfg.MaxNew, m.maxSeq-1), Batch: e.cfg.Batch}
+	if j.samples > 0 {
+		o.Temperature, o.TopP = e.cfg.Temperature, e.cfg.TopP
+	}
+	long := 0
 	var prompts [][]int32
-	var rows []int
-	maxNew := min(e.cfg.MaxNew, m.maxSeq-1)
+	var places []int // in answers
 	for i, p := range j.problems {
 		asked, err := plainQuestion(p)
 		if err != nil {
@@ -207,22 +246,28 @@ func (e *evaluation) answer(ctx context.Context, j *job, progress func(int)) err
 		if err != nil {
 			return fmt.Errorf("problem %s: %w", p.ID, err)
 		}
-		if len(ids)+maxNew > m.maxSeq {
+		if len(ids)+o.MaxNew > m.maxSeq {
+			long++
 			continue
 		}
-		prompts, rows = append(prompts, ids), append(rows, i)
+		for k := range each {
+			prompts, places = append(prompts, ids), append(places, i*each+k)
+			if j.samples > 0 {
+				o.Seeds = append(o.Seeds, streamSeed(0, fmt.Sprintf("evaluate/%s/%d/%s", j.name, k, p.ID)))
+			}
+		}
 	}
-	if n := len(j.problems) - len(rows); n > 0 {
-		e.env.Warn("student %s: %d of %d questions are longer than its %d positions and count as unanswered", j.name, n, len(j.problems), m.maxSeq)
+	if long > 0 && j.samples == 0 {
+		e.env.Warn("student %s: %d of %d questions are longer than its %d positions and count as unanswered", j.name, long, len(j.problems), m.maxSeq)
 	}
 	last := 0
-	out, err := m.generate(ctx, prompts,
-		generate.Options{MaxNew: maxNew, Batch: e.cfg.Batch, Progress: func(done, _ int) { progress(done - last); last = done }})
+	o.Progress = func(done, _ int) { progress(done - last); last = done }
+	out, err := m.generate(ctx, prompts, o)
 	if err != nil {
 		return err
 	}
 	for k, o := range out {
-		p := j.problems[rows[k]]
+		p := j.problems[places[k]/each]
 		text := m.decode(o.IDs)
 		var a answered
 		var open bool
@@ -239,85 +284,7 @@ func (e *evaluation) answer(ctx context.Context, j *job, progress func(int)) err
 			a.pred = answer.Extract(q, text, answer.Options{}).Answer
 		}
 		a.correct = answer.Grade(q, a.pred, mathverify.Options{}).Verdict == mathverify.Equal
-		j.answers[rows[k]] = a
-	}
-	return nil
-}
-
-// writeScores writes predictions and, for each task, the scores of all systems.
-func writeScores(test []schema.Problem, jobs []job, out evalOut) error {
-	var trained, dev [][]answered
-	var names []string
-	for _, j := range jobs {
-		switch j.kind {
-		case kindTrained:
-			trained, names = append(trained, j.answers), append(names, j.name)
-		case kindDev:
-			dev = append(dev, j.answers)
-		}
-		if j.kind == kindDev {
-			continue
-		}
-		for i, p := range test {
-			a := j.answers[i]
-			if err := out.Predictions.Write(schema.Prediction{
-				ID: p.ID, Task: p.Task, System: j.name, Kind: j.kind, Reasoning: a.thought, Response: a.text,
-				Pred: a.pred, Gold: p.GoldAnswer, Correct: a.correct, LogProb: a.perByte,
-			}); err != nil {
-				return err
-			}
-		}
-	}
-	ids := make([]string, len(test))
-	tasks := map[string][]int{}
-	for i, p := range test {
-		ids[i] = p.ID
-		tasks[p.Task] = append(tasks[p.Task], i)
-	}
-	picks := ensemblePicks(ids, trained, dev)
-	order := make([]string, 0, len(tasks))
-	for t := range tasks {
-		order = append(order, t)
-	}
-	sort.Strings(order)
-	calibrated := "log-probability per byte, each half of the problems calibrated on the other"
-	if dev != nil {
-		calibrated = "log-probability per byte, calibrated on the dev problems"
-	}
-	for _, task := range order {
-		rows := tasks[task]
-		write := func(system, kind, note string, right func(i int) bool) error {
-			n := 0
-			for _, i := range rows {
-				if right(i) {
-					n++
-				}
-			}
-			low, high := stats.Wilson(n, len(rows), stats.Z95)
-			return out.Scores.Write(schema.Score{
-				System: system, Kind: kind, Task: task, Count: len(rows), Correct: n,
-				Accuracy: float64(n) / float64(len(rows)), Low: low, High: high, Note: note,
-			})
-		}
-		var errs []error
-		for _, j := range jobs {
-			if j.kind != kindDev {
-				errs = append(errs, write(j.name, j.kind, "", func(i int) bool { return j.answers[i].correct }))
-			}
-		}
-		best, always, err := majority(test, rows)
-		if err != nil {
-			return err
-		}
-		errs = append(errs,
-			write("ensemble", kindEnsemble, calibrated, func(i int) bool { return trained[picks[i]][i].correct }),
-			write("majority", kindBaseline, "always "+best+", the most frequent gold answer of these problems", func(i int) bool { return always[i] }),
-			write("oracle", kindBound, fmt.Sprintf("any of %d students is right; a bound, not a system", len(names)), func(i int) bool {
-				return slices.ContainsFunc(trained, func(a []answered) bool { return a[i].correct })
-			}))
-		if err := errors.Join(errs...); err != nil {
-			return err
-		}
+		j.answers[places[k]] = a
 	}
 	return nil
 }
