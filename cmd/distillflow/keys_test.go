@@ -72,6 +72,15 @@ var starts = map[string]func(field string) map[string]any{
 		}
 		return map[string]any{}
 	},
+	"score": func(field string) map[string]any {
+		switch field {
+		case "by":
+			return map[string]any{"keep": 1}
+		case "adapter", "tokenizer", "quantize":
+			return map[string]any{"model": "m"}
+		}
+		return map[string]any{}
+	},
 	"generate": func(field string) map[string]any {
 		switch field {
 		case "samples":

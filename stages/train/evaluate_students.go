@@ -12,7 +12,6 @@ import (
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/internal/answer"
 	"github.com/distillflow/distillflow/internal/base/parallel"
-	"github.com/distillflow/distillflow/internal/lm/checkpoint"
 	"github.com/distillflow/distillflow/internal/lm/device"
 	"github.com/distillflow/distillflow/internal/lm/generate"
 	"github.com/distillflow/distillflow/internal/mathverify"
@@ -102,12 +101,9 @@ func runEvaluate(ctx context.Context, env *stage.Env, c evalConfig, in evalIn, o
 	if err != nil {
 		return err
 	}
-	var info modelsInfo
-	if err := checkpoint.ReadJSON(filepath.Join(in.Models.Path, modelsFile), &info); err != nil {
-		return fmt.Errorf("the models folder: %w", err)
-	}
-	if info.Format != modelsFormat {
-		return fmt.Errorf("%s: format %d, this version reads %d: train again", modelsFile, info.Format, modelsFormat)
+	info, err := readModels(in.Models.Path)
+	if err != nil {
+		return err
 	}
 	test, err := readTest(in.Problems, info.TrainIDs, c.MaxRows)
 	if err != nil {

@@ -9,22 +9,15 @@ import (
 	"strings"
 
 	"github.com/distillflow/distillflow/flow/stage"
-	"github.com/distillflow/distillflow/internal/lm/checkpoint"
 	"github.com/distillflow/distillflow/internal/lm/device"
 	"github.com/distillflow/distillflow/internal/lm/generate"
-	"github.com/distillflow/distillflow/internal/lm/hub"
-	"github.com/distillflow/distillflow/internal/lm/lora"
 	"github.com/distillflow/distillflow/internal/lm/pretrained"
 	"github.com/distillflow/distillflow/schema"
 )
 
 type generateConfig struct {
-	Model     stage.Path `json:"model" default:"" semantic:"false" doc:"A model to ask in place of trained students: a folder as transformers writes it, a GGUF file, or hf://owner/name@revision. Without it the port models must be connected. Its content is part of the cache key."`
-	Adapter   stage.Path `json:"adapter" default:"" semantic:"false" doc:"Folder of adapters in PEFT's format that are laid on model."`
-	Tokenizer stage.Path `json:"tokenizer" default:"" semantic:"false" doc:"Folder of the tokenizer's files where they are not beside model; a GGUF file may hold its own."`
-	Name      string     `json:"name" default:"model" doc:"Name of model in the styles of paths."`
-	Precision string     `json:"precision" default:"auto" choices:"auto|f32|bf16" doc:"Type of the weights of model and of the computation; auto is bf16 on a GPU and f32 elsewhere. Students keep that of their training."`
-	Quantize  string     `json:"quantize" default:"none" choices:"none|nf4" doc:"nf4 keeps the matrices of model's layers in 4 bits. Students keep what they were trained with."`
+	LocalModel
+	Name string `json:"name" default:"model" doc:"Name of model in the styles of paths."`
 
 	Students  []string `json:"students" default:"[]" doc:"Names of the students in models that are asked; empty means all."`
 	Untrained bool     `json:"untrained" default:"false" doc:"Ask the students as they were before training."`
@@ -51,14 +44,7 @@ func (c generateConfig) Validate() error {
 	if c.Samples > 1 && c.Temperature == 0 {
 		errs = append(errs, stage.Invalid("samples", "%d answers at temperature 0 are all the same: set a temperature", c.Samples))
 	}
-	for _, f := range []struct {
-		field string
-		set   bool
-	}{{"adapter", c.Adapter != ""}, {"tokenizer", c.Tokenizer != ""}, {"quantize", c.Quantize == quantizeNF4}} {
-		if f.set && c.Model == "" {
-			errs = append(errs, stage.Invalid(f.field, "belongs to model, which is not given"))
-		}
-	}
+	errs = append(errs, c.LocalModel.validate())
 	if c.Model != "" && (len(c.Students) > 0 || c.Untrained) {
 		errs = append(errs, stage.Invalid("model", "takes the place of students: leave students and untrained out"))
 	}
@@ -66,29 +52,6 @@ func (c generateConfig) Validate() error {
 		errs = append(errs, stage.Invalid("device", "%v", err))
 	}
 	return errors.Join(errs...)
-}
-
-// Externals implements [stage.Externals]: the files of model and its adapters.
-func (c generateConfig) Externals(ctx context.Context) ([]stage.External, error) {
-	if c.Model == "" {
-		return nil, nil
-	}
-	out, err := modelFiles(ctx, string(c.Model), string(c.Tokenizer))
-	if err != nil || c.Adapter == "" {
-		return out, err
-	}
-	for _, name := range []string{lora.ConfigFile, lora.WeightsFile} {
-		out = append(out, stage.External{Name: "adapter/" + name, Path: filepath.Join(string(c.Adapter), name)})
-	}
-	return out, nil
-}
-
-// Networked implements [stage.Networked].
-func (c generateConfig) Networked() bool { return hub.IsRef(string(c.Model)) }
-
-// Revisions implements [stage.Revisions].
-func (c generateConfig) Revisions(context.Context) ([]stage.Revision, error) {
-	return hubRevisions(string(c.Model))
 }
 
 // Estimate implements [stage.Estimator]: every problem stays a row.
@@ -181,16 +144,8 @@ func (c generateConfig) students(env *stage.Env, dev *device.Device, models stag
 		if models.Given() {
 			return nil, errors.New("both model and the port models are given: leave one out")
 		}
-		bf16 := halfPrecision(c.Precision, dev)
-		ref := studentRef{Base: string(c.Model), Tokenizer: string(c.Tokenizer), Precision: precisionName(bf16)}
-		if c.Quantize == quantizeNF4 {
-			ref.Quantize = quantizeNF4
-		}
 		return []asked{{name: c.Name, maxNew: maxNewModel, open: func(ctx context.Context) (answerer, error) {
-			m, err := shared.get(ctx, dev, ref, pretrained.Job{Rows: c.Batch, Seq: max(c.MaxNew, maxNewModel) + usualPrompt, Prompt: usualPrompt})
-			if err == nil && c.Adapter != "" {
-				m, err = m.WithAdapter(string(c.Adapter))
-			}
+			m, err := c.open(ctx, dev, pretrained.Job{Rows: c.Batch, Seq: max(c.MaxNew, maxNewModel) + usualPrompt, Prompt: usualPrompt}, &shared)
 			if err != nil {
 				return answerer{}, err
 			}
@@ -200,12 +155,9 @@ func (c generateConfig) students(env *stage.Env, dev *device.Device, models stag
 	if !models.Given() {
 		return nil, errors.New("nobody to ask: connect the port models to a training stage, or name a model")
 	}
-	var info modelsInfo
-	if err := checkpoint.ReadJSON(filepath.Join(models.Path, modelsFile), &info); err != nil {
-		return nil, fmt.Errorf("the models folder: %w", err)
-	}
-	if info.Format != modelsFormat {
-		return nil, fmt.Errorf("%s: format %d, this version reads %d: train again", modelsFile, info.Format, modelsFormat)
+	info, err := readModels(models.Path)
+	if err != nil {
+		return nil, err
 	}
 	for _, name := range c.Students {
 		if !slices.Contains(info.Students, name) {

@@ -105,12 +105,12 @@ func TestGenerateConfigErrors(t *testing.T) {
 			t.Errorf("%s: %v, want %q", cfg, errs, want)
 		}
 	}
-	missing := generateConfig{Model: stage.Path(filepath.Join(t.TempDir(), "none"))}
+	missing := generateConfig{LocalModel: LocalModel{Model: stage.Path(filepath.Join(t.TempDir(), "none"))}}
 	if _, err := missing.Externals(t.Context()); err == nil || !strings.Contains(err.Error(), "none") {
 		t.Errorf("%v", err)
 	}
 	base := filepath.Join("testdata", "train-sft", "basic", "model")
-	files, err := generateConfig{Model: stage.Path(base), Adapter: "ad"}.Externals(t.Context())
+	files, err := generateConfig{LocalModel: LocalModel{Model: stage.Path(base), Adapter: "ad"}}.Externals(t.Context())
 	if err != nil || len(files) < 4 || files[len(files)-1].Path != filepath.Join("ad", "adapter_model.safetensors") {
 		t.Errorf("%v %v", files, err)
 	}

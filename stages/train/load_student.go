@@ -168,30 +168,53 @@ func (b *bases) get(ctx context.Context, dev *device.Device, ref studentRef, job
 // to estimate memory.
 const usualPrompt = 256
 
+// readModels reads what a training stage says of its models folder.
+func readModels(dir string) (info modelsInfo, err error) {
+	if err := checkpoint.ReadJSON(filepath.Join(dir, modelsFile), &info); err != nil {
+		return info, fmt.Errorf("the models folder: %w", err)
+	}
+	if info.Format != modelsFormat {
+		return info, fmt.Errorf("%s: format %d, this version reads %d: train again", modelsFile, info.Format, modelsFormat)
+	}
+	return info, nil
+}
+
 // loadStudent opens a folder that train-moe or train-sft wrote, to answer in batches
 // of rows.
 func loadStudent(ctx context.Context, dev *device.Device, dir string, rows int, shared *bases) (answerer, error) {
+	m, err := openAdapted(ctx, dev, dir, pretrained.Job{Rows: rows, Prompt: usualPrompt}, shared)
+	if err != nil {
+		return answerer{}, err
+	}
+	if m == nil {
+		return loadScratch(dev, dir)
+	}
+	return published(m)
+}
+
+// openAdapted opens the published model of a student's folder with its adapters, for a job
+// as long as its training's; nil for a student from scratch.
+func openAdapted(ctx context.Context, dev *device.Device, dir string, job pretrained.Job, shared *bases) (*causal.Model, error) {
 	var ref studentRef
 	err := checkpoint.ReadJSON(filepath.Join(dir, studentFile), &ref)
 	if errors.Is(err, fs.ErrNotExist) {
-		return loadScratch(dev, dir)
+		return nil, nil
 	}
 	if err != nil {
-		return answerer{}, err
+		return nil, err
 	}
 	if ref.Format != studentFormat {
-		return answerer{}, fmt.Errorf("%s: format %d, this version reads %d: train again", filepath.Join(dir, studentFile), ref.Format, studentFormat)
+		return nil, fmt.Errorf("%s: format %d, this version reads %d: train again", filepath.Join(dir, studentFile), ref.Format, studentFormat)
 	}
-	m, err := shared.get(ctx, dev, ref, pretrained.Job{Rows: rows, Seq: ref.MaxSeq, Prompt: usualPrompt})
+	job.Seq = ref.MaxSeq
+	m, err := shared.get(ctx, dev, ref, job)
 	if err != nil {
-		return answerer{}, err
+		return nil, err
 	}
 	if _, err := os.Stat(filepath.Join(dir, lora.ConfigFile)); err == nil {
-		if m, err = m.WithAdapter(dir); err != nil {
-			return answerer{}, err
-		}
+		return m.WithAdapter(dir)
 	}
-	return published(m)
+	return m, nil
 }
 
 // published is a published model, with or without adapters, as a student.

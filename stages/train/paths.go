@@ -98,34 +98,41 @@ func readPaths(rows stage.Rows[schema.Problem], u use) (paths []trainPath, ids [
 		if n++; u.limit > 0 && n > u.limit {
 			break
 		}
-		asked, err := plainQuestion(p)
+		used, err := u.paths(p)
 		if err != nil {
 			return nil, nil, err
 		}
-		used := false
-		for i, q := range p.Paths {
-			parts := thoughts.Cut(q.Response, nil)
-			if text := parts.Marked(); text != q.Response {
-				q.Response = strings.TrimSpace(text)
-			}
-			if parts.Open || !usable(q, u.quality) {
-				continue
-			}
-			used = true
-			t := trainPath{id: p.ID, style: q.Style, index: i, question: asked, prompt: plainPrompt(asked)}
-			if err := u.style(&t, q); err != nil {
-				return nil, nil, err
-			}
-			t.set(u.target, thoughts.Join(q.Reasoning, parts.Reasoning), q.Response)
-			paths = append(paths, t)
-		}
-		if used {
+		if paths = append(paths, used...); len(used) > 0 {
 			ids = append(ids, p.ID)
 		}
 	}
 	sort.Strings(ids)
 	paths, ids = u.draw(paths, slices.Compact(ids))
 	return paths, ids, nil
+}
+
+// paths are the paths of a problem that u chooses.
+func (u use) paths(p schema.Problem) (out []trainPath, err error) {
+	asked, err := plainQuestion(p)
+	if err != nil {
+		return nil, err
+	}
+	for i, q := range p.Paths {
+		parts := thoughts.Cut(q.Response, nil)
+		if text := parts.Marked(); text != q.Response {
+			q.Response = strings.TrimSpace(text)
+		}
+		if parts.Open || !usable(q, u.quality) {
+			continue
+		}
+		t := trainPath{id: p.ID, style: q.Style, index: i, question: asked, prompt: plainPrompt(asked)}
+		if err := u.style(&t, q); err != nil {
+			return nil, err
+		}
+		t.set(u.target, thoughts.Join(q.Reasoning, parts.Reasoning), q.Response)
+		out = append(out, t)
+	}
+	return out, nil
 }
 
 // usable reports whether a path may be learned from: a whole answer, neither verified

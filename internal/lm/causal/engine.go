@@ -13,6 +13,8 @@ type engine interface {
 	gradients(b Batch, terms []objective.Term) (values []float64, grads [][]float32, err error)
 	// losses gives nll [N], without dropout and not weighted, and with positions z [K, Z].
 	losses(b Batch) (nll, z []float32, err error)
+	// surprisals gives nll as losses does, and rank [N], a label's place among the tokens.
+	surprisals(b Batch) (nll, rank []float32, err error)
 	close()
 }
 

@@ -128,7 +128,7 @@ func TestEnginesAgree(t *testing.T) {
 						at += "/adapters"
 					}
 					var res [2]Result
-					var nll, z [2][][]float32
+					var nll, z, same, rank [2][][]float32
 					for i := range res {
 						o.graphs = i == 0
 						tuner, err := NewTuner(trained, o)
@@ -139,6 +139,9 @@ func TestEnginesAgree(t *testing.T) {
 							t.Fatal(at, err)
 						}
 						if nll[i], z[i], err = tuner.Losses(b); err != nil {
+							t.Fatal(at, err)
+						}
+						if same[i], rank[i], err = tuner.Surprisals(b); err != nil {
 							t.Fatal(at, err)
 						}
 						tuner.Close()
@@ -166,6 +169,8 @@ func TestEnginesAgree(t *testing.T) {
 					for i, v := range nll[0][0] {
 						if pos := i; (!all || pos%b.Seq < b.Lengths[pos/b.Seq]) && math.Abs(float64(v-nll[1][0][i])) > 1e-4 {
 							t.Errorf("%s: loss %d is %v, by a graph %v", at, i, nll[1][0][i], v)
+						} else if !all && (same[1][0][i] != nll[1][0][i] || math.Abs(float64(same[0][0][i]-v)) > 1e-5 || rank[0][0][i] != rank[1][0][i] || v > 0 && rank[0][0][i] < 1) {
+							t.Errorf("%s: loss %d and rank are %v %v, by a graph %v %v", at, i, same[1][0][i], rank[1][0][i], same[0][0][i], rank[0][0][i])
 						}
 					}
 				}

@@ -151,23 +151,27 @@ func (e *graphEngine) evalGraph(names []string, in []*Node) []*Node {
 	return out
 }
 
-// run computes terms, or without them losses, of a batch. The caller finalizes what
-// comes back.
-func (e *graphEngine) run(b Batch, terms []objective.Term) ([]*tensors.Tensor, error) {
+// surprisalGraph gives nll [N] and rank [N].
+func (e *graphEngine) surprisalGraph(names []string, in []*Node) []*Node {
+	c := e.begin(names, in, false)
+	nll, rank := c.decoder.ChunkedSurprisals(c.at, c.in.Get(InLabels), lossRows(e.base.Config.Vocab))
+	return []*Node{nll, rank}
+}
+
+// run runs the graph of a batch that build makes; terms tell it from others. The caller
+// finalizes what comes back.
+func (e *graphEngine) run(b Batch, training bool, terms []objective.Term, build func(names []string, in []*Node) []*Node) ([]*tensors.Tensor, error) {
 	args := e.trained.Args(slices.Clone(e.frozen()))
 	frozen := len(args) - len(e.trained)
 	if e.o.Head != nil {
 		args = e.o.Head.Params.Args(args)
 	}
 	var names []string
-	for _, in := range b.inputs(terms != nil) {
+	for _, in := range b.inputs(training) {
 		names, args = append(names, in.Name), append(args, in.Arg())
 	}
 	g, err := e.made.get(e.base.Device.Backend, names, terms, func(in []*Node) []*Node {
-		if terms == nil {
-			return e.evalGraph(names, in)
-		}
-		return e.trainGraph(names, in, terms)
+		return build(names, in)
 	})
 	if err != nil {
 		return nil, err
@@ -195,7 +199,7 @@ func finalize(ts []*tensors.Tensor) {
 }
 
 func (e *graphEngine) gradients(b Batch, terms []objective.Term) (values []float64, grads [][]float32, err error) {
-	out, err := e.run(b, terms)
+	out, err := e.run(b, true, terms, func(names []string, in []*Node) []*Node { return e.trainGraph(names, in, terms) })
 	if err != nil {
 		return nil, nil, err
 	}
@@ -219,7 +223,7 @@ func results(out []*tensors.Tensor, terms int) (values []float64, grads [][]floa
 }
 
 func (e *graphEngine) losses(b Batch) (nll, z []float32, err error) {
-	out, err := e.run(b, nil)
+	out, err := e.run(b, false, nil, e.evalGraph)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -228,4 +232,17 @@ func (e *graphEngine) losses(b Batch) (nll, z []float32, err error) {
 		z, err = tensors.CopyFlatData[float32](out[1])
 	}
 	return nll, z, err
+}
+
+func (e *graphEngine) surprisals(b Batch) (nll, rank []float32, err error) {
+	b.Positions = nil
+	out, err := e.run(b, false, []objective.Term{{Name: "surprisals"}}, e.surprisalGraph)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer finalize(out)
+	if nll, err = tensors.CopyFlatData[float32](out[0]); err == nil {
+		rank, err = tensors.CopyFlatData[float32](out[1])
+	}
+	return nll, rank, err
 }

@@ -293,3 +293,18 @@ func (e *hostEngine) losses(b Batch) (nll, z []float32, err error) {
 	}
 	return nll, z, err
 }
+
+func (e *hostEngine) surprisals(b Batch) (nll, rank []float32, err error) {
+	p, err := pack(b)
+	if err != nil {
+		return nil, nil, err
+	}
+	if _, err := e.trainer.Forward(p.pass); err != nil {
+		return nil, nil, err
+	}
+	nll, rank = make([]float32, len(p.seen)), make([]float32, len(p.seen))
+	if err := e.trainer.Surprisals(nll, rank, p.seen, p.labels); err != nil {
+		return nil, nil, err
+	}
+	return spread(nll, 1, p.places, len(b.Labels)), spread(rank, 1, p.places, len(b.Labels)), nil
+}

@@ -228,12 +228,22 @@ func (t *Tuner) gradients(e engine, b Batch) (r Result, err error) {
 // Losses are for each batch the losses in nats of the tokens that it looks at,
 // without dropout and not weighted, and of the head the states z, flat.
 func (t *Tuner) Losses(batches ...Batch) (nll, z [][]float32, err error) {
-	nll, z = make([][]float32, len(batches)), make([][]float32, len(batches))
+	return t.forward(engine.losses, batches)
+}
+
+// Surprisals are for each batch the losses of the tokens that it looks at, as [Tuner.Losses]
+// gives them, and each one's place among the vocabulary's tokens, 1 for the most probable.
+func (t *Tuner) Surprisals(batches ...Batch) (nll, rank [][]float32, err error) {
+	return t.forward(engine.surprisals, batches)
+}
+
+func (t *Tuner) forward(pass func(e engine, b Batch) (x, y []float32, err error), batches []Batch) (x, y [][]float32, err error) {
+	x, y = make([][]float32, len(batches)), make([][]float32, len(batches))
 	for lo := 0; lo < len(batches); lo += len(t.engines) {
 		var g parallel.Group
 		for i, b := range batches[lo:min(len(batches), lo+len(t.engines))] {
 			g.Go(func() (err error) {
-				nll[lo+i], z[lo+i], err = t.engines[i].losses(b)
+				x[lo+i], y[lo+i], err = pass(t.engines[i], b)
 				return err
 			})
 		}
@@ -241,5 +251,5 @@ func (t *Tuner) Losses(batches ...Batch) (nll, z [][]float32, err error) {
 			return nil, nil, fmt.Errorf("forward pass: %w", err)
 		}
 	}
-	return nll, z, nil
+	return x, y, nil
 }

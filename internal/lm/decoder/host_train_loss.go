@@ -53,6 +53,27 @@ func (t *HostTrainer) NLL(nll []float32, at, labels []int32) error {
 	})
 }
 
+// Surprisals writes -log p(label) of the positions at (nil: all of them) to nll, and to rank the
+// label's place among the vocabulary's tokens, 1 for the most probable, without gradient.
+func (t *HostTrainer) Surprisals(nll, rank []float32, at, labels []int32) error {
+	if len(nll) != len(labels) || len(rank) != len(labels) {
+		return fmt.Errorf("room for the losses of %d tokens and the ranks of %d, %d labels", len(nll), len(rank), len(labels))
+	}
+	return t.chunks(at, labels, func(lo int, logits, _ vector.View[float32]) {
+		t.nll(nll[lo:lo+logits.Rows], logits, labels[lo:], nil)
+		t.team.Run(logits.Rows, func(i int) {
+			x := logits.Data[i*logits.Stride:][:logits.Cols]
+			own, n := x[labels[lo+i]], 1
+			for _, v := range x {
+				if v > own {
+					n++
+				}
+			}
+			rank[lo+i] = float32(n)
+		})
+	})
+}
+
 // Logits writes the scores of the vocabulary [len(at), V] at positions (nil: all of them).
 func (t *HostTrainer) Logits(logits []float32, at []int32) error {
 	n := t.n

@@ -261,6 +261,17 @@ func TestHostTrainerValues(t *testing.T) {
 		if err := h.NLL(nll, nil, labels); err != nil {
 			t.Fatal(err)
 		}
+		same, ranks := make([]float32, len(ids)), make([]float32, len(ids))
+		if err := h.Surprisals(same, ranks, nil, labels); err != nil {
+			t.Fatal(err)
+		}
+		for i, label := range labels {
+			row := slices.Sorted(slices.Values(logits[i*c.Vocab:][:c.Vocab]))
+			slices.Reverse(row)
+			if rank := slices.Index(row, logits[i*c.Vocab+int(label)]) + 1; same[i] != nll[i] || int(ranks[i]) != rank {
+				t.Errorf("%s: position %d has the loss %v and the rank %v, want %v and %d", name, i, same[i], ranks[i], nll[i], rank)
+			}
+		}
 		at := []int32{15, 3, 4}
 		some := make([]float32, len(at)*c.Vocab)
 		if err := h.Logits(some, at); err != nil {
@@ -427,6 +438,7 @@ func TestHostTrainerRefuses(t *testing.T) {
 		"label":         second(h.TokenLoss(nil, []int32{1, 2, 99}, []float32{1, 1, 1}, nil)),
 		"many weights":  second(h.TokenLoss(nil, []int32{1, 2}, []float32{1, 1, 1}, nil)),
 		"few places":    second(h.TokenLoss([]int32{1}, []int32{1, 2}, []float32{1, 1}, nil)),
+		"no ranks":      h.Surprisals(make([]float32, 3), nil, nil, []int32{1, 2, 3}),
 		"little room":   h.NLL(make([]float32, 2), nil, []int32{1, 2, 3}),
 		"weights":       second(h.TokenLoss(nil, []int32{1, 2, 3}, []float32{1, 1}, nil)),
 		"position":      h.NLL(make([]float32, 1), []int32{3}, []int32{1}),

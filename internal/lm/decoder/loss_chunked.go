@@ -30,6 +30,32 @@ func (m *Model) ChunkedNLL(hidden, labels *Node, rows int) *Node {
 	return nll
 }
 
+// ChunkedSurprisals are the negative log-likelihood of labels [N] after hidden [N, D] and
+// the labels' places among the vocabulary's tokens, 1 for the most probable: [N] each in
+// float32 without gradient, computed for rows positions at a time.
+func (m *Model) ChunkedSurprisals(hidden, labels *Node, rows int) (nll, rank *Node) {
+	n := hidden.Shape().Dimensions[0]
+	rows = min(max(rows, 1), n)
+	head := StopGradient(m.Head())
+	var nlls, ranks []*Node
+	for lo := 0; lo < n; lo += rows {
+		part := AxisRange(lo, min(n, lo+rows))
+		h := StopGradient(Slice(hidden, part, AxisRange()))
+		if k := len(nlls); k > 0 {
+			h = SchedulingBarrier(h, nlls[k-1]) // see chunks
+		}
+		x := softCap(toF32(linear(h, head)), m.Config.Features().LogitCap)
+		count, vocab := x.Shape().Dimensions[0], x.Shape().Dimensions[1]
+		col := Iota(x.Graph(), shapes.Make(dtypes.Int32, count, vocab), 1)
+		isLabel := Equal(col, BroadcastToDims(Reshape(Slice(labels, part), count, 1), count, vocab))
+		at := ExpandAxes(ReduceSum(Where(isLabel, x, ZerosLike(x)), -1), -1)
+		nlls = append(nlls, Reshape(Sub(LogSumExp(x), at), count))
+		above := ConvertDType(GreaterThan(x, BroadcastToDims(at, count, vocab)), dtypes.Float32)
+		ranks = append(ranks, AddScalar(ReduceSum(above, -1), 1))
+	}
+	return Concatenate(nlls, 0), Concatenate(ranks, 0)
+}
+
 // chunks computes nll [N] and, when it is asked for, the gradient of sum w·nll with
 // respect to hidden [N, D].
 func (m *Model) chunks(hidden, labels, w *Node, rows int, gradient bool) (nll, grad *Node) {
