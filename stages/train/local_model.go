@@ -16,7 +16,7 @@ import (
 // LocalModel is the part of a config that names a published model in place of trained
 // students.
 type LocalModel struct {
-	Model     stage.Path `json:"model" default:"" semantic:"false" doc:"A model to ask in place of trained students: a folder as transformers writes it, a GGUF file, or hf://owner/name@revision. Without it the port models must be connected. Its content is part of the cache key."`
+	Model     stage.Path `json:"model" default:"" semantic:"false" doc:"A model in place of trained students: a folder as transformers writes it, a GGUF file, or hf://owner/name@revision. Without it the port models must be connected. Its content is part of the cache key."`
 	Adapter   stage.Path `json:"adapter" default:"" semantic:"false" doc:"Folder of adapters in PEFT's format that are laid on model."`
 	Tokenizer stage.Path `json:"tokenizer" default:"" semantic:"false" doc:"Folder of the tokenizer's files where they are not beside model; a GGUF file may hold its own."`
 	Precision string     `json:"precision" default:"auto" choices:"auto|f32|bf16" doc:"Type of the weights of model and of the computation; auto is bf16 on a GPU and f32 elsewhere. Students keep that of their training."`
