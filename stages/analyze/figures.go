@@ -105,6 +105,8 @@ func runFigures(ctx context.Context, env *stage.Env, c figuresConfig, in figures
 		if err != nil {
 			return err
 		}
+		// Those of some of the problems would pass for further runs.
+		scores = slices.DeleteFunc(scores, func(s schema.Score) bool { return s.Group != "" })
 		runs = append(runs, scores)
 	}
 	var list []drawing
