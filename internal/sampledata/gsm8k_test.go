@@ -16,8 +16,18 @@ func combination(question string) string {
 	return strings.Join(n, " ")
 }
 
+// template is a question without its names, things, numbers and verbs.
+func template(question string) string {
+	for i, list := range [][]string{gsmNames, gsmThings, slices.Concat(gsmGain, gsmLoss)} {
+		for _, w := range list {
+			question = strings.ReplaceAll(question, w, "$"+"ntv"[i:i+1])
+		}
+	}
+	return gsmNumber.ReplaceAllString(question, "#")
+}
+
 func TestGSM8KSplitsShareNothing(t *testing.T) {
-	questions, combos := map[string]string{}, map[string]string{}
+	questions, combos, templates := map[string]string{}, map[string]string{}, map[string]string{}
 	for _, split := range []string{Train, Test} {
 		for _, p := range GSM8K(split, 1000) {
 			if other, ok := questions[p.Question]; ok {
@@ -29,15 +39,41 @@ func TestGSM8KSplitsShareNothing(t *testing.T) {
 				t.Fatalf("numbers %s are in %s and %s", c, other, split)
 			}
 			combos[c] = split
+			w := template(p.Question)
+			if other, ok := templates[w]; ok && other != split {
+				t.Fatalf("the template %q is in %s and %s", w, other, split)
+			}
+			templates[w] = split
 		}
 	}
+	if n := len(gsmOpenings) * len(gsmEvents) * len(gsmAsks); len(templates) != n {
+		t.Errorf("%d templates occur of %d", len(templates), n)
+	}
 }
+
+// Test problems with the same calculation would not be independent, and intervals around
+// accuracies too narrow.
+func TestGSM8KTestCalculationsDiffer(t *testing.T) {
+	seen := map[string]string{}
+	for _, p := range GSM8K(Test, testRows) {
+		if other, ok := seen[p.Solution]; ok {
+			t.Errorf("%s and %s have the same calculation", other, p.ID)
+		}
+		seen[p.Solution] = p.ID
+	}
+	if len(seen) != testRows {
+		t.Errorf("%d test problems, want %d", len(seen), testRows)
+	}
+}
+
+// testRows is the size of the shipped test split.
+const testRows = 160
 
 func TestGSM8KSolutionsAreRight(t *testing.T) {
 	step := regexp.MustCompile(`^(\d+) ([-+]) (\d+) = (\d+)$`)
 	for _, split := range []string{Train, Test} {
-		problems := GSM8K(split, 400)
-		if len(problems) != 400 {
+		problems := GSM8K(split, testRows)
+		if len(problems) != testRows {
 			t.Fatalf("%s: %d problems", split, len(problems))
 		}
 		for _, p := range problems {
@@ -55,7 +91,7 @@ func TestGSM8KSolutionsAreRight(t *testing.T) {
 				var a, b, want int
 				fmt.Sscan(m[1]+" "+m[3]+" "+m[4], &a, &b, &want)
 				got := map[string]int{"+": a + b, "-": a - b}[m[2]]
-				if got != want || want < 1 {
+				if got != want || want < 1 || want > gsmMax {
 					t.Fatalf("%s: %s", p.ID, s)
 				}
 				if last != "" && m[1] != last {
@@ -86,7 +122,7 @@ func TestGSM8KIsDeterministic(t *testing.T) {
 // The majority answer must not be a way to pass.
 func TestGSM8KAnswersAreSpread(t *testing.T) {
 	counts := map[string]int{}
-	problems := GSM8K(Test, 400)
+	problems := GSM8K(Test, testRows)
 	for _, p := range problems {
 		counts[p.Answer]++
 	}
@@ -106,7 +142,7 @@ func TestGSM8KTestFactsOccurInTraining(t *testing.T) {
 			facts[f] = true
 		}
 	}
-	for _, p := range GSM8K(Test, 200) {
+	for _, p := range GSM8K(Test, testRows) {
 		for _, f := range strings.Split(strings.TrimSuffix(p.Solution, ". #### "+p.Answer), ". ") {
 			if !facts[f] {
 				t.Errorf("%s: %s does not occur in training", p.ID, f)

@@ -10,7 +10,7 @@ import (
 )
 
 // heavyRows is the size of the sample data's training set.
-const heavyRows = 800
+const heavyRows = 1600
 
 // The students must have learned, not memorised or guessed: on held-out number
 // combinations each beats its untrained self and the most frequent answer with
@@ -34,7 +34,7 @@ func TestStudentsLearnAndShuffledGoldDoesNot(t *testing.T) {
 	}}
 	for seed := range uint64(seeds) {
 		start := time.Now()
-		m, _ := trainAndEvaluate(t, seed+1, rows, testProblems(200), cfg, svc)
+		m, _ := trainAndEvaluate(t, seed+1, rows, testProblems(160), cfg, svc)
 		t.Logf("seed %d, %.0f s: %s", seed+1, time.Since(start).Seconds(), showScores(m))
 		base := m["majority/baseline"]
 		for _, name := range []string{"llama", "gemma"} {
@@ -48,7 +48,7 @@ func TestStudentsLearnAndShuffledGoldDoesNot(t *testing.T) {
 		}
 	}
 	if seeds == 0 || os.Getenv("DISTILLFLOW_TEST_SEEDS") == "" {
-		m, _ := trainAndEvaluate(t, 1, taught(t, heavyRows, true), testProblems(200), cfg, svc)
+		m, _ := trainAndEvaluate(t, 1, taught(t, heavyRows, true), testProblems(160), cfg, svc)
 		t.Logf("shuffled: %s", showScores(m))
 		base := m["majority/baseline"]
 		for _, name := range []string{"llama", "gemma"} {

@@ -18,8 +18,8 @@ import (
 // Rows of the GSM8K sample: enough for the recipe's students to learn from, few
 // enough for a run of minutes.
 const (
-	gsm8kTrain = 800
-	gsm8kTest  = 200
+	gsm8kTrain = 1600
+	gsm8kTest  = 160
 )
 
 func main() {
