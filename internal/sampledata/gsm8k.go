@@ -23,7 +23,7 @@ const (
 )
 
 // The stories are short, and the numbers small, so that students with some ten
-// thousand parameters learn them in half a minute on two processor cores.
+// thousand parameters can learn them in a minute of processor time.
 var (
 	gsmNames  = []string{"Mia", "Leo", "Ana", "Sam"}
 	gsmThings = []string{"pens", "cards", "shells", "stamps"}
