@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"runtime"
 
 	. "github.com/gomlx/gomlx/core/graph" //nolint:revive // graph code reads as formulas
 
@@ -76,9 +75,7 @@ func (s *student) begin(params weights.Set, c *lora.Config, bases []causal.Base)
 	if s.plan.EightBit {
 		s.opt.UseEightBit(params, leastEightBit)
 	}
-	o := causal.TunerOptions{Bases: bases, LoRA: c, Recompute: s.plan.recomputes(s.spec, s.devs[0]), Terms: formulas(s.plan.losses),
-		// Students train side by side.
-		Threads: max(1, runtime.GOMAXPROCS(0)/len(s.plan.students))}
+	o := causal.TunerOptions{Bases: bases, LoRA: c, Recompute: s.plan.recomputes(s.spec, s.devs[0]), Terms: formulas(s.plan.losses)}
 	if s.proj != nil {
 		o.Head = &causal.Head{Params: s.proj, States: func(h *Node, params []*Node) *Node { return project(h, params[0], s.plan.route.rawStates) }}
 	}

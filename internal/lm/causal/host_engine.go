@@ -20,7 +20,7 @@ type hostEngine struct {
 }
 
 func newHostEngine(b Base, trained weights.Set, o TunerOptions) (*hostEngine, error) {
-	opts := decoder.HostTrainOptions{Recompute: o.Recompute, Threads: o.Threads}
+	opts := decoder.HostTrainOptions{Recompute: o.Recompute}
 	if o.LoRA != nil {
 		opts.Adapters = o.LoRA.Host()
 		var err error

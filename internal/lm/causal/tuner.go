@@ -115,9 +115,6 @@ type TunerOptions struct {
 	Recompute bool
 	Head      *Head            // nil for none
 	Terms     []objective.Term // of the loss; nil is [CrossEntropy] alone
-	// Threads is how many goroutines compute a pass on the pure-Go device; 0 means as many
-	// as run at once. It does not show in the result.
-	Threads int
 
 	graphs bool // on the pure-Go device too: the oracle of tests
 }
