@@ -68,6 +68,25 @@ type Comparison struct {
 // RecordType names the record for port type checks.
 func (Comparison) RecordType() string { return "comparison" }
 
+// ArmScore is the accuracy of one student, or of the mean of the students, in one arm of
+// an experiment.
+type ArmScore struct {
+	Task     string   `json:"task"`
+	Arm      string   `json:"arm"`
+	System   string   `json:"system"`   // a student's name, or "mean" of the arm's students
+	Runs     int      `json:"runs"`     // seeds
+	Problems int      `json:"problems"` // of one run
+	Accuracy float64  `json:"accuracy"` // mean of the runs
+	Low      float64  `json:"low"`      // 95 % interval
+	High     float64  `json:"high"`
+	Gain     *float64 `json:"gain,omitempty"`     // of the mean over the first arm's
+	GainLow  *float64 `json:"gain_low,omitempty"` // 95 % interval over the runs, with two or more
+	GainHigh *float64 `json:"gain_high,omitempty"`
+}
+
+// RecordType names the record for port type checks.
+func (ArmScore) RecordType() string { return "arm-score" }
+
 // Prediction is one system's answer to one test problem.
 type Prediction struct {
 	ID        string  `json:"id"`

@@ -9,3 +9,5 @@ import (
 func TestPosrate(t *testing.T)  { stagetest.Golden(t, Posrate) }
 func TestAccuracy(t *testing.T) { stagetest.Golden(t, Accuracy) }
 func TestFigures(t *testing.T)  { stagetest.Golden(t, Figures) }
+
+func TestCompareArms(t *testing.T) { stagetest.Golden(t, CompareArms) }

@@ -16,6 +16,7 @@ import (
 type Report struct {
 	Title       string
 	Places      []Place
+	Arms        []schema.ArmScore   // of compare-arms; they stand in place of the parts of single runs
 	Scores      []schema.Score      // of evaluate-students
 	Comparisons []schema.Comparison // of evaluate-students
 	Rates       []schema.Rate       // of posrate
@@ -51,6 +52,10 @@ func Render(w io.Writer, r Report) error {
 	}
 	if len(r.Accuracy) > 0 {
 		p.section("Teacher", accuracyGrid(r.Accuracy))
+	}
+	if len(r.Arms) > 0 {
+		p.section("Arms: mean of the runs (95 % interval); gain of the mean over "+r.Arms[0].Arm+", in points", armGrid(r.Arms))
+		r.Scores, r.Comparisons, r.Rates = nil, nil, nil
 	}
 	if len(r.Scores) > 0 {
 		p.section("Students", scoreGrid(r.Scores))

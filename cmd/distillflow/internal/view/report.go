@@ -38,7 +38,7 @@ func Report(w io.Writer, g *graph.Graph, res *flow.Result, saved *Places) error 
 				continue
 			}
 			label := n.Name + "." + p.Name
-			errs = append(errs, collect(&r.Scores, p, path, label), collect(&r.Comparisons, p, path, label), collect(&r.Rates, p, path, label),
+			errs = append(errs, collect(&r.Arms, p, path, label), collect(&r.Scores, p, path, label), collect(&r.Comparisons, p, path, label), collect(&r.Rates, p, path, label),
 				collect(&r.Accuracy, p, path, label))
 			if place := saved.place(n, p.Name, path, read); place != "" {
 				r.Places = append(r.Places, analyze.Place{
