@@ -12,6 +12,7 @@ import (
 
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/internal/base/text"
+	"github.com/distillflow/distillflow/internal/llm"
 	"github.com/distillflow/distillflow/internal/prompts"
 	"github.com/distillflow/distillflow/schema"
 )
@@ -134,7 +135,7 @@ func usable(paths []schema.Path) []schema.Path {
 	var list []schema.Path
 	for _, p := range paths {
 		wrong := p.Correct != nil && !*p.Correct || p.Judge != nil && !p.Judge.Valid
-		if strings.TrimSpace(p.Response) != "" && p.Error == "" && p.FinishReason != "length" && !wrong {
+		if strings.TrimSpace(p.Response) != "" && p.Error == "" && llm.ClassOf(p.FinishReason) == llm.Finished && !wrong {
 			list = append(list, p)
 		}
 	}

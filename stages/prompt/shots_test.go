@@ -92,6 +92,7 @@ func TestShotsAreUsable(t *testing.T) {
 		"wrong":     path(func(p *schema.Path) { p.Correct = &no }),
 		"judged":    path(func(p *schema.Path) { p.Judge = &schema.Judge{} }),
 		"cut off":   path(func(p *schema.Path) { p.FinishReason = "length" }),
+		"refused":   path(func(p *schema.Path) { p.FinishReason = "content_filter" }),
 		"failed":    path(func(p *schema.Path) { p.Error = "refused" }),
 		"empty":     path(func(p *schema.Path) { p.Response = " \n" }),
 		"not asked": {Style: "cot", Prompt: "p"},
