@@ -146,9 +146,8 @@ func SumExp(x []float32, top float32) float64 {
 // Max is the largest number of x and its place, the first of equal ones; -1 where x holds
 // none that is above minus infinity.
 func Max(x []float32) (top float32, at int) {
-	top, at = float32(math.Inf(-1)), -1
-	k := 0
-	if top, k = maxs(x); !math.IsInf(float64(top), -1) {
+	top, k := maxs(x)
+	if at = -1; !math.IsInf(float64(top), -1) {
 		at = slices.Index(x[:k], top)
 	}
 	for i, v := range x[k:] {
