@@ -139,7 +139,16 @@ func TestKilledRunsBuyNothingTwice(t *testing.T) {
 		if at == 0 && err != nil {
 			t.Fatalf("%v\n%s", err, stderr.Bytes())
 		}
-		return err != nil
+		// What was in flight at a kill may arrive after it, and belongs to the killed process.
+		for before := -1; ; time.Sleep(50 * time.Millisecond) {
+			mu.Lock()
+			arrived := len(epochs[len(epochs)-1])
+			mu.Unlock()
+			if arrived == before {
+				return err != nil
+			}
+			before = arrived
+		}
 	}
 	n := 0
 	for range kills {
