@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/internal/lm/device"
@@ -79,7 +77,7 @@ var Generate = stage.Define(stage.Spec{
 	Class:   stage.Seeded,
 	Doc: `Lets trained students, or a published model, answer problems.
 Each answer becomes a path of style student:NAME, so that extract, verify and accuracy read
-it like a teacher's. A student reads the plain question, as in training and in
+it like a teacher's. A student reads the plain question, with its choices, premise or table, as in training and in
 evaluate-students; the path keeps the prompt. What a student thinks becomes the path's
 reasoning; one that is cut off while it thinks has no response. finish_reason is stop where the student
 ended its answer and length where it was cut off. A question that does not fit the student
@@ -160,8 +158,8 @@ func (c generateConfig) students(env *stage.Env, dev *device.Device, models stag
 		return nil, err
 	}
 	for _, name := range c.Students {
-		if !slices.Contains(info.Students, name) {
-			return nil, fmt.Errorf("there is no student %s in models: there are %s", name, strings.Join(info.Students, ", "))
+		if err := info.has(name); err != nil {
+			return nil, err
 		}
 	}
 	var out []asked
@@ -169,10 +167,7 @@ func (c generateConfig) students(env *stage.Env, dev *device.Device, models stag
 		if len(c.Students) > 0 && !slices.Contains(c.Students, name) {
 			continue
 		}
-		dir := filepath.Join(models.Path, name)
-		if c.Untrained {
-			dir = filepath.Join(models.Path, untrainedDir, name)
-		}
+		dir := studentDir(models.Path, name, c.Untrained)
 		out = append(out, asked{name: name, maxNew: info.MaxNew, open: func(ctx context.Context) (answerer, error) {
 			return loadStudent(ctx, dev, dir, c.Batch, &shared)
 		}})

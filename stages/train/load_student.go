@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -177,6 +178,23 @@ func readModels(dir string) (info modelsInfo, err error) {
 		return info, fmt.Errorf("%s: format %d, this version reads %d: train again", modelsFile, info.Format, modelsFormat)
 	}
 	return info, nil
+}
+
+// has checks that there is a student of that name.
+func (info modelsInfo) has(name string) error {
+	if !slices.Contains(info.Students, name) {
+		return fmt.Errorf("there is no student %s in models: there are %s", name, strings.Join(info.Students, ", "))
+	}
+	return nil
+}
+
+// studentDir is a student's folder below models, as it was before training where
+// untrained says so.
+func studentDir(models, name string, untrained bool) string {
+	if untrained {
+		return filepath.Join(models, untrainedDir, name)
+	}
+	return filepath.Join(models, name)
 }
 
 // loadStudent opens a folder that train-moe or train-sft wrote, to answer in batches

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -151,13 +150,10 @@ func (c scoreConfig) reader(ctx context.Context, env *stage.Env, dev *device.Dev
 	default:
 		return nil, fmt.Errorf("models holds several students: name one of %s in student", strings.Join(info.Students, ", "))
 	}
-	if !slices.Contains(info.Students, student) {
-		return nil, fmt.Errorf("there is no student %s in models: there are %s", student, strings.Join(info.Students, ", "))
+	if err := info.has(student); err != nil {
+		return nil, err
 	}
-	dir := filepath.Join(models.Path, student)
-	if c.Untrained {
-		dir = filepath.Join(models.Path, untrainedDir, student)
-	}
+	dir := studentDir(models.Path, student, c.Untrained)
 	m, err := openAdapted(ctx, dev, dir, job, &shared)
 	if err != nil {
 		return nil, fmt.Errorf("student %s: %w", student, err)
