@@ -22,21 +22,22 @@ const (
 	Test  = "test"
 )
 
-// The stories are short, and the numbers small, so that students with some ten
-// thousand parameters can learn them in a minute of processor time.
+// The stories are short, the words few and the numbers small, so that students with
+// some ten thousand parameters can learn them in half a minute of processor time, also
+// one that reads letters: of the verbs it has to tell four apart.
 var (
 	gsmNames  = []string{"Mia", "Leo", "Ana", "Sam"}
-	gsmThings = []string{"pens", "cards", "shells", "stamps"}
-	gsmGain   = []string{"buys", "finds", "gets", "wins"}
-	gsmLoss   = []string{"loses", "sells", "drops", "breaks"}
+	gsmThings = []string{"pens", "cards", "keys", "hats"}
+	gsmGain   = []string{"gets", "finds"}
+	gsmLoss   = []string{"loses", "sells"}
 )
 
 // A template is an opening, a way to go on and a question. In them $n is the name, $t
 // the thing, $a, $b and $c the numbers, $v and $w the two verbs.
 var (
-	gsmOpenings = []string{"$n has $a $t", "$n starts with $a $t", "At first $n has $a $t", "$n owns $a $t"}
-	gsmEvents   = []string{", $v $b, then $w $c.", ". $n $v $b and then $w $c.", " and $v $b. Then $n $w $c.", ". First $n $v $b, later $w $c."}
-	gsmAsks     = []string{"How many now?", "How many $t now?", "How many does $n have?", "What is left?"}
+	gsmOpenings = []string{"$n has $a $t", "$n owns $a $t", "$n keeps $a $t", "At first $n has $a $t"}
+	gsmEvents   = []string{", $v $b, then $w $c.", ". $n $v $b and $w $c.", " and $v $b. Then $n $w $c.", ". $n $v $b, later $w $c."}
+	gsmAsks     = []string{"How many now?", "How many $t?", "How many are left?", "What is left?"}
 )
 
 const (

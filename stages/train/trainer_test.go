@@ -47,7 +47,7 @@ func testPaths(t testing.TB, problems int) []trainPath {
 
 func testTrainer(t testing.TB, cfg trainConfig, seed uint64) *trainer {
 	t.Helper()
-	tr, _, err := newTrainer(t.Context(), cfg.plan(), seed, openCPU, testPaths(t, 6))
+	tr, _, err := newTrainer(t.Context(), cfg.plan(), seed, openCPU, testPaths(t, 8))
 	if err != nil {
 		t.Fatal(err)
 	}
