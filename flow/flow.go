@@ -36,6 +36,7 @@ type Engine struct {
 	Layouts  map[string]Layout   // record type -> how save: writes it
 	Fault    func(point string)  // for crash tests; see store.Options
 	Runner   exec.Runner         // nil runs stages in this process
+	Program  string              // version of the program, for the record of a run
 }
 
 // Load reads and binds a recipe. The graph is nil if the list holds an error;
@@ -160,7 +161,8 @@ func (e *Engine) Run(ctx context.Context, g *graph.Graph, o RunOptions) (*Result
 	if err != nil {
 		return nil, errors.Join(err, st.Close())
 	}
-	history, err := newHistorian(st, store.RunInfo{Recipe: g.Recipe.File, RecipeID: recipeID(g), Data: data}, sink)
+	gpus := devices(o.Limits, e.getenv())
+	history, err := newHistorian(st, store.RunInfo{Recipe: g.Recipe.File, RecipeID: recipeID(g), Data: data}, e.runRecipe(g, o.Locked != nil, gpus), sink)
 	if err != nil {
 		return nil, errors.Join(err, st.Close())
 	}
@@ -176,7 +178,7 @@ func (e *Engine) Run(ctx context.Context, g *graph.Graph, o RunOptions) (*Result
 	sink(event.Event{Time: start, Kind: event.RunStarted, Run: history.id, Total: int64(len(g.Nodes)), Message: g.Recipe.File})
 	opts := exec.Options{
 		RunID: history.id, RecipeID: recipeID(g), Seed: o.seed(g), Jobs: o.Jobs, Force: o.Force,
-		Limits: o.Limits, Devices: devices(o.Limits, e.getenv()), RetryPause: o.RetryPause, Sink: sink, Save: e.saver(st),
+		Limits: o.Limits, Devices: gpus, RetryPause: o.RetryPause, Sink: sink, Save: e.saver(st),
 	}
 	if o.Locked != nil {
 		opts.Check = o.Locked.CheckStage

@@ -198,6 +198,9 @@ func (r *Run) Finish(status string, change func(*RunInfo)) error {
 	return errors.Join(r.s.writeErr(err), r.save(), r.letGo())
 }
 
+// RunDir returns the folder of a run, whether it is there or not; see [Run.Dir].
+func (s *Store) RunDir(id string) string { return s.path("runs", id) }
+
 // Runs lists the recorded runs, the oldest first. Damaged records are skipped
 // with a warning.
 func (s *Store) Runs() ([]RunInfo, error) {

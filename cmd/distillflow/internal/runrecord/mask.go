@@ -1,0 +1,47 @@
+package runrecord
+
+import (
+	"encoding/json"
+	"regexp"
+
+	"github.com/distillflow/distillflow/flow"
+)
+
+var (
+	secretName = regexp.MustCompile(`(?i)(^|[_-])(key|token|secret|password|passwd|credentials?)$`)
+	userInURL  = regexp.MustCompile(`(://)[^/@\s"]+@`)
+)
+
+const mask = "***"
+
+// masked hides the user part of addresses in JSON.
+func masked(b json.RawMessage) json.RawMessage {
+	return userInURL.ReplaceAll(b, []byte("${1}"+mask+"@"))
+}
+
+func maskedParam(name string, value json.RawMessage) json.RawMessage {
+	if secretName.MatchString(name) && string(value) != `""` {
+		return json.RawMessage(`"` + mask + `"`)
+	}
+	return masked(value)
+}
+
+func maskGiven(d *flow.RunData) {
+	for name, v := range d.Env {
+		if secretName.MatchString(name) && v != "" {
+			d.Env[name] = mask
+			continue
+		}
+		d.Env[name] = userInURL.ReplaceAllString(v, "${1}"+mask+"@")
+	}
+	for name, v := range d.Params {
+		b, err := json.Marshal(v)
+		if err == nil {
+			err = json.Unmarshal(maskedParam(name, b), &v)
+		}
+		if err != nil {
+			v = mask
+		}
+		d.Params[name] = v
+	}
+}
