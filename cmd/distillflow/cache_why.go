@@ -18,7 +18,7 @@ config that differs from the defaults, the content of inputs and files. Then com
 the outputs, and the recipes and stages that last had this result.
 
 KEY may be shortened to its first four or more characters. 'distillflow plan
---format json' and 'distillflow runs show' print keys.`,
+--format json' and 'distillflow show' print keys.`,
 		Args: args(cobra.RangeArgs(1, 2)),
 		RunE: func(_ *cobra.Command, pos []string) error {
 			st, err := f.open(a, optional(pos, 1), true)

@@ -8,11 +8,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/distillflow/distillflow/cmd/distillflow/internal/runrecord"
 	"github.com/distillflow/distillflow/cmd/distillflow/internal/view"
-	"github.com/distillflow/distillflow/flow/event"
+	"github.com/distillflow/distillflow/flow"
 	"github.com/distillflow/distillflow/flow/exec/local"
 	"github.com/distillflow/distillflow/flow/graph"
 	"github.com/distillflow/distillflow/flow/lock"
+	"github.com/distillflow/distillflow/flow/store"
 )
 
 func (a app) runCmd() *cobra.Command {
@@ -77,15 +79,14 @@ a budget, 4 the run deviates from the lock, 130 interrupted.`,
 			if !a.terminal() || quiet { // the live view owns the terminal
 				defer view.Downloads(a.err)()
 			}
-			var saved view.Places
-			o.Sink = event.Tee(v.Event, saved.Event)
+			o.Sink = v.Event
 			res, err := e.Run(c.Context(), g, o)
 			verr := v.Close()
 			if res == nil {
 				return errors.Join(err, verr)
 			}
 			if !jsonEvents {
-				err = errors.Join(err, view.Report(a.out, g, res, &saved))
+				err = errors.Join(err, a.summary(res, pos[0], f.store))
 			}
 			if writeLock && err == nil {
 				err = a.writeLock(c.Context(), g.Recipe.File, res)
@@ -103,6 +104,33 @@ a budget, 4 the run deviates from the lock, 130 interrupted.`,
 	c.Flags().BoolVar(&isolate, "isolate", false, "run each stage in a process of its own")
 	c.Flags().BoolVar(&quiet, "plain", false, "plain lines instead of the live view")
 	return c
+}
+
+// summary prints the end of a run. Without a record, as of a read-only store, there is
+// nothing to tell that the view has not told.
+func (a app) summary(res *flow.Result, recipe, storeDir string) error {
+	if res.ID == flow.Unrecorded {
+		return nil
+	}
+	st, err := store.Open(res.StoreDir, store.Options{ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	r, err := a.readRun(st, res.ID)
+	if err != nil {
+		return errors.Join(err, st.Close())
+	}
+	next := "distillflow show " + recipe
+	for _, s := range r.Stages {
+		if s.State == runrecord.Failed {
+			next = fmt.Sprintf("distillflow log %s %s", recipe, s.Name)
+			break
+		}
+	}
+	if storeDir != "" && storeDir != a.getenv("DISTILLFLOW_STORE") {
+		next += " --store " + storeDir
+	}
+	return errors.Join(view.Summary(a.out, r, next), st.Close())
 }
 
 // refreshStages makes stages ask their model again: each is run though it may be

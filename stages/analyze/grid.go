@@ -9,6 +9,8 @@ import (
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
+
+	plain "github.com/distillflow/distillflow/internal/base/text"
 )
 
 // grid is one table, to be printed for a terminal or as Markdown.
@@ -21,12 +23,12 @@ type grid struct {
 
 func (g *grid) add(cells ...string) { g.rows = append(g.rows, cells) }
 
-func (g *grid) writer() table.Writer {
+func (g *grid) writer(show func(string) string) table.Writer {
 	w := table.NewWriter()
 	row := func(cells []string) table.Row {
 		r := make(table.Row, len(cells))
 		for i, c := range cells {
-			r[i] = c
+			r[i] = show(c)
 		}
 		return r
 	}
@@ -47,11 +49,14 @@ func (g *grid) writer() table.Writer {
 }
 
 // markdown needs no column widths, so its bytes do not depend on the locale.
-func (g *grid) markdown() string { return g.writer().RenderMarkdown() + "\n" }
+func (g *grid) markdown() string {
+	return g.writer(func(cell string) string { return cell }).RenderMarkdown() + "\n"
+}
 
-// terminal is plain ASCII with a rule below the header.
+// terminal is plain ASCII with a rule below the header. What data and models brought
+// along cannot move the cursor.
 func (g *grid) terminal() string {
-	w := g.writer()
+	w := g.writer(plain.OneLine)
 	s := table.StyleDefault
 	s.Format.Header = text.FormatDefault
 	s.Options = table.Options{SeparateHeader: true}

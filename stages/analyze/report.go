@@ -7,49 +7,24 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/schema"
 )
 
-// Report is what a person wants to see when a run has ended. Empty parts are
-// left out of the print.
+// Report is the figures of a run as tables. Empty parts are left out of the print.
 type Report struct {
-	Title       string
-	Places      []Place
+	Of          string              // whose figures they are, behind the name of each table; "" for the whole run's
 	Arms        []schema.ArmScore   // of compare-arms; they stand in place of the parts of single runs
 	Scores      []schema.Score      // of evaluate-students
 	Comparisons []schema.Comparison // of evaluate-students
 	Rates       []schema.Rate       // of posrate
 	Accuracy    []schema.Accuracy   // of accuracy
 	Markdown    bool                // Markdown instead of tables for a terminal
-}
-
-// Place is one output of the run.
-type Place struct {
-	Name string // what it is: a stage, stage.port or file name
-	Rows int64  // 0: not rows, or unknown
-	Path string // where it lies
-}
-
-// ReadRows reads all records of one output, for a [Report]. The label names the
-// source in errors.
-func ReadRows[T stage.Record](path, label string) ([]T, error) {
-	var out []T
-	for row, err := range stage.RowsFrom[T](path, label).All() {
-		if err != nil {
-			return nil, fmt.Errorf("reading the report's figures: %w", err)
-		}
-		out = append(out, row)
-	}
-	return out, nil
+	Short       bool                // of Rates only the table of all epochs
 }
 
 // Render prints the report.
 func Render(w io.Writer, r Report) error {
-	p := &printer{markdown: r.Markdown}
-	if r.Title != "" {
-		p.title(r.Title)
-	}
+	p := &printer{markdown: r.Markdown, of: r.Of}
 	if len(r.Accuracy) > 0 {
 		p.section("Teacher", accuracyGrid(r.Accuracy))
 	}
@@ -63,10 +38,7 @@ func Render(w io.Writer, r Report) error {
 	if len(r.Comparisons) > 0 {
 		p.section("Students in pairs: McNemar's exact test", comparisonGrid(r.Comparisons))
 	}
-	p.routing(r.Rates)
-	if len(r.Places) > 0 {
-		p.section("Outputs", placeGrid(r.Places))
-	}
+	p.routing(r.Rates, r.Short)
 	_, err := io.WriteString(w, p.b.String())
 	if err != nil {
 		return fmt.Errorf("printing the report: %w", err)
@@ -78,23 +50,16 @@ func Render(w io.Writer, r Report) error {
 type printer struct {
 	b        strings.Builder
 	markdown bool
-}
-
-func (p *printer) gap() {
-	if p.b.Len() > 0 {
-		p.b.WriteByte('\n')
-	}
-}
-
-func (p *printer) title(s string) {
-	if p.markdown {
-		s = "# " + s
-	}
-	p.b.WriteString(s + "\n")
+	of       string
 }
 
 func (p *printer) section(name string, g *grid) {
-	p.gap()
+	if p.b.Len() > 0 {
+		p.b.WriteByte('\n')
+	}
+	if p.of != "" {
+		name += " (" + p.of + ")"
+	}
 	if p.markdown {
 		p.b.WriteString("## " + name + "\n\n" + g.markdown())
 		return
@@ -107,13 +72,13 @@ func (p *printer) section(name string, g *grid) {
 
 // routing prints the table of all epochs, styles by students, and how the
 // shares moved from epoch to epoch.
-func (p *printer) routing(rates []schema.Rate) {
+func (p *printer) routing(rates []schema.Rate, short bool) {
 	r := newRatesReport(rates)
 	if len(r.Overall) == 0 {
 		return
 	}
 	p.section("Routing: share of each style's paths per student", styleGrid(r.Overall, r.Styles, r.Students))
-	if len(r.Epochs) < 2 {
+	if len(r.Epochs) < 2 || short {
 		return
 	}
 	p.section("Routing per epoch: share of the style's paths", epochGrid(r))
@@ -245,16 +210,4 @@ func named(system, kind string) string {
 		return system
 	}
 	return system + " " + kind
-}
-
-func placeGrid(places []Place) *grid {
-	g := &grid{head: []string{"output", "rows", "path"}, left: 1, notes: 1}
-	for _, p := range places {
-		rows := "-"
-		if p.Rows > 0 {
-			rows = fmt.Sprint(p.Rows)
-		}
-		g.add(p.Name, rows, p.Path)
-	}
-	return g
 }

@@ -26,11 +26,6 @@ func sampleReport() Report {
 	}
 	rates = t.rates()
 	return Report{
-		Title: "gsm8k: done in 61 s",
-		Places: []Place{
-			{Name: "graded", Rows: 480, Path: "runs/gsm8k/train.enriched.jsonl"},
-			{Name: "students.models", Path: "runs/gsm8k/models"},
-		},
 		Scores: []schema.Score{
 			{System: "majority", Kind: "baseline", Task: "gsm8k", Count: 200, Correct: 18, Accuracy: .09, Low: .0577, High: .1379},
 			{System: "wide", Kind: "untrained", Task: "gsm8k", Count: 200, Accuracy: 0, Low: 0, High: .0188},
@@ -84,8 +79,10 @@ func TestRenderParts(t *testing.T) {
 		has, lack string
 	}{
 		{"empty", Report{}, "", "Students"},
-		{"only places", Report{Places: full.Places}, "runs/gsm8k/models", "Routing"},
-		{"only rates", Report{Rates: full.Rates}, "every style", "Outputs"},
+		{"only rates", Report{Rates: full.Rates}, "per epoch", "Students"},
+		{"short", Report{Rates: full.Rates, Short: true}, "every style", "per epoch"},
+		{"of one leg", Report{Rates: full.Rates, Of: "rates[seed=1]"}, "paths (rates[seed=1])\n", "Students"},
+		{"escapes", Report{Accuracy: []schema.Accuracy{{Task: "a\x1b[2Jb\n"}}}, "a [2Jb", "\x1b"},
 		{"one epoch", Report{Rates: func() (out []schema.Rate) {
 			for _, r := range full.Rates {
 				if r.Epoch < 2 {
@@ -162,22 +159,5 @@ func TestRatesAddUp(t *testing.T) {
 		if routed[true] != n || routed[false] != n {
 			t.Fatalf("%d decisions: the total counts %d, the epochs %d", n, routed[true], routed[false])
 		}
-	}
-}
-
-func TestReadRows(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "rates.jsonl")
-	if err := os.WriteFile(path, []byte(`{"epoch":1,"style":"cot","student":"wide","routed":1,"total":2,"share":0.5}`+"\nnonsense\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := ReadRows[schema.Rate](path, "rates.rates"); err == nil || !strings.Contains(err.Error(), "rates.rates:2") {
-		t.Errorf("got %v, want an error at rates.rates:2", err)
-	}
-	if err := os.WriteFile(path, []byte(`{"epoch":1,"style":"cot","student":"wide","routed":1,"total":2,"share":0.5}`+"\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	rows, err := ReadRows[schema.Rate](path, "rates.rates")
-	if err != nil || len(rows) != 1 || rows[0].Total != 2 {
-		t.Errorf("got %v, %v; want the one rate", rows, err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // Size is a number of bytes in powers of 1024: "1.2 MiB".
@@ -50,4 +51,23 @@ func FirstLine(s string) string {
 		}
 	}
 	return ""
+}
+
+// JSON gives the same JSON with what a terminal may act on as escapes: control
+// characters, and marks that turn the direction of text. Both stand in strings only.
+func JSON(b []byte) []byte {
+	out := make([]byte, 0, len(b))
+	for len(b) > 0 {
+		r, n := utf8.DecodeRune(b)
+		switch {
+		case r == utf8.RuneError && n == 1:
+			out = append(out, `\ufffd`...)
+		case unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r):
+			out = fmt.Appendf(out, `\u%04x`, r)
+		default:
+			out = append(out, b[:n]...)
+		}
+		b = b[n:]
+	}
+	return out
 }

@@ -31,3 +31,16 @@ func TestOneLine(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+func TestJSON(t *testing.T) {
+	for in, want := range map[string]string{
+		`{"a": "\u001b[2J é 训 😀"}`:   `{"a": "\u001b[2J é 训 😀"}`,
+		"\"\u009b2J\u007f\x1b[0m\"":  `"\u009b2J\u007f\u001b[0m"`,
+		"\"a\u202eb\u2066c\u200fd\"": `"a\u202eb\u2066c\u200fd"`,
+		"\"\x9b\"":                   `"\ufffd"`,
+	} {
+		if got := string(JSON([]byte(in))); got != want {
+			t.Errorf("%q: got %s, want %s", in, got, want)
+		}
+	}
+}

@@ -106,3 +106,11 @@ func outputs(m map[string]event.Output) string {
 func joinNonEmpty(sep string, parts ...string) string {
 	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), sep)
 }
+
+// percent prints a share with one decimal, as in "62.5 %".
+func percent(x float64) string { return strconv.FormatFloat(100*x, 'f', 1, 64) + " %" }
+
+// interval prints a 95 % interval in percent, as in "55.1 to 69.3".
+func interval(low, high float64) string {
+	return strconv.FormatFloat(100*low, 'f', 1, 64) + " to " + strconv.FormatFloat(100*high, 'f', 1, 64)
+}
