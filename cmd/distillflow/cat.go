@@ -42,6 +42,7 @@ printed as JSON escapes, which mean the same.`,
 		},
 	}
 	f.add(c)
+	c.ValidArgsFunction = a.runNames(&f)
 	c.Flags().StringVar(&where, "where", "", "print the rows for which this `expression` holds")
 	c.Flags().IntVar(&head, "head", 0, "stop after this many `rows`; 0: print all")
 	return c

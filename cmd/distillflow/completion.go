@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -56,6 +57,35 @@ func (a app) complete(root *cobra.Command) {
 // recipeFiles lets the shell complete the names of YAML files.
 func recipeFiles(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 	return []string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt
+}
+
+// runNames proposes runs, and then the stages of one. A recipe stands for its last run.
+func (a app) runNames(f *storeFlags) completer {
+	a.err = io.Discard
+	return func(_ *cobra.Command, pos []string, _ string) ([]string, cobra.ShellCompDirective) {
+		var out []string
+		switch len(pos) {
+		case 0:
+			out = append(out, "last")
+			if st, err := f.open(a, "", true); err == nil {
+				defer st.Close()
+				const most = 20
+				runs, _ := st.Runs() // a store that cannot be read proposes nothing
+				for _, r := range runs[max(0, len(runs)-most):] {
+					out = append(out, described(r.ID, r.Status+" "+r.Recipe))
+				}
+			}
+			return out, cobra.ShellCompDirectiveDefault // names of recipes too
+		case 1:
+			if st, r, err := a.openRun(f, pos[0]); err == nil {
+				defer st.Close()
+				for _, s := range r.Stages {
+					out = append(out, described(s.Name, s.Type))
+				}
+			}
+		}
+		return out, cobra.ShellCompDirectiveNoFileComp
+	}
 }
 
 func stageTypes(_ *cobra.Command, pos []string, _ string) ([]string, cobra.ShellCompDirective) {

@@ -48,6 +48,7 @@ whole text of errors among them. ` + runDoc + `
 		},
 	}
 	f.add(c)
+	c.ValidArgsFunction = a.runNames(&f)
 	c.Flags().BoolVarP(&follow, "follow", "f", false, "go on until the run ends")
 	return c
 }

@@ -44,6 +44,7 @@ set, and prints where the report is. ` + runDoc,
 		},
 	}
 	f.add(c)
+	c.ValidArgsFunction = a.runNames(&f)
 	return c
 }
 

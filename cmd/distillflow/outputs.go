@@ -37,6 +37,7 @@ path where save: put them or where they lie in the store. Do not write there.
 		},
 	}
 	f.add(c)
+	c.ValidArgsFunction = a.runNames(&f)
 	return c
 }
 

@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
+	"strings"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -15,6 +18,7 @@ import (
 	"github.com/distillflow/distillflow/flow/graph"
 	"github.com/distillflow/distillflow/flow/lock"
 	"github.com/distillflow/distillflow/flow/store"
+	"github.com/distillflow/distillflow/internal/base/text"
 )
 
 func (a app) runCmd() *cobra.Command {
@@ -106,11 +110,11 @@ a budget, 4 the run deviates from the lock, 130 interrupted.`,
 	return c
 }
 
-// summary prints the end of a run. Without a record, as of a read-only store, there is
-// nothing to tell that the view has not told.
+// summary prints the end of a run.
 func (a app) summary(res *flow.Result, recipe, storeDir string) error {
-	if res.ID == flow.Unrecorded {
-		return nil
+	if res.ID == flow.Unrecorded { // the store is read-only
+		_, err := fmt.Fprintf(a.out, "this run is not recorded; 'distillflow runs %s' lists those that are\n", recipe)
+		return err
 	}
 	st, err := store.Open(res.StoreDir, store.Options{ReadOnly: true})
 	if err != nil {
@@ -120,17 +124,28 @@ func (a app) summary(res *flow.Result, recipe, storeDir string) error {
 	if err != nil {
 		return errors.Join(err, st.Close())
 	}
-	next := "distillflow show " + recipe
-	for _, s := range r.Stages {
-		if s.State == runrecord.Failed {
-			next = fmt.Sprintf("distillflow log %s %s", recipe, s.Name)
-			break
-		}
+	next := []string{"distillflow", "show", recipe}
+	if i := slices.IndexFunc(r.Stages, func(s *runrecord.Stage) bool { return s.State == runrecord.Failed }); i >= 0 {
+		next = []string{"distillflow", "log", recipe, r.Stages[i].Name}
 	}
 	if storeDir != "" && storeDir != a.getenv("DISTILLFLOW_STORE") {
-		next += " --store " + storeDir
+		next = append(next, "--store", storeDir)
 	}
-	return errors.Join(view.Summary(a.out, r, next), st.Close())
+	for i, word := range next {
+		next[i] = shellWord(word)
+	}
+	return errors.Join(view.Summary(a.out, r, strings.Join(next, " ")), st.Close())
+}
+
+// shellWord quotes a word where a shell would not take it as it is.
+func shellWord(s string) string {
+	plain := func(r rune) bool {
+		return strings.ContainsRune("._-/:,+@", r) || unicode.IsLetter(r) || unicode.IsDigit(r)
+	}
+	if s != "" && !strings.ContainsFunc(s, func(r rune) bool { return !plain(r) }) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(text.OneLine(s), "'", `'\''`) + "'"
 }
 
 // refreshStages makes stages ask their model again: each is run though it may be

@@ -29,5 +29,6 @@ why, what stages did not pass on and for which reasons, all tables of figures, w
 		},
 	}
 	f.add(c)
+	c.ValidArgsFunction = a.runNames(&f)
 	return c
 }

@@ -198,8 +198,14 @@ func (r *Run) Finish(status string, change func(*RunInfo)) error {
 	return errors.Join(r.s.writeErr(err), r.save(), r.letGo())
 }
 
-// RunDir returns the folder of a run, whether it is there or not; see [Run.Dir].
-func (s *Store) RunDir(id string) string { return s.path("runs", id) }
+// RunDir returns the folder of a run, whether it is there or not; see [Run.Dir]. For what
+// cannot be an id, such as a path, it is one that is never there.
+func (s *Store) RunDir(id string) string {
+	if checkKey(id) != nil {
+		id = "no-such-id" // no time, so no run
+	}
+	return s.path("runs", id)
+}
 
 // Runs lists the recorded runs, the oldest first. Damaged records are skipped
 // with a warning.

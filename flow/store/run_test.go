@@ -134,3 +134,15 @@ func TestKilledRunIsNotRunning(t *testing.T) {
 		t.Error(warned.all)
 	}
 }
+
+func TestRunDir(t *testing.T) {
+	s, _ := newStore(t)
+	if got := s.RunDir("20260102-0304"); got != s.path("runs", "20260102-0304") {
+		t.Error(got)
+	}
+	for _, id := range []string{"../../etc", "", "a/b/c/d", "20260102/.."} {
+		if _, err := os.Stat(s.RunDir(id)); err == nil || filepath.Dir(s.RunDir(id)) != s.path("runs") {
+			t.Errorf("%q gives %s", id, s.RunDir(id))
+		}
+	}
+}

@@ -105,6 +105,9 @@ type Warning struct {
 // Open reads the record of a run. reg tells the record types of outputs. The error wraps
 // [store.ErrNotFound] if there is no such run.
 func Open(st *store.Store, reg *stage.Registry, id string) (*Run, error) {
+	if _, err := st.Run(id); err != nil {
+		return nil, err
+	}
 	r := &Run{st: st, reg: reg, byName: map[string]*Stage{}}
 	r.ID = id
 	recipe, err := flow.ReadRunRecipe(st, id)
@@ -286,12 +289,21 @@ func (r *Run) failures() []*Stage {
 	return slices.DeleteFunc(slices.Clone(r.Stages), func(s *Stage) bool { return s.State != Failed })
 }
 
+// maxWarnings is how many different warnings of one stage are kept; more are counted.
+const maxWarnings = 100
+
 func warn(list *[]Warning, e event.Event) {
-	for i := range *list {
-		if (*list)[i].Message == e.Message {
-			(*list)[i].Count++
-			return
-		}
+	find := func(message string) int {
+		return slices.IndexFunc(*list, func(w Warning) bool { return w.Message == message })
+	}
+	i := find(e.Message)
+	if i < 0 && len(*list) >= maxWarnings {
+		e.Message = "further warnings; 'distillflow log' has them"
+		i = find(e.Message)
+	}
+	if i >= 0 {
+		(*list)[i].Count++
+		return
 	}
 	*list = append(*list, Warning{Time: e.Time, Message: e.Message, Count: 1})
 }

@@ -264,6 +264,18 @@ func TestRows(t *testing.T) {
 	}
 }
 
+func TestManyWarnings(t *testing.T) {
+	var list []Warning
+	for i := range 2 * maxWarnings {
+		warn(&list, event.Event{Message: fmt.Sprint(i)})
+		warn(&list, event.Event{Message: "0"})
+	}
+	last := list[len(list)-1]
+	if len(list) != maxWarnings+1 || list[0].Count != 2*maxWarnings+1 || last.Count != maxWarnings || !strings.HasPrefix(last.Message, "further") {
+		t.Errorf("%d warnings, the first %+v, the last %+v", len(list), list[0], last)
+	}
+}
+
 // A run of an older program has events only.
 func TestOldRun(t *testing.T) {
 	st, reg, _ := small(t)
@@ -348,6 +360,15 @@ func TestLiveRun(t *testing.T) {
 	}
 	if changed, err := r.Refresh(); err != nil || changed {
 		t.Errorf("nothing more happens, yet changed is %v, %v", changed, err)
+	}
+}
+
+func TestOpenUnknown(t *testing.T) {
+	st, reg, _ := small(t)
+	for _, id := range []string{"20200101-none", "../..", ""} {
+		if _, err := Open(st, reg, id); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("%q: %v", id, err)
+		}
 	}
 }
 

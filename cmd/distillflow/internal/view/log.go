@@ -49,7 +49,7 @@ func LogLine(e event.Event) string {
 		word, msg = string(e.Kind), e.Message
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s  %-8s", e.Time.Local().Format(time.TimeOnly), text.OneLine(word))
+	fmt.Fprintf(&b, "%s  %-8s", e.Time.Local().Format(time.DateTime), text.OneLine(word))
 	if e.Stage != "" {
 		b.WriteString(" " + text.OneLine(e.Stage))
 		if e.Kind == event.StageStarted {
@@ -61,7 +61,7 @@ func LogLine(e event.Event) string {
 	}
 	for i, line := range strings.Split(strings.TrimSpace(msg), "\n") {
 		if line = text.OneLine(line); i > 0 {
-			b.WriteString("\n" + strings.Repeat(" ", 19))
+			b.WriteString("\n" + strings.Repeat(" ", 30))
 		} else if line != "" {
 			b.WriteString(" ")
 		}
