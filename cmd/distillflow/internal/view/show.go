@@ -70,7 +70,10 @@ func stageTable(w io.Writer, r *runrecord.Run) error {
 	fmt.Fprintln(tw, "  stage\ttype\tstate\ttook\trows in\trows out\tkey\treason")
 	for _, s := range r.Stages {
 		took := "-"
-		if s.State == runrecord.Ran || s.Seconds > 0 {
+		switch {
+		case s.State == runrecord.Running:
+			took = duration(time.Since(s.Started))
+		case s.State == runrecord.Ran || s.Seconds > 0:
 			took = duration(time.Duration(s.Seconds * float64(time.Second)))
 		}
 		in, out := "-", "-"
@@ -80,13 +83,26 @@ func stageTable(w io.Writer, r *runrecord.Run) error {
 		if o, ok := s.Output(""); ok && o.Record != "" {
 			out = strconv.FormatInt(o.Rows, 10)
 		}
-		why := s.Reason
-		if s.State == runrecord.Failed {
-			why = text.FirstLine(s.Error)
-		}
-		fmt.Fprintf(tw, "  %s\t%s\t%s\t%s\t%s\t%s\t%.12s\t%s\n", text.OneLine(s.Name), text.OneLine(s.Type), s.State, took, in, out, orDash(s.Key), text.OneLine(why))
+		fmt.Fprintf(tw, "  %s\t%s\t%s\t%s\t%s\t%s\t%.12s\t%s\n", text.OneLine(s.Name), text.OneLine(s.Type), s.State, took, in, out, orDash(s.Key), text.OneLine(why(s)))
 	}
 	return tw.Flush()
+}
+
+// why is the reason for a stage's state: what it waits for, how far it is, what failed.
+func why(s *runrecord.Stage) string {
+	switch {
+	case s.State == runrecord.Failed:
+		return text.FirstLine(s.Error)
+	case s.Progress != nil:
+		return joinNonEmpty("; ", done(*s.Progress), values(s.Progress.Values))
+	case s.State == runrecord.Waiting && s.Reason == "":
+		for _, in := range s.Inputs {
+			if !in.Stage.State.Over() {
+				return "for " + in.Stage.Name
+			}
+		}
+	}
+	return orDash(s.Reason)
 }
 
 func orDash(s string) string {
