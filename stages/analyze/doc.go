@@ -1,6 +1,6 @@
 // Package analyze holds the stages that count and tabulate: where the router
 // sent each reasoning style, and how often each style was right. [Render]
-// prints the report at the end of a run.
+// prints them for the terminal.
 package analyze
 
 import "github.com/distillflow/distillflow/flow/stage"

@@ -1,6 +1,7 @@
-// Package view shows a run while it goes on: as a live view on a terminal, as
-// plain lines elsewhere, or as one JSON event per line. Each view is an event
-// sink; none of them decides anything.
+// Package view shows runs in a terminal. While one goes on: as a live view, as plain
+// lines, or as one JSON event per line; each such view is an event sink, and none of them
+// decides anything. Afterwards: its end, its tables, outputs and log, and lists of runs,
+// from what package runrecord reads.
 package view
 
 import (
