@@ -86,7 +86,7 @@ func (h *historian) event(e event.Event) {
 	case event.StageProgress:
 		h.progress[e.Stage] = e
 		if time.Since(h.told) >= progressEvery {
-			h.note(h.tellProgress())
+			h.tellProgress()
 		}
 		return
 	}
@@ -107,14 +107,12 @@ func (h *historian) note(err error) {
 	}
 }
 
-// tellProgress writes the progress file.
-func (h *historian) tellProgress() error {
-	b, err := json.Marshal(h.progress)
-	if err != nil {
-		return fmt.Errorf("progress: %w", err)
-	}
+// tellProgress writes the progress file. Failing to harms nobody but those who look on.
+func (h *historian) tellProgress() {
 	h.told = time.Now()
-	return atomicfile.WriteBytes(filepath.Join(h.run.Dir(), progressFile), 0o644, atomicfile.Relaxed, b)
+	if b, err := json.Marshal(h.progress); err == nil {
+		_ = atomicfile.WriteBytes(filepath.Join(h.run.Dir(), progressFile), 0o644, atomicfile.Relaxed, b)
+	}
 }
 
 // finish records how the run ended.

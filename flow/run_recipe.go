@@ -17,8 +17,8 @@ import (
 )
 
 // RunRecipe is what a run's folder keeps for people: the recipe as the run read it,
-// and where it ran. Nothing is computed from it. It lies beside run.json and not in
-// it, because lists of runs need not read it.
+// and where it ran. Nothing is computed from it. It lies beside run.json, which is
+// written more than once and read by those who only want the keys.
 type RunRecipe struct {
 	Name        string     `json:"name,omitempty"`
 	Description string     `json:"description,omitempty"`
