@@ -17,13 +17,13 @@ import (
 )
 
 // Path is the file of rows, or the folder, of an output in the store. Do not write
-// there. The error says so if the store no longer holds it.
+// there. The error is a *[GoneError] if the store no longer holds it.
 func (r *Run) Path(o Output) (string, error) {
 	kind := o.Kind
 	if kind == "" {
 		s := r.Stage(o.Stage)
 		if s == nil {
-			return "", fmt.Errorf("%s: %w", o.Label(), store.ErrNotFound)
+			return "", &GoneError{Output: o}
 		}
 		a, _, err := r.st.GetAction(s.Key)
 		if err != nil {
@@ -41,10 +41,21 @@ func (r *Run) Path(o Output) (string, error) {
 		path, err = r.st.Path(o.Digest)
 	}
 	if errors.Is(err, store.ErrNotFound) {
-		return "", fmt.Errorf("%s of run %s is no longer in the store; run the recipe again to have it made: %w", o.Label(), r.ID, err)
+		return "", &GoneError{Output: o}
 	}
 	return path, err
 }
+
+// GoneError is an output that the store no longer holds. It wraps [store.ErrNotFound].
+type GoneError struct{ Output Output }
+
+// Error implements error.
+func (e *GoneError) Error() string {
+	return e.Output.Label() + " is no longer in the store; run the recipe again to have it made"
+}
+
+// Unwrap gives the cause.
+func (e *GoneError) Unwrap() error { return store.ErrNotFound }
 
 // Row is one row of an output.
 type Row struct {

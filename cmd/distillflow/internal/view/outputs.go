@@ -1,6 +1,7 @@
 package view
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -25,7 +26,12 @@ func Outputs(w io.Writer, r *runrecord.Run, stages []*runrecord.Stage) error {
 			place := o.Saved
 			if place == "" {
 				var err error
-				if place, err = r.Path(o); err != nil {
+				place, err = r.Path(o)
+				var gone *runrecord.GoneError
+				switch {
+				case errors.As(err, &gone):
+					place = "(no longer in the store)"
+				case err != nil:
 					place = "(" + text.FirstLine(err.Error()) + ")"
 				}
 			}

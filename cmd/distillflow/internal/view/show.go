@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -23,7 +24,29 @@ func Show(w io.Writer, r *runrecord.Run) error {
 	if err := errors.Join(head(w, r), stageTable(w, r)); err != nil {
 		return err
 	}
-	return errors.Join(dropTable(w, r), tables(w, r), warnings(w, r))
+	return errors.Join(gone(w, errors.Join(dropTable(w, r), tables(w, r))), warnings(w, r))
+}
+
+// gone tells which outputs the store no longer holds, and returns all other errors.
+func gone(w io.Writer, err error) error {
+	if err == nil {
+		return nil
+	}
+	var labels []string
+	var errs []error
+	for _, e := range Errors(err) {
+		var g *runrecord.GoneError
+		switch {
+		case !errors.As(e, &g):
+			errs = append(errs, e)
+		case !slices.Contains(labels, g.Output.Label()):
+			labels = append(labels, g.Output.Label())
+		}
+	}
+	if len(labels) > 0 {
+		fmt.Fprintf(w, "\nNo longer in the store: %s. Run the recipe again to have them made.\n", text.OneLine(strings.Join(labels, ", ")))
+	}
+	return errors.Join(errs...)
 }
 
 func head(w io.Writer, r *runrecord.Run) error {
