@@ -40,7 +40,7 @@ func TestOwnDataPage(t *testing.T) {
 		}
 	}
 	env := map[string]string{"DISTILLFLOW_MEMO": filepath.Join(dir, "memo")}
-	for _, command := range []string{"validate", "plan", "run"} {
+	for _, command := range []string{"validate", "plan", "run", "outputs"} {
 		if status, out := runApp(t, env, command, "own.yaml"); status != exitOK {
 			t.Fatalf("%s: status %d\n%s", command, status, out)
 		}

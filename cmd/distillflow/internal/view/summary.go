@@ -188,13 +188,23 @@ func small(rates []schema.Rate) bool {
 	return len(styles) <= maxStyles && len(students) <= maxStudents
 }
 
-// madeLine says where the saved outputs are, by folder.
+// madeLine says where the saved outputs are, by folder, and which stages made something
+// that is not saved and that no other stage reads.
 func madeLine(r *runrecord.Run) string {
-	var folders []string
+	var folders, stored []string
+	read := map[*runrecord.Stage]bool{}
+	for _, s := range r.Stages {
+		for _, in := range s.Inputs {
+			read[in.Stage] = true
+		}
+	}
 	files := map[string][]string{}
 	for _, s := range r.Stages {
 		for _, o := range s.Outputs {
 			if o.Saved == "" {
+				if name := text.OneLine(s.Name); !read[s] && !slices.Contains(stored, name) {
+					stored = append(stored, name)
+				}
 				continue
 			}
 			dir := filepath.Dir(o.Saved)
@@ -216,7 +226,10 @@ func madeLine(r *runrecord.Run) string {
 			parts = append(parts, fmt.Sprintf("%s (%d outputs)", text.OneLine(paths.Relative(dir)+string(filepath.Separator)), len(list)))
 		}
 	}
-	return strings.Join(parts, ", ")
+	if len(stored) == 0 {
+		return strings.Join(parts, ", ")
+	}
+	return joinNonEmpty("; ", strings.Join(parts, ", "), "in the store: "+names(stored))
 }
 
 // costLine adds up what the stages that ran asked of models.

@@ -58,10 +58,14 @@ func TestSummaryLines(t *testing.T) {
 
 func TestMade(t *testing.T) {
 	var r runrecord.Run
-	for _, saved := range []string{"", "out/a", "out/b", "else/c", "1/x", "2/x", "3/x"} {
-		r.Stages = append(r.Stages, &runrecord.Stage{Outputs: []runrecord.Output{{Saved: saved}}})
+	for i, saved := range []string{"", "", "out/a", "out/b", "else/c", "1/x", "2/x", "3/x"} {
+		s := &runrecord.Stage{Name: fmt.Sprint("s", i), Outputs: []runrecord.Output{{Saved: saved}}}
+		if i > 0 {
+			s.Inputs = []runrecord.Input{{Stage: r.Stages[0]}}
+		}
+		r.Stages = append(r.Stages, s)
 	}
-	if got, want := madeLine(&r), "out/ (2 outputs), else/c, 1/x, 2/x, and 1 more folders"; got != want {
+	if got, want := madeLine(&r), "out/ (2 outputs), else/c, 1/x, 2/x, and 1 more folders; in the store: s1"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
