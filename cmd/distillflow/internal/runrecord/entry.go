@@ -26,10 +26,10 @@ type Entry struct {
 // good all the same.
 func (r *Run) Entry() (Entry, error) {
 	e := Entry{
-		ID: r.ID, Recipe: r.RunInfo.Recipe, Name: r.Recipe.Name, Status: r.Status, Started: r.Started, Seconds: r.Seconds,
+		ID: r.ID, Recipe: r.Recipe, Name: r.Resolved.Name, Status: r.Status, Started: r.Started, Seconds: r.Seconds,
 		Seed: r.Given.Seed, Profile: r.Given.Profile, Params: map[string]json.RawMessage{}, Stages: map[State]int{}, Cost: r.Cost(),
 	}
-	for _, p := range r.Recipe.Params {
+	for _, p := range r.Resolved.Params {
 		e.Params[p.Name] = p.Value
 	}
 	for _, s := range r.Stages {

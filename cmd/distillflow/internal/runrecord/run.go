@@ -18,11 +18,11 @@ import (
 // Run is one run. It is not safe for concurrent use.
 type Run struct {
 	store.RunInfo
-	Given   flow.RunData   // how the recipe was read: seed, profile, given params, environment, pins
-	Recipe  flow.RunRecipe // what it was: name, all params, machine; empty for old runs
-	Stages  []*Stage       // in the order of the graph; for old runs, of their first event
-	Seconds float64        // from start to end, or until now
-	Error   string         // why the run failed; the errors of stages stand with them
+	Given    flow.RunData   // how the recipe was read: seed, profile, given params, environment, pins
+	Resolved flow.RunRecipe // what that gave: name, all params; and the machine. Empty for old runs
+	Stages   []*Stage       // in the order of the graph; for old runs, of their first event
+	Seconds  float64        // from start to end, or until now
+	Error    string         // why the run failed; the errors of stages stand with them
 	// Warnings are those of the run as a whole, such as damage in the store.
 	Warnings []Warning
 
@@ -115,9 +115,9 @@ func Open(st *store.Store, reg *stage.Registry, id string) (*Run, error) {
 		return nil, err
 	}
 	if recipe != nil {
-		r.Recipe = *recipe
+		r.Resolved = *recipe
 	}
-	for _, s := range r.Recipe.Stages {
+	for _, s := range r.Resolved.Stages {
 		n := r.stage(s.Name, s.Type)
 		n.With = masked(s.With)
 		for _, in := range s.Inputs {
@@ -126,8 +126,8 @@ func Open(st *store.Store, reg *stage.Registry, id string) (*Run, error) {
 			}
 		}
 	}
-	for i, p := range r.Recipe.Params {
-		r.Recipe.Params[i].Value = maskedParam(p.Name, p.Value)
+	for i, p := range r.Resolved.Params {
+		r.Resolved.Params[i].Value = maskedParam(p.Name, p.Value)
 	}
 	if _, err := r.Refresh(); err != nil {
 		return nil, err

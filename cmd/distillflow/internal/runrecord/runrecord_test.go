@@ -100,8 +100,8 @@ func open(t *testing.T, st *store.Store, reg *stage.Registry, name string) *Run 
 func TestRun(t *testing.T) {
 	st, reg, file := small(t)
 	r := open(t, st, reg, file)
-	if r.Status != "failed" || r.Live() || r.Seconds <= 0 || r.Error != "" || r.Recipe.Name != "small" || r.Given.Seed != flow.DefaultSeed {
-		t.Errorf("status %s, %v s, error %q, recipe %q, seed %d", r.Status, r.Seconds, r.Error, r.Recipe.Name, r.Given.Seed)
+	if r.Status != "failed" || r.Live() || r.Seconds <= 0 || r.Error != "" || r.Resolved.Name != "small" || r.Given.Seed != flow.DefaultSeed {
+		t.Errorf("status %s, %v s, error %q, recipe %q, seed %d", r.Status, r.Seconds, r.Error, r.Resolved.Name, r.Given.Seed)
 	}
 	var got []string
 	for _, s := range r.Stages {
@@ -145,7 +145,7 @@ func TestRun(t *testing.T) {
 		t.Errorf("made %+v, %v, %v", m, ok, err)
 	}
 	params := map[string]string{}
-	for _, p := range r.Recipe.Params {
+	for _, p := range r.Resolved.Params {
 		params[p.Name] = string(p.Value)
 	}
 	if d := cmp.Diff(map[string]string{"teacher": `"simulated"`, "api_key": `"***"`, "base_url": `"http://***@127.0.0.1:1/v1"`}, params); d != "" {

@@ -57,17 +57,17 @@ func head(w io.Writer, r *runrecord.Run) error {
 		}
 	}
 	line("run", r.ID)
-	line("recipe", r.RunInfo.Recipe)
-	line("about", r.Recipe.Description)
+	line("recipe", r.Recipe)
+	line("about", r.Resolved.Description)
 	line("status", r.Status)
 	line("started", r.Started.UTC().Format(time.RFC3339))
 	line("took", duration(time.Duration(r.Seconds*float64(time.Second))))
 	line("seed", strconv.FormatUint(r.Given.Seed, 10))
 	line("profile", r.Given.Profile)
-	if r.Recipe.Locked {
+	if r.Resolved.Locked {
 		line("lock", "followed")
 	}
-	for _, p := range r.Recipe.Params {
+	for _, p := range r.Resolved.Params {
 		value := string(p.Value)
 		var s string
 		if json.Unmarshal(p.Value, &s) == nil && s != "" {
@@ -78,7 +78,7 @@ func head(w io.Writer, r *runrecord.Run) error {
 		}
 		line("param "+p.Name, value)
 	}
-	if m := r.Recipe.Machine; m.Platform != "" {
+	if m := r.Resolved.Machine; m.Platform != "" {
 		line("machine", fmt.Sprintf("%s, %s, %s", m.Host, m.Platform, text.Plural(m.CPUs, "CPU")))
 		line("program", fmt.Sprintf("distillflow %s, %s", m.Program, m.Go))
 	}
