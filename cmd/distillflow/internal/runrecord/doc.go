@@ -16,7 +16,7 @@
 //
 // [Read] gives the small outputs of a record type, wherever they are: schema.Accuracy, Rate,
 // Score, Comparison, ArmScore, Metric. [Stream] gives large ones, such as
-// schema.RouterDecision, row by row; both leave out what the store has lost ([GoneError]).
+// schema.RouterDecision, row by row. What the store has lost is a [GoneError].
 // [Run.Drops] counts what a stage did not pass on, by reason; [Run.Cost] is what the run
 // paid; an [Entry] is the run in a list. Values that look like secrets are masked. Text of
 // models is as they wrote it: escape it where it is shown. Old runs have no edges or params.
