@@ -157,14 +157,42 @@ func teacherFigure(rows []schema.Accuracy) (figure, string) {
 	return barsFigure(f, blocks), ""
 }
 
-// sampleSizeFigure shows accuracy against the number of problems trained on: sizes[i]
-// is that of runs[i]. Systems that were not trained stay out.
+// armsFigure compares the arms of an experiment by the mean of their students, one block
+// a task. The first arm, which the others are set against, is grey.
+func armsFigure(rows []schema.ArmScore) (figure, string) {
+	var blocks []block
+	last := ""
+	for _, r := range rows {
+		if r.System != meanOfStudents {
+			continue
+		}
+		if len(blocks) == 0 || r.Task != last {
+			title := orDash(r.Task) + ", " + text.Plural(r.Problems, "question") + ", " + text.Plural(r.Runs, "run")
+			blocks, last = append(blocks, block{title: title}), r.Task
+		}
+		b := &blocks[len(blocks)-1]
+		one := bar{name: r.Arm, color: lineColor(0), runs: []measured{{y: r.Accuracy, low: r.Low, high: r.High}}}
+		if len(b.bars) == 0 {
+			one.color = grey
+		}
+		b.bars = append(b.bars, one)
+	}
+	if len(blocks) == 0 {
+		return figure{}, "there are no arms"
+	}
+	f := figure{name: "arms", title: "Accuracy by arm", about: "Share of right answers, mean of the students, with its 95 % interval"}
+	return barsFigure(f, blocks), ""
+}
+
+// sampleSizeFigure shows accuracy against the number of problems trained on: each size has
+// equally many runs, one after the other. Systems that were not trained stay out.
 func sampleSizeFigure(runs [][]schema.Score, sizes []int) (figure, string) {
 	type line struct{ task, system string }
 	values := map[line]map[int][]measured{}
 	var tasks, systems []string
 	repeated := false
 	for i, scores := range runs {
+		size := sizes[i*len(sizes)/len(runs)]
 		for _, s := range scores {
 			if s.Kind != "trained" && s.Kind != "ensemble" {
 				continue
@@ -174,8 +202,8 @@ func sampleSizeFigure(runs [][]schema.Score, sizes []int) (figure, string) {
 			if values[l] == nil {
 				values[l] = map[int][]measured{}
 			}
-			values[l][sizes[i]] = append(values[l][sizes[i]], measured{float64(sizes[i]), s.Accuracy, s.Low, s.High})
-			repeated = repeated || len(values[l][sizes[i]]) > 1
+			values[l][size] = append(values[l][size], measured{float64(size), s.Accuracy, s.Low, s.High})
+			repeated = repeated || len(values[l][size]) > 1
 		}
 	}
 	tasks, systems = distinct(tasks), distinct(systems)

@@ -23,56 +23,71 @@ func routingFigure(rates []schema.Rate) (figure, string) {
 	if len(columns) != 1 {
 		columns = append([]epochRates{{Rates: r.Overall}}, columns...)
 	}
-	t := tiles{len(r.Students), min(3, len(r.Students))}
 	names := 0.0
 	for _, s := range r.Styles {
 		names = max(names, textWidth(labelText, false, s))
 	}
 	names = min(names, 90)
 	const row, head = 21, 34
+	// The column of all epochs has room for its numbers and stands apart from the others.
+	room := textWidth(smallText, false, "100") + 1
+	all, gap := 0.0, 0.0
+	if len(columns) > 1 {
+		all, gap = room+2, 5
+	}
+	// One column of names serves the panels of a row.
+	wide := func(across int) float64 { return (figureWidth - 2*figureEdge - names - 6) / float64(across) }
+	step := func(across int) float64 {
+		return (wide(across) - 8 - all - gap) / float64(max(1, len(columns)-1))
+	}
+	// As many panels side by side as leave room for the numbers. Where there are too many
+	// epochs even for one panel, colours have to do.
+	across := min(3, len(r.Students))
+	for a := across; a > 0; a-- {
+		if step(a) >= room {
+			across = a
+			break
+		}
+	}
+	numbers := step(across) >= room
+	t := tiles{len(r.Students), across}
 	height := head + row*float64(len(r.Styles)) + 10
 	f := figure{name: "routing", title: "Where the router sent each style",
 		about:  "Percent of the style's paths that went to the student; blue: more than evenly",
 		height: height * float64(t.rows())}
 	f.draw = func(c *canvas) {
-		// One column of names serves the panels of a row.
-		wide := (figureWidth - 2*figureEdge - names - 6) / float64(t.across)
+		wide, step := wide(across), step(across)
+		every := int(math.Ceil(16 / step))
 		for i, student := range r.Students {
 			_, top, _ := t.box(i, height)
-			x0 := figureEdge + names + 6 + float64(i%t.across)*wide
-			x1 := x0 + wide - 8
+			x0 := figureEdge + names + 6 + float64(i%across)*wide
 			c.textBold(labelText, ink, x0, top+12, left, fit(labelText, true, student, wide-10))
-			all := 0.0 // the room between the column of all epochs and the others
-			if len(columns) > 1 {
-				all = 5
-			}
-			step := (x1 - x0 - all) / float64(len(columns))
-			every := int(math.Ceil(16 / step))
 			for k, e := range columns {
-				x, label := x0+float64(k)*step, strconv.Itoa(e.Epoch)
+				x, w, label := x0+all+gap+float64(k-1)*step, step, strconv.Itoa(e.Epoch)
 				switch {
+				case len(columns) == 1:
+					x, label = x0, "epoch "+label
 				case e.Epoch == 0:
-					label = "all"
-				case all > 0:
-					x += all
+					x, w, label = x0, all, "all"
 				}
-				if e.Epoch == 0 || (k-1)%every == 0 || len(columns) == 1 {
-					if len(columns) == 1 {
-						label = "epoch " + label
-					}
-					c.text(smallText, grey, x+step/2, top+27, center, label)
+				if e.Epoch == 0 || len(columns) == 1 || (k-1)%every == 0 {
+					c.text(smallText, grey, x+w/2, top+27, center, label)
 				}
 				at := index(e.Rates)
 				for j, style := range r.Styles {
 					y := top + head + float64(j)*row - 3
 					if rate, ok := at[cell{0, style, student}]; ok {
-						heatCell(c, rate.Share, 1/float64(len(r.Students)), x+.5, y+.5, x+step-.5, y+row-.5)
+						text := ""
+						if numbers || e.Epoch == 0 {
+							text = fmt.Sprintf("%.0f", 100*rate.Share)
+						}
+						heatCell(c, text, rate.Share, 1/float64(len(r.Students)), x+.5, y+.5, x+w-.5, y+row-.5)
 					} else {
-						c.text(smallText, grey, x+step/2, y+row/2+3.2, center, "–")
+						c.text(smallText, grey, x+w/2, y+row/2+3.2, center, "–")
 					}
 				}
 			}
-			if i%t.across == 0 {
+			if i%across == 0 {
 				for j, style := range r.Styles {
 					c.text(labelText, ink, x0-6, top+head+float64(j)*row-3+row/2+3.5, right, fit(labelText, false, style, names))
 				}
@@ -82,9 +97,8 @@ func routingFigure(rates []schema.Rate) (figure, string) {
 	return f, ""
 }
 
-// heatCell is a share as a number, where there is room, and as a colour that tells it
-// from an even split.
-func heatCell(c *canvas, share, even, x0, y0, x1, y1 float64) {
+// heatCell is a share as a colour that tells it from an even split, with a text on it.
+func heatCell(c *canvas, text string, share, even, x0, y0, x1, y1 float64) {
 	strong, part := lineColor(0), 0.0
 	if even < 1 {
 		part = (share - even) / (1 - even)
@@ -94,10 +108,6 @@ func heatCell(c *canvas, share, even, x0, y0, x1, y1 float64) {
 	}
 	mix := func(a, b uint8) uint8 { return uint8(math.Round(float64(a) + min(1, part)*(float64(b)-float64(a)))) }
 	c.rect(color.NRGBA{mix(shade.R, strong.R), mix(shade.G, strong.G), mix(shade.B, strong.B), 0xff}, x0, y0, x1, y1)
-	text := fmt.Sprintf("%.0f", 100*share)
-	if textWidth(smallText, false, text) > x1-x0-2 {
-		return
-	}
 	col := ink
 	if part > .7 {
 		col = white

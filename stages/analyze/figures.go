@@ -22,7 +22,7 @@ const (
 
 type figuresConfig struct {
 	Formats []string `json:"formats" default:"[\"svg\",\"png\"]" doc:"What to write of each figure: svg, png (1000 pixels wide), or both."`
-	Sizes   []int    `json:"sizes" doc:"For a sample-size figure: how many problems the students of each input of scores were trained on, in the order of these inputs. Runs of one size are averaged."`
+	Sizes   []int    `json:"sizes" doc:"For a sample-size figure: how many problems the students were trained on, in the order of the inputs of scores. Each size has equally many inputs side by side, such as seeds. Runs of one size are averaged."`
 }
 
 // Validate implements the check of a config.
@@ -49,6 +49,7 @@ func (c figuresConfig) Validate() error {
 type figuresIn struct {
 	Rates    stage.Rows[schema.Rate]     `port:"rates,optional" doc:"Of posrate, for routing and shares."`
 	Scores   []stage.Rows[schema.Score]  `port:"scores" doc:"Of evaluate-students, for accuracy or, with sizes, for sample-size. Several are runs of the same systems, such as the legs of a matrix over seeds."`
+	Arms     stage.Rows[schema.ArmScore] `port:"arms,optional" doc:"Of compare-arms, for arms."`
 	Accuracy stage.Rows[schema.Accuracy] `port:"accuracy,optional" doc:"Of accuracy, for teacher."`
 	Metrics  stage.Rows[schema.Metric]   `port:"metrics,optional" doc:"Of train-moe or train-sft, for loss."`
 }
@@ -65,8 +66,10 @@ var Figures = stage.Define(stage.Spec{
 routing: a heat map of the share of each style that went to each student, per epoch.
 shares: the same shares over the epochs, with 95 % intervals. accuracy: the systems
 of evaluate-students with 95 % intervals; of several runs, their mean and each of
-them. sample-size: accuracy against the number of problems trained on. teacher: the
-teacher's accuracy by style. loss: the losses of each student over the steps.
+them. sample-size: accuracy against the number of problems trained on. arms: the
+mean accuracy of the students of each arm of compare-arms, with 95 % intervals.
+teacher: the teacher's accuracy by style. loss: the losses of each student over the
+steps.
 
 Every input is optional. A figure without anything to show is left out, and
 figures.md says why. The same tables give the same bytes.`,
@@ -81,13 +84,17 @@ type drawing struct {
 }
 
 func runFigures(ctx context.Context, env *stage.Env, c figuresConfig, in figuresIn, out figuresOut) error {
-	if !in.Rates.Given() && len(in.Scores) == 0 && !in.Accuracy.Given() && !in.Metrics.Given() {
-		return errors.New("nothing to draw: connect rates, scores, accuracy or metrics")
+	if !in.Rates.Given() && len(in.Scores) == 0 && !in.Arms.Given() && !in.Accuracy.Given() && !in.Metrics.Given() {
+		return errors.New("nothing to draw: connect rates, scores, arms, accuracy or metrics")
 	}
-	if n := len(c.Sizes); n > 0 && n != len(in.Scores) {
-		return fmt.Errorf("sizes has %s for %s of scores; give each input its number of problems", text.Plural(n, "value"), text.Plural(len(in.Scores), "input"))
+	if n := len(c.Sizes); n > 0 && (len(in.Scores) == 0 || len(in.Scores)%n != 0) {
+		return fmt.Errorf("sizes has %s for %s of scores; give each size equally many inputs", text.Plural(n, "value"), text.Plural(len(in.Scores), "input"))
 	}
 	rates, err := rowsOf(in.Rates)
+	if err != nil {
+		return err
+	}
+	arms, err := rowsOf(in.Arms)
 	if err != nil {
 		return err
 	}
@@ -124,6 +131,7 @@ func runFigures(ctx context.Context, env *stage.Env, c figuresConfig, in figures
 	} else {
 		add("accuracy", "scores", len(runs) > 0, func() (figure, string) { return scoresFigure(runs) })
 	}
+	add("arms", "arms", in.Arms.Given(), func() (figure, string) { return armsFigure(arms) })
 	add("teacher", "accuracy", in.Accuracy.Given(), func() (figure, string) { return teacherFigure(teacher) })
 	add("loss", "metrics", in.Metrics.Given(), func() (figure, string) { return lossFigure(metrics) })
 
