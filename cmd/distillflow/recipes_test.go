@@ -25,6 +25,10 @@ func TestRecipes(t *testing.T) {
 	if err := os.CopyFS(filepath.Join(dir, "recipes"), os.DirFS("../../recipes")); err != nil {
 		t.Fatal(err)
 	}
+	model, err := filepath.Abs("../../stages/train/testdata/train-sft/basic/model")
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Chdir(dir)
 	env := map[string]string{"DISTILLFLOW_MEMO": filepath.Join(dir, "memo")}
 	files, err := filepath.Glob("recipes/*.yaml")
@@ -72,6 +76,15 @@ func TestRecipes(t *testing.T) {
 			}
 		})
 	}
+	// The settings of published models suit such models.
+	t.Run("published", func(t *testing.T) {
+		students := "students=[{name: a, model: " + model + "}, {name: b, model: " + model + ", quantize: nf4}]"
+		run := []string{"run", "--profile", "real", "--set", "teacher=simulated", "--set", "name=published", "--set", students,
+			"--set", "max_steps=2", "--set", "warmup_steps=1", "--set", "test_rows=2", "--set", "max_seq=4096", "recipes/date.yaml"}
+		if status, out := runApp(t, env, run...); status != exitOK {
+			t.Errorf("status %d\n%s", status, out)
+		}
+	})
 	for _, task := range preset.Presets() {
 		if !slices.Contains(files, filepath.Join("recipes", task+".yaml")) && task != "openbookqa" { // has no sample problems
 			t.Errorf("the task %s has no recipe", task)
