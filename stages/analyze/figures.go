@@ -48,7 +48,7 @@ func (c figuresConfig) Validate() error {
 
 type figuresIn struct {
 	Rates    stage.Rows[schema.Rate]     `port:"rates,optional" doc:"Of posrate, for routing and shares."`
-	Scores   []stage.Rows[schema.Score]  `port:"scores" doc:"Of evaluate-students, for accuracy or, with sizes, for sample-size. Several are runs of the same systems, such as the legs of a matrix over seeds."`
+	Scores   []stage.Rows[schema.Score]  `port:"scores,optional" doc:"Of evaluate-students, for accuracy or, with sizes, for sample-size. Several are runs of the same systems, such as the legs of a matrix over seeds."`
 	Arms     stage.Rows[schema.ArmScore] `port:"arms,optional" doc:"Of compare-arms, for arms."`
 	Accuracy stage.Rows[schema.Accuracy] `port:"accuracy,optional" doc:"Of accuracy, for teacher."`
 	Metrics  stage.Rows[schema.Metric]   `port:"metrics,optional" doc:"Of train-moe or train-sft, for loss."`
