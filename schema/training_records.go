@@ -8,7 +8,7 @@ type RouterDecision struct {
 	ID      string             `json:"id"`    // the problem
 	Style   string             `json:"style"`
 	Path    int                `json:"path"`    // index into the problem's paths
-	Student string             `json:"student"` // the chosen student's name
+	Student string             `json:"student"` // the chosen student's name; "" where only Weights are known
 	Probs   map[string]float64 `json:"probs"`   // student -> noise-free probability
 
 	// Of every student, chosen or not.
@@ -112,7 +112,10 @@ type Rate struct {
 	Student string  `json:"student"`
 	Routed  int     `json:"routed"` // decisions for this style that chose the student
 	Total   int     `json:"total"`  // decisions for this style
-	Share   float64 `json:"share"`  // Routed / Total
+	Share   float64 `json:"share"`  // Routed / Total; 0 of no decision
+	// Weight is the student's mean weight in the ensemble over the style's paths whose
+	// weights are known; 0 where there is none.
+	Weight float64 `json:"weight,omitempty"`
 }
 
 // RecordType names the record for port type checks.

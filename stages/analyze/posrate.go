@@ -14,7 +14,7 @@ import (
 type posrateConfig struct{}
 
 type posrateIn struct {
-	Log stage.Rows[schema.RouterDecision] `port:"router_log" doc:"The routing decisions of train-moe."`
+	Log stage.Rows[schema.RouterDecision] `port:"router_log" doc:"The routing decisions of train-moe, or those of the Python scripts by import-router-log."`
 }
 
 type posrateOut struct {
@@ -30,8 +30,8 @@ var Posrate = stage.Define(stage.Spec{
 A rate is the share of a style's appearances in the router log that chose the
 student, per epoch and over all epochs. A style that does not appear in an
 epoch has no rows there; a student that was never chosen has rows with share 0,
-because the log's probabilities name it. Rows are ordered by epoch, style and
-student. A line that is not a routing decision is an error: shares of a part
+because the log's probabilities name it. Where the log has the students' weights in
+the ensemble, a rate has their mean. Rows are ordered by epoch, style and student. A line that is not a routing decision is an error: shares of a part
 of the log would look like shares of the whole.`,
 }, runPosrate)
 
@@ -41,17 +41,24 @@ type cell struct {
 	style, student string
 }
 
+// mean sums what it is the mean of.
+type mean struct {
+	sum float64
+	n   int
+}
+
 // tally counts routing decisions.
 type tally struct {
 	routed   map[cell]int
 	total    map[cell]int // student is ""
+	weights  map[cell]mean
 	students map[string]bool
 	styles   map[string]bool
 	epochs   map[int]bool
 }
 
 func newTally() *tally {
-	return &tally{routed: map[cell]int{}, total: map[cell]int{}, students: map[string]bool{}, styles: map[string]bool{}, epochs: map[int]bool{}}
+	return &tally{routed: map[cell]int{}, total: map[cell]int{}, weights: map[cell]mean{}, students: map[string]bool{}, styles: map[string]bool{}, epochs: map[int]bool{}}
 }
 
 func (t *tally) add(d schema.RouterDecision) error {
@@ -60,14 +67,22 @@ func (t *tally) add(d schema.RouterDecision) error {
 		return fmt.Errorf("epoch is %d; epochs count from 1", d.Epoch)
 	case d.Style == "":
 		return fmt.Errorf("field %q is empty", "style")
-	case d.Student == "":
+	case d.Student == "" && len(d.Weights) == 0:
 		return fmt.Errorf("field %q is empty", "student")
 	}
 	for _, e := range []int{0, d.Epoch} {
-		t.routed[cell{e, d.Style, d.Student}]++
-		t.total[cell{e, d.Style, ""}]++
+		for s, w := range d.Weights {
+			m := t.weights[cell{e, d.Style, s}]
+			t.weights[cell{e, d.Style, s}] = mean{m.sum + w, m.n + 1}
+			t.students[s] = true
+		}
+		if d.Student != "" {
+			t.routed[cell{e, d.Style, d.Student}]++
+			t.total[cell{e, d.Style, ""}]++
+			t.students[d.Student] = true
+		}
 	}
-	t.epochs[d.Epoch], t.styles[d.Style], t.students[d.Student] = true, true, true
+	t.epochs[d.Epoch], t.styles[d.Style] = true, true
 	for s := range d.Probs {
 		t.students[s] = true
 	}
@@ -80,13 +95,19 @@ func (t *tally) rates() []schema.Rate {
 	for _, e := range append([]int{0}, slices.Sorted(maps.Keys(t.epochs))...) {
 		for _, style := range slices.Sorted(maps.Keys(t.styles)) {
 			n := t.total[cell{e, style, ""}]
-			if n == 0 {
-				continue
-			}
 			for _, student := range slices.Sorted(maps.Keys(t.students)) {
-				k := t.routed[cell{e, style, student}]
-				out = append(out, schema.Rate{Epoch: e, Style: style, Student: student,
-					Routed: k, Total: n, Share: float64(k) / float64(n)})
+				r := schema.Rate{Epoch: e, Style: style, Student: student, Routed: t.routed[cell{e, style, student}], Total: n}
+				w := t.weights[cell{e, style, student}]
+				if n == 0 && w.n == 0 {
+					continue
+				}
+				if n > 0 {
+					r.Share = float64(r.Routed) / float64(n)
+				}
+				if w.n > 0 {
+					r.Weight = w.sum / float64(w.n)
+				}
+				out = append(out, r)
 			}
 		}
 	}
@@ -107,9 +128,13 @@ type epochRates struct {
 	Rates []schema.Rate `json:"rates"`
 }
 
+// newRatesReport reports the rates of decisions.
 func newRatesReport(rates []schema.Rate) ratesReport {
 	r := ratesReport{Students: []string{}, Styles: []string{}, Overall: []schema.Rate{}, Epochs: []epochRates{}}
 	for _, x := range rates {
+		if x.Total == 0 {
+			continue
+		}
 		if x.Epoch == 0 {
 			r.Overall = append(r.Overall, x)
 			r.Decisions += x.Routed
@@ -157,16 +182,48 @@ func rateGrid(rates []schema.Rate) *grid {
 	return g
 }
 
-func ratesMarkdown(r ratesReport) string {
+// weightGrid tabulates mean ensemble weights over all epochs, students by styles; nil
+// where none is known.
+func weightGrid(rates []schema.Rate) *grid {
+	at := map[cell]string{}
+	var styles, students []string
+	for _, r := range rates {
+		if r.Epoch == 0 && r.Weight > 0 {
+			at[cell{0, r.Style, r.Student}] = fmt.Sprintf("%.3f", r.Weight)
+			styles, students = append(styles, r.Style), append(students, r.Student)
+		}
+	}
+	if len(at) == 0 {
+		return nil
+	}
+	styles, students = distinct(styles), distinct(students)
+	g := &grid{head: append([]string{"student"}, styles...), left: 1}
+	for _, student := range students {
+		row := []string{student}
+		for _, style := range styles {
+			row = append(row, orDash(at[cell{0, style, student}]))
+		}
+		g.add(row...)
+	}
+	return g
+}
+
+func ratesMarkdown(r ratesReport, weights *grid) string {
 	var b strings.Builder
 	b.WriteString("# Routing\n\nShare of each style's appearances that the router gave to each student, with counts.\n")
-	if r.Decisions == 0 {
+	switch {
+	case r.Decisions > 0:
+		fmt.Fprintf(&b, "\n## All epochs\n\n%s", rateGrid(r.Overall).markdown())
+	case weights != nil:
+		b.WriteString("\nThe router log holds weights and no decision.\n")
+	default:
 		b.WriteString("\nThe router log is empty.\n")
-		return b.String()
 	}
-	fmt.Fprintf(&b, "\n## All epochs\n\n%s", rateGrid(r.Overall).markdown())
 	for _, e := range r.Epochs {
 		fmt.Fprintf(&b, "\n## Epoch %d\n\n%s", e.Epoch, rateGrid(e.Rates).markdown())
+	}
+	if weights != nil {
+		fmt.Fprintf(&b, "\n## Ensemble weights\n\nMean weight of each student in the ensemble, over all epochs.\n\n%s", weights.markdown())
 	}
 	return b.String()
 }
@@ -202,5 +259,5 @@ func runPosrate(ctx context.Context, env *stage.Env, _ posrateConfig, in posrate
 		}
 	}
 	r := newRatesReport(rates)
-	return writeReport(out.Report.Path, "rates", ratesMarkdown(r), r)
+	return writeReport(out.Report.Path, "rates", ratesMarkdown(r, weightGrid(rates)), r)
 }
