@@ -34,11 +34,13 @@ func (Metric) RecordType() string { return "metric" }
 // Score is the accuracy of one system on one task.
 type Score struct {
 	System string `json:"system"` // a student's name, "ensemble", "majority", ...
-	// Kind is trained, untrained, ensemble, baseline or bound; vote@k for the most frequent
+	// Kind is trained, untrained, ensemble, routed, baseline or bound; vote@k for the most frequent
 	// of k answers; pass@k, a bound, for any of k answers.
-	Kind       string  `json:"kind"`
-	Task       string  `json:"task"`
-	Group      string  `json:"group,omitempty"` // field=value of the problems counted; "" means all
+	Kind string `json:"kind"`
+	Task string `json:"task"`
+	// Group is field=value of the problems counted, or style=NAME of students that read the
+	// prompts of a style; "" means all, by their plain questions.
+	Group      string  `json:"group,omitempty"`
 	Count      int     `json:"count"`
 	Correct    int     `json:"correct"`
 	Unanswered int     `json:"unanswered"` // no answer was found in what the system wrote
@@ -93,6 +95,7 @@ type Prediction struct {
 	Task      string  `json:"task"`
 	System    string  `json:"system"`
 	Kind      string  `json:"kind"`                // as in Score, or sample
+	Style     string  `json:"style,omitempty"`     // whose prompt the system read; "" means the plain question
 	Sample    int     `json:"sample,omitempty"`    // 1-based among the samples; 0 means the greedy answer
 	Reasoning string  `json:"reasoning,omitempty"` // what the system thought before it answered
 	Response  string  `json:"response"`

@@ -89,7 +89,7 @@ func kindColor(kind string) color.NRGBA {
 	switch kind {
 	case "trained":
 		return lineColor(0)
-	case "ensemble":
+	case "ensemble", "routed":
 		return lineColor(1)
 	}
 	return grey

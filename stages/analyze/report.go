@@ -154,7 +154,7 @@ func index(rates []schema.Rate) map[cell]schema.Rate {
 
 // kindOrder is the order in which systems are listed: what was made, then what
 // to compare it with.
-var kindOrder = []string{"trained", "ensemble", "vote", "untrained", "baseline", "bound", "pass"}
+var kindOrder = []string{"trained", "ensemble", "routed", "vote", "untrained", "baseline", "bound", "pass"}
 
 // inOrder lists scores by task, and by what they are.
 func inOrder(scores []schema.Score) []schema.Score {
@@ -206,7 +206,7 @@ func comparisonGrid(comparisons []schema.Comparison) *grid {
 
 // named is a system with its kind where its name does not tell it.
 func named(system, kind string) string {
-	if kind == "trained" || kind == "ensemble" || kind == "baseline" {
+	if kind == "trained" || kind == "ensemble" || kind == "routed" || kind == "baseline" {
 		return system
 	}
 	return system + " " + kind

@@ -7,33 +7,55 @@ import (
 
 	"github.com/distillflow/distillflow/internal/lm/device"
 	"github.com/distillflow/distillflow/internal/lm/encoder"
+	"github.com/distillflow/distillflow/internal/lm/hub"
 )
 
-// encode gives every path its encoding, once for the whole training, and returns
-// their width. The encoder itself is let go of afterwards.
-func (t *trainer) encode(ctx context.Context, dev *device.Device, responses []string) (dim int, err error) {
-	var enc encoder.Encoder
+// textEncoder says how the router reads a text.
+type textEncoder struct {
+	Ref  string `json:"ref,omitempty"`  // of a published encoder
+	Dim  int    `json:"dim,omitempty"`  // without one: width of the hashed encoder
+	Seed uint64 `json:"seed,omitempty"` // and of its directions
+}
+
+// textEncoder is the one of the plan.
+func (t *trainer) textEncoder() textEncoder {
 	if t.plan.route.encoder != "" {
+		return textEncoder{Ref: t.plan.route.encoder}
+	}
+	return textEncoder{Dim: t.plan.route.hashedDim, Seed: streamSeed(t.seed, streamEncoder)}
+}
+
+// encode gives texts their encodings, their width and the encoder's name. The encoder
+// itself is let go of afterwards.
+func (e textEncoder) encode(ctx context.Context, dev *device.Device, texts []string, o hub.Options) (out [][]float32, dim int, name string, err error) {
+	var enc encoder.Encoder
+	if e.Ref != "" {
 		var dir string
-		if dir, err = encoder.Locate(ctx, t.plan.route.encoder, t.bases.hub); err == nil {
+		if dir, err = encoder.Locate(ctx, e.Ref, o); err == nil {
 			enc, err = encoder.Load(dir, dev)
 		}
 	} else {
-		enc, err = encoder.NewHashed(t.plan.route.hashedDim, streamSeed(t.seed, streamEncoder))
+		enc, err = encoder.NewHashed(e.Dim, e.Seed)
 	}
 	if err != nil {
-		return 0, fmt.Errorf("encoder: %w", err)
+		return nil, 0, "", fmt.Errorf("encoder: %w", err)
 	}
-	if t.encoded, err = enc.Encode(responses); err != nil {
-		return 0, fmt.Errorf("encoding the paths: %w", err)
+	if out, err = enc.Encode(texts); err != nil {
+		return nil, 0, "", fmt.Errorf("encoding the texts: %w", err)
 	}
-	if t.plan.route.encoder != "" {
-		for _, v := range t.encoded {
+	if e.Ref != "" {
+		for _, v := range out {
 			unitLength(v) // not every folder asks for it; the router's scale does
 		}
 	}
-	t.encoder = enc.Name()
-	return enc.Dim(), nil
+	return out, enc.Dim(), enc.Name(), nil
+}
+
+// encode gives every path its encoding, once for the whole training, and returns
+// their width.
+func (t *trainer) encode(ctx context.Context, dev *device.Device, responses []string) (dim int, err error) {
+	t.encoded, dim, t.encoder, err = t.textEncoder().encode(ctx, dev, responses, t.bases.hub)
+	return dim, err
 }
 
 // unitLength scales v to length 1; zero stays zero.

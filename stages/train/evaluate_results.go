@@ -24,14 +24,14 @@ type system struct {
 func (s system) is(kind string) bool { return strings.HasPrefix(s.kind, kind) }
 
 // writeResults writes predictions and, for each task, the scores of all systems, those by
-// the values of fields, and comparisons.
-func writeResults(test []schema.Problem, jobs []job, by []string, out evalOut) error {
+// the values of fields and by styles, and comparisons. routed is as [systems] takes it.
+func writeResults(test []schema.Problem, jobs []job, routed []int, by []string, out evalOut) error {
 	for _, j := range jobs {
 		if err := writePredictions(j, out.Predictions); err != nil {
 			return err
 		}
 	}
-	all, students, err := systems(test, jobs)
+	all, students, err := systems(test, jobs, routed)
 	if err != nil {
 		return err
 	}
@@ -69,6 +69,32 @@ func writeResults(test []schema.Problem, jobs []job, by []string, out evalOut) e
 				}
 			}
 		}
+		if err := writeStyles(out.Scores, jobs, task); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeStyles writes the scores of students that were asked in styles.
+func writeStyles(out *stage.Writer[schema.Score], jobs []job, task string) error {
+	for _, j := range jobs {
+		if j.kind != kindStyled {
+			continue
+		}
+		var rows []int
+		for i, p := range j.problems {
+			if p.Task == task {
+				rows = append(rows, i)
+			}
+		}
+		if len(rows) == 0 {
+			continue
+		}
+		s := system{j.name, kindTrained, "asked in the style", j.answers}
+		if err := writeScores(out, []system{s}, task, "style="+j.style, rows); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -80,8 +106,11 @@ func writePredictions(j job, out *stage.Writer[schema.Prediction]) error {
 	for i, a := range j.answers {
 		p := j.problems[i/j.each()]
 		x := schema.Prediction{
-			ID: p.ID, Task: p.Task, System: j.name, Kind: j.kind, Reasoning: a.thought, Response: a.text,
+			ID: p.ID, Task: p.Task, System: j.name, Kind: j.kind, Style: j.style, Reasoning: a.thought, Response: a.text,
 			Pred: a.pred, Gold: p.GoldAnswer, Correct: a.correct, LogProb: a.perByte,
+		}
+		if j.kind == kindStyled {
+			x.Kind = kindTrained
 		}
 		if j.samples > 0 {
 			x.Sample = i%j.samples + 1
@@ -125,8 +154,9 @@ func writeScores(out *stage.Writer[schema.Score], all []system, task, group stri
 }
 
 // systems lists what the jobs' answers make, and how many students there are. What says
-// nothing with one student is left out.
-func systems(test []schema.Problem, jobs []job) (all []system, students int, err error) {
+// nothing with one student is left out. routed is the router's student for each problem,
+// nil without a router.
+func systems(test []schema.Problem, jobs []job, routed []int) (all []system, students int, err error) {
 	var trained, dev, samples [][]answered
 	var names []string
 	for _, j := range jobs {
@@ -162,6 +192,13 @@ func systems(test []schema.Problem, jobs []job) (all []system, students int, err
 			note = "log-probability per byte, calibrated on the dev problems"
 		}
 		all = append(all, system{"ensemble", kindEnsemble, note, picked})
+		if routed != nil {
+			one := make([]answered, len(test))
+			for i, s := range routed {
+				one[i] = trained[s][i]
+			}
+			all = append(all, system{"routed", kindRouted, "the student that the router prefers for the question" + outOfDistribution, one})
+		}
 		bounds = append(bounds, system{"oracle", kindBound, fmt.Sprintf("any of %d students is right; a bound, not a system", students), any})
 	}
 	if samples == nil {
@@ -205,10 +242,21 @@ func systems(test []schema.Problem, jobs []job) (all []system, students int, err
 			}); err != nil {
 				return nil, 0, err
 			}
+			if routed == nil {
+				continue
+			}
+			if err := draw("routed", "routed", " of the student that the router prefers"+outOfDistribution, func(i, x int) (int, answered) {
+				return routed[i], samples[routed[i]][i*k+x]
+			}); err != nil {
+				return nil, 0, err
+			}
 		}
 	}
 	return append(all, bounds...), students, nil
 }
+
+// outOfDistribution is what to know of the router's picks.
+const outOfDistribution = " (out of distribution: it learned on paths, not on questions)"
 
 // better is a right answer where there is any, and else one that says something.
 func better(a, b answered) answered {
@@ -271,10 +319,13 @@ func compared(a, b system, students int) bool {
 	case a.is(kindUntrained):
 		return b.is(kindTrained) && a.name == b.name
 	case a.is(kindBaseline):
-		return b.is(kindTrained) || b.is(kindEnsemble)
+		return b.greedy() || b.is(kindEnsemble)
 	case a.is(kindVote):
-		return a.kind == b.kind || b.is(kindTrained) && a.name == b.name ||
+		return a.kind == b.kind || b.greedy() && a.name == b.name ||
 			b.is(kindEnsemble) && a.kind == kindVote+fmt.Sprint(students)
 	}
-	return (a.is(kindTrained) || a.is(kindEnsemble)) && (b.is(kindTrained) || b.is(kindEnsemble))
+	return (a.greedy() || a.is(kindEnsemble)) && (b.greedy() || b.is(kindEnsemble))
 }
+
+// greedy reports whether the system gives one greedy answer of a trained student.
+func (s system) greedy() bool { return s.is(kindTrained) || s.is(kindRouted) }

@@ -54,18 +54,19 @@ func rightOf(all []system) map[string]string {
 
 func TestSystems(t *testing.T) {
 	for name, c := range map[string]struct {
-		jobs []job
-		want map[string]string
+		jobs   []job
+		routed []int
+		want   map[string]string
 	}{
 		"one student has neither ensemble nor oracle": {
-			[]job{{name: "a", kind: kindTrained, answers: said("rw")}},
+			[]job{{name: "a", kind: kindTrained, answers: said("rw")}}, nil,
 			map[string]string{"a/trained": "rw"},
 		},
 		"one student samples": {
 			[]job{
 				{name: "a", kind: kindTrained, answers: said("rw")},
 				{name: "a", kind: kindSample, samples: 3, answers: said("wrw" + "-r-")},
-			},
+			}, nil,
 			map[string]string{"a/trained": "rw", "a/vote@3": "wr", "a/pass@3": "rr"},
 		},
 		"two students share the answers of a vote": {
@@ -75,15 +76,28 @@ func TestSystems(t *testing.T) {
 				{name: "b", kind: kindTrained, answers: said("w-")},
 				{name: "a", kind: kindSample, samples: 3, answers: said("rrw" + "www")},
 				{name: "b", kind: kindSample, samples: 3, answers: said("www" + "-rr")},
-			},
+			}, nil,
 			map[string]string{
 				"a/trained": "-w", "a/untrained": "--", "b/trained": "w-", "ensemble/ensemble": "ww", "oracle/bound": "ww",
 				"a/vote@2": "rw", "b/vote@2": "wr", "a/pass@2": "rw", "b/pass@2": "wr", "ensemble/vote@2": "?w", "oracle/pass@2": "rw",
 				"a/vote@3": "rw", "b/vote@3": "wr", "a/pass@3": "rw", "b/pass@3": "wr", "ensemble/vote@3": "rw", "oracle/pass@3": "rw",
 			},
 		},
+		"the router gives each problem to one student": {
+			[]job{
+				{name: "a", kind: kindTrained, answers: said("rw")},
+				{name: "b", kind: kindTrained, answers: said("wr")},
+				{name: "a", kind: kindSample, samples: 2, answers: said("rw" + "rr")},
+				{name: "b", kind: kindSample, samples: 2, answers: said("ww" + "w-")},
+			}, []int{0, 1},
+			map[string]string{
+				"a/trained": "rw", "b/trained": "wr", "ensemble/ensemble": "?w", "routed/routed": "rr", "oracle/bound": "rr",
+				"a/vote@2": "?r", "b/vote@2": "ww", "a/pass@2": "rr", "b/pass@2": "ww", "ensemble/vote@2": "?r", "oracle/pass@2": "rr",
+				"routed/vote@2": "?w", "routed/pass@2": "rw",
+			},
+		},
 	} {
-		all, _, err := systems(graded(2), c.jobs)
+		all, _, err := systems(graded(2), c.jobs, c.routed)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -130,7 +144,7 @@ func TestCompare(t *testing.T) {
 		{name: "b", kind: kindUntrained, answers: said("www")},
 		{name: "a", kind: kindSample, samples: 3, answers: said("rrrrrrrrr")},
 		{name: "b", kind: kindSample, samples: 3, answers: said("rrrrrrrrr")},
-	})
+	}, []int{0, 0, 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,6 +180,12 @@ func TestCompare(t *testing.T) {
 		"a untrained / majority baseline":       false,
 		"a untrained / ensemble ensemble":       false,
 		"ensemble vote@2 / majority baseline":   false,
+		"a trained / routed routed":             true,
+		"ensemble ensemble / routed routed":     true,
+		"routed routed / majority baseline":     true,
+		"routed routed / routed vote@3":         true,
+		"routed routed / a vote@3":              false,
+		"a vote@3 / routed vote@3":              true,
 	} {
 		if got := slices.Contains(pairs, pair); got != want {
 			t.Errorf("%s: compared %v, want %v", pair, got, want)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -45,7 +46,7 @@ type evalIn struct {
 }
 
 type evalOut struct {
-	Scores      *stage.Writer[schema.Score]      `port:"scores" doc:"Accuracy with Wilson 95 % intervals, and how many problems got no answer: each student trained and untrained, the ensemble, the most frequent gold answer, and as a bound the share that any student answers. With samples, votes and pass@k too."`
+	Scores      *stage.Writer[schema.Score]      `port:"scores" doc:"Accuracy with Wilson 95 % intervals, and how many problems got no answer: each student trained and untrained, the ensemble, the router's pick, the most frequent gold answer, and as a bound the share that any student answers. With samples, votes and pass@k too."`
 	Comparisons *stage.Writer[schema.Comparison] `port:"comparisons" doc:"McNemar's exact test between pairs of systems on the same problems, not corrected for the number of pairs."`
 	Predictions *stage.Writer[schema.Prediction] `port:"predictions" doc:"Each student's answer to each problem, and its samples."`
 }
@@ -60,18 +61,25 @@ Each student reads the plain question, with its choices, premise or table, and w
 text is read for the answer, without what the student thinks before it. A student that is
 cut off while it thinks gives no answer: max_new has to leave room for thoughts, as its
 default does for those of training. The ensemble takes the answer of the student that is more
-probably right, by log-probability per byte calibrated on other problems. The oracle row is
+probably right, by log-probability per byte calibrated on other problems. Routed takes the
+answer of the one student that the learned router prefers for the question. That is out of
+distribution: the router learned on teachers' paths, not on questions. The oracle row is
 a bound, not a system: it counts a problem as solved when any student solves it. With one
-student there is neither.
+student there are none of these, and without a learned router there is no routed row.
+
+Students that were trained with student_prompt: styled are also asked in each style for
+which problems have a path with a prompt, as wrap-cot makes them: their scores stand in
+groups style=NAME. All other rows are of the plain question.
 
 With samples: k, a student also draws k answers. vote@k takes the most frequent of them,
-and pass@k is the bound that any of them is right. The ensemble's vote@k and the oracle's
+and pass@k is the bound that any of them is right. Routed draws all k from one student.
+The ensemble's vote@k and the oracle's
 pass@k are of as many answers, which the students share. Of n students there are vote@n
 and pass@n too, for the ensemble and the oracle cost n answers. What is drawn depends on
 the problem's id, the student and the sample alone, not on the run's seed.
 
-comparisons sets trained students, the ensemble and votes of equal cost against each
-other, and a student against itself untrained, its own vote and the most frequent gold
+comparisons sets trained students, the ensemble, routed and votes of equal cost against
+each other, and a student against itself untrained, its own vote and the most frequent gold
 answer.`,
 	Platform: platform,
 }, runEvaluate)
@@ -90,6 +98,7 @@ const (
 	kindTrained   = "trained"
 	kindUntrained = "untrained"
 	kindEnsemble  = "ensemble"
+	kindRouted    = "routed"
 	kindBaseline  = "baseline"
 	kindBound     = "bound"
 	kindVote      = "vote@" // and the number of answers
@@ -131,21 +140,82 @@ func runEvaluate(ctx context.Context, env *stage.Env, c evalConfig, in evalIn, o
 			jobs = append(jobs, job{name: name, kind: kindUntrained, dir: filepath.Join(untrainedDir, name), problems: test})
 		}
 	}
+	if info.StudentPrompt == promptStyled {
+		jobs = append(jobs, styledJobs(env, info.Students, test)...)
+	}
 	if err := e.run(ctx, jobs); err != nil {
 		return err
 	}
-	return writeResults(test, jobs, c.By, out)
+	picks, err := e.routed(ctx, len(info.Students), test)
+	if err != nil {
+		return err
+	}
+	return writeResults(test, jobs, picks, c.By, out)
+}
+
+// routed gives the student that the router prefers for each problem, nil without a router.
+func (e *evaluation) routed(ctx context.Context, students int, test []schema.Problem) ([]int, error) {
+	var questions []string
+	for _, p := range test {
+		q, err := plainQuestion(p)
+		if err != nil {
+			return nil, err
+		}
+		questions = append(questions, q)
+	}
+	return routedPicks(ctx, e.dev, e.models, students, questions, e.bases.hub)
+}
+
+// styledJobs asks each student in each style for which problems have a prompt.
+func styledJobs(env *stage.Env, students []string, test []schema.Problem) (jobs []job) {
+	of := map[string][]schema.Problem{}
+	for _, p := range test {
+		for _, style := range promptStyles(p) {
+			of[style] = append(of[style], p)
+		}
+	}
+	if len(of) == 0 {
+		env.Warn("the students were trained on the styles' prompts and are asked plain questions: put wrap-cot before this stage to ask them in the styles, too")
+	}
+	for _, name := range students {
+		for _, style := range slices.Sorted(maps.Keys(of)) {
+			jobs = append(jobs, job{name: name, kind: kindStyled, dir: name, style: style, problems: of[style]})
+		}
+	}
+	return jobs
+}
+
+// promptStyles are the styles for which a problem has a prompt.
+func promptStyles(p schema.Problem) (styles []string) {
+	for _, x := range p.Paths {
+		if x.Prompt != "" && !slices.Contains(styles, x.Style) {
+			styles = append(styles, x.Style)
+		}
+	}
+	return styles
+}
+
+// asks is the question of a job's problem.
+func (j job) asks(p schema.Problem) (string, error) {
+	for _, x := range p.Paths {
+		if j.style != "" && x.Style == j.style && x.Prompt != "" {
+			return x.Prompt, nil
+		}
+	}
+	return plainQuestion(p)
 }
 
 // Kinds of answers that are no system's.
 const (
 	kindDev    = "dev"    // calibration reads them; they are not written
 	kindSample = "sample" // votes and pass@k read them
+	kindStyled = "styled" // trained, asked in a style
 )
 
 // job is one model on one set of problems.
 type job struct {
 	name, kind, dir string
+	style           string // whose prompts are asked; "": the plain question
 	problems        []schema.Problem
 	samples         int        // drawn for each problem; 0: one greedy answer
 	answers         []answered // [problem·each + sample]
@@ -234,7 +304,7 @@ func (e *evaluation) answer(ctx context.Context, j *job, progress func(int)) err
 	var prompts [][]int32
 	var places []int // in answers
 	for i, p := range j.problems {
-		asked, err := plainQuestion(p)
+		asked, err := j.asks(p)
 		if err != nil {
 			return err
 		}

@@ -81,6 +81,9 @@ func trainModels(ctx context.Context, env *stage.Env, p *plan, rows stage.Rows[s
 		}
 		info.Students = append(info.Students, s.name)
 	}
+	if err := t.saveRouter(models); err != nil {
+		return nil, err
+	}
 	return t, checkpoint.WriteJSON(filepath.Join(models, modelsFile), info)
 }
 

@@ -12,7 +12,7 @@ import (
 )
 
 // Layout of the models folder: one model folder per student, the same students
-// before training below untrained/, and a description.
+// before training below untrained/, the router where one has learned, and a description.
 const (
 	untrainedDir = "untrained"
 	modelsFile   = "models.json"
@@ -45,7 +45,7 @@ type moeIn struct {
 }
 
 type trainOut struct {
-	Models    *stage.OutDir                        `port:"models" doc:"A folder per student: config.json, tokenizer.json and model.safetensors of one from scratch; adapters in PEFT's format and a reference to the base of a published one. The same students before training below untrained/."`
+	Models    *stage.OutDir                        `port:"models" doc:"A folder per student: config.json, tokenizer.json and model.safetensors of one from scratch; adapters in PEFT's format and a reference to the base of a published one. The same students before training below untrained/. With gate: learned, the router as router.json and router.safetensors."`
 	RouterLog *stage.Writer[schema.RouterDecision] `port:"router_log" doc:"One row for each path and epoch: which student it went to, with what probabilities, and what each student makes of it: nats per byte, weight in the ensemble. A path that all learn has a row for each student; without router and peers there are none."`
 	Metrics   *stage.Writer[schema.Metric]         `port:"metrics" doc:"Losses, entropies and gradient norms every log_every steps."`
 	Board     *stage.OutDir                        `port:"tensorboard" doc:"The metrics as event files for tensorboard --logdir: a run per student, time counted in steps."`
