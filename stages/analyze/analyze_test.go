@@ -11,3 +11,5 @@ func TestAccuracy(t *testing.T) { stagetest.Golden(t, Accuracy) }
 func TestFigures(t *testing.T)  { stagetest.Golden(t, Figures) }
 
 func TestCompareArms(t *testing.T) { stagetest.Golden(t, CompareArms) }
+
+func TestCompareSystems(t *testing.T) { stagetest.Golden(t, CompareSystems) }

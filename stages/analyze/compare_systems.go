@@ -1,0 +1,156 @@
+package analyze
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+
+	"github.com/distillflow/distillflow/flow/stage"
+	"github.com/distillflow/distillflow/internal/stats"
+	"github.com/distillflow/distillflow/schema"
+)
+
+type compareSystemsConfig struct{}
+
+type compareSystemsIn struct {
+	Scores      []stage.Rows[schema.Score]      `port:"scores" doc:"Of evaluate-students, one input a run: the seeds of one arm."`
+	Comparisons []stage.Rows[schema.Comparison] `port:"comparisons" doc:"Of the same stages, in the same order."`
+}
+
+type compareSystemsOut struct {
+	Table       *stage.Writer[schema.SystemScore]      `port:"table" doc:"A row for each task, group of problems and system."`
+	Differences *stage.Writer[schema.SystemDifference] `port:"differences" doc:"A row for each pair of systems that evaluate-students compares."`
+	Report      *stage.OutDir                          `port:"report" doc:"systems.md and systems.json."`
+}
+
+// CompareSystems is the stage type compare-systems.
+var CompareSystems = stage.Define(stage.Spec{
+	Type: "compare-systems", Version: 1, Class: stage.Pure,
+	Doc: `Tabulates all systems of evaluate-students over several runs of one recipe, such as its
+seeds: students, ensembles, votes, routed picks, baselines and bounds. compare-arms sets
+different recipes side by side.
+
+Accuracy is the mean of the runs. Its 95 % interval spans both what chance of training
+and what chance of the problems explains: Student's t over the runs, and Wilson's over the
+problems of one run. A difference is that of two systems in each run, on the same
+problems; its interval is Student's t over the runs, so that one without 0 is a paired
+test at 5 %, not corrected for the number of pairs. A single run has none.`,
+}, runCompareSystems)
+
+// systemsReport is systems.json.
+type systemsReport struct {
+	Systems     []schema.SystemScore      `json:"systems"`
+	Differences []schema.SystemDifference `json:"differences"`
+}
+
+func runCompareSystems(_ context.Context, _ *stage.Env, _ compareSystemsConfig, in compareSystemsIn, out compareSystemsOut) error {
+	if len(in.Scores) != len(in.Comparisons) {
+		return fmt.Errorf("%d runs have scores and %d comparisons: give both of each run", len(in.Scores), len(in.Comparisons))
+	}
+	scores, err := overRuns(in.Scores, func(s schema.Score) (schema.SystemScore, string, float64) {
+		name := strings.TrimSpace(named(s.System, s.Kind) + " " + s.Group)
+		return schema.SystemScore{Task: s.Task, Group: s.Group, System: s.System, Kind: s.Kind, Problems: s.Count}, name, s.Accuracy
+	})
+	if err != nil {
+		return err
+	}
+	pairs, err := overRuns(in.Comparisons, func(c schema.Comparison) (schema.SystemDifference, string, float64) {
+		name := named(c.A, c.AKind) + " against " + named(c.B, c.BKind)
+		return schema.SystemDifference{Task: c.Task, A: c.A, AKind: c.AKind, B: c.B, BKind: c.BKind, Problems: c.Count}, name, c.Difference
+	})
+	if err != nil {
+		return err
+	}
+	if len(scores) == 0 {
+		return errors.New("there is no score")
+	}
+	var r systemsReport
+	for _, s := range scores {
+		n := s.row.Problems
+		m, half := studentT(s.values)
+		low, high := stats.Wilson(int(math.Round(m*float64(n))), n, stats.Z95)
+		s.row.Runs, s.row.Accuracy = len(s.values), round6(m)
+		s.row.Low, s.row.High = round6(max(0, min(low, m-half))), round6(min(1, max(high, m+half)))
+		r.Systems = append(r.Systems, s.row)
+		if err := out.Table.Write(s.row); err != nil {
+			return err
+		}
+	}
+	for _, p := range pairs {
+		m, half := studentT(p.values)
+		p.row.Runs, p.row.Difference = len(p.values), round6(m)
+		if len(p.values) > 1 {
+			low, high := round6(m-half), round6(m+half)
+			p.row.Low, p.row.High = &low, &high
+		}
+		r.Differences = append(r.Differences, p.row)
+		if err := out.Differences.Write(p.row); err != nil {
+			return err
+		}
+	}
+	return writeReport(out.Report.Path, "systems", systemsMarkdown(r), r)
+}
+
+// measuredRow is a row without its values, and those of all runs.
+type measuredRow[R comparable] struct {
+	row    R
+	values []float64
+}
+
+// overRuns collects the values of equal rows over runs, in the order of the first run. All
+// runs must have the same rows, once. of gives a record's row, its name and its value.
+func overRuns[T stage.Record, R comparable](runs []stage.Rows[T], of func(T) (R, string, float64)) ([]measuredRow[R], error) {
+	at := map[R]int{}
+	var out []measuredRow[R]
+	for i, rows := range runs {
+		n := 0
+		for x, err := range rows.All() {
+			if err != nil {
+				return nil, err
+			}
+			row, name, v := of(x)
+			k, known := at[row]
+			if !known && i == 0 {
+				k, known = len(out), true
+				at[row] = k
+				out = append(out, measuredRow[R]{row: row})
+			}
+			if !known || len(out[k].values) != i {
+				return nil, fmt.Errorf("run %d has %s on other problems than the first run, or twice, or the first run has none: all runs need the same systems on the same problems", i+1, name)
+			}
+			out[k].values = append(out[k].values, v)
+			n++
+		}
+		if n != len(out) {
+			return nil, fmt.Errorf("run %d has %d rows, and the first run %d: all runs need the same systems on the same problems", i+1, n, len(out))
+		}
+	}
+	return out, nil
+}
+
+func systemsMarkdown(r systemsReport) string {
+	var b strings.Builder
+	b.WriteString("# Systems\n\nAccuracy on held-out problems, mean of the runs with 95 % intervals.\n\n")
+	g := &grid{head: []string{"task", "problems", "system", "kind", "accuracy", "95 % interval", "runs"}, left: 4}
+	for _, s := range r.Systems {
+		g.add(orDash(s.Task), cmp.Or(s.Group, "all"), s.System, s.Kind, percent(s.Accuracy), interval(s.Low, s.High), fmt.Sprint(s.Runs))
+	}
+	b.WriteString(g.markdown())
+	if len(r.Differences) == 0 {
+		return b.String()
+	}
+	b.WriteString("\nDifferences in points, mean of the runs with 95 % intervals over them.\n\n")
+	g = &grid{head: []string{"task", "system", "against", "difference", "95 % interval"}, left: 3}
+	for _, d := range r.Differences {
+		span := ""
+		if d.Low != nil && d.High != nil {
+			span = fmt.Sprintf("%+.1f to %+.1f", 100**d.Low, 100**d.High)
+		}
+		g.add(orDash(d.Task), named(d.A, d.AKind), named(d.B, d.BKind), fmt.Sprintf("%+.1f", 100*d.Difference), orDash(span))
+	}
+	b.WriteString(g.markdown())
+	return b.String()
+}
