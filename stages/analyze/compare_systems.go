@@ -131,26 +131,33 @@ func overRuns[T stage.Record, R comparable](runs []stage.Rows[T], of func(T) (R,
 	return out, nil
 }
 
-func systemsMarkdown(r systemsReport) string {
-	var b strings.Builder
-	b.WriteString("# Systems\n\nAccuracy on held-out problems, mean of the runs with 95 % intervals.\n\n")
+// systemGrid has a row for each system.
+func systemGrid(systems []schema.SystemScore) *grid {
 	g := &grid{head: []string{"task", "problems", "system", "kind", "accuracy", "95 % interval", "runs"}, left: 4}
-	for _, s := range r.Systems {
+	for _, s := range systems {
 		g.add(orDash(s.Task), cmp.Or(s.Group, "all"), s.System, s.Kind, percent(s.Accuracy), interval(s.Low, s.High), fmt.Sprint(s.Runs))
 	}
-	b.WriteString(g.markdown())
-	if len(r.Differences) == 0 {
-		return b.String()
-	}
-	b.WriteString("\nDifferences in points, mean of the runs with 95 % intervals over them.\n\n")
-	g = &grid{head: []string{"task", "system", "against", "difference", "95 % interval"}, left: 3}
-	for _, d := range r.Differences {
+	return g
+}
+
+// differenceGrid has a row for each pair of systems, in points.
+func differenceGrid(differences []schema.SystemDifference) *grid {
+	g := &grid{head: []string{"task", "system", "against", "difference", "95 % interval"}, left: 3}
+	for _, d := range differences {
 		span := ""
 		if d.Low != nil && d.High != nil {
 			span = fmt.Sprintf("%+.1f to %+.1f", 100**d.Low, 100**d.High)
 		}
 		g.add(orDash(d.Task), named(d.A, d.AKind), named(d.B, d.BKind), fmt.Sprintf("%+.1f", 100*d.Difference), orDash(span))
 	}
-	b.WriteString(g.markdown())
+	return g
+}
+
+func systemsMarkdown(r systemsReport) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "# Systems\n\nAccuracy on held-out problems, mean of the runs with 95 %% intervals.\n\n%s", systemGrid(r.Systems).markdown())
+	if len(r.Differences) > 0 {
+		fmt.Fprintf(&b, "\nDifferences in points, mean of the runs with 95 %% intervals over them.\n\n%s", differenceGrid(r.Differences).markdown())
+	}
 	return b.String()
 }

@@ -12,14 +12,16 @@ import (
 
 // Report is the figures of a run as tables. Empty parts are left out of the print.
 type Report struct {
-	Of          string              // whose figures they are, behind the name of each table; "" for the whole run's
-	Arms        []schema.ArmScore   // of compare-arms; they stand in place of the parts of single runs
-	Scores      []schema.Score      // of evaluate-students
-	Comparisons []schema.Comparison // of evaluate-students
-	Rates       []schema.Rate       // of posrate
-	Accuracy    []schema.Accuracy   // of accuracy
-	Markdown    bool                // Markdown instead of tables for a terminal
-	Short       bool                // of Rates only the table of all epochs
+	Of          string                    // whose figures they are, behind the name of each table; "" for the whole run's
+	Arms        []schema.ArmScore         // of compare-arms; they stand in place of the parts of single runs
+	Systems     []schema.SystemScore      // of compare-systems
+	Differences []schema.SystemDifference // of compare-systems
+	Scores      []schema.Score            // of evaluate-students
+	Comparisons []schema.Comparison       // of evaluate-students
+	Rates       []schema.Rate             // of posrate
+	Accuracy    []schema.Accuracy         // of accuracy
+	Markdown    bool                      // Markdown instead of tables for a terminal
+	Short       bool                      // of Rates only the table of all epochs
 }
 
 // Render prints the report.
@@ -31,6 +33,12 @@ func Render(w io.Writer, r Report) error {
 	if len(r.Arms) > 0 {
 		p.section("Arms: mean of the runs (95 % interval); gain of the mean over "+r.Arms[0].Arm+", in points", armGrid(r.Arms))
 		r.Scores, r.Comparisons, r.Rates = nil, nil, nil
+	}
+	if len(r.Systems) > 0 {
+		p.section("Systems: mean of the runs", systemGrid(r.Systems))
+	}
+	if len(r.Differences) > 0 {
+		p.section("Systems in pairs: mean difference over the runs, in points", differenceGrid(r.Differences))
 	}
 	if len(r.Scores) > 0 {
 		p.section("Students", scoreGrid(r.Scores))

@@ -162,7 +162,13 @@ func tables(w io.Writer, r *runrecord.Run) error {
 	arms, err := runrecord.Read[schema.ArmScore](r)
 	p.note(err)
 	each(&p, arms, func(rows []schema.ArmScore) analyze.Report { return analyze.Report{Arms: rows} })
-	if len(arms) > 0 { // they sum up what the tables of many legs would say
+	systems, err := runrecord.Read[schema.SystemScore](r)
+	p.note(err)
+	each(&p, systems, func(rows []schema.SystemScore) analyze.Report { return analyze.Report{Systems: rows} })
+	differences, err := runrecord.Read[schema.SystemDifference](r)
+	p.note(err)
+	each(&p, differences, func(rows []schema.SystemDifference) analyze.Report { return analyze.Report{Differences: rows} })
+	if len(arms)+len(systems) > 0 { // they sum up what the tables of many legs would say
 		return errors.Join(p.errs...)
 	}
 	scores, err := runrecord.Read[schema.Score](r)
