@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -108,9 +109,13 @@ func (c importScriptsConfig) scripts() ([]scriptFile, error) {
 		s := found[key]
 		enriched := strings.HasSuffix(s.rows.path, ".enriched"+extension)
 		// Other files lie beside the data, such as those that distill_naive reads.
-		if enriched || s.correct.path != "" || filepath.Base(key) == "cot_response" {
-			out = append(out, *s)
+		if !enriched && s.correct.path == "" && path.Base(key) != "cot_response" {
+			continue
 		}
+		if s.rows.path == "" {
+			return nil, stage.Invalid("root", "%s.jsonl is missing: the other files of that name have no questions, so put it, or %s.enriched.jsonl, beside them", filepath.Join(root, filepath.FromSlash(key)), path.Base(key))
+		}
+		out = append(out, *s)
 	}
 	if len(out) == 0 {
 		return nil, stage.Invalid("root", "%s has no TASK/**/cot_response.jsonl and no *.enriched.jsonl or *.correct.jsonl; tasks are %s", root, strings.Join(scriptTasks, ", "))
@@ -134,7 +139,7 @@ func (c importScriptsConfig) Externals(ctx context.Context) ([]stage.External, e
 		for _, f := range s.files() {
 			ext = append(ext, stage.External{Name: f.name, Path: f.path})
 		}
-		if t, _ := task.Preset(s.task); s.rows.path != "" && strings.Contains(t.Prompt, "{table}") {
+		if t, _ := task.Preset(s.task); strings.Contains(t.Prompt, "{table}") {
 			tables, err := tableFiles(ctx, []file{s.rows})
 			if err != nil {
 				return nil, err
@@ -222,37 +227,35 @@ func (im *scriptsImporter) read(ctx context.Context, s scriptFile) error {
 		return err
 	}
 	found := map[pathKey]bool{}
-	if s.rows.path != "" {
-		im.files = []file{s.rows}
-		err = eachLineOf(ctx, s.rows, func(at place, line []byte) error {
-			if (im.rows+im.bad)%256 == 0 {
-				im.env.Progress(stage.Progress{Done: im.rows, Unit: "rows"})
-			}
-			row, err := im.row(s, t, line)
-			if err != nil {
-				return im.broken(line, at, err)
-			}
-			if _, twice, err := im.ids.add(row.ID, at); err != nil {
-				return fmt.Errorf("%s: %w", im.where(at), err)
-			} else if twice {
-				return im.broken(line, at, fmt.Errorf("id %q occurs twice below the folders %s of task %s", row.ID, cmp.Or(s.split, "without a split"), s.task))
-			}
-			if paths, ok := correct[row.ID]; ok && len(row.Paths) == 0 {
-				row.Paths = paths
-				delete(correct, row.ID)
-			}
-			im.moveThoughts(row.Paths)
-			for i, p := range row.Paths {
-				if v, ok := judged[keyOf(p.Prompt, p.Response)]; ok {
-					row.Paths[i].Judge = &v
-					found[keyOf(p.Prompt, p.Response)] = true
-				}
-			}
-			return im.write(s, row)
-		})
-		if err != nil {
-			return err
+	im.files = []file{s.rows}
+	err = eachLineOf(ctx, s.rows, func(at place, line []byte) error {
+		if (im.rows+im.bad)%256 == 0 {
+			im.env.Progress(stage.Progress{Done: im.rows, Unit: "rows"})
 		}
+		row, err := im.row(s, t, line)
+		if err != nil {
+			return im.broken(line, at, err)
+		}
+		if _, twice, err := im.ids.add(row.ID, at); err != nil {
+			return fmt.Errorf("%s: %w", im.where(at), err)
+		} else if twice {
+			return im.broken(line, at, fmt.Errorf("a row before it has the id %q, too", row.ID))
+		}
+		if paths, ok := correct[row.ID]; ok && len(row.Paths) == 0 {
+			row.Paths = paths
+			delete(correct, row.ID)
+		}
+		for i, p := range row.Paths {
+			k := keyOf(p.Prompt, p.Response)
+			if v, ok := judged[k]; ok {
+				row.Paths[i].Judge, found[k] = &v, true
+			}
+		}
+		im.moveThoughts(row.Paths)
+		return im.write(s, row)
+	})
+	if err != nil {
+		return err
 	}
 	im.unjudged += len(judged) - len(found)
 	if len(correct) > 0 {
@@ -385,9 +388,10 @@ func judgements(ctx context.Context, s scriptFile) (map[pathKey]schema.Judge, er
 			continue
 		}
 		err := eachLineOf(ctx, f, func(at place, line []byte) error {
-			v := gjson.ParseBytes(line)
+			fixed, _, err := jsonRowOf(line) // as the rows are read
+			v := gjson.ParseBytes(fixed)
 			asked, said, why := v.Get("prompts").Array(), v.Get("responses").Array(), v.Get("judge_replies").Array()
-			if !gjson.ValidBytes(line) || len(asked) != len(said) || len(said) == 0 {
+			if err != nil || len(asked) != len(said) || len(said) == 0 {
 				return fmt.Errorf("%s:%d: not a row of llm_judge: it has prompts and responses, equally many", f.path, at.line)
 			}
 			for i := range said {

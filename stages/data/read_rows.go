@@ -323,6 +323,11 @@ func linesBelow(ctx context.Context, root string, train, strict bool) (*stage.Ra
 	if err != nil {
 		return nil, err
 	}
+	return linesOf(ctx, files, strict)
+}
+
+// linesOf bounds the rows of files, as [linesBelow] does.
+func linesOf(ctx context.Context, files []file, strict bool) (*stage.Range, error) {
 	var lines, size, text int64 // text: bytes of JSON
 	var most int64              // rows of Parquet files, whose footer tells, and of tables
 	counted, compressed := true, false

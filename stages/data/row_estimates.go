@@ -115,8 +115,55 @@ func (c importConfig) Estimate(ctx context.Context, _ stage.Question) (stage.Est
 		return stage.Estimate{}, err
 	}
 	bad := part(rows)
-	if c.OnError != "quarantine" {
+	if c.OnError != onQuarantine {
 		bad = stage.Exactly(0)
 	}
 	return ports(map[string]*stage.Range{"rows": rows, "correct": part(rows), "quarantine": bad})
+}
+
+// Estimate implements [stage.Estimator] by counting lines.
+func (c importScriptsConfig) Estimate(ctx context.Context, _ stage.Question) (stage.Estimate, error) {
+	all, err := c.scripts()
+	if err != nil {
+		return stage.Estimate{}, err
+	}
+	var train, other []file
+	for _, s := range all {
+		if s.split == trainDir {
+			train = append(train, s.rows)
+		} else {
+			other = append(other, s.rows)
+		}
+	}
+	rows, err := linesOf(ctx, train, c.OnError == onError)
+	if err != nil {
+		return stage.Estimate{}, err
+	}
+	test, err := linesOf(ctx, other, c.OnError == onError)
+	if err != nil {
+		return stage.Estimate{}, err
+	}
+	out := map[string]*stage.Range{"train": rows, "correct": part(rows), "test": test}
+	if c.OnError != onQuarantine {
+		out["quarantine"] = stage.Exactly(0)
+	}
+	return ports(out)
+}
+
+// Estimate implements [stage.Estimator]: two decisions a line. Logs of weights are not
+// counted.
+func (c importRouterLogConfig) Estimate(ctx context.Context, _ stage.Question) (stage.Estimate, error) {
+	logs, err := c.logs()
+	if err != nil {
+		return stage.Estimate{}, err
+	}
+	var files []file
+	for _, l := range logs {
+		if l.weights {
+			return stage.Estimate{}, nil
+		}
+		files = append(files, l.file)
+	}
+	lines, err := linesOf(ctx, files, true)
+	return stage.Estimate{Rows: map[string]*stage.Range{"router_log": lines.Times(2, 2)}}, err
 }
