@@ -242,7 +242,7 @@ func (r *routerLogReader) weights(l epochLog) error {
 		return fmt.Errorf("reading the log: %w", err)
 	}
 	if !gjson.ValidBytes(b) {
-		return fmt.Errorf("%s: not JSON: the log is cut off or no log of weights", l.path)
+		return fmt.Errorf("%s: not JSON: the log is cut off, no log of weights, or has a weight NaN, of a run that overflowed", l.path)
 	}
 	for s, student := range r.cfg.Students {
 		key := fmt.Sprintf("student%d", s+1)

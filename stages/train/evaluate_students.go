@@ -148,7 +148,7 @@ func runEvaluate(ctx context.Context, env *stage.Env, c evalConfig, in evalIn, o
 	}
 	picks, err := e.routed(ctx, len(info.Students), test)
 	if err != nil {
-		return err
+		return fmt.Errorf("asking the router: %w", err)
 	}
 	return writeResults(test, jobs, picks, c.By, out)
 }
