@@ -193,11 +193,16 @@ func systems(test []schema.Problem, jobs []job, routed []int) (all []system, stu
 		}
 		all = append(all, system{"ensemble", kindEnsemble, note, picked})
 		if routed != nil {
-			one := make([]answered, len(test))
+			one, picked := make([]answered, len(test)), make([]int, students)
 			for i, s := range routed {
 				one[i] = trained[s][i]
+				picked[s]++
 			}
-			all = append(all, system{"routed", kindRouted, "the student that the router prefers for the question" + outOfDistribution, one})
+			note := "the student that the router prefers for the question" + outOfDistribution
+			for s, n := range picked {
+				note += fmt.Sprintf(", %s for %d", names[s], n)
+			}
+			all = append(all, system{"routed", kindRouted, note, one})
 		}
 		bounds = append(bounds, system{"oracle", kindBound, fmt.Sprintf("any of %d students is right; a bound, not a system", students), any})
 	}
