@@ -107,16 +107,16 @@ func (SystemScore) RecordType() string { return "system-score" }
 
 // SystemDifference is what one system gains over another in several runs.
 type SystemDifference struct {
-	Task       string   `json:"task"`
-	A          string   `json:"a"`
-	AKind      string   `json:"a_kind"`
-	B          string   `json:"b"`
-	BKind      string   `json:"b_kind"`
-	Runs       int      `json:"runs"`
-	Problems   int      `json:"problems"`      // of one run
-	Difference float64  `json:"difference"`    // accuracy of A less that of B, mean of the runs
-	Low        *float64 `json:"low,omitempty"` // 95 % interval over the runs, with two or more
-	High       *float64 `json:"high,omitempty"`
+	Task       string  `json:"task"`
+	A          string  `json:"a"`
+	AKind      string  `json:"a_kind"`
+	B          string  `json:"b"`
+	BKind      string  `json:"b_kind"`
+	Runs       int     `json:"runs"`
+	Problems   int     `json:"problems"`   // of one run
+	Difference float64 `json:"difference"` // accuracy of A less that of B, mean of the runs
+	Low        float64 `json:"low"`        // 95 % interval
+	High       float64 `json:"high"`
 }
 
 // RecordType names the record for port type checks.

@@ -36,8 +36,9 @@ different recipes side by side.
 Accuracy is the mean of the runs. Its 95 % interval spans both what chance of training
 and what chance of the problems explains: Student's t over the runs, and Wilson's over the
 problems of one run. A difference is that of two systems in each run, on the same
-problems; its interval is Student's t over the runs, so that one without 0 is a paired
-test at 5 %, not corrected for the number of pairs. A single run has none.`,
+problems; its interval spans both, too, by Student's t over the runs and by the paired
+answers of one run. One without 0 is a paired test at 5 %, not corrected for the number of
+pairs.`,
 }, runCompareSystems)
 
 // systemsReport is systems.json.
@@ -81,11 +82,8 @@ func runCompareSystems(_ context.Context, _ *stage.Env, _ compareSystemsConfig, 
 	}
 	for _, p := range pairs {
 		m, half := studentT(p.values)
-		p.row.Runs, p.row.Difference = len(p.values), round6(m)
-		if len(p.values) > 1 {
-			low, high := round6(m-half), round6(m+half)
-			p.row.Low, p.row.High = &low, &high
-		}
+		half = max(half, ofProblems(p.records))
+		p.row.Runs, p.row.Difference, p.row.Low, p.row.High = len(p.values), round6(m), round6(m-half), round6(m+half)
 		r.Differences = append(r.Differences, p.row)
 		if err := out.Differences.Write(p.row); err != nil {
 			return err
@@ -94,17 +92,32 @@ func runCompareSystems(_ context.Context, _ *stage.Env, _ compareSystemsConfig, 
 	return writeReport(out.Report.Path, "systems", systemsMarkdown(r), r)
 }
 
-// measuredRow is a row without its values, and those of all runs.
-type measuredRow[R comparable] struct {
-	row    R
-	values []float64
+// ofProblems is half the width of the 95 % interval of a difference that the problems of one
+// run explain, by the variance (b+c)/n - d² of paired answers of which b and c of n are right in
+// one system only, d = (b-c)/n, as it is in the mean of the runs (A. Agresti, Categorical Data
+// Analysis, on dependent proportions).
+func ofProblems(runs []schema.Comparison) float64 {
+	variance := 0.0
+	for _, c := range runs {
+		n := float64(c.Count)
+		d := float64(c.OnlyA-c.OnlyB) / n
+		variance += (float64(c.OnlyA+c.OnlyB)/n - d*d) / n / float64(len(runs))
+	}
+	return stats.Z95 * math.Sqrt(max(0, variance))
+}
+
+// measuredRow is a row without its values, and what all runs have of it.
+type measuredRow[T any, R comparable] struct {
+	row     R
+	values  []float64
+	records []T
 }
 
 // overRuns collects the values of equal rows over runs, in the order of the first run. All
 // runs must have the same rows, once. of gives a record's row, its name and its value.
-func overRuns[T stage.Record, R comparable](runs []stage.Rows[T], of func(T) (R, string, float64)) ([]measuredRow[R], error) {
+func overRuns[T stage.Record, R comparable](runs []stage.Rows[T], of func(T) (R, string, float64)) ([]measuredRow[T, R], error) {
 	at := map[R]int{}
-	var out []measuredRow[R]
+	var out []measuredRow[T, R]
 	for i, rows := range runs {
 		n := 0
 		for x, err := range rows.All() {
@@ -116,12 +129,12 @@ func overRuns[T stage.Record, R comparable](runs []stage.Rows[T], of func(T) (R,
 			if !known && i == 0 {
 				k, known = len(out), true
 				at[row] = k
-				out = append(out, measuredRow[R]{row: row})
+				out = append(out, measuredRow[T, R]{row: row})
 			}
 			if !known || len(out[k].values) != i {
 				return nil, fmt.Errorf("run %d has %s on other problems than the first run, or twice, or the first run has none: all runs need the same systems on the same problems", i+1, name)
 			}
-			out[k].values = append(out[k].values, v)
+			out[k].values, out[k].records = append(out[k].values, v), append(out[k].records, x)
 			n++
 		}
 		if n != len(out) {
@@ -144,11 +157,7 @@ func systemGrid(systems []schema.SystemScore) *grid {
 func differenceGrid(differences []schema.SystemDifference) *grid {
 	g := &grid{head: []string{"task", "system", "against", "difference", "95 % interval"}, left: 3}
 	for _, d := range differences {
-		span := ""
-		if d.Low != nil && d.High != nil {
-			span = fmt.Sprintf("%+.1f to %+.1f", 100**d.Low, 100**d.High)
-		}
-		g.add(orDash(d.Task), named(d.A, d.AKind), named(d.B, d.BKind), fmt.Sprintf("%+.1f", 100*d.Difference), orDash(span))
+		g.add(orDash(d.Task), named(d.A, d.AKind), named(d.B, d.BKind), fmt.Sprintf("%+.1f", 100*d.Difference), fmt.Sprintf("%+.1f to %+.1f", 100*d.Low, 100*d.High))
 	}
 	return g
 }
@@ -157,7 +166,7 @@ func systemsMarkdown(r systemsReport) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Systems\n\nAccuracy on held-out problems, mean of the runs with 95 %% intervals.\n\n%s", systemGrid(r.Systems).markdown())
 	if len(r.Differences) > 0 {
-		fmt.Fprintf(&b, "\nDifferences in points, mean of the runs with 95 %% intervals over them.\n\n%s", differenceGrid(r.Differences).markdown())
+		fmt.Fprintf(&b, "\nDifferences in points, mean of the runs with 95 %% intervals.\n\n%s", differenceGrid(r.Differences).markdown())
 	}
 	return b.String()
 }
