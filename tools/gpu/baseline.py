@@ -3,9 +3,9 @@
 
     python tools/gpu/baseline.py FOLDER/SHAPE.job.json FOLDER [--compile] [--device cuda]
 
-A random Llama of the job's shape with LoRA adapters (float32), frozen weights in the
+A random model of the job's shape with LoRA adapters (float32), frozen weights in the
 job's type, SDPA attention, gradient checkpointing, AdamW, the job's tokens. Writes
-FOLDER/SHAPE.hf-eager.result.json or hf-compile. Needs torch, transformers and peft.
+FOLDER/SHAPE.training.hf-eager.result.json or hf-compile. Needs torch, transformers and peft.
 """
 
 import argparse
@@ -18,25 +18,17 @@ import time
 
 import torch
 from peft import LoraConfig, get_peft_model
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM
 
 
 def measure(job, device, compiled, result):
     c = job["config"]
     dtype = getattr(torch, job["dtype"])
-    config = LlamaConfig(
-        vocab_size=c["vocab_size"], hidden_size=c["hidden_size"], intermediate_size=c["intermediate_size"],
-        num_hidden_layers=c["num_hidden_layers"], num_attention_heads=c["num_attention_heads"],
-        num_key_value_heads=c["num_key_value_heads"], head_dim=c["head_dim"], rms_norm_eps=c["rms_norm_eps"],
-        max_position_embeddings=c["max_position_embeddings"], tie_word_embeddings=c["tie_word_embeddings"],
-        initializer_range=c["initializer_range"], use_cache=False, attn_implementation="sdpa",
-        pad_token_id=None, bos_token_id=None, eos_token_id=None,
-    )
+    # Neither the window of Mistral nor tokens that mean something.
+    config = AutoConfig.for_model(**c, use_cache=False, sliding_window=None, pad_token_id=None, bos_token_id=None, eos_token_id=None)
     torch.manual_seed(1)
-    torch.set_default_dtype(dtype)
     with torch.device(device):
-        model = LlamaForCausalLM(config)
-    torch.set_default_dtype(torch.float32)
+        model = AutoModelForCausalLM.from_config(config, dtype=dtype, attn_implementation="sdpa")
     model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     model = get_peft_model(model, LoraConfig(
         task_type="CAUSAL_LM", r=job["rank"], lora_alpha=job["alpha"], lora_dropout=0.0, target_modules=job["targets"]))
@@ -80,13 +72,13 @@ def main():
     a = p.parse_args()
     job = json.loads(pathlib.Path(a.job).read_text())
     system = "hf-compile" if a.compile else "hf-eager"
-    result = {"system": system, "shape": job["shape"]}
+    result = {"work": "training", "system": system, "shape": job["shape"], "batch": f"{job['rows']}x{job['seq']}", "params": job["params"]}
     try:
         measure(job, a.device, a.compile, result)
     except Exception as e:  # one that does not fit must not end the others
         result["error"] = f"{type(e).__name__}: {e}"
         print(f"baseline: {job['shape']} {system}: {result['error']}", file=sys.stderr)
-    (pathlib.Path(a.out) / f"{job['shape']}.{system}.result.json").write_text(json.dumps(result) + "\n")
+    (pathlib.Path(a.out) / f"{job['shape']}.training.{system}.result.json").write_text(json.dumps(result) + "\n")
 
 
 if __name__ == "__main__":

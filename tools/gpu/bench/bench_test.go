@@ -27,10 +27,10 @@ func TestModelFLOP(t *testing.T) {
 
 func TestJobTrainsAndTable(t *testing.T) {
 	dir := t.TempDir()
-	if err := run(t.Context(), []string{"jobs", "-shapes", "tiny", "-rows", "2", "-seq", "8", "-steps", "3", "-rank", "2", "-dtype", "float32", "-out", dir}); err != nil {
+	if err := run(t.Context(), []string{"jobs", "-shapes", "tiny-mistral", "-rows", "2", "-seq", "8", "-steps", "3", "-rank", "2", "-dtype", "float32", "-out", dir}); err != nil {
 		t.Fatal(err)
 	}
-	data, err := os.ReadFile(filepath.Join(dir, "tiny.job.json"))
+	data, err := os.ReadFile(filepath.Join(dir, "tiny-mistral.job.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,25 +44,25 @@ func TestJobTrainsAndTable(t *testing.T) {
 		}
 	}
 	j.LR = 1e-2
-	r := result{System: "distillflow", Shape: "tiny"}
-	if err := train(t.Context(), device.CPU, j, &r); err != nil {
+	r := result{Work: training, System: "distillflow", Shape: j.Shape}
+	if err := train(t.Context(), device.CPU, j, false, &r); err != nil {
 		t.Fatal(err)
 	}
 	// Fresh random weights know nothing: the first loss is about log(vocabulary).
 	if math.Abs(r.FirstLoss-math.Log(512)) > 0.1 || !(r.LastLoss < r.FirstLoss) || !(r.TokensPerSec > 0) {
 		t.Errorf("%+v", r)
 	}
-	if err := writeJSON(filepath.Join(dir, "tiny.distillflow.result.json"), r); err != nil {
+	if err := writeJSON(filepath.Join(dir, "a.result.json"), r); err != nil {
 		t.Fatal(err)
 	}
-	if err := writeJSON(filepath.Join(dir, "tiny.other.result.json"), result{System: "other", Shape: "tiny", Error: "out of\nmemory"}); err != nil {
+	if err := writeJSON(filepath.Join(dir, "b.result.json"), result{Work: training, System: eagerSystem, Shape: "tiny-mistral", TokensPerSec: r.TokensPerSec / 2, Error: "out of\nmemory"}); err != nil {
 		t.Fatal(err)
 	}
 	var out strings.Builder
 	if err := table(&out, []string{dir}, 0.001); err != nil {
 		t.Fatal(err)
 	}
-	if s := out.String(); !strings.Contains(s, "failed: out of memory") || strings.Count(s, "\n") != 3 || !strings.Contains(s, " % ") {
+	if s := out.String(); !strings.Contains(s, "failed: out of memory") || strings.Count(s, "\n") != 3 || !strings.Contains(s, " % ") || !strings.Contains(s, "2.00 x eager") {
 		t.Error(s)
 	}
 }

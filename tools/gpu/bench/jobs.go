@@ -12,15 +12,34 @@ import (
 	"github.com/distillflow/distillflow/internal/lm/weights"
 )
 
-// models are shapes to fill with random weights. The numbers of 1b are those of
-// Llama-3.2-1B, of 7b those of Mistral-7B-v0.3 without its window.
+// models are shapes to fill with random weights: mistral has the numbers of
+// Mistral-7B-v0.3 without its window, gemma those of Gemma-7B. The end of a name says
+// how many layers are left of a model.
 var models = map[string]decoder.Config{
-	"tiny":   {Vocab: 512, Dim: 64, Layers: 2, Heads: 4, KVHeads: 2, HeadDim: 16, FFN: 128, Tied: true},
-	"small":  {Vocab: 4096, Dim: 256, Layers: 6, Heads: 4, KVHeads: 2, HeadDim: 64, FFN: 1024, Tied: true},
-	"1b":     {Vocab: 128256, Dim: 2048, Layers: 16, Heads: 32, KVHeads: 8, HeadDim: 64, FFN: 8192, Tied: true},
-	"7b-4":   {Vocab: 32768, Dim: 4096, Layers: 4, Heads: 32, KVHeads: 8, HeadDim: 128, FFN: 14336},
-	"7b":     {Vocab: 32768, Dim: 4096, Layers: 32, Heads: 32, KVHeads: 8, HeadDim: 128, FFN: 14336},
-	"tiny-8": {Vocab: 512, Dim: 64, Layers: 8, Heads: 4, KVHeads: 2, HeadDim: 16, FFN: 128, Tied: true},
+	"mistral":      mistral(32),
+	"mistral-4":    mistral(4),
+	"gemma":        gemma(28),
+	"gemma-3":      gemma(3),
+	"tiny-mistral": {Arch: decoder.Mistral, Vocab: 512, Dim: 64, Layers: 2, Heads: 4, KVHeads: 2, HeadDim: 16, FFN: 128},
+	"tiny-gemma":   {Arch: decoder.Gemma, Vocab: 640, Dim: 48, Layers: 2, Heads: 4, KVHeads: 4, HeadDim: 16, FFN: 192, Tied: true},
+}
+
+func mistral(layers int) decoder.Config {
+	return decoder.Config{Arch: decoder.Mistral, Vocab: 32768, Dim: 4096, Layers: layers, Heads: 32, KVHeads: 8, HeadDim: 128, FFN: 14336}
+}
+
+func gemma(layers int) decoder.Config {
+	return decoder.Config{Arch: decoder.Gemma, Vocab: 256000, Dim: 3072, Layers: layers, Heads: 16, KVHeads: 16, HeadDim: 256, FFN: 24576, Tied: true}
+}
+
+// shapeOf is a shape for sequences of seq tokens.
+func shapeOf(name string, seq int) (decoder.Config, error) {
+	c, ok := models[name]
+	if !ok {
+		return c, fmt.Errorf("no shape %q; there are %s", name, strings.Join(shapeNames(), ", "))
+	}
+	c.MaxSeq, c.RopeTheta, c.NormEps, c.InitStd = max(seq, 2048), 10000, 1e-5, 0.02
+	return c, c.Validate()
 }
 
 func shapeNames() []string { return slices.Sorted(maps.Keys(models)) }
@@ -42,10 +61,13 @@ type job struct {
 	ModelFLOP float64        `json:"model_flop"` // of one step
 }
 
-// result is what a job measured.
+// result is what was measured of one shape and system.
 type result struct {
+	Work           string  `json:"work"` // training, decoding, routing or parity
 	System         string  `json:"system"`
 	Shape          string  `json:"shape"`
+	Batch          string  `json:"batch,omitempty"` // rows x tokens
+	Params         int     `json:"params,omitempty"`
 	Device         string  `json:"device,omitempty"`
 	TokensPerSec   float64 `json:"tokens_per_second,omitempty"`
 	StepSeconds    float64 `json:"step_seconds,omitempty"` // the median
@@ -55,20 +77,21 @@ type result struct {
 	PlannedBytes   int64   `json:"planned_bytes,omitempty"` // what XLA planned for the step
 	FirstLoss      float64 `json:"first_loss,omitempty"`
 	LastLoss       float64 `json:"last_loss,omitempty"`
+	Bandwidth      float64 `json:"bandwidth,omitempty"` // of decoding: bytes a second that must be read, over the device's
+	Note           string  `json:"note,omitempty"`
 	Error          string  `json:"error,omitempty"`
 }
+
+// batch is a job's rows and tokens, as the table has them.
+func (j job) batch() string { return fmt.Sprintf("%dx%d", j.Rows, j.Seq) }
 
 func writeJobs(names []string, out string, j job) error {
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return err
 	}
 	for _, name := range names {
-		c, ok := models[name]
-		if !ok {
-			return fmt.Errorf("no shape %q; there are %s", name, strings.Join(shapeNames(), ", "))
-		}
-		c.Arch, c.MaxSeq, c.RopeTheta, c.NormEps, c.InitStd = decoder.Llama, max(j.Seq, 2048), 10000, 1e-5, 0.02
-		if err := c.Validate(); err != nil {
+		c, err := shapeOf(name, j.Seq)
+		if err != nil {
 			return err
 		}
 		j.Shape, j.Config, j.Alpha, j.LR = name, c, 2*float64(j.Rank), 1e-4
@@ -77,16 +100,21 @@ func writeJobs(names []string, out string, j job) error {
 		for i := range j.IDs {
 			j.IDs[i] = int32(uint32(i)*2654435761>>7) & 0x7fffffff % int32(c.Vocab)
 		}
-		j.Params = 0
-		for _, p := range decoder.Layout(c) {
-			j.Params += weights.Size(p.Dims)
-		}
+		j.Params = sizeOf(c)
 		j.ModelFLOP = modelFLOP(c, j.Rows, j.Seq)
 		if err := writeJSON(filepath.Join(out, name+".job.json"), j); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// sizeOf is how many parameters a decoder has.
+func sizeOf(c decoder.Config) (n int) {
+	for _, p := range decoder.Layout(c) {
+		n += weights.Size(p.Dims)
+	}
+	return n
 }
 
 // modelFLOP counts what a training step of adapters on a frozen model must compute:

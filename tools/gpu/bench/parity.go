@@ -38,7 +38,7 @@ type check struct {
 
 // parity compares the device with the golden files of transformers and PEFT that lie
 // in the repository, and fails when anything is too far off.
-func parity(ctx context.Context, name, repo, out string) error {
+func parity(ctx context.Context, name, repo, out string, r *result) error {
 	dev, err := device.Open(name)
 	if err != nil {
 		return err
@@ -58,7 +58,8 @@ func parity(ctx context.Context, name, repo, out string) error {
 	if dev.IsGPU() {
 		limit *= 10
 	}
-	fmt.Printf("parity on %s\n", dev.Platform())
+	r.Device = dev.Platform()
+	fmt.Printf("parity on %s\n", r.Device)
 	for _, golden := range dirs {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -106,8 +107,11 @@ func parity(ctx context.Context, name, repo, out string) error {
 	if err := writeJSON(filepath.Join(out, "parity.json"), checks); err != nil {
 		return err
 	}
-	if n := len(slices.DeleteFunc(checks, func(c check) bool { return c.Passed })); n > 0 {
-		return fmt.Errorf("%d parity checks failed", n)
+	all := len(checks)
+	failed := len(slices.DeleteFunc(checks, func(c check) bool { return c.Passed }))
+	r.Note = fmt.Sprintf("%d of %d checks passed", all-failed, all)
+	if failed > 0 {
+		return fmt.Errorf("%d of %d parity checks failed", failed, all)
 	}
 	return nil
 }

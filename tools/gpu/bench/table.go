@@ -44,26 +44,71 @@ func table(w io.Writer, folders []string, peak float64) error {
 			return fmt.Errorf("%s: %w", file, err)
 		}
 	}
-	slices.SortFunc(results, func(a, b result) int {
-		return cmp.Or(cmp.Compare(jobs[a.Shape].Params, jobs[b.Shape].Params), cmp.Compare(a.Shape, b.Shape), cmp.Compare(a.System, b.System))
+	slices.SortStableFunc(results, func(a, b result) int {
+		return cmp.Or(cmp.Compare(slices.Index(works, a.Work), slices.Index(works, b.Work)), cmp.Compare(b.Shape, a.Shape), cmp.Compare(a.System, b.System))
 	})
-	tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(tw, "shape\tparameters\tbatch\tsystem\ttok/s\tMFU\tpeak\tplanned\tcompile s\tloss\t")
+	eager := map[string]float64{} // tokens a second, by shape
 	for _, r := range results {
-		j := jobs[r.Shape]
-		if r.Error != "" {
-			fmt.Fprintf(tw, "%s\t%.2fB\t%dx%d\t%s\tfailed: %s\t\t\t\t\t\t\n", r.Shape, float64(j.Params)/1e9, j.Rows, j.Seq, r.System, shorten(r.Error, 60))
-			continue
+		if r.Work == training && r.System == eagerSystem {
+			eager[r.Shape] = r.TokensPerSec
 		}
-		fmt.Fprintf(tw, "%s\t%.2fB\t%dx%d\t%s\t%.0f\t%s\t%s\t%s\t%.1f\t%.3f > %.3f\t\n", r.Shape, float64(j.Params)/1e9, j.Rows, j.Seq, r.System,
-			r.TokensPerSec, mfu(j, r, peak), gib(r.PeakBytes), gib(r.PlannedBytes), r.CompileSeconds, r.FirstLoss, r.LastLoss)
+	}
+	tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(tw, "work\tshape\tparameters\tbatch\tsystem\tstep ms\ttok/s\tbeside\tMFU\tpeak\tplanned\tcompile s\tloss\tnote\t")
+	for _, r := range results {
+		note := r.Note
+		if r.Error != "" {
+			note = "failed: " + shorten(r.Error, 60)
+		}
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", r.Work, r.Shape, number("%.2fB", float64(r.Params)/1e9), r.Batch, r.System,
+			number("%.1f", 1000*r.StepSeconds), number("%.0f", r.TokensPerSec), beside(r, eager[r.Shape]), mfu(jobs[r.Shape], r, peak),
+			gib(r.PeakBytes), gib(r.PlannedBytes), number("%.1f", r.CompileSeconds), losses(r), note)
 	}
 	return tw.Flush()
 }
 
+// works are the kinds of work, in the order of the table.
+var works = []string{parityWork, training, decoding, routing}
+
+const (
+	parityWork = "parity"
+	training   = "training"
+	decoding   = "decoding"
+	routing    = "routing"
+)
+
+// eagerSystem is what baseline.py calls itself without --compile.
+const eagerSystem = "hf-eager"
+
+// beside sets a result beside what it is measured by: PyTorch, or the device's bandwidth.
+func beside(r result, eager float64) string {
+	switch {
+	case r.Bandwidth > 0:
+		return fmt.Sprintf("%.0f %% of bandwidth", 100*r.Bandwidth)
+	case r.Work == training && r.System != eagerSystem && r.TokensPerSec > 0 && eager > 0:
+		return fmt.Sprintf("%.2f x eager", r.TokensPerSec/eager)
+	}
+	return "-"
+}
+
+// number formats v, and "-" where it was not measured.
+func number(format string, v float64) string {
+	if v == 0 {
+		return "-"
+	}
+	return fmt.Sprintf(format, v)
+}
+
+func losses(r result) string {
+	if r.FirstLoss == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.3f > %.3f", r.FirstLoss, r.LastLoss)
+}
+
 // mfu is the share of the peak that the operations a step needs make up.
 func mfu(j job, r result, peak float64) string {
-	if peak <= 0 || r.StepSeconds <= 0 {
+	if peak <= 0 || r.StepSeconds <= 0 || r.Work != training {
 		return "-"
 	}
 	return fmt.Sprintf("%.1f %%", 100*j.ModelFLOP/r.StepSeconds/(peak*1e12))

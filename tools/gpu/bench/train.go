@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"strconv"
@@ -13,12 +14,14 @@ import (
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph" //nolint:revive // graph code reads as formulas
+	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/distillflow/distillflow/internal/base/parallel"
 	"github.com/distillflow/distillflow/internal/lm/causal"
 	"github.com/distillflow/distillflow/internal/lm/decoder"
 	"github.com/distillflow/distillflow/internal/lm/device"
 	"github.com/distillflow/distillflow/internal/lm/lora"
+	"github.com/distillflow/distillflow/internal/lm/nf4"
 	"github.com/distillflow/distillflow/internal/lm/optim"
 	"github.com/distillflow/distillflow/internal/lm/weights"
 )
@@ -70,8 +73,46 @@ func randomNode(seed *Node, std float64, dims []int) *Node {
 	return Reshape(MulScalar(u, std*math.Sqrt(12)), dims...)
 }
 
+// frozen is a random base, with quantize in 4 bits.
+func frozen(dev *device.Device, c decoder.Config, dtype dtypes.DType, quantize bool) (causal.Base, error) {
+	if !quantize {
+		params, err := random(dev, c, dtype)
+		return causal.Plain(dev, c, params), err
+	}
+	// One stretch of numbers serves every tensor: what they are does not change the time.
+	rng := rand.New(rand.NewPCG(1, 2))
+	var data []float32
+	dims := map[string][]int{}
+	for _, p := range decoder.Layout(c) {
+		for k, name := range p.Sources {
+			dims[name] = decoder.SourceDims(c, p, k)
+			for range weights.Size(dims[name]) - len(data) {
+				data = append(data, float32(c.InitStd*rng.NormFloat64()))
+			}
+		}
+	}
+	q, err := nf4.Load(c, func(name string) ([]float32, []int, error) {
+		return data[:weights.Size(dims[name])], dims[name], nil
+	})
+	if err != nil {
+		return causal.Base{}, err
+	}
+	args := q.Args(nil, dtype)
+	for _, a := range args {
+		t := a.(*tensors.Tensor)
+		if dev.Backend.HasSharedBuffers() {
+			break
+		}
+		if err := t.MaterializeOnDevice(dev.Backend, false, 0); err != nil {
+			return causal.Base{}, err
+		}
+		t.FinalizeLocal()
+	}
+	return causal.Base{Device: dev, Config: c, Args: args, Bind: func(d *decoder.Model, in []*Node) { q.Bind(d, in, dtype) }}, nil
+}
+
 // train runs a job and fills r.
-func train(ctx context.Context, name string, j job, r *result) error {
+func train(ctx context.Context, name string, j job, quantize bool, r *result) error {
 	plan := watchCompiler()
 	dev, err := device.Open(name)
 	if err != nil {
@@ -82,7 +123,7 @@ func train(ctx context.Context, name string, j job, r *result) error {
 	if err != nil {
 		return err
 	}
-	params, err := random(dev, j.Config, dtype)
+	base, err := frozen(dev, j.Config, dtype, quantize)
 	if err != nil {
 		return fmt.Errorf("random weights: %w", err)
 	}
@@ -95,7 +136,7 @@ func train(ctx context.Context, name string, j job, r *result) error {
 		return err
 	}
 	tuner, err := causal.NewTuner(adapters, causal.TunerOptions{
-		Bases: []causal.Base{causal.Plain(dev, j.Config, params)}, LoRA: &l, Recompute: true,
+		Bases: []causal.Base{base}, LoRA: &l, Recompute: true,
 	})
 	if err != nil {
 		return err
