@@ -8,17 +8,9 @@ import (
 	"os"
 	"slices"
 	"time"
-)
 
-// event is what distillflow run --json prints, as far as it is read here.
-type event struct {
-	Time   time.Time          `json:"time"`
-	Kind   string             `json:"kind"`
-	Stage  string             `json:"stage"`
-	Error  string             `json:"error"`
-	Values map[string]float64 `json:"values"`
-	Stats  map[string]float64 `json:"stats"`
-}
+	"github.com/distillflow/distillflow/flow/event"
+)
 
 // routedStage is the stage of routed.yaml that trains.
 const routedStage = "pair"
@@ -33,24 +25,24 @@ func readRouted(file string, r *result) error {
 	defer f.Close()
 	var last time.Time
 	var took []float64
-	done := false
+	tokens, done := 0.0, false // of a step, real ones
 	lines := bufio.NewScanner(f)
 	lines.Buffer(nil, 16<<20)
 	for lines.Scan() {
-		var e event
+		var e event.Event
 		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
 			return fmt.Errorf("%s: %w", file, err)
 		}
-		if e.Kind == "stage_failed" {
+		if e.Kind == event.StageFailed {
 			return fmt.Errorf("stage %s: %s", e.Stage, e.Error)
 		}
 		if e.Stage != routedStage {
 			continue
 		}
 		switch e.Kind {
-		case "stage_started":
+		case event.StageStarted:
 			last = e.Time
-		case "stage_progress":
+		case event.StageProgress:
 			loss := 0.0
 			for _, v := range e.Values {
 				loss += v / float64(len(e.Values))
@@ -61,8 +53,8 @@ func readRouted(file string, r *result) error {
 			r.LastLoss = loss
 			took = append(took, e.Time.Sub(last).Seconds())
 			last = e.Time
-		case "stage_done":
-			r.TokensPerSec, done = e.Stats["tokens_per_second"], true
+		case event.StageDone:
+			tokens, done = e.Values["tokens_per_second"]/e.Values["steps_per_second"], true
 		}
 	}
 	if err := lines.Err(); err != nil {
@@ -75,6 +67,7 @@ func readRouted(file string, r *result) error {
 	slices.Sort(took)
 	r.StepSeconds = took[len(took)/2]
 	r.CompileSeconds = first - r.StepSeconds
+	r.TokensPerSec = tokens / r.StepSeconds
 	r.Note = fmt.Sprintf("%d steps", len(took))
 	if !done {
 		return fmt.Errorf("stopped after %d steps", len(took))
