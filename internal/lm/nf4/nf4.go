@@ -14,8 +14,11 @@
 package nf4
 
 import (
+	"cmp"
 	"fmt"
+	"runtime"
 
+	"github.com/distillflow/distillflow/internal/base/parallel"
 	"github.com/distillflow/distillflow/internal/lm/blockwise"
 	"github.com/distillflow/distillflow/internal/lm/weights"
 )
@@ -85,23 +88,25 @@ func Quantize(name string, dims []int, data []float32) (*Tensor, error) {
 		Scales: make([]uint8, blocksOf(len(data))),
 	}
 	tops := make([]float32, len(t.Scales))
+	// A model has billions of weights: all cores quantise, each a stretch of blocks.
+	each := max(1<<12, (len(tops)+runtime.GOMAXPROCS(0)-1)/runtime.GOMAXPROCS(0))
+	bad := make([]error, (len(tops)+each-1)/each)
+	var g parallel.Group
+	for k := range bad {
+		g.Go(func() error {
+			bad[k] = t.quantize(data, tops, k*each, min(len(tops), (k+1)*each))
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	if err := cmp.Or(bad...); err != nil { // the first, whoever was quicker
+		return nil, err
+	}
 	var sum float64
-	for b := range tops {
-		part := data[b*Block : min(len(data), (b+1)*Block)]
-		var top float32
-		for _, v := range part {
-			if v-v != 0 { // NaN or infinite
-				return nil, fmt.Errorf("tensor %q: value %v in block %d; a checkpoint with such weights cannot be used", name, v, b)
-			}
-			top = max(top, v, -v)
-		}
-		tops[b] = top
+	for _, top := range tops {
 		sum += float64(top)
-		inv := 1 / max(top, 1e-38)
-		for i, v := range part {
-			at := b*Block + i
-			t.Codes[at/2] |= code(v*inv) << (4 * (1 - at%2))
-		}
 	}
 	t.Offset = float32(sum / float64(len(tops)))
 	for i := range tops {
@@ -110,6 +115,27 @@ func Quantize(name string, dims []int, data []float32) (*Tensor, error) {
 	t.Tops = make([]float32, blockwise.Blocks(len(tops)))
 	blockwise.Signed().Quantize(t.Scales, t.Tops, tops)
 	return t, nil
+}
+
+// quantize gives the blocks from first to last-1 their codes, and tops their magnitudes.
+func (t *Tensor) quantize(data, tops []float32, first, last int) error {
+	for b := first; b < last; b++ {
+		part := data[b*Block : min(len(data), (b+1)*Block)]
+		var top float32
+		for _, v := range part {
+			if v-v != 0 { // NaN or infinite
+				return fmt.Errorf("tensor %q: value %v in block %d; a checkpoint with such weights cannot be used", t.Name, v, b)
+			}
+			top = max(top, v, -v)
+		}
+		tops[b] = top
+		inv := 1 / max(top, 1e-38)
+		for i, v := range part {
+			at := b*Block + i
+			t.Codes[at/2] |= code(v*inv) << (4 * (1 - at%2))
+		}
+	}
+	return nil
 }
 
 // code is the level nearest to v; a middle belongs to the lower one.

@@ -1,8 +1,12 @@
 package nf4
 
 import (
+	"fmt"
 	"math"
+	"math/rand/v2"
 	"path/filepath"
+	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -166,5 +170,31 @@ func TestQuantizeRefuses(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "some.weight") {
 			t.Errorf("%s: error %v, want one with %q that names the tensor", name, err, c.want)
 		}
+	}
+}
+
+// Stretches that are quantised side by side give what one alone gives, and of two broken
+// numbers the first is told.
+func TestQuantizeStretches(t *testing.T) {
+	data := make([]float32, 9<<12*Block+7)
+	rng := rand.New(rand.NewPCG(1, 2))
+	for i := range data {
+		data[i] = float32(rng.NormFloat64())
+	}
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	alone, err := Quantize("x", []int{len(data)}, data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	runtime.GOMAXPROCS(4)
+	got, err := Quantize("x", []int{len(data)}, data)
+	if err != nil || !reflect.DeepEqual(got, alone) {
+		t.Errorf("%v, or other numbers", err)
+	}
+	for _, block := range []int{8 << 12, 5 << 12} {
+		data[block*Block] = float32(math.NaN())
+	}
+	if _, err = Quantize("x", []int{len(data)}, data); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("block %d;", 5<<12)) {
+		t.Errorf("%v", err)
 	}
 }
