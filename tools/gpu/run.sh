@@ -68,12 +68,17 @@ routed() {
 export -f routed
 export bench work repo here DEVICE OUT
 
-"$bench" jobs -shapes "$first,$second" -rows $rows -seq $seq -steps $steps -rank 16 -dtype $dtype -out "$OUT" || exit 1
-"$bench" jobs -shapes "$first" -rows $decode_rows -seq $prompt -dtype $dtype -out "$work/decode" || exit 1
+fewer=${routed% *} # layers than first, should that take too long to compile
+"$bench" jobs -shapes "$first,$second,$fewer" -rows $rows -seq $seq -steps $steps -rank 16 -dtype $dtype -out "$OUT" || exit 1
+"$bench" jobs -shapes "$first,$fewer" -rows $decode_rows -seq $prompt -dtype $dtype -out "$work/decode" || exit 1
 
 # What the targets are about comes first: what comes last may find no time left.
 step 100 parity golden distillflow "$bench" parity -device "$DEVICE" -repo "$repo" -out "$OUT"
-step 150 training $first distillflow "$bench" train -device "$DEVICE" -job "$OUT/$first.job.json" -out "$OUT"
+for shape in $first $fewer; do
+	step 190 training $shape distillflow "$bench" train -device "$DEVICE" -job "$OUT/$shape.job.json" -out "$OUT"
+	first=$shape
+	grep -q '"error"' "$OUT/$shape.training.distillflow.result.json" || break
+done
 step 80 training $first hf-eager "$PYTHON" "$here/baseline.py" "$OUT/$first.job.json" "$OUT" --device $torch
 step 90 decoding $first distillflow "$bench" decode -device "$DEVICE" -job "$work/decode/$first.job.json" -out "$OUT" -fresh $fresh -bandwidth "$BANDWIDTH"
 step 120 routing pair distillflow bash -c 'routed "$1"' routed "$routed"
