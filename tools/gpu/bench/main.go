@@ -14,6 +14,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/distillflow/distillflow/internal/lm/device"
 )
@@ -29,7 +30,7 @@ const usage = `usage:
 `
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM) // run.sh's limit
 	defer stop()
 	if err := run(ctx, os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -101,6 +102,9 @@ func run(ctx context.Context, args []string) error {
 func report(out string, r result, err error) error {
 	if err != nil {
 		r.Error = err.Error()
+	}
+	if errors.Is(err, context.Canceled) {
+		r.Error = "stopped at its limit"
 	}
 	name := strings.ReplaceAll(r.Shape+"."+r.Work+"."+r.System, " ", "-")
 	return errors.Join(err, writeJSON(filepath.Join(out, name+".result.json"), r))

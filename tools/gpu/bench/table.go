@@ -58,7 +58,7 @@ func table(w io.Writer, folders []string, peak float64) error {
 	for _, r := range results {
 		note := r.Note
 		if r.Error != "" {
-			note = "failed: " + shorten(r.Error, 60)
+			note = strings.TrimPrefix(note+", failed: "+shorten(r.Error, 60), ", ")
 		}
 		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", r.Work, r.Shape, number("%.2fB", float64(r.Params)/1e9), r.Batch, r.System,
 			number("%.1f", 1000*r.StepSeconds), number("%.0f", r.TokensPerSec), beside(r, eager[r.Shape]), mfu(jobs[r.Shape], r, peak),
