@@ -30,7 +30,7 @@ if [ -z "${PJRT_PLUGIN_LIBRARY_PATH:-}${VIRTUAL_ENV:-}" ]; then
 	VIRTUAL_ENV=$("$PYTHON" -c 'import sys; print(sys.prefix)') && export VIRTUAL_ENV
 fi
 mkdir -p "$OUT"
-rm -f "$OUT"/*.json "$OUT"/*.jsonl
+rm -f "$OUT"/*.job.json "$OUT"/*.result.json "$OUT/parity.json" "$OUT/routed.jsonl"
 
 failed=0
 # step SECONDS WORK SHAPE SYSTEM command... runs a command until its limit or the end of all
