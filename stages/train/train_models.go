@@ -67,12 +67,10 @@ func trainModels(ctx context.Context, env *stage.Env, p *plan, rows stage.Rows[s
 	}
 	if s := time.Since(start).Seconds(); s > 0 && t.step > from {
 		env.AddStat("steps_per_second", float64(t.step-from)/s)
-		var real, padded int64
-		for _, x := range t.students {
-			real, padded = real+x.count.real, padded+x.count.padded
-		}
+		real, padded := t.tokens()
 		env.AddStat("tokens_per_second", float64(real)/s)
 		env.AddStat("padded_tokens_per_second", float64(padded)/s)
+		env.AddStat("peak_memory_gib", t.speed.peak)
 	}
 	info := modelsInfo{Format: modelsFormat, StudentPrompt: p.use.prompt, TrainIDs: ids, MaxNew: t.longest + 4}
 	for _, s := range t.students {

@@ -52,6 +52,7 @@ type trainer struct {
 	checkpoint func() error // saves the state
 	now        func() time.Time
 	saved      time.Time
+	speed      speedometer
 }
 
 var inf = math.Inf(1)
@@ -236,6 +237,7 @@ func (t *trainer) run(ctx context.Context) error {
 		var values map[string]float64
 		var epoch int
 		var err error
+		t.startSpeed()
 		switch {
 		case t.step < warmup:
 			values, err = t.plain(ctx, &t.warmupOrder, 0, min(t.nextStop(), warmup))
@@ -252,6 +254,7 @@ func (t *trainer) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		t.measureSpeed(ctx, values)
 		if n := t.step - warmup; n > 0 && (n%t.evalEvery() == 0 || t.step == total) {
 			if err := t.measure(epoch); err != nil {
 				return err

@@ -44,7 +44,7 @@ func rate(perSecond float64) string {
 }
 
 // maxValues bounds how many values one line shows.
-const maxValues = 4
+const maxValues = 6
 
 // values prints figures in the order of their names, loss first because that is
 // what people wait for.
