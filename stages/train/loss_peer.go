@@ -31,7 +31,7 @@ func peer(kind string, weight float64, pullsBack bool) term {
 	if pullsBack {
 		reads = append(reads, inPull)
 	}
-	return term{
+	t := term{
 		Term: objective.Term{Name: "peer_loss", Reads: reads, Loss: func(in objective.Nodes) *Node {
 			z, mask, target := in.Get(causal.InZ), in.Get(inMask), in.Get(inTarget)
 			each := distance(kind, z, target)
@@ -62,6 +62,10 @@ func peer(kind string, weight float64, pullsBack bool) term {
 			return out, p.share
 		},
 	}
+	if kind == peerMSE {
+		t.Host = hostPeer(pullsBack)
+	}
+	return t
 }
 
 // distance of z to target, at each position: [K, Z], to be summed, or [K, 1].
@@ -92,7 +96,7 @@ func peerVariance(weight float64) term {
 			variance := ReduceSum(Where(Diagonal(cov.Graph(), dim), cov, ZerosLike(cov)), -1)
 			std := Sqrt(AddScalar(variance, 1e-4))
 			return MulScalar(ReduceAllSum(MaxScalar(OneMinus(std), 0.0)), 1/float64(dim))
-		}},
+		}, Host: hostVariance},
 		weight: weight, feed: feedMask,
 	}
 }
@@ -105,7 +109,7 @@ func peerCovariance(weight float64) term {
 			dim := cov.Shape().Dimensions[0]
 			off := Where(Diagonal(cov.Graph(), dim), ZerosLike(cov), cov)
 			return MulScalar(ReduceAllSum(Square(off)), 1/float64(dim))
-		}},
+		}, Host: hostCovariance},
 		weight: weight, feed: feedMask,
 	}
 }

@@ -13,7 +13,7 @@ import (
 // step. It reports the processor time of each a step, and its ratio to none's. Alone on one
 // processor: GOMAXPROCS=1 go test -run '^$' -bench RoutingCost -benchtime 10x ./stages/train
 func BenchmarkRoutingCost(b *testing.B) {
-	const steps = 12
+	const steps = 20 // of which one is logged
 	type arm struct {
 		name string
 		set  func(c *trainConfig)

@@ -77,7 +77,14 @@ func (s *student) begin(params weights.Set, c *lora.Config, bases []causal.Base)
 	}
 	o := causal.TunerOptions{Bases: bases, LoRA: c, Recompute: s.plan.recomputes(s.spec, s.devs[0]), Terms: formulas(s.plan.losses)}
 	if s.proj != nil {
-		o.Head = &causal.Head{Params: s.proj, States: func(h *Node, params []*Node) *Node { return project(h, params[0], s.plan.route.rawStates) }}
+		raw := s.plan.route.rawStates
+		o.Head = &causal.Head{
+			Params: s.proj,
+			States: func(h *Node, params []*Node) *Node { return project(h, params[0], raw) },
+			Host: func(h []float32) ([]float32, func(dz []float32, grads [][]float32) []float32) {
+				return hostProject(h, s.proj[0].Data, s.plan.peerDim(), raw)
+			},
+		}
 	}
 	s.close()
 	if s.tuner, err = causal.NewTuner(params, o); err != nil {

@@ -10,7 +10,8 @@ import (
 )
 
 // hostEngine computes batches without a graph of the decoder. Only what terms make of the
-// decoder's results, other than the loss of tokens itself, is a graph.
+// decoder's results, other than the loss of tokens itself, is a graph, and not even that
+// where all of them, and the head, can do without.
 type hostEngine struct {
 	trainer *decoder.HostTrainer
 	trained weights.Set
@@ -163,6 +164,9 @@ func (e *hostEngine) gradients(b Batch, terms []objective.Term) (values []float6
 		}
 		rest, weights = append(rest, t), append(weights, b.Weights[i])
 	}
+	if p.Positions != nil && e.headAlone(rest) {
+		return e.besideHead(&p, terms, rest, weights, hidden, tokenLoss, slope, grads)
+	}
 	leaves, err := e.leaves(&p, rest, hidden, tokenLoss, grads)
 	if err != nil {
 		return nil, nil, err
@@ -187,13 +191,7 @@ func (e *hostEngine) gradients(b Batch, terms []objective.Term) (values []float6
 		}
 	}
 	e.trainer.Backward(grads)
-	for _, t := range terms {
-		if isTokenLoss(t) {
-			values = append(values, tokenLoss)
-			continue
-		}
-		values, others = append(values, others[0]), others[1:]
-	}
+	values = merged(terms, tokenLoss, others)
 	if b.Positions == nil {
 		return values, grads, nil
 	}
@@ -204,6 +202,62 @@ func (e *hostEngine) gradients(b Batch, terms []objective.Term) (values []float6
 		grads = append(grads, make([]float32, len(x.Data)))
 	}
 	return values, grads, nil
+}
+
+// merged are the values of terms, of which the loss of tokens is known.
+func merged(terms []objective.Term, tokenLoss float64, others []float64) (values []float64) {
+	for _, t := range terms {
+		if isTokenLoss(t) {
+			values = append(values, tokenLoss)
+			continue
+		}
+		values, others = append(values, others[0]), others[1:]
+	}
+	return values
+}
+
+// headAlone reports whether terms read z and the batch's own inputs alone, and they and the
+// head can do without a graph.
+func (e *hostEngine) headAlone(terms []objective.Term) bool {
+	return e.tail.head.Host != nil && !slices.ContainsFunc(terms, func(t objective.Term) bool { return t.Host == nil || t.Reads[0] != InZ })
+}
+
+// besideHead ends gradients where [hostEngine.headAlone]: slope is the gradient by the loss
+// of tokens, weights are those of rest, the other terms.
+func (e *hostEngine) besideHead(p *hostBatch, terms, rest []objective.Term, weights []float32, hidden []float32, tokenLoss float64, slope float32, grads [][]float32) ([]float64, [][]float32, error) {
+	looks := p.looks()
+	z, back := e.tail.head.Host(gather(hidden, e.dim, looks))
+	read := func(name string) []float32 {
+		if name == InZ {
+			return z
+		}
+		for _, x := range p.Inputs {
+			if v, ok := x.Value.([]float32); ok && x.Name == name {
+				return v
+			}
+		}
+		return nil
+	}
+	dz, others := make([]float32, len(z)), make([]float64, len(rest))
+	for i, t := range rest {
+		for _, name := range t.Reads {
+			if read(name) == nil {
+				return nil, nil, fmt.Errorf("term %s reads %q, which is not there", t.Name, name)
+			}
+		}
+		others[i] = t.Host(read, weights[i], dz)
+	}
+	of := make([][]float32, len(e.tail.head.Params))
+	for i, x := range e.tail.head.Params {
+		of[i] = make([]float32, len(x.Data))
+	}
+	scale(slope, e.trainer.HiddenGradient()) // both hold what TokenLoss added and nothing else
+	scale(slope, grads...)
+	if len(rest) > 0 {
+		scatter(e.trainer.HiddenGradient(), back(dz, of), e.dim, looks)
+	}
+	e.trainer.Backward(grads)
+	return merged(terms, tokenLoss, others), append(grads, of...), nil
 }
 
 func reads(terms []objective.Term, name string) bool {
@@ -289,6 +343,10 @@ func (e *hostEngine) losses(b Batch) (nll, z []float32, err error) {
 	nll = spread(seen, 1, p.places, len(b.Labels))
 	if b.Positions != nil {
 		looks := p.looks()
+		if e.tail.head.Host != nil {
+			z, _ = e.tail.head.Host(gather(hidden, e.dim, looks))
+			return nll, z, nil
+		}
 		z, err = e.tail.states(objective.Input{Name: inSeen, Value: gather(hidden, e.dim, looks), Dims: []int{len(looks), e.dim}})
 	}
 	return nll, z, err

@@ -86,6 +86,10 @@ type Head struct {
 	Params weights.Set
 	// States gives z [K, Z] of the hidden states [K, D] at the batch's positions.
 	States func(hidden *Node, params []*Node) *Node
+	// Host is States without a graph, and back: it adds the gradients of the parameters to
+	// grads, in their order, and gives that of the hidden states, from that of z. nil where
+	// there is none.
+	Host func(hidden []float32) (z []float32, back func(dz []float32, grads [][]float32) []float32)
 }
 
 // Tuner trains a decoder by a list of terms: adapters on frozen weights, or all

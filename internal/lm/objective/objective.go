@@ -21,6 +21,9 @@ type Term struct {
 	// Loss builds the term, a scalar that is not weighted yet. nil is the scalar that it
 	// reads, which takes no graph.
 	Loss func(in Nodes) *Node
+	// Host is Loss without a graph: its value. To grad, the gradient by the first of Reads, it
+	// adds that of the value times weight. nil for a term that wants a graph everywhere.
+	Host func(read func(name string) []float32, weight float32, grad []float32) (value float64)
 }
 
 func (t Term) build(in Nodes) *Node {
