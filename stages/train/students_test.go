@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/distillflow/distillflow/flow/stage"
+	"github.com/distillflow/distillflow/internal/lm/decoder"
 	"github.com/distillflow/distillflow/internal/lm/device"
 	"github.com/distillflow/distillflow/schema"
 )
@@ -327,5 +328,56 @@ func TestMissingModelIsNamed(t *testing.T) {
 	bad := stage.FieldErrors(err)
 	if len(bad) != 1 || strings.Join(bad[0].Path, ".") != "students.1.model" || !strings.Contains(bad[0].Msg, "no such folder") {
 		t.Errorf("%+v", bad)
+	}
+}
+
+// Two adapters on one frozen base: its weights are read once, in training and in
+// evaluation, and stay as they are. Another precision is another base.
+func TestAdaptersShareTheirBase(t *testing.T) {
+	cfg := mixedConfig(t)
+	cfg.Students[1] = cfg.Students[0]
+	cfg.Students[1].Name = "b"
+	tr := testTrainer(t, cfg, 3)
+	defer tr.close()
+	weightsOf := func(s *student) []float32 {
+		p, err := decoder.HostParams(s.model.Base().Args)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p[1].F32
+	}
+	a, b := weightsOf(tr.students[0]), weightsOf(tr.students[1])
+	if len(tr.bases.open) != 1 || &a[0] != &b[0] {
+		t.Fatalf("%d bases are open, the students' lie at %p and %p", len(tr.bases.open), a, b)
+	}
+	before := slices.Clone(a)
+	if err := tr.run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(a, before) {
+		t.Error("training changed the frozen base")
+	}
+	if tr.students[0].params.Hash() == tr.students[1].params.Hash() {
+		t.Error("both students have the same adapters")
+	}
+	dir := t.TempDir()
+	var shared bases
+	for _, s := range tr.students {
+		at := filepath.Join(dir, s.name)
+		if err := s.save(at, true); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := loadStudent(t.Context(), s.devs[0], at, 1, &shared); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(shared.open) != 1 {
+		t.Errorf("evaluation opened %d bases", len(shared.open))
+	}
+	cfg.Students[1].Quantize = quantizeNF4
+	other := testTrainer(t, cfg, 3)
+	defer other.close()
+	if len(other.bases.open) != 2 {
+		t.Errorf("%d bases are open, one of them in 4 bits", len(other.bases.open))
 	}
 }
