@@ -36,7 +36,7 @@ type Progress struct {
 // replaced by ones that do nothing.
 type Services struct {
 	Memo     Memo
-	Getenv   func(string) string // for API keys; nothing else may depend on it
+	Getenv   func(string) string // for API keys; no output may depend on it
 	Progress func(Progress)
 	Warn     func(string)
 	// Fault is called at named points so that crash tests can stop there.
@@ -133,7 +133,8 @@ func (e *Env) Rand(label string) *rand.Rand {
 	return rand.New(rand.NewPCG(e.Seed, h.Sum64()))
 }
 
-// Getenv reads an environment variable of the user, for API keys only.
+// Getenv reads an environment variable of the user, for API keys and for what no output
+// depends on, such as who is told of a training.
 func (e *Env) Getenv(name string) string {
 	if e.svc.Getenv == nil {
 		return ""

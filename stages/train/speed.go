@@ -27,6 +27,9 @@ func (t *trainer) tokens() (real, padded int64) {
 	return real, padded
 }
 
+// speedValues are the names of those figures.
+var speedValues = []string{"tokens/s", "padded_tokens/s", "memory_gib"}
+
 // startSpeed begins to measure steps.
 func (t *trainer) startSpeed() {
 	t.speed.at = t.now()

@@ -58,11 +58,15 @@ func trainModels(ctx context.Context, env *stage.Env, p *plan, rows stage.Rows[s
 			return nil
 		}
 	}
+	told := openTrackers(ctx, env, p)
 	t.onStep = func(step, total int, values map[string]float64) {
+		told.tell(ctx, t, values)
 		env.Progress(stage.Progress{Done: int64(step), Total: int64(total), Unit: "steps", Values: values})
 	}
 	start, from := time.Now(), t.step
-	if err := t.run(ctx); err != nil {
+	err = t.run(ctx)
+	told.close(ctx, t, err)
+	if err != nil {
 		return nil, err
 	}
 	if s := time.Since(start).Seconds(); s > 0 && t.step > from {
