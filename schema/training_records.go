@@ -31,6 +31,15 @@ type Metric struct {
 // RecordType names the record for port type checks.
 func (Metric) RecordType() string { return "metric" }
 
+// Embedding is the vector of one text, by which the router of train-moe reads it.
+type Embedding struct {
+	Text   string    `json:"text"` // SHA-256 of the text, in hexadecimal digits
+	Vector []float32 `json:"vector"`
+}
+
+// RecordType names the record for port type checks.
+func (Embedding) RecordType() string { return "embedding" }
+
 // Score is the accuracy of one system on one task.
 type Score struct {
 	System string `json:"system"` // a student's name, "ensemble", "majority", ...

@@ -2,6 +2,8 @@ package train
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"math"
 
@@ -30,15 +32,12 @@ func (t *trainer) textEncoder() textEncoder {
 func (e textEncoder) encode(ctx context.Context, dev *device.Device, texts []string, o hub.Options) (out [][]float32, dim int, name string, err error) {
 	var enc encoder.Encoder
 	if e.Ref != "" {
-		var dir string
-		if dir, err = encoder.Locate(ctx, e.Ref, o); err == nil {
-			enc, err = encoder.Load(dir, dev)
-		}
-	} else {
-		enc, err = encoder.NewHashed(e.Dim, e.Seed)
+		enc, err = openEncoder(ctx, e.Ref, o, dev)
+	} else if enc, err = encoder.NewHashed(e.Dim, e.Seed); err != nil {
+		err = fmt.Errorf("encoder: %w", err)
 	}
 	if err != nil {
-		return nil, 0, "", fmt.Errorf("encoder: %w", err)
+		return nil, 0, "", err
 	}
 	if out, err = enc.Encode(texts); err != nil {
 		return nil, 0, "", fmt.Errorf("encoding the texts: %w", err)
@@ -53,9 +52,33 @@ func (e textEncoder) encode(ctx context.Context, dev *device.Device, texts []str
 
 // encode gives every path its encoding, once for the whole training, and returns
 // their width.
-func (t *trainer) encode(ctx context.Context, dev *device.Device, responses []string) (dim int, err error) {
+func (t *trainer) encode(ctx context.Context, dev *device.Device, paths []trainPath) (dim int, err error) {
+	if t.plan.route.embeddings != nil {
+		return t.embedded(paths)
+	}
+	var responses []string
+	for _, p := range paths {
+		responses = append(responses, p.response)
+	}
 	t.encoded, dim, t.encoder, err = t.textEncoder().encode(ctx, dev, responses, t.bases.hub)
 	return dim, err
+}
+
+// embedded takes encodings from the input embeddings.
+func (t *trainer) embedded(paths []trainPath) (dim int, err error) {
+	h := sha256.New()
+	for _, p := range paths {
+		v := t.plan.route.embeddings[textKey(p.response)]
+		if v == nil {
+			return 0, fmt.Errorf("the input embeddings has nothing for problem %s, style %s: embed the rows that paths come from, with the same student_target", p.id, p.style)
+		}
+		if err := binary.Write(h, binary.LittleEndian, v); err != nil {
+			return 0, err
+		}
+		t.encoded, dim = append(t.encoded, v), len(v)
+	}
+	t.encoder = fmt.Sprintf("embeddings-%x", h.Sum(nil))
+	return dim, nil
 }
 
 // unitLength scales v to length 1; zero stays zero.

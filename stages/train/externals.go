@@ -80,11 +80,16 @@ func (c trainConfig) Externals(ctx context.Context) ([]stage.External, error) {
 		}
 		out = append(out, files...)
 	}
-	ref := string(c.Router.Encoder)
-	if ref == "" {
+	if c.Router.Encoder == "" {
 		return out, nil
 	}
-	const field, name = "router.encoder", "encoder/"
+	files, err := encoderFiles(ctx, string(c.Router.Encoder), "router.encoder")
+	return append(out, files...), err
+}
+
+// encoderFiles lists the files of a pretrained encoder, which a field names.
+func encoderFiles(ctx context.Context, ref, field string) (out []stage.External, err error) {
+	const name = "encoder/"
 	if hub.IsRef(ref) {
 		files, err := hubFiles(ctx, ref, encoder.SmallFiles, func(config []byte) error {
 			_, err := encoder.ParseHF(config)

@@ -23,10 +23,12 @@ type routing struct {
 
 	gainEvery int // steps between gradients of the held-out loss
 
-	losses           []term // of the router
-	encoder          string // pretrained, which the router reads paths with; "" is hashed words
-	hashedDim        int    // width of hashed words' encodings
-	hidden           int    // width of the router
+	losses  []term // of the router
+	encoder string // pretrained, which the router reads paths with; "" is hashed words
+	// By text, in place of an encoder; nil without.
+	embeddings       map[string][]float32
+	hashedDim        int // width of hashed words' encodings
+	hidden           int // width of the router
 	tauStart, tauEnd float64
 	lr               float64 // of the router
 

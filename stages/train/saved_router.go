@@ -28,9 +28,10 @@ type routerInfo struct {
 	Peers   int         `json:"peers"` // width of the ensemble's weights
 }
 
-// saveRouter writes the router, where it has learned anything.
+// saveRouter writes the router, where it has learned anything. One that reads embeddings
+// stays behind: what made them is not known here, and questions have none.
 func (t *trainer) saveRouter(models string) error {
-	if t.router == nil || t.plan.route.gate != gateLearned || len(t.paths) == 0 {
+	if t.router == nil || t.plan.route.gate != gateLearned || t.plan.route.embeddings != nil || len(t.paths) == 0 {
 		return nil
 	}
 	if bad := t.router.params.FirstNonFinite(); bad != "" {

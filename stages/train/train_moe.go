@@ -42,6 +42,8 @@ type trainIn struct {
 type moeIn struct {
 	Paths  stage.Rows[schema.Problem]        `port:"paths" doc:"Problems with the reasoning paths to learn from. Paths that failed, were cut off or refused, verified wrong or judged invalid are left out; see quality."`
 	Shares stage.Rows[schema.RouterDecision] `port:"shares,optional" doc:"With gate: matched: the router_log of the train-moe whose shares are drawn by, over all its epochs. Others do not read it."`
+
+	Embeddings stage.Rows[schema.Embedding] `port:"embeddings,optional" doc:"With gate: learned: what an embed stage made of the same rows, for the router to read in place of an encoder's own pass. Others do not read it."`
 }
 
 type trainOut struct {
@@ -110,6 +112,15 @@ func runTrain(ctx context.Context, env *stage.Env, c trainConfig, in moeIn, out 
 			return err
 		}
 		p.route.shares, p.config = shares, []any{p.config, shares}
+	}
+	if in.Embeddings.Given() && p.route != nil && p.route.gate == gateLearned {
+		if c.Router.Encoder != "" {
+			return errors.New("the input embeddings takes the place of router.encoder: leave one of them out")
+		}
+		var err error
+		if p.route.embeddings, err = readEmbeddings(in.Embeddings); err != nil {
+			return err
+		}
 	}
 	t, err := trainModels(ctx, env, p, in.Paths, out.Models.Path)
 	if err != nil {

@@ -85,13 +85,9 @@ func newTrainer(ctx context.Context, p *plan, seed uint64, open func(name string
 		return nil, drop, err
 	}
 	if p.route != nil {
-		var responses []string
-		for _, p := range t.paths[:len(t.lengths)] {
-			responses = append(responses, p.response)
-		}
 		dev, encDim := t.students[0].devs[0], 1
 		if p.route.gate == gateLearned {
-			if encDim, err = t.encode(ctx, dev, responses); err != nil {
+			if encDim, err = t.encode(ctx, dev, t.paths[:len(t.lengths)]); err != nil {
 				return nil, drop, err
 			}
 		}
