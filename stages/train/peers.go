@@ -13,11 +13,11 @@ import (
 // text. Averaging over tokens that overlap would mix in text that the other
 // student has not seen.
 
-// alignment lists, for one student, the aligned positions of a batch's rows.
+// alignment lists, for one student, the aligned positions of a pass's sequences.
 type alignment struct {
-	per       int       // positions per row, padded
-	positions []int32   // [rows·per] index into the flattened [rows·seq] states
-	mask      []float32 // [rows·per] 1 where there is one
+	per       int       // positions per sequence, padded
+	positions []int32   // [total·per] index into the flattened [rows·seq] states
+	mask      []float32 // [total·per] 1 where there is one
 }
 
 // alignPath returns, for each student, the positions in its sequence whose token
@@ -64,13 +64,14 @@ func sameIndex(seqs []sequence) (positions [][]int, coverage float64) {
 	return positions, float64(n) / float64(max(1, len(seqs[0].ids)-1))
 }
 
-// makeAlignment lays out the positions of rows for one graph call. Rows without
-// positions, and the padding, point at position 0 with mask 0.
-func makeAlignment(rows [][]int, total, per, seq int) *alignment {
+// makeAlignment lays out the aligned positions of sequences that begin at places of a pass.
+// Of the total that there is room for, those without positions, and the padding, point at
+// position 0 with mask 0.
+func makeAlignment(aligned [][]int, places []int, total, per int) *alignment {
 	a := &alignment{per: per, positions: make([]int32, total*per), mask: make([]float32, total*per)}
-	for r, ps := range rows {
+	for r, ps := range aligned {
 		for k, p := range ps[:min(len(ps), per)] {
-			a.positions[r*per+k] = int32(r*seq + p)
+			a.positions[r*per+k] = int32(places[r] + p)
 			a.mask[r*per+k] = 1
 		}
 	}

@@ -75,12 +75,16 @@ func TestPromptCarriesNoLoss(t *testing.T) {
 	}
 	long, _ := encodePath(tok, "one two\n", "three four", 50)
 	short, _ := encodePath(tok, "one\n", "four", 50)
-	b, err := makeBatch([]sequence{long, short}, 3, 12, tok.Special().Pad)
+	b, err := makeBatch([]sequence{long, short}, inRows(2, 12), 3, 12, tok.Special().Pad)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(b.tokens, []int{3, 2, 0}) {
-		t.Errorf("supervised tokens %v: want completion and end, none for the spare row", b.tokens)
+	tokens := make([]int, 3)
+	for i, m := range b.mask {
+		tokens[i/b.seq] += int(m)
+	}
+	if !slices.Equal(tokens, []int{3, 2, 0}) {
+		t.Errorf("supervised tokens %v: want completion and end, none for the spare row", tokens)
 	}
 	for r, s := range []sequence{long, short} {
 		var labels []int32
@@ -99,7 +103,7 @@ func TestPromptCarriesNoLoss(t *testing.T) {
 	if _, ok := encodePath(tok, "one two\n", "three four", 5); ok {
 		t.Error("a path that is too long was accepted")
 	}
-	if _, err := makeBatch([]sequence{long}, 1, 2, 0); err == nil {
+	if _, err := makeBatch([]sequence{long}, []int{0}, 1, 2, 0); err == nil {
 		t.Error("a sequence longer than the batch was accepted")
 	}
 }

@@ -97,7 +97,7 @@ func (r *pathReader) read(seqs []sequence, rows int) ([]surprise, error) {
 		// Each shape is a graph of its own.
 		longest, lengths = min(roundUp(longest, 64), r.maxSeq), nil
 	}
-	x, err := makeBatch(seqs, rows, longest, r.pad)
+	x, err := makeBatch(seqs, inRows(len(seqs), longest), rows, longest, r.pad)
 	if err != nil {
 		return nil, err
 	}

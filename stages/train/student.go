@@ -35,9 +35,10 @@ type student struct {
 	config decoder.Config
 	pad    int32
 
-	seqs     []sequence // [path]
-	aligned  [][]int    // [path] positions that all students share
-	multiple int        // of a length, to which lengths of batches are rounded up on XLA
+	seqs    []sequence // [path]
+	aligned [][]int    // [path] positions that all students share
+	// Of the rows that paths share on XLA.
+	rowLength int
 
 	base   weights.Set  // the frozen weights of a student from scratch that has adapters
 	lora   *lora.Config // nil while all weights are trained
@@ -166,52 +167,68 @@ func (s *student) micro(paths int) int {
 // another, and padding is left out.
 func (s *student) onHost() bool { return !s.devs[0].IsXLA() }
 
-// batch lays out paths for one pass. weight multiplies the loss of each row's supervised
-// tokens. mask is 1 for those tokens. Where each shape is a graph of its own, which takes
-// longer to compile than padding to compute, lengths are rounded up, and so are the numbers
-// of rows, up to most.
-func (s *student) batch(paths []int, most int, weight func(row int) float32) (b causal.Batch, mask []float32, err error) {
+// packed is paths laid out for one pass.
+type packed struct {
+	causal.Batch
+	mask   []float32 // [len(Labels)] 1 for supervised tokens
+	of     []int     // [Rows·Seq] whose position it is, among the paths
+	places []int     // [path] of its first position, row·Seq + column
+	room   int       // for so many paths; what is laid out by paths is padded to it
+}
+
+// batch lays out paths for one pass. weight multiplies the loss of each path's supervised
+// tokens. Without a graph each path has a row and no padding. On XLA each shape is a graph of
+// its own, which takes longer to compile than padding to compute: there paths share rows of
+// one length, and numbers of rows are rounded up to quarters of most, those of paths to
+// halves.
+func (s *student) batch(paths []int, most int, weight func(path int) float32) (p packed, err error) {
 	seqs, lengths := make([]sequence, len(paths)), make([]int, len(paths))
-	rows, longest, parts := len(paths), 1, 0
-	for i, p := range paths {
-		seqs[i] = s.seqs[p]
+	longest := 1
+	for i, x := range paths {
+		seqs[i] = s.seqs[x]
 		lengths[i] = len(seqs[i].ids) - 1
 		longest = max(longest, lengths[i])
 		s.count.real += int64(lengths[i])
 	}
+	p.Rows, p.Seq, p.room = len(paths), longest, len(paths)
+	parts := p.Rows * longest // so that none is filled up
 	if s.onHost() {
-		parts = rows * longest // so that none is filled up
+		p.Lengths, p.places = lengths, inRows(len(paths), longest)
 		for _, n := range lengths {
 			s.count.padded += int64(n)
 		}
 	} else {
 		parts = 2
-		rows = max(rows, min(most, roundUp(rows, (most+1)/2)))
-		longest = roundUp(longest, s.multiple)
-		s.count.padded += int64(rows * longest)
-		lengths = nil
+		p.Seq = s.rowLength
+		p.places, p.Rows = packRows(lengths, p.Seq)
+		p.Rows = max(p.Rows, min(most, roundUp(p.Rows, (most+3)/4)))
+		p.room = max(p.room, min(most, roundUp(p.room, (most+1)/2)))
+		s.count.padded += int64(p.Rows * p.Seq)
 	}
-	x, err := makeBatch(seqs, rows, longest, s.pad)
+	x, err := makeBatch(seqs, p.places, p.Rows, p.Seq, s.pad)
 	if err != nil {
-		return b, nil, fmt.Errorf("student %s: %w", s.name, err)
+		return p, fmt.Errorf("student %s: %w", s.name, err)
 	}
-	b = causal.Batch{Rows: rows, Seq: x.seq, Lengths: lengths, IDs: x.ids, Labels: x.labels, Weight: make([]float32, len(x.mask))}
+	if !s.onHost() {
+		p.Starts = x.starts
+	}
+	p.IDs, p.Labels, p.Weight, p.mask, p.of = x.ids, x.labels, make([]float32, len(x.mask)), x.mask, x.of
 	for i, m := range x.mask {
 		if m != 0 {
-			b.Weight[i] = m * weight(i/x.seq)
+			p.Weight[i] = m * weight(x.of[i])
 		}
 	}
 	if s.model == nil && !s.onHost() {
-		return b, x.mask, nil
+		return p, nil
 	}
-	b.At, b.Labels, b.Weight = decoder.Supervised(x.labels, b.Weight, parts)
-	mask = make([]float32, len(b.At))
-	for i, w := range b.Weight {
+	p.At, p.Labels, p.Weight = decoder.Supervised(x.labels, p.Weight, parts)
+	p.mask = make([]float32, len(p.At))
+	for i, w := range p.Weight {
 		if w != 0 {
-			mask[i] = 1
+			p.mask[i] = 1
 		}
 	}
-	return b, mask, nil
+	return p, nil
 }
 
 func ones(int) float32 { return 1 }
@@ -219,36 +236,35 @@ func ones(int) float32 { return 1 }
 // forward computes, without changing anything, each path's summed loss in nats, and
 // with per > 0 the projected states at its aligned positions, [len(paths)·per, Z].
 func (s *student) forward(paths []int, most, per int) (nll []float64, z []float32, err error) {
+	var passes []packed
 	var batches []causal.Batch
-	var masks [][]float32
 	micro := s.micro(most)
 	for lo := 0; lo < len(paths); lo += micro {
 		part := paths[lo:min(len(paths), lo+micro)]
-		b, mask, err := s.batch(part, micro, ones)
+		p, err := s.batch(part, micro, ones)
 		if err != nil {
 			return nil, nil, err
 		}
 		if per > 0 {
-			a := s.alignment(part, b, per)
-			b.Positions = a.positions
+			p.Positions = s.alignment(part, p, per).positions
 		}
-		batches, masks = append(batches, b), append(masks, mask)
+		passes, batches = append(passes, p), append(batches, p.Batch)
 	}
 	losses, states, err := s.tuner.Losses(batches...)
 	if err != nil {
 		return nil, nil, fmt.Errorf("student %s: %w", s.name, err)
 	}
 	nll = make([]float64, len(paths))
-	for k, b := range batches {
+	for k, p := range passes {
 		first := k * micro
 		n := min(len(paths)-first, micro)
 		for i, v := range losses[k] {
 			at := i
-			if b.At != nil {
-				at = int(b.At[i])
+			if p.At != nil {
+				at = int(p.At[i])
 			}
-			if masks[k][i] != 0 {
-				nll[first+at/b.Seq] += float64(v)
+			if p.mask[i] != 0 {
+				nll[first+p.of[at]] += float64(v)
 			}
 		}
 		if per > 0 {
@@ -258,12 +274,12 @@ func (s *student) forward(paths []int, most, per int) (nll []float64, z []float3
 	return nll, z, nil
 }
 
-func (s *student) alignment(paths []int, b causal.Batch, per int) *alignment {
-	rows := make([][]int, len(paths))
-	for i, p := range paths {
-		rows[i] = s.aligned[p]
+func (s *student) alignment(paths []int, p packed, per int) *alignment {
+	aligned := make([][]int, len(paths))
+	for i, x := range paths {
+		aligned[i] = s.aligned[x]
 	}
-	return makeAlignment(rows, b.Rows, per, b.Seq)
+	return makeAlignment(aligned, p.places, p.room, per)
 }
 
 // batches lays out a training step.
@@ -281,8 +297,8 @@ func (s *student) batches(in trainInput) (out []causal.Batch, tokens int, err er
 	micro := s.micro(in.most)
 	for lo := 0; lo < len(in.paths); lo += micro {
 		part := in.paths[lo:min(len(in.paths), lo+micro)]
-		b, _, err := s.batch(part, micro, func(row int) float32 {
-			if own(lo + row) {
+		b, err := s.batch(part, micro, func(path int) float32 {
+			if own(lo + path) {
 				return 1 / float32(tokens)
 			}
 			return 0
@@ -293,7 +309,7 @@ func (s *student) batches(in trainInput) (out []causal.Batch, tokens int, err er
 		if in.dropout != nil {
 			b.Seed = in.dropout.Uint32()
 		}
-		p := &pass{step: &in, first: lo, paths: part, batch: b}
+		p := &pass{step: &in, first: lo, paths: part, batch: b.Batch}
 		if in.ensemble != nil {
 			p.align(s.alignment(part, b, in.ensemble.per), aligned)
 		}
@@ -406,7 +422,7 @@ func (s *student) initialise(ctx context.Context) error {
 	for _, q := range s.seqs {
 		longest = max(longest, len(q.ids))
 	}
-	s.multiple = roundUp(max(1, longest/2), 4)
+	s.rowLength = roundUp(longest, 8)
 	init := streamSeed(s.seed, streamInit+"/"+s.name)
 	if z := s.plan.peerDim(); z > 0 {
 		s.proj = weights.Set{weights.Normal(init, 0.2, "peer.proj.weight", z, s.config.Dim)}

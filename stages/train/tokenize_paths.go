@@ -125,44 +125,70 @@ func encodePrompt(tok tokenizer.Tokenizer, prompt string) []int32 {
 	return append([]int32{tok.Special().BOS}, p...)
 }
 
-// batchRows is one graph call's worth of sequences, padded to a common length.
-// Position t predicts ids[t+1].
+// batchRows is one pass's worth of sequences, in rows of a common length. Position t of a
+// sequence predicts ids[t+1].
 type batchRows struct {
 	rows, seq int
 	ids       []int32   // [rows, seq]
 	labels    []int32   // [rows·seq] the next token, 0 where there is none
 	mask      []float32 // [rows·seq] 1 where the label is supervised
-	tokens    []int     // per row: supervised tokens
+	of        []int     // [rows·seq] whose position it is; 0 for padding
+	starts    []int32   // [rows·seq] the column where that sequence begins; padding is by itself
 }
 
-// makeBatch pads seqs to seq positions. Rows beyond len(seqs) are empty: padding
-// only, without loss.
-func makeBatch(seqs []sequence, rows, seq int, pad int32) (batchRows, error) {
+// makeBatch lays seqs out at places, row·seq + column. What is between them is padding.
+func makeBatch(seqs []sequence, places []int, rows, seq int, pad int32) (batchRows, error) {
+	n := rows * seq
 	b := batchRows{
 		rows: rows, seq: seq,
-		ids: make([]int32, rows*seq), labels: make([]int32, rows*seq), mask: make([]float32, rows*seq),
-		tokens: make([]int, rows),
-	}
-	if len(seqs) > rows {
-		return b, fmt.Errorf("%d sequences for %d rows", len(seqs), rows)
+		ids: make([]int32, n), labels: make([]int32, n), mask: make([]float32, n), of: make([]int, n), starts: make([]int32, n),
 	}
 	for i := range b.ids {
-		b.ids[i] = pad
+		b.ids[i], b.starts[i] = pad, int32(i%seq)
 	}
 	for r, s := range seqs {
-		if len(s.ids) > seq+1 {
-			return b, fmt.Errorf("a sequence of %d tokens for %d positions", len(s.ids), seq)
+		at := places[r]
+		if at >= n || at%seq+len(s.ids)-1 > seq {
+			return b, fmt.Errorf("a sequence of %d tokens at place %d of %d rows of %d", len(s.ids), at, rows, seq)
 		}
-		at := r * seq
 		// The last token is only ever a label.
-		copy(b.ids[at:at+seq], s.ids[:len(s.ids)-1])
 		for t := range len(s.ids) - 1 {
-			b.labels[at+t] = s.ids[t+1]
+			b.ids[at+t], b.labels[at+t] = s.ids[t], s.ids[t+1]
+			b.of[at+t], b.starts[at+t] = r, int32(at%seq)
 			if t+1 >= s.prompt {
 				b.mask[at+t] = 1
-				b.tokens[r]++
 			}
 		}
 	}
 	return b, nil
+}
+
+// inRows are the places of so many sequences with a row for each.
+func inRows(sequences, seq int) []int {
+	places := make([]int, sequences)
+	for i := range places {
+		places[i] = i * seq
+	}
+	return places
+}
+
+// packRows puts sequences of these lengths, none longer than seq, into rows that they share:
+// the longest first, each into the first row with room for it.
+func packRows(lengths []int, seq int) (places []int, rows int) {
+	order := make([]int, len(lengths))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return lengths[b] - lengths[a] })
+	places = make([]int, len(lengths))
+	var used []int // of each row
+	for _, i := range order {
+		r := slices.IndexFunc(used, func(n int) bool { return n+lengths[i] <= seq })
+		if r < 0 {
+			r, used = len(used), append(used, 0)
+		}
+		places[i] = r*seq + used[r]
+		used[r] += lengths[i]
+	}
+	return places, len(used)
 }

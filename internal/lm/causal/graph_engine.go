@@ -105,6 +105,9 @@ func (e *graphEngine) begin(names []string, in []*Node, training bool) graphCall
 		e.base.Bind(d, frozen)
 		d.Delta = lora.Delta(*e.o.LoRA, trained, seed)
 	}
+	if c.in.Has(inStarts) {
+		d.Starts = c.in.Get(inStarts)
+	}
 	h := d.Hidden(c.in.Get(InIDs))
 	c.in.Set(InHidden, h)
 	c.at = h

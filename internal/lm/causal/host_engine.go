@@ -1,6 +1,7 @@
 package causal
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -52,6 +53,9 @@ type hostBatch struct {
 }
 
 func pack(b Batch) (hostBatch, error) {
+	if b.Starts != nil {
+		return hostBatch{}, errors.New("rows that examples share are for graphs: give each example a row and its length")
+	}
 	p := hostBatch{Batch: b, at: make([]int32, b.Rows*b.Seq)}
 	p.pass = decoder.HostPass{Lengths: b.Lengths, Seq: b.Seq, Seed: b.Seed}
 	if b.Lengths == nil {

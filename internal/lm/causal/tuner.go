@@ -20,6 +20,10 @@ type Batch struct {
 	// Lengths are how many positions of each row are no padding; nil means Seq for each. What
 	// an engine computes beyond is of no meaning, and may be zeros.
 	Lengths []int
+	// Starts [Rows·Seq] are the columns where the examples begin that share rows, each for all
+	// of its positions; padding begins where it stands. nil: a row is an example. Only graphs
+	// read it: without them rows have no padding to share.
+	Starts []int32
 	// At lists the positions, as row·Seq + column, whose next token is looked at; only
 	// they reach the output layer. nil means all of them, which suits vocabularies so
 	// small that choosing costs more.
@@ -51,6 +55,7 @@ const (
 )
 
 const (
+	inStarts  = "starts"  // [R, S]
 	inSeed    = "seed"    // of dropout
 	inAt      = "at"      // [N]
 	inWeights = "weights" // of the terms that are not left out
@@ -61,6 +66,9 @@ func (b Batch) inputs(training bool) []objective.Input {
 	in := []objective.Input{
 		{Name: InIDs, Value: b.IDs, Dims: []int{b.Rows, b.Seq}},
 		{Name: InLabels, Value: b.Labels},
+	}
+	if b.Starts != nil {
+		in = append(in, objective.Input{Name: inStarts, Value: b.Starts, Dims: []int{b.Rows, b.Seq}})
 	}
 	if b.At != nil {
 		in = append(in, objective.Input{Name: inAt, Value: b.At})

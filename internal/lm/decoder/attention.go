@@ -1,6 +1,8 @@
 package decoder
 
 import (
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph" //nolint:revive // graph code reads as formulas
 )
 
@@ -30,6 +32,23 @@ func causalBias(g *Graph, seq, window int) *Node {
 		}
 	}
 	return Reshape(Const(g, bias), 1, seq, seq)
+}
+
+// bias is what is added to the scores of attention: [1, S, S], or [R, 1, S, S] of rows that
+// examples share.
+func (m *Model) bias(g *Graph, seq, window int) *Node {
+	if m.Starts == nil {
+		return causalBias(g, seq, window)
+	}
+	rows := m.Starts.Shape().Dimensions[0]
+	count := func(axis int, dims ...int) *Node { return Iota(g, shapes.Make(dtypes.Int32, dims...), axis) }
+	i, j := count(2, 1, 1, seq, 1), count(3, 1, 1, 1, seq)
+	// What stands between an example's start and a position belongs to the same example.
+	sees := LogicalAnd(LessOrEqual(j, i), GreaterOrEqual(j, Reshape(m.Starts, rows, 1, seq, 1)))
+	if window > 0 {
+		sees = LogicalAnd(sees, LessThan(Sub(i, j), Scalar(g, dtypes.Int32, window)))
+	}
+	return MulScalar(ConvertDType(LogicalNot(sees), dtypes.Float32), masked)
 }
 
 // attention is causal softmax attention with rotary positions and grouped
@@ -64,6 +83,9 @@ func (m *Model) attend(packed *Node, r rope, bias *Node) (*Node, func(*Node) *No
 	k := Reshape(c.repeatKV(r.rotate(keysOf(c, packed))), n, seq, e)
 	v := Reshape(c.repeatKV(valuesOf(c, packed)), n, seq, e)
 
+	if bias.Rank() == 4 {
+		bias = Reshape(BroadcastToDims(bias, rows, c.Heads, seq, seq), n, seq, seq)
+	}
 	scores := softCap(toF32(dotNT(q, k)), limit)
 	p32 := softmaxLast(Add(scores, bias))
 	p := ConvertDType(p32, packed.DType())

@@ -39,6 +39,11 @@ type Model struct {
 	// compare the two.
 	Plain bool
 
+	// Starts [R, S] (int32), when set, is the column where the example of each position
+	// begins: several short ones share a row. Positions count from there, and no position
+	// looks before it. nil: every row is one example.
+	Starts *Node
+
 	stream *Node // what enters the layer being built
 }
 
@@ -180,9 +185,9 @@ func (m *Model) hidden(ids *Node, keep bool) (*Node, []*Node) {
 			window = 0
 		}
 		if masks[window] == nil {
-			masks[window] = causalBias(ids.Graph(), seq, window)
+			masks[window] = m.bias(ids.Graph(), seq, window)
 		}
-		turn := tables.tables(x, r, seq, c.HeadDim)
+		turn := tables.tables(x, r, seq, c.HeadDim, m.Starts)
 		n := m.norm(x, m.at(l, inputNorm))
 		packed := m.normHeads(l, m.splitHeads(m.projectQKV(l, n), rows, seq))
 		att := m.attention(packed, turn, masks[window])

@@ -84,18 +84,25 @@ func (r Rope) Values(seq, dim int) (cos, sin []float32) {
 	return cos, sin
 }
 
-// rope holds rotary tables, [1, 1, S, E] each or, in a step, [R, 1, 1, E].
+// rope holds rotary tables, [1, 1, S, E] each, [R, 1, S, E] of rows that examples share or,
+// in a step, [R, 1, 1, E].
 type rope struct{ cos, sin *Node }
 
 // ropes builds each distinct rotation's tables once per graph.
 type ropes map[Rope]rope
 
-func (t ropes) tables(like *Node, r Rope, seq, dim int) rope {
+func (t ropes) tables(like *Node, r Rope, seq, dim int, starts *Node) rope {
 	if got, ok := t[r]; ok {
 		return got
 	}
 	cos, sin := r.Values(seq, dim)
 	shape := func(v []float32) *Node {
+		if starts != nil {
+			rows := starts.Shape().Dimensions[0]
+			at := Sub(Iota(like.Graph(), starts.Shape(), 1), starts)
+			x := Gather(Reshape(Const(like.Graph(), v), seq, dim), ExpandAxes(at, -1))
+			return ConvertDType(Reshape(x, rows, 1, seq, dim), like.DType())
+		}
 		return ConvertDType(Reshape(Const(like.Graph(), v), 1, 1, seq, dim), like.DType())
 	}
 	t[r] = rope{shape(cos), shape(sin)}
