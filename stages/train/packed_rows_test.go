@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/distillflow/distillflow/internal/lm/decoder"
 	"github.com/distillflow/distillflow/internal/lm/device"
 )
 
@@ -42,6 +43,21 @@ func TestPackRows(t *testing.T) {
 	}
 }
 
+// Large models share rows, where attention costs little; small ones and long rows do not.
+func TestSharingPays(t *testing.T) {
+	big := decoder.Config{Dim: 4096, Layers: 32, Heads: 32, KVHeads: 8, HeadDim: 128, FFN: 14336}
+	small := decoder.Config{Dim: 64, Layers: 2, Heads: 2, KVHeads: 2, HeadDim: 32, FFN: 128}
+	for _, x := range []struct {
+		config decoder.Config
+		half   int
+		want   bool
+	}{{big, 384, true}, {big, 8192, false}, {small, 400, false}} {
+		if s := (&student{config: x.config, half: x.half}); s.sharingPays() != x.want {
+			t.Errorf("%d wide, rows of %d: %v", x.config.Dim, 2*x.half, !x.want)
+		}
+	}
+}
+
 // On XLA, where paths share rows, students have the losses, the states in the common space
 // and the gradients that they have on the CPU, in fewer tokens than a row for each path
 // takes. It needs a plugin: PJRT_PLUGIN_LIBRARY_PATH.
@@ -70,6 +86,12 @@ func TestSharedRowsLearnTheSame(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer tr.close()
+		for _, st := range tr.students {
+			if st.shares {
+				t.Errorf("student %s is too small to share rows of %d", st.name, 2*st.half)
+			}
+			st.shares = i == 1
+		}
 		rows := []int{0, 3, 1, 5, 2, 4}
 		r := &routed{paths: rows}
 		if err := tr.decide(r, 0, tr.encodings(r.paths)); err != nil {

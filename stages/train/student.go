@@ -37,8 +37,9 @@ type student struct {
 
 	seqs    []sequence // [path]
 	aligned [][]int    // [path] positions that all students share
-	// Of the rows that paths share on XLA.
-	rowLength int
+	// Half of the longest length, rounded up: what lengths of rows are rounded up to on XLA.
+	half   int
+	shares bool // on XLA paths share rows
 
 	base   weights.Set  // the frozen weights of a student from scratch that has adapters
 	lora   *lora.Config // nil while all weights are trained
@@ -167,6 +168,15 @@ func (s *student) micro(paths int) int {
 // another, and padding is left out.
 func (s *student) onHost() bool { return !s.devs[0].IsXLA() }
 
+// sharingPays reports whether paths should share rows on XLA. It saves padding, but every row
+// is as long as the longest path then, and attention costs a row's length squared: that must
+// be little beside the weights of a layer.
+func (s *student) sharingPays() bool {
+	c := s.config
+	layer := c.Dim*(2*c.Heads+2*c.KVHeads)*c.HeadDim + 3*c.Dim*c.FFN
+	return layer >= 8*(2*s.half)*c.Heads*c.HeadDim
+}
+
 // packed is paths laid out for one pass.
 type packed struct {
 	causal.Batch
@@ -178,9 +188,9 @@ type packed struct {
 
 // batch lays out paths for one pass. weight multiplies the loss of each path's supervised
 // tokens. Without a graph each path has a row and no padding. On XLA each shape is a graph of
-// its own, which takes longer to compile than padding to compute: there paths share rows of
-// one length, and numbers of rows are rounded up to quarters of most, those of paths to
-// halves.
+// its own, which takes longer to compile than padding to compute: lengths of rows and numbers
+// of paths are rounded up to halves of the most there are and, where paths share rows, which
+// all have one length then, numbers of rows to quarters.
 func (s *student) batch(paths []int, most int, weight func(path int) float32) (p packed, err error) {
 	seqs, lengths := make([]sequence, len(paths)), make([]int, len(paths))
 	longest := 1
@@ -199,17 +209,22 @@ func (s *student) batch(paths []int, most int, weight func(path int) float32) (p
 		}
 	} else {
 		parts = 2
-		p.Seq = s.rowLength
-		p.places, p.Rows = packRows(lengths, p.Seq)
-		p.Rows = max(p.Rows, min(most, roundUp(p.Rows, (most+3)/4)))
 		p.room = max(p.room, min(most, roundUp(p.room, (most+1)/2)))
+		if s.shares {
+			p.Seq = 2 * s.half
+			p.places, p.Rows = packRows(lengths, p.Seq)
+			p.Rows = max(p.Rows, min(most, roundUp(p.Rows, (most+3)/4)))
+		} else {
+			p.Rows, p.Seq = p.room, roundUp(longest, s.half)
+			p.places = inRows(len(paths), p.Seq)
+		}
 		s.count.padded += int64(p.Rows * p.Seq)
 	}
 	x, err := makeBatch(seqs, p.places, p.Rows, p.Seq, s.pad)
 	if err != nil {
 		return p, fmt.Errorf("student %s: %w", s.name, err)
 	}
-	if !s.onHost() {
+	if s.shares {
 		p.Starts = x.starts
 	}
 	p.IDs, p.Labels, p.Weight, p.mask, p.of = x.ids, x.labels, make([]float32, len(x.mask)), x.mask, x.of
@@ -422,7 +437,8 @@ func (s *student) initialise(ctx context.Context) error {
 	for _, q := range s.seqs {
 		longest = max(longest, len(q.ids))
 	}
-	s.rowLength = roundUp(longest, 8)
+	s.half = roundUp(max(1, longest/2), 4)
+	s.shares = !s.onHost() && s.sharingPays()
 	init := streamSeed(s.seed, streamInit+"/"+s.name)
 	if z := s.plan.peerDim(); z > 0 {
 		s.proj = weights.Set{weights.Normal(init, 0.2, "peer.proj.weight", z, s.config.Dim)}
