@@ -214,6 +214,7 @@ func TestHostEngineRefuses(t *testing.T) {
 		"lengths": func(b *Batch) { b.Lengths = b.Lengths[1:] },
 		"longer":  func(b *Batch) { b.Lengths = []int{7, 9, 1} },
 		"token":   func(b *Batch) { b.IDs[0] = 1 << 20 },
+		"shared":  func(b *Batch) { b.Starts = make([]int32, len(b.IDs)) },
 		"label":   func(b *Batch) { b.Labels = slices.Clone(b.Labels); b.Labels[2] = -1 },
 	} {
 		b := mixedBatch(m.Config.Vocab)
