@@ -60,6 +60,34 @@ func TestPretrainedEncoder(t *testing.T) {
 	}
 }
 
+// The router of corrected reads where paths differ, those of the published method all of it.
+func TestEncodingsAreCentered(t *testing.T) {
+	for method, want := range map[string]bool{methodCorrected: true, methodPaper: false, methodOriginal: false} {
+		cfg := smallConfig()
+		cfg.Method = method
+		tr := testTrainer(t, cfg, 1)
+		mean := make([]float64, len(tr.encoded[0]))
+		for _, v := range tr.encoded {
+			for j, x := range v {
+				mean[j] += float64(x) / float64(len(tr.encoded))
+			}
+		}
+		var sq float64
+		for _, x := range mean {
+			sq += x * x
+		}
+		// Scaling to length 1 after the mean is off moves it again, but little.
+		if l := math.Sqrt(sq); l < 0.3 != want {
+			t.Errorf("%s: the mean encoding has length %v", method, l)
+		}
+	}
+	one := [][]float32{{0.6, 0.8}}
+	takeOff(meanOf(one, 2), one)
+	if one[0][0] != 0 || one[0][1] != 0 {
+		t.Errorf("a single path: %v", one)
+	}
+}
+
 // The encoder counts by its files' content: a copy elsewhere lists the same names,
 // and without an encoder nothing is listed.
 func TestEncoderExternals(t *testing.T) {

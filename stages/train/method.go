@@ -37,9 +37,10 @@ type routing struct {
 	allRows bool    // peers teach on every path, not on a student's own alone
 
 	// What corrected mends.
-	rawStates bool // states in the common space are not normalised
-	byIndex   bool // states are compared at the same index, not where the text is the same
-	pullsBack bool // the peers' loss moves a student through the ensemble too
+	rawStates    bool // states in the common space are not normalised
+	rawEncodings bool // the router reads what all paths share, too
+	byIndex      bool // states are compared at the same index, not where the text is the same
+	pullsBack    bool // the peers' loss moves a student through the ensemble too
 }
 
 // A method fixes the students' losses, the first of which is the cross-entropy, and
@@ -83,6 +84,7 @@ func (c trainConfig) method(s settings) (losses []term, r *routing) {
 		}
 	}
 	r.rawStates, r.byIndex = c.Method == methodPaper || c.Method == methodOriginal, c.Method == methodOriginal
+	r.rawEncodings = r.rawStates
 	switch {
 	case r.pullsBack:
 		r.losses = append(r.losses, gammaPeers(s.gamma))

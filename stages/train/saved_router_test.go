@@ -58,7 +58,15 @@ func TestSavedRouter(t *testing.T) {
 	if err := checkpoint.ReadJSON(filepath.Join(dir, routerFile), &info); err != nil {
 		t.Fatal(err)
 	}
-	info.Digest = "another"
+	mean := info.Encoder.Mean
+	info.Encoder.Mean = mean[1:]
+	if err := checkpoint.WriteJSON(filepath.Join(dir, routerFile), info); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := routedPicks(t.Context(), dev, dir, 2, texts, hub.Options{}); err == nil {
+		t.Error("a mean of another width is taken")
+	}
+	info.Encoder.Mean, info.Digest = mean, "another"
 	if err := checkpoint.WriteJSON(filepath.Join(dir, routerFile), info); err != nil {
 		t.Fatal(err)
 	}

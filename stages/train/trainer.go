@@ -25,16 +25,17 @@ type trainer struct {
 	paths []trainPath // those to train on, then those that are held out
 	bases bases
 
-	students []*student
-	lengths  []int       // of the paths to train on, over all students
-	gainFrom int         // paths from here on measure learning gains; those between, the dev loss
-	longest  int         // supervised tokens of the longest completion
-	encoder  string      // which text encoder, with its weights
-	encoded  [][]float32 // [path] encodings, of length 1
-	coverage float64     // mean share of aligned boundaries
-	per      int         // most aligned positions of a path
-	router   *router     // nil without routing
-	signal   signal
+	students     []*student
+	lengths      []int       // of the paths to train on, over all students
+	gainFrom     int         // paths from here on measure learning gains; those between, the dev loss
+	longest      int         // supervised tokens of the longest completion
+	encoder      string      // which text encoder, with its weights
+	encoded      [][]float32 // [path] encodings, of length 1
+	meanEncoding []float32   // what was taken off them; nil where nothing was
+	coverage     float64     // mean share of aligned boundaries
+	per          int         // most aligned positions of a path
+	router       *router     // nil without routing
+	signal       signal
 
 	warmupOrder, mainOrder order
 
