@@ -131,6 +131,37 @@ type SystemDifference struct {
 // RecordType names the record for port type checks.
 func (SystemDifference) RecordType() string { return "system-difference" }
 
+// RouterScore is how often one router agrees with an oracle, see stage type compare-routers.
+type RouterScore struct {
+	Router    string  `json:"router"`    // an arm, "most frequent", or a probe
+	Runs      int     `json:"runs"`      // seeds
+	Cells     int     `json:"cells"`     // styles whose better student is clear
+	Decisions int     `json:"decisions"` // on paths of these styles, over all runs
+	Balanced  float64 `json:"balanced"`  // balanced accuracy, mean of the runs
+	Low       float64 `json:"low"`       // 95 % interval
+	High      float64 `json:"high"`
+	Accuracy  float64 `json:"accuracy"` // share of the decisions that agree, mean of the runs
+}
+
+// RecordType names the record for port type checks.
+func (RouterScore) RecordType() string { return "router-score" }
+
+// OracleCell is what runs of students that learned one style alone say of it.
+type OracleCell struct {
+	Cell      string             `json:"cell"` // the style
+	Runs      int                `json:"runs"`
+	Better    string             `json:"better"`   // the student with the higher mean accuracy
+	Accuracy  map[string]float64 `json:"accuracy"` // student -> mean of the runs
+	Lead      float64            `json:"lead"`     // of the better student over the next, mean of the runs
+	Low       float64            `json:"low"`      // 95 % interval of the lead
+	High      float64            `json:"high"`
+	Clear     bool               `json:"clear"`     // the interval excludes zero
+	Agreement map[string]float64 `json:"agreement"` // router -> share of the style's paths that went to the better student
+}
+
+// RecordType names the record for port type checks.
+func (OracleCell) RecordType() string { return "oracle-cell" }
+
 // Prediction is one system's answer to one test problem.
 type Prediction struct {
 	ID        string  `json:"id"`

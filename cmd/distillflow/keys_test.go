@@ -49,10 +49,13 @@ var starts = map[string]func(field string) map[string]any{
 		return map[string]any{}
 	},
 	"compare-arms": func(string) map[string]any { return map[string]any{"arms": []any{"x"}} },
-	"scan":         ofTask,
-	"import":       ofTask,
-	"batch-llm":    asksModel,
-	"judge":        asksModel,
+	"compare-routers": func(string) map[string]any {
+		return map[string]any{"arms": []any{"x"}, "cells": []any{"x"}}
+	},
+	"scan":      ofTask,
+	"import":    ofTask,
+	"batch-llm": asksModel,
+	"judge":     asksModel,
 	"train-moe": func(field string) map[string]any {
 		a := ofPublished(field)
 		a["name"] = "a"

@@ -13,3 +13,5 @@ func TestFigures(t *testing.T)  { stagetest.Golden(t, Figures) }
 func TestCompareArms(t *testing.T) { stagetest.Golden(t, CompareArms) }
 
 func TestCompareSystems(t *testing.T) { stagetest.Golden(t, CompareSystems) }
+
+func TestCompareRouters(t *testing.T) { stagetest.Golden(t, CompareRouters) }

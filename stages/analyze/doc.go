@@ -7,5 +7,5 @@ import "github.com/distillflow/distillflow/flow/stage"
 
 // Stages lists the stage types of this family.
 func Stages() []*stage.Type {
-	return []*stage.Type{Accuracy, CompareArms, CompareSystems, Figures, Posrate}
+	return []*stage.Type{Accuracy, CompareArms, CompareRouters, CompareSystems, Figures, Posrate}
 }

@@ -14,6 +14,7 @@ import (
 type Report struct {
 	Of          string                    // whose figures they are, behind the name of each table; "" for the whole run's
 	Arms        []schema.ArmScore         // of compare-arms; they stand in place of the parts of single runs
+	Routers     []schema.RouterScore      // of compare-routers
 	Systems     []schema.SystemScore      // of compare-systems
 	Differences []schema.SystemDifference // of compare-systems
 	Scores      []schema.Score            // of evaluate-students
@@ -29,6 +30,9 @@ func Render(w io.Writer, r Report) error {
 	p := &printer{markdown: r.Markdown, of: r.Of}
 	if len(r.Accuracy) > 0 {
 		p.section("Teacher", accuracyGrid(r.Accuracy))
+	}
+	if len(r.Routers) > 0 {
+		p.section("Routers beside the oracle (95 % interval)", routerGrid(r.Routers))
 	}
 	if len(r.Arms) > 0 {
 		p.section("Arms: mean of the runs (95 % interval); gain of the mean over "+r.Arms[0].Arm+", in points", armGrid(r.Arms))

@@ -26,6 +26,9 @@ func sampleReport() Report {
 	}
 	rates = t.rates()
 	return Report{
+		Routers: []schema.RouterScore{
+			{Router: "learned", Runs: 5, Cells: 4, Decisions: 200, Balanced: .85, Low: .8, High: .9, Accuracy: .84},
+		},
 		Scores: []schema.Score{
 			{System: "majority", Kind: "baseline", Task: "gsm8k", Count: 200, Correct: 18, Accuracy: .09, Low: .0577, High: .1379},
 			{System: "wide", Kind: "untrained", Task: "gsm8k", Count: 200, Accuracy: 0, Low: 0, High: .0188},

@@ -17,6 +17,7 @@ const (
 	streamData    = "data"
 	streamGumbel  = "gumbel"
 	streamEncoder = "encoder"
+	streamShuffle = "shuffle"
 	streamDropout = "dropout"
 	streamGain    = "gain"
 )

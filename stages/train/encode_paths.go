@@ -123,6 +123,13 @@ func takeOff(mean []float32, encoded [][]float32) {
 	}
 }
 
+// shuffleEncodings gives every path the encoding of another.
+func (t *trainer) shuffleEncodings() {
+	streamRand(t.seed, streamShuffle, 0).Shuffle(len(t.encoded), func(i, j int) {
+		t.encoded[i], t.encoded[j] = t.encoded[j], t.encoded[i]
+	})
+}
+
 // unitLength scales v to length 1; zero stays zero.
 func unitLength(v []float32) {
 	var sq float64

@@ -88,6 +88,32 @@ func TestEncodingsAreCentered(t *testing.T) {
 	}
 }
 
+// The control reads the same encodings, at other paths; a run repeated reads them alike.
+func TestShuffledEncodings(t *testing.T) {
+	own := testTrainer(t, smallConfig(), 1)
+	cfg := smallConfig()
+	cfg.Router.Shuffle = true
+	a, b := testTrainer(t, cfg, 1), testTrainer(t, cfg, 1)
+	moved := 0
+	for i, v := range a.encoded {
+		if !slices.Equal(v, b.encoded[i]) {
+			t.Fatalf("path %d: two runs of one seed differ", i)
+		}
+		if !slices.Equal(v, own.encoded[i]) {
+			moved++
+		}
+		if !slices.ContainsFunc(own.encoded, func(w []float32) bool { return slices.Equal(v, w) }) {
+			t.Errorf("path %d has an encoding of no path", i)
+		}
+	}
+	if moved < len(a.encoded)/2 {
+		t.Errorf("%d of %d paths read another's encoding", moved, len(a.encoded))
+	}
+	if a.fingerprint == own.fingerprint {
+		t.Error("states with and without the control look alike")
+	}
+}
+
 // The encoder counts by its files' content: a copy elsewhere lists the same names,
 // and without an encoder nothing is listed.
 func TestEncoderExternals(t *testing.T) {

@@ -1,8 +1,6 @@
 package train
 
 import (
-	"errors"
-
 	"github.com/distillflow/distillflow/internal/base/parallel"
 	"github.com/distillflow/distillflow/internal/lm/optim"
 	"github.com/distillflow/distillflow/internal/lm/weights"
@@ -23,23 +21,15 @@ const gainRise = 0.01
 // gainBatches is how many batches of held-out paths the gradient is taken over.
 const gainBatches = 4
 
-// gainHeld reports whether a held-out problem measures the gain and not the dev loss: what
-// routes must not choose the weights too.
+// gainHeld reports whether a held-out problem teaches the router and does not measure the
+// dev loss: what routes must not choose the weights too.
 func gainHeld(id string) bool { return held("gain/"+id, 0.5) }
 
 // gains are the negative gains a[i][s], which the router minimises.
 func (t *trainer) gains(r *routed, n int) (a [][]float64, err error) {
-	var heldOut []int
-	for i := t.gainFrom; i < len(t.paths); i++ {
-		heldOut = append(heldOut, i)
-	}
-	if len(heldOut) == 0 {
-		return nil, errors.New("signal: gain found no held-out path to measure by: raise dev_fraction")
-	}
-	if most := gainBatches * t.plan.batch; len(heldOut) > most {
-		rng := streamRand(t.seed, streamGain, n)
-		rng.Shuffle(len(heldOut), func(i, j int) { heldOut[i], heldOut[j] = heldOut[j], heldOut[i] })
-		heldOut = heldOut[:most]
+	heldOut, err := t.heldOut(gainBatches*t.plan.batch, n)
+	if err != nil {
+		return nil, err
 	}
 	a = make([][]float64, len(r.paths))
 	for i := range a {

@@ -27,8 +27,9 @@ type routing struct {
 	encoder string // pretrained, which the router reads paths with; "" is hashed words
 	// By text, in place of an encoder; nil without.
 	embeddings       map[string][]float32
-	hashedDim        int // width of hashed words' encodings
-	hidden           int // width of the router
+	hashedDim        int  // width of hashed words' encodings
+	shuffle          bool // the router reads another path's encoding
+	hidden           int  // width of the router
 	tauStart, tauEnd float64
 	lr               float64 // of the router
 
@@ -66,7 +67,7 @@ func (c trainConfig) method(s settings) (losses []term, r *routing) {
 	}
 	r = &routing{
 		gate: s.gate, table: c.Router.Table, signal: s.signal, gainEvery: c.Router.GainEvery,
-		encoder: string(c.Router.Encoder), hashedDim: c.Router.EncoderDim, hidden: c.Router.Hidden,
+		encoder: string(c.Router.Encoder), hashedDim: c.Router.EncoderDim, hidden: c.Router.Hidden, shuffle: c.Router.Shuffle,
 		tauStart: s.tauStart, tauEnd: s.tauEnd, lr: s.routerLR,
 		peerDim: c.Peer.Dim, peerLR: s.peerLR, allRows: s.rows == rowsAll, pullsBack: pullsBack,
 	}
@@ -97,6 +98,11 @@ func (c trainConfig) method(s settings) (losses []term, r *routing) {
 // gains reports whether the router learns from learning gains.
 func (g *routing) gains() bool {
 	return g != nil && g.gate == gateLearned && g.signal == signalGain
+}
+
+// holdsOut reports whether the router learns from problems of its own.
+func (g *routing) holdsOut() bool {
+	return g.gains() || g != nil && g.gate == gateLearned && g.signal == signalHeldOut
 }
 
 // peers reports whether a student's loss reads its states in the space that all share.

@@ -14,8 +14,9 @@ type Router struct {
 	Encoder    stage.Path        `json:"encoder" semantic:"false" doc:"Pretrained sentence encoder that the router reads paths with: a folder or hf://owner/name of a BERT, MiniLM or RoBERTa model in safetensors. Without one, hashed words. Its content is part of the cache key."`
 	EncoderDim int               `json:"encoder_dim" default:"64" min:"2" doc:"Width of the hashed text encoder; a pretrained one has its own."`
 	Hidden     int               `json:"hidden" default:"32" min:"2" doc:"Hidden width of the router."`
+	Shuffle    bool              `json:"shuffle" default:"false" doc:"The router reads another path's encoding in place of each path's own: a control, whose decisions should be no better than chance."`
 	Tau        Tau               `json:"tau" doc:"Gumbel temperature, which falls evenly over the routed steps."`
-	Signal     *string           `json:"signal" choices:"excess|loss|gain|none" doc:"What the router minimises: excess: a student's loss per byte of the path, less its own mean; loss: its mean loss per token; gain: the negative learning gain, how fast a step on the path would lower the student's loss on half of the problems that dev_fraction holds out; none: nothing of the students. Left out: excess; paper: loss; original: none."`
+	Signal     *string           `json:"signal" choices:"excess|held-out|loss|gain|none" doc:"What the router minimises: excess: a student's loss per byte of the path, less its own mean; held-out: whether another student has a lower loss per byte, on paths that no student trains on, those of half of the problems that dev_fraction holds out; loss: its mean loss per token; gain: the negative learning gain, how fast a step on the path would lower the student's loss on half of the problems that dev_fraction holds out; none: nothing of the students. Left out: excess; paper: loss; original: none."`
 	GainEvery  int               `json:"gain_every" default:"10" min:"1" doc:"With signal: gain: steps between gradients of the held-out loss."`
 	Balance    *float64          `json:"balance" min:"0" doc:"Weight of the term that keeps one student from getting all paths. Left out: 0.3; paper and original: 0.01."`
 	LR         *float64          `json:"lr" doc:"Learning rate of the router. Left out: 0.002; paper and original: 0.0001. Balance acts through a mean over many steps: a router that moves faster than that mean swings from one student to the other."`
@@ -59,10 +60,11 @@ const (
 
 // Signals of the router.
 const (
-	signalExcess = "excess"
-	signalLoss   = "loss"
-	signalGain   = "gain"
-	signalNone   = "none"
+	signalExcess  = "excess"
+	signalHeldOut = "held-out"
+	signalLoss    = "loss"
+	signalGain    = "gain"
+	signalNone    = "none"
 )
 
 // Distances of peers.
@@ -152,8 +154,11 @@ func (c trainConfig) validateMethod(bad func(field []string, format string, args
 	if c.Router.Encoder != "" && s.gate != gateLearned {
 		bad([]string{"router", "encoder"}, "nothing reads it with gate: %s: leave it out, or set gate: learned", s.gate)
 	}
-	if s.gate == gateLearned && s.signal == signalGain && c.DevFraction == 0 {
-		bad([]string{"router", "signal"}, "gain is measured on held-out problems: set dev_fraction")
+	if c.Router.Shuffle && s.gate != gateLearned {
+		bad([]string{"router", "shuffle"}, "nothing reads encodings with gate: %s: leave it out, or set gate: learned", s.gate)
+	}
+	if s.gate == gateLearned && (s.signal == signalGain || s.signal == signalHeldOut) && c.DevFraction == 0 {
+		bad([]string{"router", "signal"}, "%s is measured on held-out problems: set dev_fraction", s.signal)
 	}
 	switch {
 	case s.gate == gateFixed && len(c.Router.Table) == 0:

@@ -362,6 +362,8 @@ func TestMethodConfigErrors(t *testing.T) {
 		`{"method": "published"}`:                              "method",
 		`{"batch": 4, "paths_per_step": 5}`:                    "paths_per_step: 5 is more than batch 4",
 		`{"router": {"signal": "gain"}}`:                       "router.signal: gain is measured on held-out problems",
+		`{"router": {"signal": "held-out"}}`:                   "router.signal: held-out is measured on held-out problems",
+		`{"router": {"gate": "random", "shuffle": true}}`:      "router.shuffle: nothing reads encodings",
 	} {
 		var tree map[string]any
 		if err := json.Unmarshal([]byte(cfg), &tree); err != nil {

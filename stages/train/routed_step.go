@@ -54,7 +54,13 @@ func (t *trainer) routedStep(n int) (map[string]float64, error) {
 	if err != nil {
 		return nil, fmt.Errorf("step %d: %w", step, err)
 	}
-	rr, err := t.trainRouter(r, n, enc)
+	learned := r
+	if t.plan.route.gate == gateLearned && t.plan.route.signal == signalHeldOut {
+		if learned, enc, err = t.trial(n, len(r.paths)); err != nil {
+			return nil, fmt.Errorf("step %d: %w", step, err)
+		}
+	}
+	rr, err := t.trainRouter(r, learned, n, enc)
 	if err != nil {
 		return nil, fmt.Errorf("step %d: %w", step, err)
 	}
@@ -343,17 +349,19 @@ func (t *trainer) tau(n int) float64 {
 	return t.plan.route.tauStart + (t.plan.route.tauEnd-t.plan.route.tauStart)*x
 }
 
-func (t *trainer) trainRouter(r *routed, n int, enc []float32) (routerResult, error) {
-	in := routerInput{enc: enc, noise: r.noise, tau: float32(t.tau(n)), lr: t.plan.route.lr, gammaLR: t.plan.route.peerLR}
+// trainRouter takes one step of the router. Its gates learn from the decisions and the
+// encodings of learned, which are as many as those of r; the ensemble's weights from r.
+func (t *trainer) trainRouter(r, learned *routed, n int, enc []float32) (routerResult, error) {
+	in := routerInput{enc: enc, noise: learned.noise, tau: float32(t.tau(n)), lr: t.plan.route.lr, gammaLR: t.plan.route.peerLR}
 	for i := range r.paths {
 		for s := range t.students {
 			hard := float32(0)
-			if r.gets(i, s) {
+			if learned.gets(i, s) {
 				hard = 1
 			}
 			adv := float32(0)
-			if r.adv != nil {
-				adv = float32(r.adv[i][s])
+			if learned.adv != nil {
+				adv = float32(learned.adv[i][s])
 			}
 			in.hard, in.adv = append(in.hard, hard), append(in.adv, adv)
 			in.cost = append(in.cost, float32(r.cost[i][s]))

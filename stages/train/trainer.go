@@ -27,7 +27,7 @@ type trainer struct {
 
 	students     []*student
 	lengths      []int       // of the paths to train on, over all students
-	gainFrom     int         // paths from here on measure learning gains; those between, the dev loss
+	gainFrom     int         // paths from here on teach the router; those between measure the dev loss
 	longest      int         // supervised tokens of the longest completion
 	encoder      string      // which text encoder, with its weights
 	encoded      [][]float32 // [path] encodings, of length 1
@@ -88,8 +88,15 @@ func newTrainer(ctx context.Context, p *plan, seed uint64, open func(name string
 	if p.route != nil {
 		dev, encDim := t.students[0].devs[0], 1
 		if p.route.gate == gateLearned {
-			if encDim, err = t.encode(ctx, dev, t.paths[:len(t.lengths)]); err != nil {
+			read := t.paths[:len(t.lengths)]
+			if p.route.signal == signalHeldOut {
+				read = t.paths
+			}
+			if encDim, err = t.encode(ctx, dev, read); err != nil {
 				return nil, drop, err
+			}
+			if p.route.shuffle {
+				t.shuffleEncodings()
 			}
 		}
 		t.router, err = newRouter(dev, p.route.losses, len(t.students), encDim, p.route.hidden, p.route.peerDim, streamSeed(seed, streamInit+"/router"))
@@ -150,7 +157,7 @@ func (t *trainer) tokenize(paths []trainPath) (*dropped, error) {
 			drop.long[p.style]++
 			continue
 		case held(p.id, t.plan.devFraction):
-			if t.plan.route.gains() && gainHeld(p.id) {
+			if t.plan.route.holdsOut() && gainHeld(p.id) {
 				gain = append(gain, r)
 			} else {
 				dev = append(dev, r)

@@ -20,6 +20,10 @@ import (
 const (
 	gsm8kTrain = 1600
 	gsm8kTest  = 160
+
+	// Of each family of the routing problems.
+	routingTrain = 300
+	routingTest  = 100
 )
 
 func main() {
@@ -53,6 +57,28 @@ func generate() (map[string][]byte, error) {
 		}
 		files[filepath.Join("gsm8k", split+".jsonl")] = lines(rows)
 	}
+	for split, n := range map[string]int{sampledata.Train: routingTrain, sampledata.Test: routingTest} {
+		problems := sampledata.Routing(split, n)
+		if want := n * len(sampledata.RoutingFamilies); len(problems) != want {
+			return nil, fmt.Errorf("routing has only %d distinct %s problems, not %d", len(problems), split, want)
+		}
+		var rows [][]byte
+		for _, p := range problems {
+			b, err := encode(struct {
+				ID        string   `json:"id"`
+				Family    string   `json:"family"`
+				Question  string   `json:"question"`
+				Answer    string   `json:"answer"`
+				Styles    []string `json:"styles,omitempty"`
+				Responses []string `json:"responses,omitempty"`
+			}(p))
+			if err != nil {
+				return nil, err
+			}
+			rows = append(rows, b)
+		}
+		files[filepath.Join("routing", split+".jsonl")] = lines(rows)
+	}
 	for _, task := range sampledata.Tasks() {
 		set, err := sampledata.Generate(task)
 		if err != nil {
@@ -65,15 +91,19 @@ func generate() (map[string][]byte, error) {
 }
 
 func gsm8kRow(p sampledata.GSM8KProblem) ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	err := e.Encode(struct {
+	return encode(struct {
 		ID       string `json:"id"`
 		Question string `json:"question"`
 		Answer   string `json:"answer"`
 		Solution string `json:"solution"`
 	}{p.ID, p.Question, p.Answer, p.Solution})
+}
+
+func encode(row any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(row)
 	return bytes.TrimSpace(b.Bytes()), err
 }
 
