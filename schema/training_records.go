@@ -93,6 +93,8 @@ type ArmScore struct {
 	Gain     *float64 `json:"gain,omitempty"`     // of the mean over the first arm's
 	GainLow  *float64 `json:"gain_low,omitempty"` // 95 % interval over the runs, with two or more
 	GainHigh *float64 `json:"gain_high,omitempty"`
+	P        *float64 `json:"p,omitempty"`      // of no gain: sign-flip test over the runs, two-sided, with two or more
+	PHolm    *float64 `json:"p_holm,omitempty"` // P with Holm's correction for all arms of the task
 }
 
 // RecordType names the record for port type checks.
