@@ -108,6 +108,11 @@ func (c sampleConfig) Estimate(_ context.Context, q stage.Question) (stage.Estim
 	return ports(map[string]*stage.Range{"rows": taken, "rest": without(rows, taken)})
 }
 
+// Estimate implements [stage.Estimator].
+func (samplePathsConfig) Estimate(_ context.Context, q stage.Question) (stage.Estimate, error) {
+	return ports(map[string]*stage.Range{"rows": part(q.Rows("rows"))})
+}
+
 // Estimate implements [stage.Estimator] by counting lines, as scan does.
 func (c importConfig) Estimate(ctx context.Context, _ stage.Question) (stage.Estimate, error) {
 	rows, err := linesBelow(ctx, string(c.Root), true, c.OnError == onError)

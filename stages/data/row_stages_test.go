@@ -21,7 +21,7 @@ import (
 )
 
 func TestRowStagesGolden(t *testing.T) {
-	for _, typ := range []*stage.Type{Filter, Derive, Sample, Split, Sort, Concat, Join, Export, Import, ImportScripts, ImportRouterLog} {
+	for _, typ := range []*stage.Type{Filter, Derive, Sample, SamplePaths, Split, Sort, Concat, Join, Export, Import, ImportScripts, ImportRouterLog} {
 		t.Run(typ.Type, func(t *testing.T) { stagetest.Golden(t, typ) })
 	}
 }

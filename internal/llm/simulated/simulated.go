@@ -5,7 +5,8 @@
 // behind the teacher have answers whose quality is known. It reasons in the shape of the
 // requested style, is right as often as its options say for that style, and when it is
 // wrong it reasons wrongly: an arithmetic slip or a wrong operation that carries through
-// to the answer, or another option argued for. Some answers state no result and some are
+// to the answer, or another option argued for. On demand it also holds misconceptions: the
+// same error wherever a problem invites it. Some answers state no result and some are
 // cut off, because real ones are.
 //
 // Its sentences use few and fixed frame words, so that the small students of the sample
@@ -31,6 +32,7 @@ const DefaultStyle = "default"
 // stage's config, so that a stage can offer the options as they are.
 type Options struct {
 	Accuracy     map[string]float64 `json:"accuracy" doc:"Share of right answers by style, among those that state an answer. Styles not named keep their default; the entry default serves unknown styles."`
+	Misconceived float64            `json:"misconceived" default:"0" min:"0" max:"1" doc:"Share of answers that follow a misconception, where the solution calculates in two steps or more. A last step that takes away or divides is taken for its opposite, and the answer is wrong; before one that adds or multiplies the teacher miscounts by one and makes up for it, and the answer is right. A share of the others is wrong as accuracy says."`
 	Unparsable   float64            `json:"unparsable" default:"0.02" min:"0" max:"1" doc:"Share of answers that reason but state no result."`
 	Truncated    float64            `json:"truncated" default:"0.01" min:"0" max:"1" doc:"Share of answers that are cut off, with finish reason length."`
 	JudgeValid   float64            `json:"judge_valid" default:"0.95" min:"0" max:"1" doc:"Share of sound reasoning that the judge calls valid."`
@@ -92,6 +94,9 @@ func New(o Options) (*Client, error) {
 		fmt.Fprintf(h, "%s %g\n", f.name, f.v)
 	}
 	fmt.Fprintf(h, "seed %d\n", o.Seed)
+	if err := share("misconceived", o.Misconceived); err != nil {
+		return nil, err
+	}
 	c := &Client{o: o}
 	h.Sum(c.salt[:0])
 	return c, nil
@@ -189,7 +194,8 @@ func (c *Client) rng(req llm.Request, h llm.Hint) *rand.Rand {
 func (c *Client) answer(h llm.Hint, rng *rand.Rand) (text, thought, finish string) {
 	u, right := rng.Float64(), rng.Float64() < c.accuracy(h.Style)
 	p := newProblem(h, rng)
-	if !right {
+	misconceived := c.o.Misconceived > 0 && rng.Float64() < c.o.Misconceived && p.misconceive()
+	if !right && !misconceived {
 		p.goWrong(rng)
 	}
 	text = p.render(h.Style)
