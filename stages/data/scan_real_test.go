@@ -40,11 +40,14 @@ func TestScanRealData(t *testing.T) {
 // TestScanSampleData does the same with the sample data of the repository.
 func TestScanSampleData(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join("..", "..", "recipes", "data", "*", "*.jsonl"))
-	if err != nil || len(files) != 16 {
+	if err != nil || len(files) != 18 {
 		t.Fatalf("%d files, %v", len(files), err)
 	}
 	for _, f := range files {
 		task := filepath.Base(filepath.Dir(f))
+		if task == "routing" { // a task that recipes/evidence/oracle.yaml declares
+			continue
+		}
 		t.Run(task+"/"+filepath.Base(f), func(t *testing.T) { scanReal(t, task, f) })
 	}
 }
