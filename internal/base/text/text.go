@@ -4,6 +4,7 @@ package text
 import (
 	"fmt"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 )
@@ -70,4 +71,22 @@ func JSON(b []byte) []byte {
 		b = b[n:]
 	}
 	return out
+}
+
+// Duration prints seconds with one decimal below ten, whole ones above, then minutes
+// and hours.
+func Duration(d time.Duration) string {
+	switch {
+	case d < 0:
+		return "0.0 s"
+	case d < 9950*time.Millisecond:
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	case d < time.Minute:
+		return fmt.Sprintf("%d s", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%dm%02ds", int(d.Minutes()), int(d.Seconds())%60)
+	case d < 1000*time.Hour:
+		return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
+	}
+	return "weeks"
 }

@@ -13,11 +13,26 @@ import (
 // between text and fill; the status is written out besides.
 type look struct{ fill, line, text string }
 
+// What becomes of a stage in a run, besides a hit, as runrecord names it.
+const (
+	ran     plan.Status = "ran"
+	failed  plan.Status = "failed"
+	running plan.Status = "running"
+	waiting plan.Status = "waiting"
+	stopped plan.Status = "stopped"
+	skipped plan.Status = "skipped"
+)
+
 var looks = map[plan.Status]look{
 	plan.Hit:  {"#e6f4ea", "#2e7d32", "#1b5e20"},
 	plan.Run:  {"#e3f0fd", "#1565c0", "#0d47a1"},
 	plan.Wait: {"#fff4de", "#b26a00", "#7a4700"},
 	plan.Skip: {"#f1f1f1", "#757575", "#4f4f4f"},
+	ran:       {"#e6f4ea", "#2e7d32", "#1b5e20"},
+	failed:    {"#fdecea", "#b3261e", "#8c1d18"},
+	running:   {"#e3f0fd", "#1565c0", "#0d47a1"},
+	waiting:   {"#fff4de", "#b26a00", "#7a4700"},
+	stopped:   {"#fff4de", "#b26a00", "#7a4700"},
 }
 
 func lookOf(s plan.Status) look {

@@ -18,10 +18,11 @@ import (
 type Stage struct {
 	Name   string
 	Uses   string      // stage type
-	Status plan.Status // also written out, so that colour alone says nothing
+	Status plan.Status // or what became of it in a run; also written out, so that colour alone says nothing
 	Reason string
 	Takes  string // what it is expected to take; "" where that is not known
 	From   []Edge // what it reads, in the order of its inputs
+	Link   string // address of more about it, in an SVG; "" for none
 }
 
 // Edge is one input of a stage.
@@ -106,8 +107,11 @@ func (s Stage) ports(from int) string {
 	return strings.Join(out, ", ")
 }
 
-// statuses is the order in which statuses are counted.
-var statuses = []plan.Status{plan.Hit, plan.Run, plan.Wait, plan.Skip}
+// statuses are those of plans and then of runs, in the order in which they are counted.
+var (
+	statuses    = []plan.Status{plan.Hit, plan.Run, plan.Wait, plan.Skip}
+	runStatuses = []plan.Status{ran, failed, running, waiting, stopped, skipped}
+)
 
 // summary counts the stages by status: "4 stages: 3 hit, 1 run".
 func summary(stages []Stage) string {
@@ -116,7 +120,7 @@ func summary(stages []Stage) string {
 		counts[s.Status]++
 	}
 	var parts []string
-	for _, st := range statuses {
+	for _, st := range slices.Concat(statuses, runStatuses) {
 		if counts[st] > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", counts[st], st))
 		}

@@ -182,3 +182,21 @@ func TestTooManyForAPicture(t *testing.T) {
 		t.Errorf("error %v, want advice", err)
 	}
 }
+
+// Of a run the picture has the states, and leads on to the stages.
+func TestRunStates(t *testing.T) {
+	var b strings.Builder
+	err := SVG(&b, "r", []Stage{
+		{Name: "a", Status: "ran", Link: `#stage-"a"`},
+		{Name: "b", Status: "failed", From: []Edge{{Stage: 0}}},
+		{Name: "c", Status: "skipped", From: []Edge{{Stage: 1}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"3 stages: 1 ran, 1 failed, 1 skipped", `<a href="#stage-&quot;a&quot;">`, `role="group"`, looks[failed].fill} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("the picture lacks %s", want)
+		}
+	}
+}

@@ -41,7 +41,11 @@ func SVG(w io.Writer, title string, stages []Stage) error {
 		p.boxHeight += lineSpace
 	}
 	height := headSpace + float64(len(l.layers))*(p.boxHeight+gapY) - gapY + margin
-	p.printf(`<svg xmlns="http://www.w3.org/2000/svg" width="%.0f" height="%.0f" viewBox="0 0 %.0f %.0f" role="img" font-family="system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif">`+"\n", width, height, width, height)
+	role := "img"
+	if slices.ContainsFunc(stages, func(s Stage) bool { return s.Link != "" }) {
+		role = "group" // what is in a picture cannot be reached
+	}
+	p.printf(`<svg xmlns="http://www.w3.org/2000/svg" width="%.0f" height="%.0f" viewBox="0 0 %.0f %.0f" role="%s" font-family="system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif">`+"\n", width, height, width, height, role)
 	p.printf("<title>%s</title>\n<desc>%s</desc>\n", xmlText(title), xmlText(summary(stages)))
 	p.printf(`<defs><marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path d="M0 0L8 4L0 8z" fill="#616161"/></marker></defs>` + "\n")
 	p.printf(`<rect width="100%%" height="100%%" fill="#ffffff"/>` + "\n")
@@ -75,11 +79,16 @@ func (p painter) box(i int) {
 	s, it := p.stages[i], p.l.items[i]
 	l := lookOf(s.Status)
 	dash := ""
-	if s.Status == plan.Skip || s.Status == plan.Wait {
+	switch s.Status {
+	case plan.Skip, plan.Wait, skipped, waiting, stopped:
 		dash = ` stroke-dasharray="5 3"`
 	}
 	left, y := p.x(i)-it.width/2, p.top(i)
-	p.printf(`<g><title>%s</title>`+"\n", xmlText(fmt.Sprintf("%s (%s)\n%s: %s", s.Name, s.Uses, s.Status, s.told())))
+	open, end := "<g>", "</g>"
+	if s.Link != "" {
+		open, end = `<a href="`+xmlText(s.Link)+`">`, "</a>"
+	}
+	p.printf("%s<title>%s</title>\n", open, xmlText(fmt.Sprintf("%s (%s)\n%s: %s", s.Name, s.Uses, s.Status, s.told())))
 	p.printf(`<rect x="%.1f" y="%.1f" width="%.1f" height="%.0f" rx="7" fill="%s" stroke="%s" stroke-width="1.5"%s/>`+"\n", left, y, it.width, p.boxHeight, l.fill, l.line, dash)
 	text := func(dy, size float64, weight, fill, t string) {
 		p.printf(`<text x="%.1f" y="%.1f" font-size="%.0f" font-weight="%s" fill="%s">%s</text>`+"\n", left+12, y+dy, size, weight, fill, xmlText(t))
@@ -90,7 +99,7 @@ func (p painter) box(i int) {
 	if s.Takes != "" {
 		text(56+lineSpace, fontSmall, "400", "#4f4f4f", cut(s.Takes))
 	}
-	p.printf("</g>\n")
+	p.printf("%s\n", end)
 }
 
 // edges draws every edge down through its points. Those that meet at a box are

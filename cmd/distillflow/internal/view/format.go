@@ -12,23 +12,7 @@ import (
 	"github.com/distillflow/distillflow/internal/base/text"
 )
 
-// duration prints seconds with one decimal below ten, whole ones above, then
-// minutes and hours.
-func duration(d time.Duration) string {
-	switch {
-	case d < 0:
-		return "0.0 s"
-	case d < 9950*time.Millisecond:
-		return fmt.Sprintf("%.1f s", d.Seconds())
-	case d < time.Minute:
-		return fmt.Sprintf("%d s", int(d.Seconds()))
-	case d < time.Hour:
-		return fmt.Sprintf("%dm%02ds", int(d.Minutes()), int(d.Seconds())%60)
-	case d < 1000*time.Hour:
-		return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
-	}
-	return "weeks"
-}
+func duration(d time.Duration) string { return text.Duration(d) }
 
 // rate prints a speed with a few significant digits.
 func rate(perSecond float64) string {
