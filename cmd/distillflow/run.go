@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/distillflow/distillflow/cmd/distillflow/internal/report"
 	"github.com/distillflow/distillflow/cmd/distillflow/internal/runrecord"
 	"github.com/distillflow/distillflow/cmd/distillflow/internal/view"
 	"github.com/distillflow/distillflow/flow"
@@ -26,6 +28,7 @@ func (a app) runCmd() *cobra.Command {
 	var jsonEvents, isolate, quiet, writeLock, locked bool
 	var limits limitFlags
 	var refresh []string
+	var reportFile string
 	c := &cobra.Command{
 		Use:   "run RECIPE",
 		Short: "Run a recipe",
@@ -44,6 +47,11 @@ newer one.
 answer again, even those in the memo of paid answers. If you interrupt such a run and
 repeat it with the same flag, it buys no answer twice.
 
+At its end, also after a failure or an interrupt, a run writes report.html beside its
+saved outputs: one page that needs no other file, with its figures as SVG and PNG in
+report_files. --report names another file. 'distillflow open' shows the copy that the
+store keeps.
+
 Stages may declare resources: {cpus, memory, gpus}. What the running stages declare
 never exceeds --cpus, --memory and --gpus, by default all that the machine has. A
 stage that declares nothing counts against --jobs only.
@@ -59,6 +67,9 @@ a budget, 4 the run deviates from the lock, 130 interrupted.`,
 			e, g, o, err := a.load(c.Context(), &f, pos[0])
 			if err != nil {
 				return err
+			}
+			if info, err := os.Stat(reportFile); err == nil && info.IsDir() {
+				return usageError{fmt.Errorf("--report %s: it is a folder; name a file, such as %s", reportFile, filepath.Join(reportFile, report.Name))}
 			}
 			if err := refreshStages(g, o.Force, refresh); err != nil {
 				return err
@@ -89,9 +100,7 @@ a budget, 4 the run deviates from the lock, 130 interrupted.`,
 			if res == nil {
 				return errors.Join(err, verr)
 			}
-			if !jsonEvents {
-				err = errors.Join(err, a.summary(res, pos[0], f.store))
-			}
+			err = errors.Join(err, a.tell(res, pos[0], f.store, reportFile, !jsonEvents))
 			if writeLock && err == nil {
 				err = a.writeLock(c.Context(), g.Recipe.File, res)
 			}
@@ -102,17 +111,24 @@ a budget, 4 the run deviates from the lock, 130 interrupted.`,
 	c.Flags().IntVarP(&f.jobs, "jobs", "j", runtime.GOMAXPROCS(0), "how many stages run at a time")
 	limits.add(c)
 	c.Flags().StringSliceVar(&refresh, "refresh", nil, "run these `stages` and buy their answers again, past cache and memo (comma-separated, repeatable)")
+	c.Flags().StringVar(&reportFile, "report", "", "write the report to this `file` (default report.html beside the saved outputs)")
 	c.Flags().BoolVar(&writeLock, "lock", false, "write "+lock.FileName+" beside the recipe when the run is done")
 	c.Flags().BoolVar(&locked, "locked", false, "refuse to deviate from "+lock.FileName)
-	c.Flags().BoolVar(&jsonEvents, "json", false, "print events as JSON lines on standard output, without a report")
+	c.Flags().BoolVar(&jsonEvents, "json", false, "print events as JSON lines on standard output, without a summary")
 	c.Flags().BoolVar(&isolate, "isolate", false, "run each stage in a process of its own")
 	c.Flags().BoolVar(&quiet, "plain", false, "plain lines instead of the live view")
 	return c
 }
 
-// summary prints the end of a run.
-func (a app) summary(res *flow.Result, recipe, storeDir string) error {
+// tell writes the report of a run that has ended, and prints its end.
+func (a app) tell(res *flow.Result, recipe, storeDir, reportFile string, summary bool) error {
 	if res.ID == flow.Unrecorded { // the store is read-only
+		if reportFile != "" {
+			fmt.Fprintln(a.err, "distillflow: no report: the store is read-only, and what is not recorded cannot be reported")
+		}
+		if !summary {
+			return nil
+		}
 		_, err := fmt.Fprintf(a.out, "this run is not recorded; 'distillflow runs %s' lists those that are\n", recipe)
 		return err
 	}
@@ -124,6 +140,13 @@ func (a app) summary(res *flow.Result, recipe, storeDir string) error {
 	if err != nil {
 		return errors.Join(err, st.Close())
 	}
+	place, err := report.Write(r, reportFile)
+	if err != nil { // the run is none the worse
+		fmt.Fprintf(a.err, "distillflow: the report could not be written: %v\n", err)
+	}
+	if !summary {
+		return st.Close()
+	}
 	next := []string{"distillflow", "show", recipe}
 	if i := slices.IndexFunc(r.Stages, func(s *runrecord.Stage) bool { return s.State == runrecord.Failed }); i >= 0 {
 		next = []string{"distillflow", "log", recipe, r.Stages[i].Name}
@@ -134,7 +157,7 @@ func (a app) summary(res *flow.Result, recipe, storeDir string) error {
 	for i, word := range next {
 		next[i] = shellWord(word)
 	}
-	return errors.Join(view.Summary(a.out, r, strings.Join(next, " ")), st.Close())
+	return errors.Join(view.Summary(a.out, r, place, strings.Join(next, " ")), st.Close())
 }
 
 // shellWord quotes a word where a shell would not take it as it is.

@@ -149,31 +149,35 @@ func legendWidth(e legendEntry) float64 { return 20 + textWidth(smallText, false
 
 // write draws the figure into NAME.FORMAT of a folder.
 func (f figure) write(dir, format string) error {
-	head := f.headHeight()
-	w, h := vg.Points(figureWidth), vg.Points(head+f.height+figureEdge)
-	var b bytes.Buffer
-	var data []byte
-	switch format {
-	case svgFormat:
-		c := vgsvg.New(w, h)
-		f.drawOn(c, h.Points(), head, false)
-		if _, err := c.WriteTo(&b); err != nil {
-			return fmt.Errorf("drawing %s.svg: %w", f.name, err)
-		}
-		// Without another family a reader that lacks the first would show serifs.
-		data = bytes.ReplaceAll(b.Bytes(), []byte("font-family:Liberation Sans;font-variant:normal;"), []byte("font-family:Liberation Sans,Arial,Helvetica,sans-serif;"))
-	case pngFormat:
-		c := vgimg.NewWith(vgimg.UseWH(w, h), vgimg.UseDPI(figureDPI))
-		f.drawOn(c, h.Points(), head, true)
-		if err := png.Encode(&b, c.Image()); err != nil {
-			return fmt.Errorf("drawing %s.png: %w", f.name, err)
-		}
-		data = b.Bytes()
+	data, err := f.encode(format)
+	if err != nil {
+		return err
 	}
 	if err := os.WriteFile(filepath.Join(dir, f.name+"."+format), data, 0o644); err != nil {
 		return fmt.Errorf("writing a figure: %w", err)
 	}
 	return nil
+}
+
+func (f figure) encode(format string) ([]byte, error) {
+	head := f.headHeight()
+	w, h := vg.Points(figureWidth), vg.Points(head+f.height+figureEdge)
+	var b bytes.Buffer
+	if format == pngFormat {
+		c := vgimg.NewWith(vgimg.UseWH(w, h), vgimg.UseDPI(figureDPI))
+		f.drawOn(c, h.Points(), head, true)
+		if err := png.Encode(&b, c.Image()); err != nil {
+			return nil, fmt.Errorf("drawing %s.png: %w", f.name, err)
+		}
+		return b.Bytes(), nil
+	}
+	c := vgsvg.New(w, h)
+	f.drawOn(c, h.Points(), head, false)
+	if _, err := c.WriteTo(&b); err != nil {
+		return nil, fmt.Errorf("drawing %s.svg: %w", f.name, err)
+	}
+	// Without another family a reader that lacks the first would show serifs.
+	return bytes.ReplaceAll(b.Bytes(), []byte("font-family:Liberation Sans;font-variant:normal;"), []byte("font-family:Liberation Sans,Arial,Helvetica,sans-serif;")), nil
 }
 
 func (f figure) drawOn(v vg.Canvas, height, head float64, pixels bool) {

@@ -25,75 +25,91 @@ type Report struct {
 	Short       bool                      // of Rates only the table of all epochs
 }
 
+// Table is one table of a report. The first Words columns and the last Notes columns
+// hold words, the others figures.
+type Table struct {
+	Name         string
+	Head         []string
+	Rows         [][]string
+	Words, Notes int
+}
+
+// Tables gives the report's tables, for pages.
+func (r Report) Tables() []Table {
+	var out []Table
+	for _, s := range r.sections() {
+		out = append(out, Table{Name: s.name, Head: s.grid.head, Rows: s.grid.rows, Words: s.grid.left, Notes: s.grid.notes})
+	}
+	return out
+}
+
 // Render prints the report.
 func Render(w io.Writer, r Report) error {
-	p := &printer{markdown: r.Markdown, of: r.Of}
-	if len(r.Accuracy) > 0 {
-		p.section("Teacher", accuracyGrid(r.Accuracy))
+	var b strings.Builder
+	for i, s := range r.sections() {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		if r.Markdown {
+			b.WriteString("## " + s.name + "\n\n" + s.grid.markdown())
+			continue
+		}
+		b.WriteString(s.name + "\n\n")
+		for line := range strings.Lines(s.grid.terminal()) {
+			b.WriteString("  " + line)
+		}
 	}
-	if len(r.Routers) > 0 {
-		p.section("Routers beside the oracle (95 % interval)", routerGrid(r.Routers))
-	}
-	if len(r.Arms) > 0 {
-		p.section("Arms: mean of the runs (95 % interval); gain of the mean over "+r.Arms[0].Arm+", in points", armGrid(r.Arms))
-		r.Scores, r.Comparisons, r.Rates = nil, nil, nil
-	}
-	if len(r.Systems) > 0 {
-		p.section("Systems: mean of the runs", systemGrid(r.Systems))
-	}
-	if len(r.Differences) > 0 {
-		p.section("Systems in pairs: mean difference over the runs, in points", differenceGrid(r.Differences))
-	}
-	if len(r.Scores) > 0 {
-		p.section("Students", scoreGrid(r.Scores))
-	}
-	if len(r.Comparisons) > 0 {
-		p.section("Students in pairs: McNemar's exact test", comparisonGrid(r.Comparisons))
-	}
-	p.routing(r.Rates, r.Short)
-	_, err := io.WriteString(w, p.b.String())
-	if err != nil {
+	if _, err := io.WriteString(w, b.String()); err != nil {
 		return fmt.Errorf("printing the report: %w", err)
 	}
 	return nil
 }
 
-// printer builds the text.
-type printer struct {
-	b        strings.Builder
-	markdown bool
-	of       string
+type section struct {
+	name string
+	grid *grid
 }
 
-func (p *printer) section(name string, g *grid) {
-	if p.b.Len() > 0 {
-		p.b.WriteByte('\n')
+func (r Report) sections() []section {
+	var out []section
+	add := func(name string, g *grid) {
+		if r.Of != "" {
+			name += " (" + r.Of + ")"
+		}
+		out = append(out, section{name, g})
 	}
-	if p.of != "" {
-		name += " (" + p.of + ")"
+	if len(r.Accuracy) > 0 {
+		add("Teacher", accuracyGrid(r.Accuracy))
 	}
-	if p.markdown {
-		p.b.WriteString("## " + name + "\n\n" + g.markdown())
-		return
+	if len(r.Routers) > 0 {
+		add("Routers beside the oracle (95 % interval)", routerGrid(r.Routers))
 	}
-	p.b.WriteString(name + "\n\n")
-	for line := range strings.Lines(g.terminal()) {
-		p.b.WriteString("  " + line)
+	if len(r.Arms) > 0 {
+		add("Arms: mean of the runs (95 % interval); gain of the mean over "+r.Arms[0].Arm+", in points", armGrid(r.Arms))
+		r.Scores, r.Comparisons, r.Rates = nil, nil, nil
 	}
-}
-
-// routing prints the table of all epochs, styles by students, and how the
-// shares moved from epoch to epoch.
-func (p *printer) routing(rates []schema.Rate, short bool) {
-	r := newRatesReport(rates)
-	if len(r.Overall) == 0 {
-		return
+	if len(r.Systems) > 0 {
+		add("Systems: mean of the runs", systemGrid(r.Systems))
 	}
-	p.section("Routing: share of each style's paths per student", styleGrid(r.Overall, r.Styles, r.Students))
-	if len(r.Epochs) < 2 || short {
-		return
+	if len(r.Differences) > 0 {
+		add("Systems in pairs: mean difference over the runs, in points", differenceGrid(r.Differences))
 	}
-	p.section("Routing per epoch: share of the style's paths", epochGrid(r))
+	if len(r.Scores) > 0 {
+		add("Students", scoreGrid(r.Scores))
+	}
+	if len(r.Comparisons) > 0 {
+		add("Students in pairs: McNemar's exact test", comparisonGrid(r.Comparisons))
+	}
+	// Styles by students over all epochs, and how the shares moved from epoch to epoch.
+	rates := newRatesReport(r.Rates)
+	if len(rates.Overall) == 0 {
+		return out
+	}
+	add("Routing: share of each style's paths per student", styleGrid(rates.Overall, rates.Styles, rates.Students))
+	if len(rates.Epochs) > 1 && !r.Short {
+		add("Routing per epoch: share of the style's paths", epochGrid(rates))
+	}
+	return out
 }
 
 // styleGrid tabulates one epoch's rates, styles by students.

@@ -23,9 +23,9 @@ var css string
 // CSS gives the look of every page.
 func CSS() template.CSS { return template.CSS(css) }
 
-// Templates gives a new set with the fragments and the function count.
+// Templates gives a new set with the fragments and the functions count and count64.
 func Templates() *template.Template {
-	return template.Must(template.New("pages").Funcs(template.FuncMap{"count": Count[int]}).ParseFS(files, "fragments.tmpl"))
+	return template.Must(template.New("pages").Funcs(template.FuncMap{"count": Count[int], "count64": Count[int64]}).ParseFS(files, "fragments.tmpl"))
 }
 
 // Count prints a whole number in groups of three digits, as in "45,000".
@@ -51,7 +51,16 @@ type Table struct {
 	Head         []string
 	Rows         [][]string
 	Words, Notes int
-	States       int // the column that holds states, drawn as badges; 0 for none
+	States       int      // the column that holds states, drawn as badges; 0 for none
+	IDs          []string // of the rows, to link to; nil for none
+}
+
+// ID is the id of a row, or "".
+func (t Table) ID(row int) string {
+	if row < len(t.IDs) {
+		return t.IDs[row]
+	}
+	return ""
 }
 
 // Class is the CSS class of a column: figures lie at the right, notes may be long.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -28,8 +27,8 @@ const (
 )
 
 // Summary prints the end of a run: its figures in a few lines, what it made, what it
-// cost, where its report is, and the command that tells more.
-func Summary(w io.Writer, r *runrecord.Run, next string) error {
+// cost, where its report is, if it has one, and the command that tells more.
+func Summary(w io.Writer, r *runrecord.Run, report, next string) error {
 	accuracy, err1 := runrecord.Read[schema.Accuracy](r)
 	scores, err2 := runrecord.Read[schema.Score](r)
 	rates, err3 := runrecord.Read[schema.Rate](r)
@@ -60,7 +59,7 @@ func Summary(w io.Writer, r *runrecord.Run, next string) error {
 	}
 	line("made", madeLine(r))
 	line("cost", costLine(r))
-	if report := r.ReportPath(); exists(report) {
+	if report != "" {
 		line("report", paths.Relative(report))
 	}
 	line("next", next)
@@ -74,11 +73,6 @@ func flat[T stage.Record](tables []runrecord.Table[T]) []T {
 		all = append(all, t.Rows...)
 	}
 	return all
-}
-
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
 }
 
 // states counts the stages: "3 hit, 15 ran, 1 skipped".
