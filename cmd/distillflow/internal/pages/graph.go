@@ -2,7 +2,6 @@ package pages
 
 import (
 	"bytes"
-	"fmt"
 	"html/template"
 	"time"
 
@@ -52,8 +51,11 @@ func rows(s *runrecord.Stage) string {
 	if !ok || out.Record == "" {
 		return ""
 	}
-	if in := s.RowsIn(); in > 0 && in != out.Rows {
-		return fmt.Sprintf("%s of %s rows", Count(out.Rows), Count(in))
+	n := Count(out.Rows) + " " + map[bool]string{true: "row", false: "rows"}[out.Rows == 1]
+	if len(s.Inputs) == 1 {
+		if in, ok := s.Inputs[0].Stage.Output(s.Inputs[0].Output); ok && in.Record == out.Record && in.Rows > out.Rows {
+			n += " of " + Count(in.Rows)
+		}
 	}
-	return Count(out.Rows) + " " + map[bool]string{true: "row", false: "rows"}[out.Rows == 1]
+	return n
 }

@@ -28,7 +28,7 @@ var looks = map[plan.Status]look{
 	plan.Run:  {"#e3f0fd", "#1565c0", "#0d47a1"},
 	plan.Wait: {"#fff4de", "#b26a00", "#7a4700"},
 	plan.Skip: {"#f1f1f1", "#757575", "#4f4f4f"},
-	ran:       {"#e6f4ea", "#2e7d32", "#1b5e20"},
+	ran:       {"#e3f0fd", "#1565c0", "#0d47a1"},
 	failed:    {"#fdecea", "#b3261e", "#8c1d18"},
 	running:   {"#e3f0fd", "#1565c0", "#0d47a1"},
 	waiting:   {"#fff4de", "#b26a00", "#7a4700"},

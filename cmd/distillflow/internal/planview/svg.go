@@ -106,6 +106,7 @@ func (p painter) box(i int) {
 // spread along its side in the order of where they come from.
 func (p painter) edges() {
 	starts, ends := p.spread(true), p.spread(false)
+	labels := map[int]int{} // of a box so far; one below the other, where they would overlap
 	for n, r := range p.l.routes {
 		last := len(r.items) - 1
 		x, y := starts[n], p.top(r.items[0])+p.boxHeight
@@ -125,7 +126,8 @@ func (p painter) edges() {
 		p.printf(`<path d="%s" fill="none" stroke="#616161" stroke-width="1.3" marker-end="url(#arrow)"/>`+"\n", d.String())
 		if r.label != "" {
 			p.printf(`<text x="%.1f" y="%.1f" font-size="11" fill="#4f4f4f" stroke="#ffffff" stroke-width="3" paint-order="stroke">%s</text>`+"\n",
-				starts[n]+5, p.top(r.items[0])+p.boxHeight+13, xmlText(cut(r.label)))
+				starts[n]+5, p.top(r.items[0])+p.boxHeight+13+float64(labels[r.items[0]]%3)*11, xmlText(cut(r.label)))
+			labels[r.items[0]]++
 		}
 	}
 }

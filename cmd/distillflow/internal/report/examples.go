@@ -57,7 +57,7 @@ func examples(r *runrecord.Run) ([]Group, error) {
 	for _, s := range r.Stages {
 		for _, o := range s.Outputs {
 			switch {
-			case o.Record != (schema.Problem{}).RecordType():
+			case o.Record != problemRecord:
 			case o.Port == "all" && isVerifier(s):
 				errs = append(errs, take(o, pages.Right, pages.Wrong, pages.Unparsed))
 			case o.Port == "invalid":

@@ -11,9 +11,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tidwall/gjson"
+
 	"github.com/distillflow/distillflow/cmd/distillflow/internal/pages"
 	"github.com/distillflow/distillflow/cmd/distillflow/internal/runrecord"
 	"github.com/distillflow/distillflow/flow/stage"
+	"github.com/distillflow/distillflow/flow/store"
 	"github.com/distillflow/distillflow/internal/base/text"
 	"github.com/distillflow/distillflow/schema"
 	"github.com/distillflow/distillflow/stages/analyze"
@@ -137,7 +140,7 @@ func (p *Page) tiles(r *runrecord.Run, t runTables) {
 	for _, table := range t.accuracy {
 		for _, a := range table.Rows {
 			if a.Style == "all" && a.Paths > 0 && len(p.Tiles) < 2 {
-				add("Teacher, "+a.Task, percent(a.Accuracy), fmt.Sprintf("%s of %s paths right", interval(a.Low, a.High), pages.Count(a.Paths)))
+				add("Teacher, "+a.Task, percent(a.Accuracy), fmt.Sprintf("%s; %s paths", interval(a.Low, a.High), pages.Count(a.Paths)))
 			}
 		}
 	}
@@ -162,7 +165,7 @@ func (p *Page) tiles(r *runrecord.Run, t runTables) {
 			}); i >= 0 {
 				more += "; untrained " + percent(rows[i].Accuracy)
 			}
-			add(map[bool]string{true: "Student, ", false: ""}[s.Kind == "trained"]+s.System, percent(s.Accuracy), more)
+			add(map[bool]string{true: "Student, ", false: "All students, "}[s.Kind == "trained"]+s.System, percent(s.Accuracy), more)
 		}
 	}
 	states := map[runrecord.State]int{}
@@ -214,23 +217,16 @@ func (p *Page) stages(r *runrecord.Run) {
 
 // passed lists the outputs of stages that do not pass on all, and for which reasons.
 func (p *Page) passed(r *runrecord.Run) {
-	p.Passed = pages.Table{Name: "What passed", Head: []string{"Output", "Rows", "Rows in", "Share"}, Words: 1}
+	p.Passed = pages.Table{Name: "What passed", Head: []string{"Output", "Rows", "of", "Paths", "of", "Share"}, Words: 1}
 	p.Dropped = pages.Table{Name: "Why the rest fell", Head: []string{"Output", "Rows", "Paths", "Reason"}, Words: 1, Notes: 1}
+	graded := slices.ContainsFunc(r.Stages, isVerifier)
+	count := pathCounter{r: r, known: map[store.Digest]int64{}}
 	for _, s := range r.Stages {
+		if s.Type == "extract" && graded {
+			continue // the verifier says it again
+		}
 		drops, err := r.Drops(s)
 		p.failed(err)
-		in := s.RowsIn()
-		var records []runrecord.Output
-		for _, o := range s.Outputs {
-			if o.Record == (schema.Problem{}).RecordType() {
-				records = append(records, o)
-			}
-		}
-		for _, o := range records {
-			if in > 0 && (len(drops) > 0 || o.Rows != in) && o.Rows > 0 {
-				p.Passed.Rows = append(p.Passed.Rows, []string{o.Label(), pages.Count(o.Rows), pages.Count(in), percent(float64(o.Rows) / float64(in))})
-			}
-		}
 		for _, d := range drops {
 			paths := ""
 			if d.Paths > 0 {
@@ -238,7 +234,56 @@ func (p *Page) passed(r *runrecord.Run) {
 			}
 			p.Dropped.Rows = append(p.Dropped.Rows, []string{s.Name + "." + d.Port, pages.Count(d.Rows), paths, d.Reason})
 		}
+		rowsIn := s.RowsIn()
+		for _, o := range s.Outputs {
+			// With one input, what is not in the output has fallen.
+			if o.Record != problemRecord || len(s.Inputs) != 1 || slices.Contains(fallen, o.Port) || o.Rows == rowsIn && len(drops) == 0 {
+				continue
+			}
+			in, ok := s.Inputs[0].Stage.Output(s.Inputs[0].Output)
+			if !ok || in.Record != problemRecord || o.Rows > in.Rows {
+				continue
+			}
+			paths, err := count.of(o)
+			p.failed(err)
+			pathsIn, err := count.of(in)
+			p.failed(err)
+			if o.Rows == rowsIn && paths == pathsIn || paths > pathsIn {
+				continue
+			}
+			row := []string{o.Label(), pages.Count(o.Rows), pages.Count(rowsIn), "", "", percent(float64(o.Rows) / float64(rowsIn))}
+			if pathsIn > 0 {
+				row[3], row[4], row[5] = pages.Count(paths), pages.Count(pathsIn), percent(float64(paths)/float64(pathsIn))
+			}
+			p.Passed.Rows = append(p.Passed.Rows, row)
+		}
 	}
+}
+
+// fallen are the ports of what does not pass.
+var fallen = []string{"errors", "invalid", "dropped", "unmatched", "quarantine"}
+
+var problemRecord = schema.Problem{}.RecordType()
+
+// pathCounter counts the paths of outputs, of each once.
+type pathCounter struct {
+	r     *runrecord.Run
+	known map[store.Digest]int64
+}
+
+func (c pathCounter) of(o runrecord.Output) (int64, error) {
+	if n, ok := c.known[o.Digest]; ok {
+		return n, nil
+	}
+	n := int64(0)
+	for row, err := range c.r.Rows(o, 0, nil) {
+		if err != nil {
+			return 0, err
+		}
+		n += gjson.GetBytes(row.JSON, "paths.#").Int()
+	}
+	c.known[o.Digest] = n
+	return n, nil
 }
 
 func (p *Page) tables(t runTables) {
@@ -345,10 +390,11 @@ func took(seconds float64) string {
 	return text.Duration(time.Duration(seconds * float64(time.Second)))
 }
 
-func percent(x float64) string { return strconv.FormatFloat(100*x, 'f', 1, 64) + " %" }
+// percent prints a share with one decimal; it is not broken over lines.
+func percent(x float64) string { return strconv.FormatFloat(100*x, 'f', 1, 64) + "\u00a0%" }
 
 func interval(low, high float64) string {
-	return strconv.FormatFloat(100*low, 'f', 1, 64) + " to " + strconv.FormatFloat(100*high, 'f', 1, 64)
+	return "95\u00a0%: " + strconv.FormatFloat(100*low, 'f', 1, 64) + " to " + strconv.FormatFloat(100*high, 'f', 1, 64)
 }
 
 // dollars prints an amount, of small ones the fractions of a cent.
