@@ -36,7 +36,7 @@ func examples(r *runrecord.Run) ([]Group, error) {
 		{Verdict: pages.Unparsed, About: "There is a response, and no prediction was found in it."},
 		{Verdict: pages.Invalid, About: "A judge read the reasoning and turned it down."},
 	}
-	random := rand.New(rand.NewPCG(1, 2)) // the same examples for the same outputs
+	random := newRandom()
 	take := func(o runrecord.Output, verdicts ...pages.Verdict) error {
 		for p, err := range runrecord.Stream[schema.Problem](r, o) {
 			if err != nil {
@@ -104,3 +104,6 @@ func (g *Group) sort() {
 	}
 	g.List = list
 }
+
+// newRandom gives the same examples for the same outputs.
+func newRandom() *rand.Rand { return rand.New(rand.NewPCG(1, 2)) }

@@ -237,7 +237,7 @@ func (p *Page) passed(r *runrecord.Run) {
 		rowsIn := s.RowsIn()
 		for _, o := range s.Outputs {
 			// With one input, what is not in the output has fallen.
-			if o.Record != problemRecord || len(s.Inputs) != 1 || slices.Contains(fallen, o.Port) || o.Rows == rowsIn && len(drops) == 0 {
+			if o.Record != problemRecord || len(s.Inputs) != 1 || slices.Contains(fallen, o.Port) || len(drops) == 0 && (o.Rows == rowsIn || o.Rows == 0) {
 				continue
 			}
 			in, ok := s.Inputs[0].Stage.Output(s.Inputs[0].Output)
