@@ -128,7 +128,7 @@ func (p *Page) messages(r *runrecord.Run) {
 	}
 	warn("run", r.Warnings)
 	for _, s := range r.Stages {
-		if s.Error != "" {
+		if s.Error != "" && s.State == runrecord.Failed {
 			p.Errors = append(p.Errors, pages.Fact{Name: s.Name, Value: s.Error})
 		}
 		warn(s.Name, s.Warnings)
