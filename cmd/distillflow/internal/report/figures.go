@@ -37,6 +37,9 @@ type Figure struct {
 
 // figures draws the tables of the run, each output by itself.
 func (p *Page) figures(r *runrecord.Run, t runTables) {
+	if len(t.arms) > 0 { // their table sums up what the figures of many legs would say
+		t.scores = nil
+	}
 	draw(p, t.scores, func(rows []schema.Score) analyze.Drawn {
 		var all []schema.Score
 		for _, s := range rows {

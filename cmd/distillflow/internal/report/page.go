@@ -165,7 +165,11 @@ func (p *Page) tiles(r *runrecord.Run, t runTables) {
 			}); i >= 0 {
 				more += "; untrained " + percent(rows[i].Accuracy)
 			}
-			add(map[bool]string{true: "Student, ", false: "All students, "}[s.Kind == "trained"]+s.System, percent(s.Accuracy), more)
+			name := "Student, " + s.System
+			if s.Kind == "ensemble" {
+				name = "Ensemble"
+			}
+			add(name, percent(s.Accuracy), more)
 		}
 	}
 	states := map[runrecord.State]int{}
