@@ -37,7 +37,7 @@ type Figure struct {
 
 // figures draws the tables of the run, each output by itself.
 func (p *Page) figures(r *runrecord.Run, t runTables) {
-	if len(t.arms) > 0 { // their table sums up what the figures of many legs would say
+	if t.summed() {
 		t.scores = nil
 	}
 	draw(p, t.scores, func(rows []schema.Score) analyze.Drawn {

@@ -56,7 +56,12 @@ type runTables struct {
 	comparisons []runrecord.Table[schema.Comparison]
 	rates       []runrecord.Table[schema.Rate]
 	arms        []runrecord.Table[schema.ArmScore]
+	systems     []runrecord.Table[schema.SystemScore]
+	differences []runrecord.Table[schema.SystemDifference]
 }
+
+// summed reports whether tables over all legs stand for those of each leg.
+func (t runTables) summed() bool { return len(t.arms)+len(t.systems) > 0 }
 
 // New gathers the page of a run. What cannot be read is left out, and a note says so.
 func New(r *runrecord.Run) *Page {
@@ -67,6 +72,7 @@ func New(r *runrecord.Run) *Page {
 	t := runTables{
 		accuracy: read[schema.Accuracy](p, r), scores: read[schema.Score](p, r), comparisons: read[schema.Comparison](p, r),
 		rates: read[schema.Rate](p, r), arms: read[schema.ArmScore](p, r),
+		systems: read[schema.SystemScore](p, r), differences: read[schema.SystemDifference](p, r),
 	}
 	p.messages(r)
 	p.tiles(r, t)
@@ -293,7 +299,9 @@ func (c pathCounter) of(o runrecord.Output) (int64, error) {
 func (p *Page) tables(t runTables) {
 	tabulate(p, t.accuracy, func(rows []schema.Accuracy) analyze.Report { return analyze.Report{Accuracy: rows} })
 	tabulate(p, t.arms, func(rows []schema.ArmScore) analyze.Report { return analyze.Report{Arms: rows} })
-	if len(t.arms) > 0 { // they sum up what the tables of many legs would say
+	tabulate(p, t.systems, func(rows []schema.SystemScore) analyze.Report { return analyze.Report{Systems: rows} })
+	tabulate(p, t.differences, func(rows []schema.SystemDifference) analyze.Report { return analyze.Report{Differences: rows} })
+	if t.summed() {
 		return
 	}
 	tabulate(p, t.scores, func(rows []schema.Score) analyze.Report { return analyze.Report{Scores: rows} })
