@@ -93,3 +93,15 @@ func TestLongText(t *testing.T) {
 		t.Error(d)
 	}
 }
+
+// A list shows the beginnings of what is long; the facts have all up to the limit.
+func TestLongAnswer(t *testing.T) {
+	long := strings.Repeat("é", 300)
+	v := NewPath(&schema.Problem{GoldAnswer: long, Paths: []schema.Path{{Pred: long + "\nx"}}}, 0, 400)
+	if n := len([]rune(v.Pred)); n != 100 || !strings.HasSuffix(v.Pred, "…") || v.Gold != v.Pred {
+		t.Errorf("a prediction of %d characters, gold %q", n, v.Gold)
+	}
+	if d := cmp.Diff([]Fact{{"Prediction", strings.Repeat("é", 100) + " … " + strings.Repeat("é", 99) + "\nx"}, {"Gold answer", strings.Repeat("é", 100) + " … " + strings.Repeat("é", 100)}}, v.Facts); d != "" {
+		t.Error(d)
+	}
+}

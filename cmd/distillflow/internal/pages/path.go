@@ -44,7 +44,7 @@ type Path struct {
 	ID, Style  string
 	Replicate  int // 0 for the first
 	Verdict    Verdict
-	Pred, Gold string
+	Pred, Gold string // their beginnings; Facts have them whole
 	Start      string // the first line of the question
 	Facts      []Fact // beside the texts; append what a page knows besides, such as routing
 	Prompt     *Text
@@ -67,17 +67,20 @@ type Text struct {
 func NewPath(p *schema.Problem, i, limit int) Path {
 	path := &p.Paths[i]
 	v := Path{
-		ID: p.ID, Style: path.Style, Replicate: path.Replicate, Verdict: VerdictOf(path), Pred: path.Pred, Gold: gold(p),
-		Start: text.FirstLine(p.Question), Prompt: newText(path.Prompt, limit), Reasoning: newText(path.Reasoning, limit),
+		ID: p.ID, Style: path.Style, Replicate: path.Replicate, Verdict: VerdictOf(path), Pred: start(path.Pred), Gold: start(gold(p)),
+		Start: start(p.Question), Prompt: newText(path.Prompt, limit), Reasoning: newText(path.Reasoning, limit),
 		Answered: path.Response != "" || path.Answered(),
 	}
 	fact := func(name, value string) {
-		if value != "" {
-			v.Facts = append(v.Facts, Fact{name, value})
+		if t := newText(value, limit); t != nil {
+			if t.Left > 0 {
+				t.Text += " … " + t.Tail
+			}
+			v.Facts = append(v.Facts, Fact{name, t.Text})
 		}
 	}
 	fact("Prediction", path.Pred)
-	fact("Gold answer", v.Gold)
+	fact("Gold answer", gold(p))
 	if path.Reason != path.Pred {
 		fact("Verifier", path.Reason)
 	}
@@ -100,6 +103,16 @@ func NewPath(p *schema.Problem, i, limit int) Path {
 	}
 	v.Before, v.Marked, v.After = newText(before, limit), newText(marked, limit), newText(after, limit)
 	return v
+}
+
+// start is as much of a text as fits a line of a list.
+func start(s string) string {
+	const most = 100
+	r := []rune(text.FirstLine(s))
+	if len(r) <= most {
+		return string(r)
+	}
+	return string(r[:most-1]) + "…"
 }
 
 func gold(p *schema.Problem) string {
