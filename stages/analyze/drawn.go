@@ -6,6 +6,7 @@ import "github.com/distillflow/distillflow/schema"
 type Drawn struct {
 	Rates    []schema.Rate
 	Scores   [][]schema.Score // several are runs of the same systems
+	Arms     []schema.ArmScore
 	Accuracy []schema.Accuracy
 	Metrics  []schema.Metric
 }
@@ -24,6 +25,7 @@ func Draw(d Drawn) []Drawing {
 			out = append(out, Drawing{f.name, f.title, f.about, f})
 		}
 	}
+	add(armsFigure(d.Arms))
 	add(scoresFigure(d.Scores))
 	add(routingFigure(d.Rates))
 	add(sharesFigure(d.Rates))

@@ -22,7 +22,7 @@ const (
 )
 
 // figureKinds are the names of the figures that [analyze.Draw] draws.
-var figureKinds = []string{"accuracy", "routing", "shares", "teacher", "loss"}
+var figureKinds = []string{"arms", "accuracy", "routing", "shares", "teacher", "loss"}
 
 // Figure is a picture.
 type Figure struct {
@@ -37,6 +37,7 @@ type Figure struct {
 
 // figures draws the tables of the run, each output by itself.
 func (p *Page) figures(r *runrecord.Run, t runTables) {
+	draw(p, t.arms, func(rows []schema.ArmScore) analyze.Drawn { return analyze.Drawn{Arms: rows} })
 	if t.summed() {
 		t.scores = nil
 	}
