@@ -100,7 +100,11 @@ a budget, 4 the run deviates from the lock, 130 interrupted.`,
 			if res == nil {
 				return errors.Join(err, verr)
 			}
-			err = errors.Join(err, a.tell(res, pos[0], f.store, reportFile, !jsonEvents))
+			if terr := a.tell(res, pos[0], f.store, reportFile, !jsonEvents); jsonEvents && terr != nil {
+				fmt.Fprintf(a.err, "distillflow: the report could not be written: %v\n", terr)
+			} else {
+				err = errors.Join(err, terr)
+			}
 			if writeLock && err == nil {
 				err = a.writeLock(c.Context(), g.Recipe.File, res)
 			}

@@ -26,6 +26,7 @@ import (
 	"github.com/distillflow/distillflow/cmd/distillflow/internal/pages"
 	"github.com/distillflow/distillflow/cmd/distillflow/internal/runrecord"
 	"github.com/distillflow/distillflow/internal/base/atomicfile"
+	"github.com/distillflow/distillflow/internal/base/parallel"
 	"github.com/distillflow/distillflow/internal/base/paths"
 )
 
@@ -48,9 +49,14 @@ func Write(r *runrecord.Run, file string) (place string, err error) {
 			file = filepath.Join(dir, Name)
 		}
 	}
-	p := New(r)
+	var p *Page
 	var page bytes.Buffer
-	if err := p.render(&page); err != nil {
+	// No picture and no table is worth a run that crashes at its end.
+	err = parallel.Call(func() error {
+		p = New(r)
+		return p.render(&page)
+	})
+	if err != nil {
 		return "", err
 	}
 	inStore := r.ReportPath()
@@ -60,7 +66,7 @@ func Write(r *runrecord.Run, file string) (place string, err error) {
 	if file == "" {
 		return place, err
 	}
-	err2 := writeBeside(p, file, page.Bytes())
+	err2 := parallel.Call(func() error { return writeBeside(p, file, page.Bytes()) })
 	if err2 == nil {
 		place = file
 	}
