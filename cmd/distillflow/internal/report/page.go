@@ -56,6 +56,7 @@ type runTables struct {
 	comparisons []runrecord.Table[schema.Comparison]
 	rates       []runrecord.Table[schema.Rate]
 	arms        []runrecord.Table[schema.ArmScore]
+	routers     []runrecord.Table[schema.RouterScore]
 	systems     []runrecord.Table[schema.SystemScore]
 	differences []runrecord.Table[schema.SystemDifference]
 }
@@ -72,7 +73,7 @@ func New(r *runrecord.Run) *Page {
 	t := runTables{
 		accuracy: read[schema.Accuracy](p, r), scores: read[schema.Score](p, r), comparisons: read[schema.Comparison](p, r),
 		rates: read[schema.Rate](p, r), arms: read[schema.ArmScore](p, r),
-		systems: read[schema.SystemScore](p, r), differences: read[schema.SystemDifference](p, r),
+		routers: read[schema.RouterScore](p, r), systems: read[schema.SystemScore](p, r), differences: read[schema.SystemDifference](p, r),
 	}
 	p.messages(r)
 	p.tiles(r, t)
@@ -298,6 +299,7 @@ func (c pathCounter) of(o runrecord.Output) (int64, error) {
 
 func (p *Page) tables(t runTables) {
 	tabulate(p, t.accuracy, func(rows []schema.Accuracy) analyze.Report { return analyze.Report{Accuracy: rows} })
+	tabulate(p, t.routers, func(rows []schema.RouterScore) analyze.Report { return analyze.Report{Routers: rows} })
 	tabulate(p, t.arms, func(rows []schema.ArmScore) analyze.Report { return analyze.Report{Arms: rows} })
 	tabulate(p, t.systems, func(rows []schema.SystemScore) analyze.Report { return analyze.Report{Systems: rows} })
 	tabulate(p, t.differences, func(rows []schema.SystemDifference) analyze.Report { return analyze.Report{Differences: rows} })
