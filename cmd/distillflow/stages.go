@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -10,8 +11,11 @@ import (
 	"github.com/distillflow/distillflow/internal/base/suggest"
 )
 
+//go:generate sh -c "go run . stages --format md > ../../docs/stages.md"
+
 func (a app) stagesCmd() *cobra.Command {
-	return &cobra.Command{
+	var format string
+	c := &cobra.Command{
 		Use:   "stages [TYPE]",
 		Short: "List the stage types, or document one",
 		Args:  args(cobra.MaximumNArgs(1)),
@@ -20,7 +24,14 @@ func (a app) stagesCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if len(pos) == 0 {
+			switch {
+			case format != "text" && format != "md":
+				return usageError{fmt.Errorf("--format %s: want text or md", format)}
+			case format == "md" && len(pos) > 0:
+				return usageError{errors.New("--format md writes all stage types as one page; leave TYPE out")}
+			case format == "md":
+				return stagedoc.Markdown(a.out, reg)
+			case len(pos) == 0:
 				return stagedoc.List(a.out, reg)
 			}
 			t, err := lookup(reg, pos[0])
@@ -30,6 +41,8 @@ func (a app) stagesCmd() *cobra.Command {
 			return stagedoc.Describe(a.out, t)
 		},
 	}
+	c.Flags().StringVar(&format, "format", "text", "text, or md for one page of all stage types")
+	return c
 }
 
 func lookup(reg *stage.Registry, name string) (*stage.Type, error) {

@@ -4,6 +4,7 @@ package stagedoc
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -73,15 +74,7 @@ func describeFields(w io.Writer, s *stage.Schema, indent string) {
 		case f.HasDef && f.Default != "":
 			notes = append(notes, "default "+f.Default)
 		}
-		if len(f.Choices) > 0 {
-			notes = append(notes, "one of "+strings.Join(f.Choices, ", "))
-		}
-		if f.Min != nil {
-			notes = append(notes, fmt.Sprintf("at least %v", *f.Min))
-		}
-		if f.Max != nil {
-			notes = append(notes, fmt.Sprintf("at most %v", *f.Max))
-		}
+		notes = append(notes, limits(f)...)
 		if !f.Semantic {
 			notes = append(notes, "not part of the cache key")
 		}
@@ -92,6 +85,25 @@ func describeFields(w io.Writer, s *stage.Schema, indent string) {
 			}
 		}
 	}
+}
+
+// limits says which values a field takes.
+func limits(f stage.Field) []string {
+	var l []string
+	if len(f.Choices) > 0 {
+		choices := slices.Clone(f.Choices)
+		if i := slices.Index(choices, ""); i >= 0 {
+			choices[i] = `""`
+		}
+		l = append(l, "one of "+strings.Join(choices, ", "))
+	}
+	if f.Min != nil {
+		l = append(l, fmt.Sprintf("at least %v", *f.Min))
+	}
+	if f.Max != nil {
+		l = append(l, fmt.Sprintf("at most %v", *f.Max))
+	}
+	return l
 }
 
 // wrap fills a paragraph to a width, each line behind an indent.
