@@ -3,7 +3,6 @@ package main
 import (
 	"os"
 	"path/filepath"
-	"regexp"
 	"testing"
 
 	"github.com/tidwall/gjson"
@@ -12,21 +11,14 @@ import (
 // What docs/from-scripts.md shows works as it stands there, on a data folder and logs in the
 // layout of the Python scripts: tables, rates and students without a teacher.
 func TestFromScriptsPage(t *testing.T) {
-	page, err := os.ReadFile("../../docs/from-scripts.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	recipe := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindSubmatch(page)
-	if recipe == nil {
-		t.Fatal("the page has no recipe")
-	}
+	recipe := readPage(t, "from-scripts.md").block(t, "yaml")
 	old, err := filepath.Abs("testdata/from-scripts")
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
 	t.Chdir(dir)
-	if err := os.WriteFile("r.yaml", recipe[1], 0o644); err != nil {
+	if err := os.WriteFile("r.yaml", []byte(recipe), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	run := func(logs string) (rates []byte) {

@@ -16,18 +16,8 @@ import (
 // What docs/own-data.md shows works as it stands there: its CSV and its recipe give an
 // accuracy table and a trained student.
 func TestOwnDataPage(t *testing.T) {
-	page, err := os.ReadFile("../../docs/own-data.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	block := func(language string) string {
-		m := regexp.MustCompile("(?s)```" + language + "\n(.*?)```").FindSubmatch(page)
-		if m == nil {
-			t.Fatalf("the page has no block of %s", language)
-		}
-		return string(m[1])
-	}
-	data, recipe := block("csv"), block("yaml")
+	page := readPage(t, "own-data.md")
+	data, recipe := page.block(t, "csv"), page.block(t, "yaml")
 	root := regexp.MustCompile(`root: ([\w.]+)`).FindStringSubmatch(recipe)
 	if root == nil {
 		t.Fatal("the page's recipe reads no file")
