@@ -134,3 +134,59 @@ func TestSamePrint(t *testing.T) {
 		}
 	}
 }
+
+// The index lists every page, and links within the repository lead somewhere.
+func TestPages(t *testing.T) {
+	root := filepath.Join("..", "..")
+	pages, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
+	if err != nil || len(pages) < 20 {
+		t.Fatalf("pages %v, %v", pages, err)
+	}
+	index := readPage(t, "README.md")
+	for _, p := range pages {
+		if name := filepath.Base(p); name != "README.md" && !strings.Contains(string(index), "]("+name+")") {
+			t.Errorf("docs/README.md does not list %s", name)
+		}
+	}
+	for _, p := range append(pages, filepath.Join(root, "README.md"), filepath.Join(root, "CONTRIBUTING.md"), filepath.Join(root, "ARCHITECTURE.md")) {
+		text, err := os.ReadFile(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range link.FindAllStringSubmatch(codeBlock.ReplaceAllString(string(text), ""), -1) {
+			file, anchor := p, m[2]
+			if m[1] != "" {
+				file = filepath.Join(filepath.Dir(p), m[1])
+			}
+			if _, err := os.Stat(file); err != nil {
+				t.Errorf("%s: ](%s) leads nowhere: %v", p, m[1]+anchor, err)
+				continue
+			}
+			if anchor == "" {
+				continue
+			}
+			target, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found := false
+			for _, h := range heading.FindAllStringSubmatch(string(target), -1) {
+				found = found || "#"+slug(h[1]) == anchor
+			}
+			if !found {
+				t.Errorf("%s: ](%s): no such heading", p, m[1]+anchor)
+			}
+		}
+	}
+}
+
+var (
+	link    = regexp.MustCompile(`\]\(([^)#:\s]*)(#[^)\s]*)?\)`) // within the repository: no scheme
+	heading = regexp.MustCompile(`(?m)^#+ (.*)$`)
+	dropped = regexp.MustCompile(`[^\pL\pN _-]`)
+)
+
+// slug is the anchor that GitHub gives a heading.
+func slug(h string) string {
+	return strings.ReplaceAll(dropped.ReplaceAllString(strings.ToLower(h), ""), " ", "-")
+}
