@@ -18,7 +18,7 @@ func Markdown(w io.Writer, reg *stage.Registry) error {
 
 What each stage type reads, makes and can be told. ` + "`distillflow stages TYPE`" + ` shows the same of
 one. ` + "`from`" + ` means the first output, and the first input, where it names no other. Fields marked \* are
-not part of the cache key.
+not part of the cache key; the content of the files that a stage reads is.
 
 | type | |
 |---|---|
