@@ -43,7 +43,7 @@ var codeBlock = regexp.MustCompile("(?sm)(?:`([^`\n]+)`:\n\n)?^```(\\w*)\n(.*?)^
 // file is named, runs the commands of the console blocks and compares what they print.
 func (p page) run(t *testing.T) {
 	t.Helper()
-	env := append(os.Environ(), "DISTILLFLOW_STORE=", "DISTILLFLOW_MEMO="+filepath.Join(t.TempDir(), "memo"))
+	env := append(os.Environ(), "DISTILLFLOW_STORE=", "OPENAI_BASE_URL=", "DISTILLFLOW_MEMO="+filepath.Join(t.TempDir(), "memo"))
 	for _, b := range codeBlock.FindAllStringSubmatch(string(p), -1) {
 		if file := b[1]; file != "" {
 			if err := os.WriteFile(file, []byte(b[3]), 0o644); err != nil {
