@@ -38,11 +38,23 @@ func (t *trainer) saveRouter(models string) error {
 		return fmt.Errorf("router: tensor %s is not finite after training", bad)
 	}
 	info := routerInfo{Format: routerFormat, Encoder: t.textEncoder(), Digest: t.encoder, Hidden: t.plan.route.hidden, Peers: t.plan.route.peerDim}
+	// Without the revision, which a lock may have put there: the same training leaves the
+	// same bytes. Digest tells whether it is the same encoder.
+	if hub.IsRef(info.Encoder.Ref) {
+		ref, err := hub.Parse(info.Encoder.Ref, hub.Model)
+		if err != nil {
+			return err
+		}
+		info.Encoder.Ref = ref.At("").String()
+	}
 	if err := checkpoint.WriteJSON(filepath.Join(models, routerFile), info); err != nil {
 		return err
 	}
 	return checkpoint.WriteFile(filepath.Join(models, routerWeights), t.router.params)
 }
+
+// errOtherEncoder says that there is no asking the router.
+var errOtherEncoder = errors.New("the text encoder is not the one that the router was trained with: put that one back, or train again")
 
 // routedPicks gives, for each text, the student that the router of a models folder prefers,
 // by its noise-free scores; nil where the folder has no router.
@@ -63,7 +75,7 @@ func routedPicks(ctx context.Context, dev *device.Device, models string, student
 		return nil, err
 	}
 	if name != info.Digest {
-		return nil, errors.New("the text encoder is not the one that the router was trained with: put that one back, or train again")
+		return nil, errOtherEncoder
 	}
 	r, err := newRouter(dev, nil, students, dim, info.Hidden, info.Peers, 0)
 	if err != nil {
