@@ -14,7 +14,7 @@ import (
 )
 
 type importConfig struct {
-	Root     stage.Path        `json:"root" required:"true" doc:"A file, a glob or a folder of JSONL or JSON, a CSV or TSV file, also as .gz or .zst, a Parquet file, or hf://owner/dataset#split. Folders are read without their *.enriched.jsonl and *.correct.jsonl: name those, or give a glob that ends so."`
+	Root     stage.Path        `json:"root" required:"true" doc:"A file, a glob or a folder of JSONL or JSON, a CSV or TSV file, also as .gz or .zst, a Parquet file, or hf://owner/dataset#split. Folders are read without their *.enriched.jsonl, *.correct.jsonl and notes: name those, or give a glob that ends so."`
 	Task     string            `json:"task" doc:"The task of rows that do not say theirs. One that the recipe declares under tasks is the task of all rows; its fields are found as scan finds them."`
 	Declared *task.Task        `json:"declared" task:"task" doc:"What the recipe says of the task under tasks. It is filled in from there."`
 	Fields   map[string]string `json:"fields" doc:"Our field to theirs: a name, a path such as messages[-1].content, an expression over their fields, or several with ?? between them, as a task's fields have it. Ours may be a field of the row; gold, which is normalised by the row's task; or a field of its paths: prompt, reasoning, response, style, pred, correct, provider, finish_reason, reason, error."`
@@ -90,6 +90,14 @@ response: messages[-1].content. Thoughts inside a response are moved into the re
 scan does it. gold_answer is taken as it stands; gold, which fields or a declared task map, is
 normalised by the row's task.
 
+Lines that distillflow ui and distillflow audit have written into
+distillflow.notes.jsonl, which have an id and a mark (right, wrong, interesting) but no
+question, are notes of a person. Those on one id become one row with the field notes: a list
+of style, replicate, mark, comment and the rest. Join takes it to the rows:
+  labels:   {uses: import, with: {root: distillflow.notes.jsonl}}
+  labelled: {uses: join, from: {rows: graded, with: labels}, with: {how: left, fields: [notes]}}
+  kept:     {uses: filter, from: labelled, with: {paths: 'none(row.notes ?? [], .style == style and .mark == "wrong")'}}
+
 The port correct makes *.correct.jsonl from *.enriched.jsonl without asking a
 teacher again. A row without id gets one from a hash of its content; two rows with
 one id are an error.`,
@@ -112,8 +120,11 @@ func importRows(ctx context.Context, env *stage.Env, c importConfig, _ importIn,
 	if err := eachLine(ctx, files, func(at place, line []byte) error { return im.line(env, at, line) }); err != nil {
 		return err
 	}
-	if im.rows+im.bad == 0 {
+	if im.rows+im.bad == 0 && !im.notes.some() {
 		return fmt.Errorf("%s holds no rows", c.Root)
+	}
+	if err := im.notes.write(im); err != nil {
+		return err
 	}
 	if im.rows > 0 {
 		missing := map[string]bool{}
@@ -135,6 +146,7 @@ type importer struct {
 	task    rowTask
 	out     importOut
 	missing map[string]bool // fields of ours whose sources no row had so far
+	notes   noteRows
 }
 
 func (im *importer) line(env *stage.Env, at place, line []byte) error {
@@ -144,6 +156,12 @@ func (im *importer) line(env *stage.Env, at place, line []byte) error {
 	row, err := im.row(line)
 	if err != nil {
 		return im.broken(line, at, err)
+	}
+	if isNote(&row) {
+		if err := im.notes.add(row, at); err != nil {
+			return im.broken(line, at, err)
+		}
+		return nil
 	}
 	if err := im.claim(row.ID, at, "rename one, remove one, or import the files in two stages and use concat"); err != nil {
 		return err
@@ -180,6 +198,9 @@ func (im *importer) row(line []byte) (schema.Problem, error) {
 	p, err := im.parse(line)
 	if err != nil {
 		return p, err
+	}
+	if isNote(&p) {
+		return p, nil
 	}
 	im.moveThoughts(p.Paths)
 	if p.Task == "" { // also of a declared task

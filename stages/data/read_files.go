@@ -26,7 +26,7 @@ type file struct {
 }
 
 // ownSuffixes are the names under which results are saved beside data.
-var ownSuffixes = []string{".enriched.jsonl", ".correct.jsonl", ".quarantine.jsonl"}
+var ownSuffixes = []string{".enriched.jsonl", ".correct.jsonl", ".quarantine.jsonl", notesFile}
 
 const (
 	trainDir  = "train"

@@ -3,6 +3,7 @@ package data
 import (
 	"context"
 	"math"
+	"strings"
 
 	"github.com/distillflow/distillflow/flow/stage"
 )
@@ -118,6 +119,9 @@ func (c importConfig) Estimate(ctx context.Context, _ stage.Question) (stage.Est
 	rows, err := linesBelow(ctx, string(c.Root), true, c.OnError == onError)
 	if err != nil {
 		return stage.Estimate{}, err
+	}
+	if strings.HasSuffix(string(c.Root), notesFile) {
+		rows = part(rows) // several notes on one row
 	}
 	bad := part(rows)
 	if c.OnError != onQuarantine {
