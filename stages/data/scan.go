@@ -131,9 +131,9 @@ share, as HF_TOKEN, HF_HOME, HF_ENDPOINT and HF_HUB_OFFLINE say. The cache key h
 the content of the files, the lock the commit.
 
 In folders, scan reads *.jsonl, *.jsonl.gz and *.jsonl.zst; give a glob for others.
-In folders and globs, it leaves out files called *.enriched.jsonl, *.correct.jsonl
-and *.quarantine.jsonl, hidden ones, and folders called train; it does not follow
-links to folders. It holds the ids of all rows in memory, at most
+In folders and globs, it leaves out files called *.enriched.jsonl, *.correct.jsonl,
+*.quarantine.jsonl and distillflow.notes.jsonl, hidden ones, and folders called train; it does
+not follow links to folders. It holds the ids of all rows in memory, at most
 10 million.`,
 }, scan)
 
