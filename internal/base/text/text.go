@@ -38,10 +38,12 @@ func Plural(n int, noun string) string {
 }
 
 // OneLine makes text safe for one line of a terminal: escape sequences and line
-// breaks in it cannot move the cursor. White space and control characters become
-// single spaces.
+// breaks in it cannot move the cursor, nor marks turn its direction. White space, control
+// characters and such marks become single spaces.
 func OneLine(s string) string {
-	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }), " ")
+	return strings.Join(strings.FieldsFunc(s, func(r rune) bool {
+		return unicode.IsSpace(r) || unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r)
+	}), " ")
 }
 
 // FirstLine is the first line of s that has something on it, as [OneLine] gives it.

@@ -24,7 +24,7 @@ func TestPlural(t *testing.T) {
 }
 
 func TestOneLine(t *testing.T) {
-	if got, want := OneLine(" a\x1b[2J\r\nb\tc\u0085d "), "a [2J b c d"; got != want {
+	if got, want := OneLine(" a\x1b[2J\r\nb\tc\u0085d\u202ee "), "a [2J b c d e"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	if got, want := FirstLine("\n \x07\n second\nthird"), "second"; got != want {

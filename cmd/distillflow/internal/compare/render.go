@@ -1,6 +1,7 @@
 package compare
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -51,7 +52,7 @@ func (c *Comparison) render(w io.Writer, markdown bool) error {
 		b.WriteString("\nNo verifier, judge or evaluation of one name has verdicts in both runs.\n")
 	}
 	if len(c.Gone) > 0 {
-		fmt.Fprintf(&b, "\nNo longer in the store: %s. Run the recipe again to have them made.\n", text.OneLine(strings.Join(c.Gone, ", ")))
+		fmt.Fprintf(&b, "\nNo longer in the store: %s. Run the recipe again to have them made.\n", cell(strings.Join(c.Gone, ", "), markdown))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -61,15 +62,8 @@ func (s section) text(markdown bool) string {
 	w := table.NewWriter()
 	row := func(cells []string) table.Row {
 		r := make(table.Row, len(cells))
-		for i, cell := range cells {
-			cell = text.OneLine(cell) // of data and models
-			if strings.TrimSpace(cell) == "" {
-				cell = "-"
-			}
-			if markdown {
-				cell = inert.Replace(cell)
-			}
-			r[i] = cell
+		for i, s := range cells {
+			r[i] = cmp.Or(cell(s, markdown), "-")
 		}
 		return r
 	}
@@ -98,6 +92,15 @@ func (s section) text(markdown bool) string {
 	return w.Render()
 }
 
+// cell makes text of data and models safe to show.
+func cell(s string, markdown bool) string {
+	s = text.OneLine(s)
+	if markdown {
+		s = inert.Replace(s)
+	}
+	return s
+}
+
 // inert keeps Markdown from taking text for more than text.
 var inert = strings.NewReplacer("&", "&amp;", "<", "&lt;", "`", "&#96;", "[", "&#91;", "*", "&#42;", "_", "&#95;", "$", "&#36;")
 
@@ -108,7 +111,7 @@ func (c *Comparison) sections() []section {
 		}
 		return head
 	}
-	runs := section{head: []string{"", "run", "recipe", "status", "took", "calls", "from memo", "tokens", "paid", "results once cost"}, left: 4}
+	runs := section{head: []string{"name", "run", "recipe", "status", "took", "calls", "from memo", "tokens", "paid", "results once cost"}, left: 4}
 	for _, r := range c.Runs {
 		runs.rows = append(runs.rows, []string{r.Name, r.ID, r.Recipe, r.Status, fmt.Sprintf("%.1f s", r.Seconds), fmt.Sprintf("%.0f", r.Cost.Calls),
 			fmt.Sprintf("%.0f", r.Cost.MemoHits), fmt.Sprintf("%.0f", r.Cost.PromptTokens+r.Cost.CompletionTokens), dollars(r.Cost), dollars(r.Worth)})
@@ -121,7 +124,7 @@ func (c *Comparison) sections() []section {
 		}
 		params.rows = append(params.rows, row)
 	}
-	stages := section{title: "Stages that differ from " + c.Runs[0].Name, head: []string{"run", "stage", "", "why"}, left: 4}
+	stages := section{title: "Stages that differ from " + c.Runs[0].Name, head: []string{"run", "stage", "change", "why"}, left: 4}
 	for _, s := range c.Stages {
 		stages.rows = append(stages.rows, []string{s.Run, s.Stage, s.Change, strings.Join(s.Why, "; ")})
 	}
@@ -176,7 +179,7 @@ func (c *Comparison) testSection() section {
 }
 
 func (c *Comparison) flipSection() section {
-	s := section{title: "Verdicts that flipped", head: []string{"run", "stage", "of", "id", "", "gold", "in " + c.Runs[0].Name, "in the run"}, left: 8}
+	s := section{title: "Verdicts that flipped", head: []string{"run", "stage", "of", "id", "verdict", "gold", "in " + c.Runs[0].Name, "in the run"}, left: 8}
 	for _, f := range c.Flips {
 		id := f.ID
 		if f.Replicate > 0 {
