@@ -31,9 +31,12 @@ type Comparison struct {
 	Params  []Param  `json:"params"` // that differ
 	Stages  []Stage  `json:"stages"` // that differ
 	Metrics []Metric `json:"metrics"`
-	Tests   []Test   `json:"tests"`
-	Routing []Route  `json:"routing"`
-	Flips   []Flip   `json:"flips"`
+	// Same lists stages whose outputs with verdicts are the same in a run as in the first: they
+	// have no tests.
+	Same    []Same  `json:"same"`
+	Tests   []Test  `json:"tests"`
+	Routing []Route `json:"routing"`
+	Flips   []Flip  `json:"flips"`
 	// Gone lists outputs that a store no longer holds; what they say is left out.
 	Gone []string `json:"gone,omitempty"`
 }
@@ -63,6 +66,12 @@ type Stage struct {
 	Stage  string   `json:"stage"`
 	Change string   `json:"change"` // added, removed, changed, or same result: made in another way, with equal outputs
 	Why    []string `json:"why"`
+}
+
+// Same is a stage whose verdicts are the same in a run as in the first.
+type Same struct {
+	Run   string `json:"run"`
+	Stage string `json:"stage"`
 }
 
 // Metric is an accuracy that runs measured. Values are null where a run has none.
@@ -96,7 +105,7 @@ type Route struct {
 // lists at most flips a test and direction. Its memory grows with the verdicts of the
 // smaller output of each pair.
 func Runs(runs []*runrecord.Run, flips int) (*Comparison, error) {
-	c := &Comparison{Params: []Param{}, Stages: []Stage{}, Metrics: []Metric{}, Tests: []Test{}, Routing: []Route{}, Flips: []Flip{}}
+	c := &Comparison{Params: []Param{}, Stages: []Stage{}, Metrics: []Metric{}, Same: []Same{}, Tests: []Test{}, Routing: []Route{}, Flips: []Flip{}}
 	for i, r := range runs {
 		h := Head{Name: name(i), ID: r.ID, Recipe: r.Recipe, Status: r.Status, Started: r.Started, Seconds: r.Seconds, Cost: r.Cost()}
 		for _, s := range r.Stages {
@@ -352,12 +361,22 @@ func (c *Comparison) verdicts(a, b *runrecord.Run, run string, flips int) error 
 		if x == nil || y == nil {
 			continue
 		}
+		if slices.EqualFunc(x.outputs, y.outputs, func(o, p runrecord.Output) bool { return o.Digest == p.Digest }) {
+			c.Same = append(c.Same, Same{run, s.Name})
+			continue
+		}
+		there, err := c.there(a, x)
+		if err != nil {
+			return err
+		}
+		if ok, err := c.there(b, y); err != nil {
+			return err
+		} else if !ok || !there {
+			continue
+		}
 		p, err := pair(x, y, flips)
 		if err != nil {
-			if err = c.gone(b, err); err != nil {
-				return err
-			}
-			continue
+			return err
 		}
 		for _, t := range p.tests() {
 			t.Run, t.Stage = run, s.Name
@@ -369,6 +388,19 @@ func (c *Comparison) verdicts(a, b *runrecord.Run, run string, flips int) error 
 		}
 	}
 	return nil
+}
+
+// there reports whether the store still holds a source.
+func (c *Comparison) there(r *runrecord.Run, s *source) (bool, error) {
+	there := true
+	for _, o := range s.outputs {
+		_, err := r.Path(o)
+		there = there && err == nil
+		if err := c.gone(r, err); err != nil {
+			return false, err
+		}
+	}
+	return there, nil
 }
 
 // read gives the tables of a record type, without those that the store has lost.

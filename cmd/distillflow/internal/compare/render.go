@@ -48,8 +48,15 @@ func (c *Comparison) render(w io.Writer, markdown bool) error {
 		}
 		b.WriteString(s.text(markdown) + "\n")
 	}
-	if len(c.Tests) == 0 {
+	if len(c.Tests)+len(c.Same) == 0 {
 		b.WriteString("\nNo verifier, judge or evaluation of one name has verdicts in both runs.\n")
+	}
+	if len(c.Same) > 0 {
+		var labels []string
+		for _, s := range c.Same {
+			labels = append(labels, s.Stage+" in "+s.Run)
+		}
+		fmt.Fprintf(&b, "\nThe same verdicts as in %s: %s.\n", c.Runs[0].Name, cell(strings.Join(labels, ", "), markdown))
 	}
 	if len(c.Gone) > 0 {
 		fmt.Fprintf(&b, "\nNo longer in the store: %s. Run the recipe again to have them made.\n", cell(strings.Join(c.Gone, ", "), markdown))
@@ -111,10 +118,11 @@ func (c *Comparison) sections() []section {
 		}
 		return head
 	}
-	runs := section{head: []string{"name", "run", "recipe", "status", "took", "calls", "from memo", "tokens", "paid", "results once cost"}, left: 4}
+	runs := section{head: []string{"name", "run", "recipe", "status", "took", "calls", "from memo", "tokens", "cost", "tokens of its results", "their cost"}, left: 4}
 	for _, r := range c.Runs {
 		runs.rows = append(runs.rows, []string{r.Name, r.ID, r.Recipe, r.Status, fmt.Sprintf("%.1f s", r.Seconds), fmt.Sprintf("%.0f", r.Cost.Calls),
-			fmt.Sprintf("%.0f", r.Cost.MemoHits), fmt.Sprintf("%.0f", r.Cost.PromptTokens+r.Cost.CompletionTokens), dollars(r.Cost), dollars(r.Worth)})
+			fmt.Sprintf("%.0f", r.Cost.MemoHits), fmt.Sprintf("%.0f", r.Cost.PromptTokens+r.Cost.CompletionTokens), dollars(r.Cost),
+			fmt.Sprintf("%.0f", r.Worth.PromptTokens+r.Worth.CompletionTokens), dollars(r.Worth)})
 	}
 	params := section{title: "Params that differ", head: names("param"), left: 1 + len(c.Runs)}
 	for _, p := range c.Params {
@@ -128,7 +136,7 @@ func (c *Comparison) sections() []section {
 	for _, s := range c.Stages {
 		stages.rows = append(stages.rows, []string{s.Run, s.Stage, s.Change, strings.Join(s.Why, "; ")})
 	}
-	metrics := section{title: "Accuracy in percent (95 % interval)", head: names("output", "task", "system", "problems"), left: 4}
+	metrics := section{title: "Accuracy in percent (95 % interval)", head: names("output", "task", "system", "group"), left: 4}
 	for _, m := range c.Metrics {
 		row := []string{m.Output, m.Task, m.System, m.Group}
 		for _, v := range m.Values {

@@ -74,8 +74,10 @@ type verdict struct {
 
 // source is the verdicts that a stage of a run gave.
 type source struct {
-	rows int64
-	all  iter.Seq2[verdict, error]
+	outputs []runrecord.Output
+	rows    int64
+	styles  bool // the groups are styles of one problem, which one test can take together
+	all     iter.Seq2[verdict, error]
 }
 
 // sourceOf finds the verdicts of a stage: of a verifier's paths, of a judge's, or of
@@ -107,7 +109,7 @@ func sourceOf(r *runrecord.Run, s *runrecord.Stage) *source {
 }
 
 func ofPaths(r *runrecord.Run, outputs []runrecord.Output, of func(*schema.Path) Verdict) *source {
-	s := &source{}
+	s := &source{outputs: outputs, styles: true}
 	for _, o := range outputs {
 		s.rows += o.Rows
 	}
@@ -131,7 +133,7 @@ func ofPaths(r *runrecord.Run, outputs []runrecord.Output, of func(*schema.Path)
 }
 
 func ofAnswers(r *runrecord.Run, o runrecord.Output) *source {
-	return &source{rows: o.Rows, all: func(yield func(verdict, error) bool) {
+	return &source{outputs: []runrecord.Output{o}, rows: o.Rows, all: func(yield func(verdict, error) bool) {
 		for p, err := range runrecord.Stream[schema.Prediction](r, o) {
 			if err == nil && p.Sample > 0 {
 				continue // the greedy answer stands for the system
@@ -165,6 +167,7 @@ type sum struct{ net, m int }
 
 // pairing is the paired verdicts of two sources.
 type pairing struct {
+	styles bool
 	groups []string
 	tally  []tally // by group
 	all    tally
@@ -204,7 +207,7 @@ func pair(a, b *source, flips int) (*pairing, error) {
 	if b.rows < a.rows {
 		small, large, swapped = b, a, true
 	}
-	p := &pairing{}
+	p := &pairing{styles: a.styles && b.styles}
 	problems, groups := map[[2]string]int{}, map[string]int{}
 	groupOf := func(name string) int {
 		i, ok := groups[name]
@@ -330,14 +333,14 @@ func (t *tally) count(inA, inB bool) int {
 	return net
 }
 
-// tests are those of the groups, and of all together where problems have several records.
+// tests are those of the groups, and of all styles together where problems have several.
 func (p *pairing) tests() []Test {
 	var list []Test
 	for i, name := range p.groups {
 		list = append(list, p.tally[i].test(name))
 	}
 	slices.SortFunc(list, func(x, y Test) int { return cmp.Compare(x.Group, y.Group) })
-	if len(list) > 1 && p.all.mm > p.all.m {
+	if p.styles && len(list) > 1 && p.all.mm > p.all.m {
 		list = append([]Test{p.all.test("")}, list...)
 	}
 	return list

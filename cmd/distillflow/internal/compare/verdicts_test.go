@@ -16,7 +16,7 @@ import (
 
 // given makes a source of verdicts, written as "id style right" with an optional replicate.
 func given(lines ...string) *source {
-	return &source{rows: int64(len(lines)), all: func(yield func(verdict, error) bool) {
+	return &source{styles: true, rows: int64(len(lines)), all: func(yield func(verdict, error) bool) {
 		for _, l := range lines {
 			var v verdict
 			right := ""

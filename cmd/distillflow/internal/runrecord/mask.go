@@ -9,13 +9,15 @@ import (
 
 var (
 	secretName = regexp.MustCompile(`(?i)(^|[_-])(key|token|secret|password|passwd|credentials?)$`)
+	secretJSON = regexp.MustCompile(`(?i)("(?:[^"\\]*[_-])?(?:key|token|secret|password|passwd|credentials?)"\s*:\s*)"(?:[^"\\]|\\.)+"`)
 	userInURL  = regexp.MustCompile(`(://)[^/@\s"]+@`)
 )
 
 const mask = "***"
 
-// masked hides the user part of addresses in JSON.
+// masked hides fields with secret names, and the user part of addresses, in JSON.
 func masked(b json.RawMessage) json.RawMessage {
+	b = secretJSON.ReplaceAll(b, []byte(`${1}"`+mask+`"`))
 	return userInURL.ReplaceAll(b, []byte("${1}"+mask+"@"))
 }
 
