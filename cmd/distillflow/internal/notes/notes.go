@@ -34,7 +34,7 @@ const maxLine = 64 << 10
 // Path is the file of the notes on the records of a store: beside it, since a store is a
 // cache that may be deleted.
 func Path(storeDir string) string {
-	return filepath.Join(filepath.Dir(filepath.Clean(storeDir)), "distillflow.notes.jsonl")
+	return filepath.Join(storeDir, "..", "distillflow.notes.jsonl")
 }
 
 // Of is a note on path i of a row, or on the row if i is negative, seen in an output.
