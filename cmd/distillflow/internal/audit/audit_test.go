@@ -48,6 +48,7 @@ func stratum(stage, style string, paths, sample int, response string) Stratum {
 		key := schema.NoteKey{ID: fmt.Sprint(i), Style: style, Text: schema.TextHash(response)}
 		st.add(Item{Output: runrecord.Output{Stage: stage, Port: "correct"}, Key: key, Question: "1 < 2?", Path: schema.Path{Style: style, Response: response}}, sample, 7)
 	}
+	st.cut(sample)
 	return st
 }
 

@@ -77,15 +77,16 @@ func Accepting(r *runrecord.Run) []runrecord.Output {
 	return list
 }
 
-// AcceptedBy is the output of a stage that holds what it accepts.
-func AcceptedBy(s *runrecord.Stage) (runrecord.Output, bool) {
-	i := slices.IndexFunc(s.Outputs, func(o runrecord.Output) bool {
-		return o.Record == schema.Problem{}.RecordType() && (o.Port == "correct" || o.Port == "valid")
-	})
-	if i < 0 {
-		return runrecord.Output{}, false
+// AcceptedBy is the output of a verifier or judge that holds what it accepts. ok is false for
+// other stages.
+func AcceptedBy(s *runrecord.Stage) (o runrecord.Output, ok bool) {
+	for yes, besides := range map[string]string{"correct": "all", "valid": "invalid"} {
+		_, other := s.Output(besides)
+		if o, ok := s.Output(yes); ok && other && o.Record == (schema.Problem{}).RecordType() {
+			return o, true
+		}
 	}
-	return s.Outputs[i], true
+	return runrecord.Output{}, false
 }
 
 func accepted(p *schema.Path) bool {
@@ -93,7 +94,7 @@ func accepted(p *schema.Path) bool {
 }
 
 // Draw draws n paths at random from those that outputs accept, in proportion to the size of
-// the strata but at least two of each. It holds at most n paths of each stratum in memory.
+// the strata but at least two of each. It holds at most 2n paths of each stratum in memory.
 func Draw(r *runrecord.Run, outputs []runrecord.Output, n int, seed uint64) (*Sample, error) {
 	s := &Sample{Run: r.ID, Outputs: outputs, Seed: seed}
 	keep := max(n, leastOfStratum)
@@ -126,22 +127,25 @@ func Draw(r *runrecord.Run, outputs []runrecord.Output, n int, seed uint64) (*Sa
 		s.Strata = append(s.Strata, list...)
 	}
 	for i, share := range allocate(n, s.Strata) {
-		s.Strata[i].Items = s.Strata[i].Items[:share]
+		s.Strata[i].cut(share)
 	}
 	return s, nil
 }
 
-// add keeps an item if its rank is among the lowest: ranks are random, and the same for a
-// path in every run, so that its label serves again.
+// add takes an item. Ranks are random, and the same for a path in every run, so that its
+// label serves again.
 func (st *Stratum) add(it Item, keep int, seed uint64) {
 	st.Paths++
 	it.rank = rank(it.Key, seed)
-	i, _ := slices.BinarySearchFunc(st.Items, it, compareRanks)
-	if i == keep {
-		return
+	if st.Items = append(st.Items, it); len(st.Items) >= 2*keep {
+		st.cut(keep)
 	}
-	st.Items = slices.Insert(st.Items, i, it)
-	st.Items = st.Items[:min(keep, len(st.Items))]
+}
+
+// cut keeps the items of the lowest ranks, in their order.
+func (st *Stratum) cut(keep int) {
+	slices.SortFunc(st.Items, compareRanks)
+	st.Items = slices.Delete(st.Items, min(keep, len(st.Items)), len(st.Items))
 }
 
 func compareRanks(a, b Item) int { return bytes.Compare(a.rank[:], b.rank[:]) }
