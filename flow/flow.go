@@ -135,8 +135,8 @@ func (r *Result) Output(stageName, port string) string {
 func (r *Result) Close() error { return r.store.Close() }
 
 // Run executes a graph. Stage failures come back as a *multierror.Error of
-// *[exec.StageError]; an interrupt as an error that wraps ctx.Err(). The result
-// is nil if nothing could be started: the store could not be opened, or the run
+// *[exec.StageError]; an interrupt as an error that wraps ctx.Err(), or [ErrStopped] if
+// it came by a command. The result is nil if nothing could be started: the store could not be opened, or the run
 // was refused; otherwise close it.
 func (e *Engine) Run(ctx context.Context, g *graph.Graph, o RunOptions) (*Result, error) {
 	start := time.Now()
@@ -167,6 +167,9 @@ func (e *Engine) Run(ctx context.Context, g *graph.Graph, o RunOptions) (*Result
 		return nil, errors.Join(err, st.Close())
 	}
 	memo := UserMemo(e.MemoDir, e.getenv())
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	control := newController(history, g, stop)
 	runner := e.Runner
 	if runner == nil {
 		runner = local.InProcess{Registry: e.Registry, Services: stage.Services{Memo: memo, Getenv: e.getenv(), Fault: e.Fault, Shared: &stage.Shared{}}}
@@ -174,16 +177,19 @@ func (e *Engine) Run(ctx context.Context, g *graph.Graph, o RunOptions) (*Result
 	if o.Jobs < 1 {
 		o.Jobs = runtime.GOMAXPROCS(0)
 	}
-	sink = event.Tee(o.Sink, history.event)
+	sink = event.Tee(o.Sink, history.event, control.event)
 	sink(event.Event{Time: start, Kind: event.RunStarted, Run: history.id, Total: int64(len(g.Nodes)), Message: g.Recipe.File})
 	opts := exec.Options{
 		RunID: history.id, RecipeID: recipeID(g), Seed: o.seed(g), Jobs: o.Jobs, Force: o.Force,
 		Limits: o.Limits, Devices: gpus, RetryPause: o.RetryPause, Sink: sink, Save: e.saver(st),
+		Control: control.control,
 	}
 	if o.Locked != nil {
 		opts.Check = o.Locked.CheckStage
 	}
+	unwatch := control.watch(sink)
 	out, err := exec.Run(ctx, g, st, runner, opts)
+	err = errors.Join(err, unwatch())
 	res := &Result{ID: history.id, Outcome: out, StoreDir: st.Dir(), store: st, graph: g, seed: o.seed(g)}
 	if len(out.Errors) > 0 {
 		err = errors.Join(err, multierror.Append(nil, out.Errors...))

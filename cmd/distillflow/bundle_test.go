@@ -11,8 +11,11 @@ import (
 	"net/http/httptest"
 	"os"
 	"regexp"
+	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/rogpeppe/go-internal/testscript"
@@ -23,14 +26,16 @@ import (
 // cmdTeacher runs an OpenAI-compatible server whose answers differ with every
 // call, so that only remembered ones can come out again: `teacher up` sets
 // $TEACHER to its address, `teacher down` stops it, `teacher asked N` compares the
-// number of requests since it went up.
+// number of requests since it went up. Behind `teacher hold` answers wait, until
+// `teacher release`; `teacher await N` waits until so many requests have come.
 func cmdTeacher(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
-		ts.Fatalf("usage: teacher up | down | asked N")
+		ts.Fatalf("usage: teacher up | down | asked N | hold | release | await N")
 	}
 	type state struct {
 		srv   *httptest.Server
 		calls *atomic.Int64
+		held  *sync.RWMutex
 	}
 	s, _ := ts.Value(teacherKey{}).(*map[string]any)
 	if s == nil {
@@ -38,18 +43,36 @@ func cmdTeacher(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	switch args[0] {
 	case "up":
-		st := state{calls: &atomic.Int64{}}
+		st := state{calls: &atomic.Int64{}, held: &sync.RWMutex{}}
 		st.srv = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			n := st.calls.Add(1)
 			_, _ = io.Copy(io.Discard, r.Body)
+			st.held.RLock()
+			st.held.RUnlock()
 			text, _ := json.Marshal(fmt.Sprintf(`Thought number %d. The answer is \boxed{5}.`, n))
 			fmt.Fprintf(w, `{"choices":[{"message":{"content":%s},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":4}}`, text)
 		}))
-		ts.Defer(st.srv.Close)
+		ts.Defer(func() {
+			st.held.TryLock() // held or not, it is ours to release
+			st.held.Unlock()
+			st.srv.Close()
+		})
 		(*s)["teacher"] = st
 		ts.Setenv("TEACHER", st.srv.URL)
 	case "down":
 		(*s)["teacher"].(state).srv.Close()
+	case "hold":
+		(*s)["teacher"].(state).held.Lock()
+	case "release":
+		(*s)["teacher"].(state).held.Unlock()
+	case "await":
+		want, err := strconv.ParseInt(args[1], 10, 64)
+		ts.Check(err)
+		for end := time.Now().Add(time.Minute); (*s)["teacher"].(state).calls.Load() < want; time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(end) {
+				ts.Fatalf("the teacher was asked %d times, want %d", (*s)["teacher"].(state).calls.Load(), want)
+			}
+		}
 	case "asked":
 		if got := fmt.Sprint((*s)["teacher"].(state).calls.Load()); got != args[1] {
 			ts.Fatalf("the teacher was asked %s times, want %s", got, args[1])

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/distillflow/distillflow/cmd/distillflow/internal/view"
+	"github.com/distillflow/distillflow/flow"
 	"github.com/distillflow/distillflow/flow/diag"
 	"github.com/distillflow/distillflow/flow/exec/local"
 	"github.com/distillflow/distillflow/flow/lock"
@@ -83,7 +84,7 @@ func exitStatus(ctx context.Context, err error) int {
 	switch {
 	case err == nil:
 		return exitOK
-	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+	case ctx.Err() != nil && errors.Is(err, context.Canceled), errors.Is(err, flow.ErrStopped):
 		return exitInterrupted
 	case errors.As(err, &deviates):
 		return exitDeviates
@@ -128,7 +129,7 @@ which student. Every result is cached by the content it was made from.`,
 	})
 	root.SuggestionsMinimumDistance = 2
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(a.runCmd(), a.planCmd(), a.validateCmd(), a.stagesCmd(), a.stageCmd(), a.schemaCmd(), a.gradeCmd(), a.renderCmd(), a.mergeCmd(), a.versionCmd(), a.workerCmd(), a.cacheCmd(), a.initCmd(), a.fmtCmd(), a.testCmd(), a.runsCmd(), a.showCmd(), a.outputsCmd(), a.catCmd(), a.logCmd(), a.openCmd(), a.uiCmd(), a.auditCmd(), a.compareCmd(), a.bundleCmd(), a.memoCmd(), a.doctorCmd())
+	root.AddCommand(a.runCmd(), a.planCmd(), a.validateCmd(), a.stagesCmd(), a.stageCmd(), a.schemaCmd(), a.gradeCmd(), a.renderCmd(), a.mergeCmd(), a.versionCmd(), a.workerCmd(), a.cacheCmd(), a.initCmd(), a.fmtCmd(), a.testCmd(), a.runsCmd(), a.showCmd(), a.outputsCmd(), a.catCmd(), a.logCmd(), a.openCmd(), a.ctlCmd(), a.uiCmd(), a.auditCmd(), a.compareCmd(), a.bundleCmd(), a.memoCmd(), a.doctorCmd())
 	a.complete(root)
 	return root
 }

@@ -21,6 +21,7 @@ const (
 	StageStopped  Kind = "stage_stopped" // it ran and ended early because the run was interrupted
 	StageSkipped  Kind = "stage_skipped" // when: was false, or something upstream failed or was skipped
 	StageSaved    Kind = "stage_saved"   // save: wrote its files
+	RunControl    Kind = "run_control"   // somebody paused, resumed, stopped or changed the run; Error: it was refused
 	RunDone       Kind = "run_done"
 )
 
@@ -41,7 +42,28 @@ type Event struct {
 	Outputs map[string]Output  `json:"outputs,omitempty"`
 	Seconds float64            `json:"seconds,omitempty"`
 	Error   string             `json:"error,omitempty"`
+	Command *Command           `json:"command,omitempty"` // of RunControl
 }
+
+// Command is what somebody wants of a run that goes on.
+type Command struct {
+	ID     string  `json:"id"`     // by which who gave it knows the answer
+	Action Action  `json:"action"` // one of the actions
+	Stage  string  `json:"stage,omitempty"`
+	Field  string  `json:"field,omitempty"`
+	Value  float64 `json:"value,omitempty"`
+}
+
+// Action is what a [Command] wants.
+type Action string
+
+// The actions.
+const (
+	Pause  Action = "pause"  // no stage starts, and no new request goes out
+	Resume Action = "resume" // go on
+	Stop   Action = "stop"   // as an interrupt
+	Set    Action = "set"    // a running stage goes on with another value of a field
+)
 
 // Output is one published output of a stage.
 type Output struct {

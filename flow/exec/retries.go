@@ -38,6 +38,9 @@ func (s *scheduler) attempts(ctx context.Context, n *graph.Node, task stage.Task
 			return res, ctx.Err()
 		case <-time.After(pause):
 		}
+		if err := s.opts.Control.Hold(ctx); err != nil {
+			return res, err
+		}
 		pause = min(2*pause, maxRetryPause)
 		for _, path := range task.Outputs { // what the failed try left
 			if err := os.RemoveAll(path); err != nil {
@@ -69,7 +72,8 @@ func (s *scheduler) attempt(ctx context.Context, n *graph.Node, task stage.Task)
 			s.emit(event.Event{Kind: event.StageProgress, Stage: n.Name, Type: n.Type.Type, Done: p.Done,
 				Total: p.Total, Unit: p.Unit, Values: p.Values, Message: p.Message})
 		},
-		Warn: func(m string) { s.warn(n, m) },
+		Warn:    func(m string) { s.warn(n, m) },
+		Control: s.opts.Control,
 	})
 	var late *TimeoutError
 	if err != nil && ctx.Err() == nil && errors.As(context.Cause(tctx), &late) {

@@ -171,6 +171,9 @@ func (s *scheduler) execute(ctx context.Context, n *graph.Node, step plan.Step, 
 	if err := s.opts.Limits.Check(n); err != nil {
 		return nil, false, err
 	}
+	if err := s.opts.Control.Hold(ctx); err != nil {
+		return nil, false, err
+	}
 	task, err := s.task(n, step.Key)
 	if err != nil {
 		return nil, false, err

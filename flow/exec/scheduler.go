@@ -31,6 +31,7 @@ type Runner interface {
 type Hooks struct {
 	Progress func(stage.Progress)
 	Warn     func(string)
+	Control  *stage.Control // steers the stage; nil: nobody does
 }
 
 // Saver writes a stage's outputs where the recipe's save: wants them and says
@@ -57,6 +58,8 @@ type Options struct {
 	// Check may refuse a stage. It is called when the preimage is known, with nil
 	// outputs, and again with the outputs. Nil refuses none.
 	Check func(ctx context.Context, n *graph.Node, preimage json.RawMessage, outputs map[string]store.Output) error
+	// Control steers the run: while it is paused no stage starts. Nil: nobody does.
+	Control *stage.Control
 	// RetryPause is the pause before a failed stage's second try; it doubles with
 	// each further try, up to a minute. 0 means a second.
 	RetryPause time.Duration

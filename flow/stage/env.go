@@ -9,6 +9,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"sync"
+
+	"github.com/distillflow/distillflow/internal/base/parallel"
 )
 
 // Memo keeps the answers to paid requests for ever. Its methods are safe for
@@ -43,6 +45,8 @@ type Services struct {
 	Fault func(point string)
 	// Shared is what the stages of this process have in common.
 	Shared *Shared
+	// Control steers the stages while they run.
+	Control *Control
 }
 
 // Shared holds values that the stages of a run share as long as they run in one
@@ -99,6 +103,7 @@ type Env struct {
 	Memo Memo
 
 	svc        Services
+	stage      string // name in the recipe
 	mu         sync.Mutex
 	stats      map[string]float64
 	incomplete string
@@ -167,6 +172,34 @@ func (e *Env) Warn(format string, args ...any) {
 // Shared gives what the stages of this run share in this process. It may be nil,
 // which shares nothing.
 func (e *Env) Shared() *Shared { return e.svc.Shared }
+
+// Hold waits as long as somebody has paused the run. A stage calls it before anything
+// that costs money. It fails only when ctx ends meanwhile.
+func (e *Env) Hold(ctx context.Context) error { return e.svc.Control.Hold(ctx) }
+
+// Steer calls apply with what somebody has set of the stage's [Steered] fields, now if
+// there is something and after every change, until stop is called. stop returns an error
+// only for a panic in apply.
+func (e *Env) Steer(apply func(set map[string]float64)) (stop func() error) {
+	if e.svc.Control == nil {
+		return func() error { return nil }
+	}
+	end := make(chan struct{})
+	wait := parallel.Start(func() error {
+		for {
+			o, changed := e.svc.Control.Orders(e.stage)
+			if len(o.Set) > 0 {
+				apply(o.Set)
+			}
+			select {
+			case <-changed:
+			case <-end:
+				return nil
+			}
+		}
+	})
+	return func() error { close(end); return wait() }
+}
 
 // Fault marks a point at which a crash test may stop the process.
 func (e *Env) Fault(point string) {

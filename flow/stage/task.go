@@ -75,7 +75,7 @@ func (r *Registry) Run(ctx context.Context, task Task, svc Services) (res Result
 		return res, err
 	}
 	env := NewEnv(task.Seed, task.WorkDir, svc)
-	env.Key, env.Recipe, env.GPUs = task.Key, task.Recipe, task.GPUs
+	env.Key, env.Recipe, env.GPUs, env.stage = task.Key, task.Recipe, task.GPUs, task.Stage
 	err = parallel.Call(func() error { return t.run(ctx, env, cfg, ins, outs) })
 	res.Rows = map[string]int64{}
 	for name, f := range fields {

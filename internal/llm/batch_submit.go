@@ -121,6 +121,9 @@ func (bs *Batches) submit(ctx context.Context, seq iter.Seq2[Request, error]) er
 
 // send submits one batch.
 func (bs *Batches) send(ctx context.Context, c chunk) error {
+	if err := bs.t.o.Hold(ctx); err != nil {
+		return err
+	}
 	var r [12]byte
 	_, _ = rand.Read(r[:]) // never fails
 	in := batchIntent{

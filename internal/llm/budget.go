@@ -60,6 +60,18 @@ func NewBudget(l Limits, ledger *Ledger) (*Budget, error) {
 	return b, nil
 }
 
+// SetUSD changes the limit in dollars; 0: no limit.
+func (b *Budget) SetUSD(usd float64) {
+	if b == nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.limits.USD = usd
+	close(b.settled) // whoever waits for room looks again
+	b.settled = make(chan struct{})
+}
+
 // hold is one reservation.
 type hold struct {
 	worst Charge

@@ -15,36 +15,39 @@ type Row struct {
 	Done  func() error
 }
 
-// InOrder runs the tasks of all rows on a number of workers and calls their Done
+// Workers is how many tasks run at a time. It may change while they do.
+type Workers struct{ places *gate }
+
+// NewWorkers gives n workers, at least one.
+func NewWorkers(n int) *Workers { return &Workers{newGate(max(n, 1))} }
+
+// Resize changes their number to n, at least one. Tasks that run are not ended.
+func (w *Workers) Resize(n int) { w.places.resize(max(n, 1)) }
+
+// InOrder runs the tasks of all rows on workers and calls their Done
 // functions one after the other in the given order, whatever finishes first. At most
 // window rows are in memory at a time. Done functions run on the caller's goroutine,
 // the sequence on one of its own. The first error or panic of a task or of the sequence,
 // or error of a Done, cancels the tasks still running and is returned.
-func InOrder(ctx context.Context, workers, window int, rows iter.Seq2[Row, error]) error {
+func InOrder(ctx context.Context, workers *Workers, window int, rows iter.Seq2[Row, error]) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	type pending struct {
 		row  Row
 		left sync.WaitGroup
 	}
-	type task struct {
-		run func(context.Context) error
-		p   *pending
-	}
 	order := make(chan *pending, max(window, 1))
-	tasks := make(chan task)
 	var running parallel.Group
-	start := func(f func() error) {
+	start := func(f func() error, ended func()) {
 		running.Go(func() error {
 			if err := parallel.Call(f); err != nil {
 				stop(err)
 			}
+			ended()
 			return nil
 		})
 	}
 	start(func() error {
-		defer close(order)
-		defer close(tasks)
 		for b, err := range rows {
 			if err != nil {
 				return err
@@ -57,29 +60,18 @@ func InOrder(ctx context.Context, workers, window int, rows iter.Seq2[Row, error
 				return nil
 			}
 			for i, run := range b.Tasks {
-				select {
-				case tasks <- task{run, p}:
-				case <-ctx.Done():
+				if workers.places.enter(ctx) != nil {
 					p.left.Add(i - len(b.Tasks)) // nobody will run the rest
 					return nil
 				}
+				start(func() error { return run(ctx) }, func() {
+					workers.places.leave(nil, 0)
+					p.left.Done()
+				})
 			}
 		}
 		return nil
-	})
-	for range max(workers, 1) {
-		start(func() error {
-			for t := range tasks {
-				if ctx.Err() == nil {
-					if err := parallel.Call(func() error { return t.run(ctx) }); err != nil {
-						stop(err)
-					}
-				}
-				t.p.left.Done()
-			}
-			return nil
-		})
-	}
+	}, func() { close(order) })
 	for p := range order {
 		p.left.Wait()
 		if ctx.Err() != nil {

@@ -37,7 +37,7 @@ func TestInOrderKeepsOrderAndBounds(t *testing.T) {
 			}
 			var busy, peak, written, ran atomic.Int64
 			var got []int
-			err := InOrder(t.Context(), tc.workers, tc.window, numbered(100, tc.tasks, func(_ context.Context, i int) error {
+			err := InOrder(t.Context(), NewWorkers(tc.workers), tc.window, numbered(100, tc.tasks, func(_ context.Context, i int) error {
 				n := busy.Add(1)
 				defer busy.Add(-1)
 				ran.Add(1)
@@ -68,7 +68,7 @@ func TestInOrderStops(t *testing.T) {
 	fine := func(context.Context, int) error { return nil }
 	for name, run := range map[string]func(ctx context.Context) error{
 		"task": func(ctx context.Context) error {
-			return InOrder(ctx, 3, 4, numbered(50, 3, func(ctx context.Context, i int) error {
+			return InOrder(ctx, NewWorkers(3), 4, numbered(50, 3, func(ctx context.Context, i int) error {
 				if i == 7 {
 					return boom
 				}
@@ -81,7 +81,7 @@ func TestInOrderStops(t *testing.T) {
 			}))
 		},
 		"done": func(ctx context.Context) error {
-			return InOrder(ctx, 3, 4, numbered(50, 3, fine, func(i int) error {
+			return InOrder(ctx, NewWorkers(3), 4, numbered(50, 3, fine, func(i int) error {
 				if i == 7 {
 					return boom
 				}
@@ -89,17 +89,17 @@ func TestInOrderStops(t *testing.T) {
 			}))
 		},
 		"sequence": func(ctx context.Context) error {
-			return InOrder(ctx, 3, 4, func(yield func(Row, error) bool) { yield(Row{}, boom) })
+			return InOrder(ctx, NewWorkers(3), 4, func(yield func(Row, error) bool) { yield(Row{}, boom) })
 		},
 		"panic in a task": func(ctx context.Context) error {
-			return InOrder(ctx, 3, 4, numbered(50, 3, func(context.Context, int) error { panic(boom) }, func(int) error { return nil }))
+			return InOrder(ctx, NewWorkers(3), 4, numbered(50, 3, func(context.Context, int) error { panic(boom) }, func(int) error { return nil }))
 		},
 		"panic in the sequence": func(ctx context.Context) error {
-			return InOrder(ctx, 3, 4, func(func(Row, error) bool) { panic(boom) })
+			return InOrder(ctx, NewWorkers(3), 4, func(func(Row, error) bool) { panic(boom) })
 		},
 		"context": func(ctx context.Context) error {
 			ctx, cancel := context.WithCancelCause(ctx)
-			return InOrder(ctx, 3, 4, numbered(50, 3, func(ctx context.Context, i int) error {
+			return InOrder(ctx, NewWorkers(3), 4, numbered(50, 3, func(ctx context.Context, i int) error {
 				if i == 7 {
 					cancel(boom)
 				}

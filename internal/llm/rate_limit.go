@@ -16,42 +16,54 @@ const rpmMargin = 0.015
 // quarter, at most once a second; each good answer raises it by a two-hundredth of the
 // limit, up to the limit.
 type pace struct {
-	limiter *rate.Limiter
-
 	mu      sync.Mutex
+	limiter *rate.Limiter
 	max     float64 // requests a second; 0: no limit
 	lowered time.Time
+	changed chan struct{} // closed and replaced when the limit is set
 }
 
 func newPace(rpm float64) *pace {
-	// A burst of one spreads requests evenly, so that a provider which counts in windows
-	// shorter than a minute sees no peak.
-	p := &pace{limiter: rate.NewLimiter(rate.Inf, 1)}
+	p := &pace{changed: make(chan struct{})}
 	p.set(rpm)
 	return p
 }
 
-// set changes the limit.
+// set changes the limit, also for those that wait for their turn already.
 func (p *pace) set(rpm float64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.max = max(rpm, 0) * (1 - rpmMargin) / 60
+	limit := rate.Limit(p.max)
 	if p.max == 0 {
-		p.limiter.SetLimit(rate.Inf)
-	} else {
-		p.limiter.SetLimit(rate.Limit(p.max))
+		limit = rate.Inf
 	}
+	// A burst of one spreads requests evenly, so that a provider which counts in windows
+	// shorter than a minute sees no peak.
+	p.limiter = rate.NewLimiter(limit, 1)
+	close(p.changed)
+	p.changed = make(chan struct{})
 }
 
 // wait waits for the next turn, or until the context ends. (rate.Limiter.Wait would
 // refuse at once when the turn comes after a deadline, which fails the row.)
 func (p *pace) wait(ctx context.Context) error {
-	turn := p.limiter.Reserve()
-	err := sleep(ctx, turn.Delay())
-	if err != nil {
-		turn.Cancel() // the next one takes it
+	for {
+		p.mu.Lock()
+		turn, changed := p.limiter.Reserve(), p.changed
+		p.mu.Unlock()
+		timer := time.NewTimer(turn.Delay())
+		select {
+		case <-timer.C:
+			return nil
+		case <-changed: // the turns of before no longer count
+			timer.Stop()
+		case <-ctx.Done():
+			timer.Stop()
+			turn.Cancel() // the next one takes it
+			return context.Cause(ctx)
+		}
 	}
-	return err
 }
 
 func (p *pace) note(err error, now time.Time) {

@@ -20,7 +20,7 @@ func TestPaceWaitsUntilTheContextEnds(t *testing.T) {
 			tr := transport(func(context.Context, Request) (*Response, error) { return ok("x"), nil }, Options{RPM: 15, Concurrency: 8})
 			failures := NewFailures(Policy{})
 			start := time.Now()
-			err := InOrder(ctx, 8, 64, numbered(n, 1, func(ctx context.Context, i int) error {
+			err := InOrder(ctx, NewWorkers(8), 64, numbered(n, 1, func(ctx context.Context, i int) error {
 				_, err := tr.Complete(ctx, prompt(fmt.Sprint(i)))
 				return failures.Note(ctx, err)
 			}, func(int) error { return nil }))
@@ -77,7 +77,7 @@ func TestPaceHoldsTheLimit(t *testing.T) {
 		tr := transport(func(context.Context, Request) (*Response, error) { return ok("x"), nil }, Options{RPM: 60, Concurrency: 4})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		_ = InOrder(ctx, 4, 64, numbered(200, 1, func(ctx context.Context, i int) error {
+		_ = InOrder(ctx, NewWorkers(4), 64, numbered(200, 1, func(ctx context.Context, i int) error {
 			_, err := tr.Complete(ctx, prompt(fmt.Sprint(i)))
 			return err
 		}, func(int) error { return nil }))

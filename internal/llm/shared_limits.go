@@ -32,34 +32,61 @@ type limiter struct {
 	now     pacing // in force
 }
 
-// join gives the limiter of a key. leave ends the membership and may be called twice.
-func (l *Limiters) join(key limiterKey, p pacing) (lim *limiter, leave func()) {
+// membership is the part of one Transport in a limiter.
+type membership struct {
+	all *Limiters
+	*limiter
+	own *pacing
+}
+
+// join gives the limiter of a key.
+func (l *Limiters) join(key limiterKey, p pacing) membership {
 	if l == nil {
-		return newLimiter(p), func() {}
+		l = &Limiters{}
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.m == nil {
 		l.m = map[limiterKey]*limiter{}
 	}
-	lim = l.m[key]
+	lim := l.m[key]
 	if lim == nil {
 		lim = newLimiter(p)
 		l.m[key] = lim
 	}
-	me := &p
-	lim.members[me] = true
+	m := membership{l, lim, &p}
+	lim.members[m.own] = true
 	lim.apply()
-	return lim, func() {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		delete(lim.members, me)
-		if len(lim.members) == 0 {
-			// What it has learnt of the provider stays for the next stage.
-			return
-		}
-		lim.apply()
+	return m
+}
+
+// leave ends the membership; it may be called twice.
+func (m membership) leave() {
+	m.all.mu.Lock()
+	defer m.all.mu.Unlock()
+	delete(m.members, m.own)
+	if len(m.members) == 0 {
+		// What it has learnt of the provider stays for the next stage.
+		return
 	}
+	m.apply()
+}
+
+// change sets what the Transport allows from now on.
+func (m membership) change(f func(*pacing)) {
+	m.all.mu.Lock()
+	defer m.all.mu.Unlock()
+	f(m.own)
+	if m.members[m.own] {
+		m.apply()
+	}
+}
+
+// allows is what the Transport allows, whatever the others do.
+func (m membership) allows() pacing {
+	m.all.mu.Lock()
+	defer m.all.mu.Unlock()
+	return *m.own
 }
 
 func newLimiter(p pacing) *limiter {

@@ -42,6 +42,9 @@ type Options struct {
 	Notify      func(string)   // told of pauses and of their end; nil: nobody is
 	Limiters    *Limiters      // shares concurrency, RPM and TPM with other Transports; nil: with nobody
 	Jitter      func() float64 // in [0,1); nil: math/rand/v2. Tests make it constant
+
+	// Hold waits for as long as nothing may be sent; nil: never.
+	Hold func(context.Context) error
 }
 
 // Transport is a Client that makes a Provider fit for many paid requests. Create it with
@@ -49,8 +52,7 @@ type Options struct {
 type Transport struct {
 	p Provider
 	o Options
-	*limiter
-	leave   func()
+	membership
 	busy    atomic.Int64
 	breaker breaker
 	flight  flight
@@ -80,8 +82,11 @@ func NewTransport(p Provider, o Options) *Transport {
 	if o.Notify == nil {
 		o.Notify = func(string) {}
 	}
+	if o.Hold == nil {
+		o.Hold = func(context.Context) error { return nil }
+	}
 	t := &Transport{p: p, o: o, breaker: breaker{max: o.MaxOutage, threshold: max(10, o.Concurrency)}}
-	t.limiter, t.leave = o.Limiters.join(limiterKey{p.Name, strings.TrimRight(p.Endpoint, "/"), o.Model},
+	t.membership = o.Limiters.join(limiterKey{p.Name, strings.TrimRight(p.Endpoint, "/"), o.Model},
 		pacing{concurrency: o.Concurrency, rpm: o.RPM, tpm: o.TPM})
 	return t
 }
@@ -98,7 +103,13 @@ func (t *Transport) Stats() Stats {
 }
 
 // Concurrency is the number of callers worth having.
-func (t *Transport) Concurrency() int { return t.o.Concurrency }
+func (t *Transport) Concurrency() int { return t.allows().concurrency }
+
+// SetConcurrency changes how many calls are in flight at most; below 1 counts as 1.
+func (t *Transport) SetConcurrency(n int) { t.change(func(p *pacing) { p.concurrency = max(n, 1) }) }
+
+// SetRPM changes how many requests a minute are sent at most; 0: no limit.
+func (t *Transport) SetRPM(rpm float64) { t.change(func(p *pacing) { p.rpm = rpm }) }
 
 // Complete returns the answer to req, from the memo if it was ever bought. A truncated or
 // refused answer is an answer. Errors are *Error or *BudgetError values, or the
@@ -112,6 +123,9 @@ func (t *Transport) Complete(ctx context.Context, req Request) (*Response, error
 		if t.p.Name != Simulated {
 			req.Hint = nil
 			return t.remembered(ctx, req)
+		}
+		if err := t.o.Hold(ctx); err != nil {
+			return nil, err
 		}
 		r, err := t.p.Client.Complete(ctx, req)
 		t.stats.add(func(s *Stats) { s.Calls++ })
@@ -308,6 +322,13 @@ func (t *Transport) attempt(ctx context.Context, req Request, key [32]byte) (res
 	held, err := t.o.Budget.reserve(ctx, key, worst, t.o.Price)
 	if err != nil {
 		t.tokens.giveBack(guess, 0)
+		return nil, o, err
+	}
+	if err := t.o.Hold(ctx); err != nil { // last, so that nothing is sent once the run is paused
+		t.tokens.giveBack(guess, 0)
+		if serr := t.o.Budget.settle(held, Charge{}, false); serr != nil {
+			err = serr
+		}
 		return nil, o, err
 	}
 	t.stats.add(func(s *Stats) { s.Calls++ })

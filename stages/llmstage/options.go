@@ -45,6 +45,9 @@ func (o Options) Require(getenv func(string) string) error {
 	return o.CheckKeys(string(o.APIKeyFile), getenv)
 }
 
+// Steered implements [stage.Steered].
+func (o Options) Steered() []string { return providers.Steered }
+
 // Externals implements [stage.Externals]: the files of local models.
 func (o Options) Externals(ctx context.Context) ([]stage.External, error) {
 	files, err := o.LocalFiles(ctx)

@@ -13,8 +13,10 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -46,6 +48,10 @@ type Call struct {
 // reportEvery is how often a stage reports its progress.
 const reportEvery = 250 * time.Millisecond
 
+// minWindow is how many rows are in memory at least: enough for more requests at a time
+// than the stage began with.
+const minWindow = 256
+
 // Run asks for all rows what work says, and returns the number of requests that failed
 // and were kept. work is called more than once for a row and must always ask the same.
 func Run[R stage.Record](ctx context.Context, env *stage.Env, o Options, rows stage.Rows[R], work func(R) Work) (failed int, err error) {
@@ -54,7 +60,7 @@ func Run[R stage.Record](ctx context.Context, env *stage.Env, o Options, rows st
 		return 0, err
 	}
 	svc := providers.Services{
-		Getenv: env.Getenv, Memo: env.Memo, Scope: env.Key, Recipe: env.Recipe, Notify: func(s string) { env.Warn("%s", s) }, Fault: env.Fault,
+		Getenv: env.Getenv, Memo: env.Memo, Scope: env.Key, Recipe: env.Recipe, Notify: func(s string) { env.Warn("%s", s) }, Fault: env.Fault, Hold: env.Hold,
 		Limiters: shared[llm.Limiters](env, "llm-limiters"), Models: shared[local.Models](env, "local-models"),
 	}
 	if o.Refresh {
@@ -76,12 +82,20 @@ func Run[R stage.Record](ctx context.Context, env *stage.Env, o Options, rows st
 	stop := caller.Watch(reportEvery, func() (int64, int64) { return done.Load(), total }, func(v providers.View) {
 		env.Progress(stage.Progress{Done: done.Load(), Total: total, Unit: "rows", Values: v.Values, Message: v.Message})
 	})
+	workers := llm.NewWorkers(caller.Concurrency())
+	settled := env.Steer(func(set map[string]float64) {
+		for _, field := range slices.Sorted(maps.Keys(set)) {
+			if err := caller.Set(field, set[field]); err != nil {
+				env.Warn("not changed: %v", err)
+			}
+		}
+		workers.Resize(caller.Concurrency())
+	})
 	err = parallel.Call(func() error {
 		if err := caller.Fetch(ctx, requests(rows, work)); err != nil {
 			return err
 		}
-		n := caller.Concurrency()
-		return llm.InOrder(ctx, n, max(64, 4*n), func(yield func(llm.Row, error) bool) {
+		return llm.InOrder(ctx, workers, max(minWindow, 4*caller.Concurrency()), func(yield func(llm.Row, error) bool) {
 			for row, err := range rows.All() {
 				if err != nil {
 					yield(llm.Row{}, err)
@@ -109,7 +123,7 @@ func Run[R stage.Record](ctx context.Context, env *stage.Env, o Options, rows st
 			}
 		})
 	})
-	err = errors.Join(err, stop())
+	err = errors.Join(err, settled(), stop())
 	for name, v := range caller.Figures() { // also when the stage failed
 		env.AddStat(name, v)
 	}

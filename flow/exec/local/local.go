@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	osexec "os/exec"
 	"slices"
@@ -32,7 +33,7 @@ type InProcess struct {
 // Run implements [exec.Runner].
 func (p InProcess) Run(ctx context.Context, t stage.Task, h exec.Hooks) (stage.Result, error) {
 	svc := p.Services
-	svc.Progress, svc.Warn = h.Progress, h.Warn
+	svc.Progress, svc.Warn, svc.Control = h.Progress, h.Warn, h.Control
 	return p.Registry.Run(ctx, t, svc)
 }
 
@@ -103,11 +104,14 @@ func (p Process) Run(ctx context.Context, t stage.Task, h exec.Hooks) (stage.Res
 		w.Close()
 		return stage.Result{}, errors.Join(fmt.Errorf("starting a worker: %w", err), relayed())
 	}
+	ended := make(chan struct{})
 	parallel.Start(func() error {
-		_, _ = stdin.Write(append(task, '\n')) // a worker that does not read it ends without a result
+		_, err := stdin.Write(append(task, '\n')) // a worker that does not read it ends without a result
+		steer(h.Control, t.Stage, stdin, err, ended)
 		return nil
 	})
 	waitErr := cmd.Wait()
+	close(ended)
 	w.Close()
 	if err := relayed(); err != nil {
 		return stage.Result{}, err
@@ -127,6 +131,26 @@ func (p Process) Run(ctx context.Context, t stage.Task, h exec.Hooks) (stage.Res
 		}
 	}
 	return *last.Result, nil
+}
+
+// steer writes the orders for a stage to its worker, one a line, until it has ended.
+func steer(c *stage.Control, name string, stdin io.Writer, err error, ended <-chan struct{}) {
+	var last stage.Orders
+	for err == nil {
+		o, changed := c.Orders(name)
+		if o.Paused != last.Paused || !maps.Equal(o.Set, last.Set) {
+			var b []byte
+			if b, err = json.Marshal(o); err == nil {
+				_, err = stdin.Write(append(b, '\n'))
+			}
+			last = o
+		}
+		select {
+		case <-changed:
+		case <-ended:
+			return
+		}
+	}
 }
 
 // tail keeps the end of what is written to it.
@@ -167,8 +191,8 @@ func relay(r io.Reader, h exec.Hooks) (last message) {
 	}
 }
 
-// Attached runs the task that r begins with, as [Worker] does, for [Process]. It
-// stops when r ends: then the process that wanted the result is gone, and another
+// Attached runs the task that r begins with, as [Worker] does, for [Process], and obeys
+// the [stage.Orders] that follow. It stops when r ends: then the process that wanted the result is gone, and another
 // one may already be at work on the same task. If the task does not stop soon,
 // abandon is called; it should end the process.
 func Attached(ctx context.Context, r io.Reader, reg *stage.Registry, svc stage.Services, w io.Writer, abandon func()) error {
@@ -181,7 +205,13 @@ func Attached(ctx context.Context, r io.Reader, reg *stage.Registry, svc stage.S
 	defer cancel(nil)
 	done := make(chan struct{})
 	defer close(done)
+	svc.Control = &stage.Control{}
 	parallel.Start(func() error {
+		var o stage.Orders
+		for d.Decode(&o) == nil {
+			svc.Control.Obey(t.Stage, o)
+			o = stage.Orders{}
+		}
 		_, _ = io.Copy(io.Discard, r)
 		cancel(errors.New("the process that started this worker is gone"))
 		select {

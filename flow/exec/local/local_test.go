@@ -30,8 +30,11 @@ type config struct {
 	Fail  bool   `json:"fail" doc:"Fail."`
 	Die   bool   `json:"die" doc:"End the process."`
 	GPUs  string `json:"gpus" doc:"Fail unless these are the ones that CUDA would see."`
-	Wait  string `json:"wait" doc:"ctx waits for an interrupt, deaf for the end of the test."`
+	Wait  string `json:"wait" doc:"ctx waits for an interrupt, deaf for the end of the test, orders until the run is not paused and speed is set."`
+	Speed int    `json:"speed" max:"9" semantic:"false" doc:"A number."`
 }
+
+func (config) Steered() []string { return []string{"speed"} }
 
 type noIn struct{}
 
@@ -64,6 +67,15 @@ func toy(t testing.TB) *stage.Registry {
 				return context.Cause(ctx)
 			case c.Wait == "deaf":
 				<-deaf
+			case c.Wait == "orders":
+				if err := env.Hold(ctx); err != nil {
+					return err
+				}
+				got := make(chan float64, 10)
+				stop := env.Steer(func(set map[string]float64) { got <- set["speed"] })
+				for v := 0.0; v != 7; v = <-got {
+				}
+				return errors.Join(stop(), out.Rows.Write(row{1}))
 			}
 			return out.Rows.Write(row{1})
 		}))
@@ -130,6 +142,28 @@ func TestProcessSeesItsGPUs(t *testing.T) {
 	// A stage that declares none sees what this process sees.
 	if _, err := (Process{Argv: []string{os.Args[0]}}).Run(t.Context(), task(t, `{}`), exec.Hooks{}); err != nil {
 		t.Error(err)
+	}
+}
+
+// Orders reach a stage in this process and one in its own.
+func TestOrders(t *testing.T) {
+	for name, r := range map[string]exec.Runner{
+		"process": Process{Argv: []string{os.Args[0]}, Env: append(os.Environ(), asWorker+"=1")},
+		"here":    InProcess{Registry: toy(t)},
+	} {
+		c := &stage.Control{}
+		c.Pause(true)
+		c.Set("s", "speed", 5)
+		go func() {
+			time.Sleep(50 * time.Millisecond)
+			c.Pause(false)
+			c.Set("other", "speed", 7)
+			time.Sleep(50 * time.Millisecond)
+			c.Set("s", "speed", 7)
+		}()
+		if res, err := r.Run(t.Context(), task(t, `{"wait": "orders"}`), exec.Hooks{Control: c}); err != nil || res.Rows["rows"] != 1 {
+			t.Errorf("%s: %+v, %v", name, res, err)
+		}
 	}
 }
 

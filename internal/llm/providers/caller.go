@@ -76,6 +76,28 @@ func (c *Caller) Concurrency() int {
 	return n
 }
 
+// Steered are the fields of [Options] that [Caller.Set] changes.
+var Steered = []string{"concurrency", "rpm", "budget_usd"}
+
+// Set changes a field while answers are bought: concurrency and rpm of the first model, or
+// budget_usd. The value is one that [Options.Validate] finds good.
+func (c *Caller) Set(field string, v float64) error {
+	switch field {
+	case "concurrency":
+		c.links[0].transport.SetConcurrency(int(v))
+	case "rpm":
+		c.links[0].transport.SetRPM(v)
+	case "budget_usd":
+		for _, k := range c.links {
+			if k.price == nil && v > 0 {
+				return fmt.Errorf("budget_usd: %w", unknownPrice(k.Fallback))
+			}
+		}
+		c.budget.SetUSD(v)
+	}
+	return nil
+}
+
 // Complete returns the answer to req, whose Model and Thinking the caller fills in. An answer that was
 // ever bought from any of the models is taken before one is bought. The response names its
 // provider. When the further try that retry_on buys fails, the first answer stays.

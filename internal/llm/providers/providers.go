@@ -131,6 +131,8 @@ type Services struct {
 	Limiters *llm.Limiters // shared with the other stages of the run; nil: with nobody
 	Models   *local.Models // the same
 	Fault    func(string)  // see llm.BatchOptions
+
+	Hold func(context.Context) error // see llm.Options
 }
 
 // New builds the caller for s. Errors say which setting is wrong; they never hold a key.
@@ -191,7 +193,7 @@ func New(ctx context.Context, s Settings, svc Services) (*Caller, error) {
 		k.transport = llm.NewTransport(k.provider, llm.Options{
 			Concurrency: k.Concurrency, RPM: k.RPM, TPM: k.TPM, Timeout: timeout, MaxRetries: s.MaxRetries,
 			MinBackoff: s.MinBackoff, MaxOutage: s.MaxOutage, Memo: svc.Memo, Recipe: svc.Recipe, Refresh: svc.Refresh, Budget: c.budget, Price: k.price, Notify: c.notify,
-			Model: k.model, Limiters: svc.Limiters,
+			Model: k.model, Limiters: svc.Limiters, Hold: svc.Hold,
 		})
 	}
 	return c, c.openBatches(s, svc)

@@ -23,6 +23,7 @@ type Run struct {
 	Stages   []*Stage       // in the order of the graph; for old runs, of their first event
 	Seconds  float64        // from start to end, or until now
 	Error    string         // why the run failed; the errors of stages stand with them
+	Paused   bool           // somebody paused it by a command, and it goes on
 	// Warnings are those of the run as a whole, such as damage in the store.
 	Warnings []Warning
 
@@ -234,11 +235,17 @@ func (r *Run) add(e event.Event) {
 	r.lastEvent = e.Time
 	switch {
 	case e.Kind == event.RunDone:
+		r.Paused = false
 		if len(r.failures()) == 0 {
 			r.Error = e.Error
 		}
 		return
 	case e.Kind == event.RunStarted:
+		return
+	case e.Kind == event.RunControl:
+		if c := e.Command; c != nil && e.Error == "" && c.Action != event.Set {
+			r.Paused = c.Action == event.Pause
+		}
 		return
 	case e.Stage == "":
 		if e.Kind == event.StageWarning {

@@ -132,6 +132,9 @@ func (v *liveView) status(now time.Time) string {
 		return ""
 	}
 	text := s.counts()
+	if s.paused {
+		text = "paused; " + text
+	}
 	if s.total > 0 {
 		text += fmt.Sprintf(", of %d stages", s.total)
 	}

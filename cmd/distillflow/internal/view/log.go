@@ -43,6 +43,8 @@ func LogLine(e event.Event) string {
 			places = append(places, e.Outputs[port].Path)
 		}
 		word, msg = "saved", strings.Join(places, ", ")
+	case event.RunControl:
+		word, msg = "control", controlText(e)
 	case event.RunDone:
 		word, msg = "end", joinNonEmpty("; ", "after "+duration(time.Duration(e.Seconds*float64(time.Second))), text.FirstLine(e.Error)) // those of stages stand with them
 	default: // of a newer program
@@ -80,4 +82,15 @@ func done(e event.Event) string {
 		return strings.TrimSpace(fmt.Sprintf("%d %s", e.Done, text.OneLine(e.Unit)))
 	}
 	return ""
+}
+
+// controlText is what a command did, or why it was refused.
+func controlText(e event.Event) string {
+	if e.Error == "" {
+		return text.OneLine(e.Message)
+	}
+	if e.Command == nil {
+		return "refused: " + text.OneLine(e.Error)
+	}
+	return text.OneLine("refused to " + joinNonEmpty(" ", string(e.Command.Action), e.Command.Stage, e.Command.Field) + ": " + e.Error)
 }

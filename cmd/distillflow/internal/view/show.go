@@ -59,7 +59,11 @@ func head(w io.Writer, r *runrecord.Run) error {
 	line("run", r.ID)
 	line("recipe", r.Recipe)
 	line("about", r.Resolved.Description)
-	line("status", r.Status)
+	status := r.Status
+	if r.Paused {
+		status += ", paused"
+	}
+	line("status", status)
 	line("started", r.Started.UTC().Format(time.RFC3339))
 	line("took", duration(time.Duration(r.Seconds*float64(time.Second))))
 	line("seed", strconv.FormatUint(r.Given.Seed, 10))

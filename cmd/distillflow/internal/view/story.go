@@ -36,6 +36,7 @@ type story struct {
 
 	started                       time.Time
 	total                         int64
+	paused                        bool
 	cached, done, failed, skipped int
 }
 
@@ -121,6 +122,8 @@ func (s *story) add(e event.Event, now time.Time) {
 		for _, port := range slices.Sorted(maps.Keys(e.Outputs)) {
 			s.say("saved", text.OneLine(e.Stage)+"."+text.OneLine(port)+": "+text.OneLine(e.Outputs[port].Path))
 		}
+	case event.RunControl:
+		s.control(e)
 	case event.RunDone:
 		s.sum(e, now)
 	}
@@ -179,6 +182,19 @@ func (s *story) finish(stage string) {
 	if hidden -= min(distinct, maxWarnings); hidden > 0 {
 		s.say("warning", fmt.Sprintf("%s: %d more warnings like these", text.OneLine(stage), hidden))
 	}
+}
+
+// control tells what somebody has asked of the run.
+func (s *story) control(e event.Event) {
+	if e.Error == "" && e.Command != nil {
+		switch e.Command.Action {
+		case event.Pause:
+			s.paused = true
+		case event.Resume:
+			s.paused = false
+		}
+	}
+	s.say("control", joinNonEmpty(": ", text.OneLine(e.Stage), controlText(e)))
 }
 
 func (s *story) warn(e event.Event) {
