@@ -105,11 +105,11 @@ func TestARunIsStopped(t *testing.T) {
 // What a run cannot do is answered, and harms nothing.
 func TestCommandsThatAreRefused(t *testing.T) {
 	for want, c := range map[string]event.Command{
-		`there is no command "halt"`:                       {Action: "halt"},
-		"pause is for the whole run":                       {Action: event.Pause, Stage: "x"},
-		"the run has no stage z":                           {Action: event.Set, Stage: "z", Field: "rpm", Value: 1},
-		"stage y has not started; running: x":              {Action: event.Set, Stage: "y", Field: "rpm", Value: 1},
-		"nothing of a await stage can be changed while it": {Action: event.Set, Stage: "x", Field: "tag", Value: 1},
+		`there is no command "halt"`:               {Action: "halt"},
+		"pause is for the whole run":               {Action: event.Pause, Stage: "x"},
+		"the run has no stage z":                   {Action: event.Set, Stage: "z", Field: "rpm", Value: 1},
+		"stage y has not started; running: x":      {Action: event.Set, Stage: "y", Field: "rpm", Value: 1},
+		"nothing of await can be changed while it": {Action: event.Set, Stage: "x", Field: "tag", Value: 1},
 	} {
 		b := newBench(t, two)
 		l, _, err := commanded(t, b, func(*store.Store, string) { close(b.gate.open) }, c)

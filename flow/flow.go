@@ -64,6 +64,9 @@ type RunOptions struct {
 	Force map[string]bool // stages to run even if they are cached
 	Sink  event.Sink
 
+	// OnlyErrors asks again for what earlier runs got no answer to, and for nothing else:
+	// only stages whose last result lacks answers run, and what depends on them.
+	OnlyErrors bool
 	// Limits is what the stages running at a time may declare together.
 	Limits exec.Limits
 	// Locked is what the run must not deviate from; nil for anything goes. A run
@@ -157,6 +160,12 @@ func (e *Engine) Run(ctx context.Context, g *graph.Graph, o RunOptions) (*Result
 	if err := e.admit(ctx, g, st, o); err != nil {
 		return nil, errors.Join(err, st.Close())
 	}
+	var only func(*graph.Node) bool
+	if o.OnlyErrors {
+		if only, err = e.onlyErrors(ctx, g, st, o); err != nil {
+			return nil, errors.Join(err, st.Close())
+		}
+	}
 	data, err := runData(ctx, g, o.seed(g), o.Locked)
 	if err != nil {
 		return nil, errors.Join(err, st.Close())
@@ -182,7 +191,7 @@ func (e *Engine) Run(ctx context.Context, g *graph.Graph, o RunOptions) (*Result
 	opts := exec.Options{
 		RunID: history.id, RecipeID: recipeID(g), Seed: o.seed(g), Jobs: o.Jobs, Force: o.Force,
 		Limits: o.Limits, Devices: gpus, RetryPause: o.RetryPause, Sink: sink, Save: e.saver(st),
-		Control: control.control,
+		Control: control.control, Only: only,
 	}
 	if o.Locked != nil {
 		opts.Check = o.Locked.CheckStage
@@ -190,6 +199,11 @@ func (e *Engine) Run(ctx context.Context, g *graph.Graph, o RunOptions) (*Result
 	unwatch := control.watch(sink)
 	out, err := exec.Run(ctx, g, st, runner, opts)
 	err = errors.Join(err, unwatch())
+	for _, n := range g.Nodes {
+		if out.States[n.Name] == exec.Deferred {
+			sink(event.Event{Time: time.Now(), Kind: event.StageSkipped, Run: history.id, Stage: n.Name, Type: n.Type.Type, Reason: "no answer of it failed, and only those are asked for again"})
+		}
+	}
 	res := &Result{ID: history.id, Outcome: out, StoreDir: st.Dir(), store: st, graph: g, seed: o.seed(g)}
 	if len(out.Errors) > 0 {
 		err = errors.Join(err, multierror.Append(nil, out.Errors...))

@@ -27,15 +27,17 @@ import (
 // call, so that only remembered ones can come out again: `teacher up` sets
 // $TEACHER to its address, `teacher down` stops it, `teacher asked N` compares the
 // number of requests since it went up. Behind `teacher hold` answers wait, until
-// `teacher release`; `teacher await N` waits until so many requests have come.
+// `teacher release`; `teacher await N` waits until so many requests have come. It refuses those with the text of the last `teacher
+// refuse TEXT`.
 func cmdTeacher(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
-		ts.Fatalf("usage: teacher up | down | asked N | hold | release | await N")
+		ts.Fatalf("usage: teacher up | down | asked N | hold | release | await N | refuse [TEXT]")
 	}
 	type state struct {
 		srv   *httptest.Server
 		calls *atomic.Int64
 		held  *sync.RWMutex
+		bad   *atomic.Value // string
 	}
 	s, _ := ts.Value(teacherKey{}).(*map[string]any)
 	if s == nil {
@@ -43,10 +45,14 @@ func cmdTeacher(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	switch args[0] {
 	case "up":
-		st := state{calls: &atomic.Int64{}, held: &sync.RWMutex{}}
+		st := state{calls: &atomic.Int64{}, held: &sync.RWMutex{}, bad: &atomic.Value{}}
 		st.srv = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			n := st.calls.Add(1)
-			_, _ = io.Copy(io.Discard, r.Body)
+			body, _ := io.ReadAll(r.Body)
+			if bad, _ := st.bad.Load().(string); bad != "" && bytes.Contains(body, []byte(bad)) {
+				http.Error(w, `{"error":{"message":"not this one"}}`, http.StatusBadRequest)
+				return
+			}
 			st.held.RLock()
 			st.held.RUnlock()
 			text, _ := json.Marshal(fmt.Sprintf(`Thought number %d. The answer is \boxed{5}.`, n))
@@ -65,6 +71,8 @@ func cmdTeacher(ts *testscript.TestScript, neg bool, args []string) {
 		(*s)["teacher"].(state).held.Lock()
 	case "release":
 		(*s)["teacher"].(state).held.Unlock()
+	case "refuse":
+		(*s)["teacher"].(state).bad.Store(strings.Join(args[1:], " "))
 	case "await":
 		want, err := strconv.ParseInt(args[1], 10, 64)
 		ts.Check(err)

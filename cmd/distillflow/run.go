@@ -25,7 +25,7 @@ import (
 
 func (a app) runCmd() *cobra.Command {
 	var f recipeFlags
-	var jsonEvents, isolate, quiet, writeLock, locked bool
+	var jsonEvents, isolate, quiet, writeLock, locked, onlyErrors bool
 	var limits limitFlags
 	var refresh []string
 	var reportFile string
@@ -52,6 +52,10 @@ saved outputs: one page that needs no other file, with its figures as SVG and PN
 report_files. --report names another file. 'distillflow open' shows the copy that the
 store keeps.
 
+--only-errors asks again for the requests that failed, those among them that a provider
+refused for good, and for nothing else: it runs the stages whose last result lacks
+answers and what depends on them. All other answers come from the memo.
+
 Stages may declare resources: {cpus, memory, gpus}. What the running stages declare
 never exceeds --cpus, --memory and --gpus, by default all that the machine has. A
 stage that declares nothing counts against --jobs only.
@@ -62,6 +66,9 @@ a budget, 4 the run deviates from the lock, 130 interrupted.`,
 		RunE: func(c *cobra.Command, pos []string) error {
 			if writeLock && locked {
 				return usageError{errors.New("--lock writes the lock and --locked follows it: give only one of them")}
+			}
+			if onlyErrors && len(refresh)+len(f.force) > 0 {
+				return usageError{errors.New("--only-errors runs what lacks answers and nothing else: leave out --refresh and --force")}
 			}
 			f.locked = locked
 			e, g, o, err := a.load(c.Context(), &f, pos[0])
@@ -94,9 +101,12 @@ a budget, 4 the run deviates from the lock, 130 interrupted.`,
 			if !a.terminal() || quiet { // the live view owns the terminal
 				defer view.Downloads(a.err)()
 			}
-			o.Sink = v.Event
+			o.Sink, o.OnlyErrors = v.Event, onlyErrors
 			res, err := e.Run(c.Context(), g, o)
 			verr := v.Close()
+			if errors.Is(err, flow.ErrNoErrors) {
+				err = usageError{err}
+			}
 			if res == nil {
 				return errors.Join(err, verr)
 			}
@@ -116,6 +126,7 @@ a budget, 4 the run deviates from the lock, 130 interrupted.`,
 	limits.add(c)
 	c.Flags().StringSliceVar(&refresh, "refresh", nil, "run these `stages` and buy their answers again, past cache and memo (comma-separated, repeatable)")
 	c.Flags().StringVar(&reportFile, "report", "", "write the report to this `file` (default report.html beside the saved outputs)")
+	c.Flags().BoolVar(&onlyErrors, "only-errors", false, "ask again for the requests that failed, and for nothing else")
 	c.Flags().BoolVar(&writeLock, "lock", false, "write "+lock.FileName+" beside the recipe when the run is done")
 	c.Flags().BoolVar(&locked, "locked", false, "refuse to deviate from "+lock.FileName)
 	c.Flags().BoolVar(&jsonEvents, "json", false, "print events as JSON lines on standard output, without a summary")

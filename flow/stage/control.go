@@ -103,10 +103,10 @@ type Steered interface {
 func (c *Config) Steer(field string, v float64) error {
 	s, ok := c.v.Interface().(Steered)
 	if !ok {
-		return fmt.Errorf("nothing of a %s stage can be changed while it runs", c.typ.Type)
+		return fmt.Errorf("nothing of %s can be changed while it runs", c.typ.Type)
 	}
 	if names := s.Steered(); !slices.Contains(names, field) {
-		return fmt.Errorf("%s of a %s stage cannot be changed while it runs; %s can", field, c.typ.Type, strings.Join(names, ", "))
+		return fmt.Errorf("%s of %s cannot be changed while it runs; %s can", field, c.typ.Type, strings.Join(names, ", "))
 	}
 	b, err := c.JSON()
 	if err != nil {

@@ -366,6 +366,24 @@ func (s *Store) PutAction(a *Action, dur Durability) (PutResult, error) {
 	return res, s.writeAction(a, text, dur)
 }
 
+// Reopen marks the result of a key as incomplete: it is no hit from now on, and the next
+// result takes its place. Without an entry it does nothing. Hold LockKey(key) meanwhile.
+func (s *Store) Reopen(key string) error {
+	if err := s.prepare(); err != nil {
+		return err
+	}
+	a, err := s.loadAction(key)
+	if a == nil || err != nil || a.Incomplete {
+		return err
+	}
+	a.Incomplete = true
+	text, err := a.encode()
+	if err != nil {
+		return err
+	}
+	return s.writeAction(a, text, Durable)
+}
+
 func (s *Store) writeAction(a *Action, text []byte, dur Durability) error {
 	tmp, err := s.writeTemp(text, s.sync(dur))
 	if err != nil {

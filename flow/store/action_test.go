@@ -240,3 +240,35 @@ func TestActionsStopsAtError(t *testing.T) {
 		t.Fatal(n, err)
 	}
 }
+
+// A reopened result is no hit, and the next one takes its place.
+func TestReopen(t *testing.T) {
+	s, _ := openStore(t, t.TempDir(), Options{})
+	put := func(text string) *Action {
+		d, n, err := s.PutBytes([]byte(text), Relaxed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := &Action{Key: testKey(1), Type: "t", Version: 1, Outputs: map[string]Output{"rows": {Kind: KindRows, Digest: d, Bytes: n}}}
+		if _, err := s.PutAction(a, Relaxed); err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	a := put("{}\n")
+	if err := s.Reopen(testKey(2)); err != nil {
+		t.Errorf("a key without a result: %v", err)
+	}
+	for range 2 {
+		if err := s.Reopen(a.Key); err != nil {
+			t.Fatal(err)
+		}
+		if got, hit, err := s.GetAction(a.Key); err != nil || hit || !got.Incomplete || !got.SameOutputs(a) {
+			t.Errorf("%+v, %v, %v", got, hit, err)
+		}
+	}
+	b := put("{\"a\":1}\n")
+	if got, hit, err := s.GetAction(a.Key); err != nil || !hit || !got.SameOutputs(b) {
+		t.Errorf("%+v, %v, %v", got, hit, err)
+	}
+}
