@@ -38,7 +38,7 @@ type Event struct {
 	Done    int64              `json:"done,omitempty"`
 	Total   int64              `json:"total,omitempty"` // 0 means unknown
 	Unit    string             `json:"unit,omitempty"`  // rows, calls, steps
-	Values  map[string]float64 `json:"values,omitempty"`
+	Values  map[string]float64 `json:"values,omitempty"` // what the stage counts, also of one that failed
 	Outputs map[string]Output  `json:"outputs,omitempty"`
 	Seconds float64            `json:"seconds,omitempty"`
 	Error   string             `json:"error,omitempty"`

@@ -106,7 +106,7 @@ func (s *scheduler) result(ctx context.Context, n *graph.Node, f *finished) (pla
 		s.cached(step, f)
 		return step, nil
 	}
-	f.outputs, f.incomplete, err = s.execute(ctx, n, step, files)
+	f.outputs, f.incomplete, err = s.execute(ctx, n, step, files, f)
 	f.state = Done
 	return step, err
 }
@@ -152,7 +152,7 @@ func (s *scheduler) save(n *graph.Node, outputs map[string]store.Output) error {
 // killed child process, for one, does not say why it ended.
 func (s *scheduler) failed(ctx context.Context, f finished, err error) finished {
 	f.outputs = nil
-	e := event.Event{Kind: event.StageFailed, Stage: f.n.Name, Type: f.n.Type.Type, Key: f.key, Error: err.Error()}
+	e := event.Event{Kind: event.StageFailed, Stage: f.n.Name, Type: f.n.Type.Type, Key: f.key, Error: err.Error(), Values: f.stats}
 	if ctx.Err() != nil {
 		f.state, e.Kind = Stopped, event.StageStopped
 	} else {
@@ -166,8 +166,9 @@ func (s *scheduler) warn(n *graph.Node, message string) {
 	s.emit(event.Event{Kind: event.StageWarning, Stage: n.Name, Type: n.Type.Type, Message: message})
 }
 
-// execute runs the stage into the staging folder and publishes what it made.
-func (s *scheduler) execute(ctx context.Context, n *graph.Node, step plan.Step, files []outsideFile) (outs map[string]store.Output, incomplete bool, err error) {
+// execute runs the stage into the staging folder and publishes what it made. What it
+// counted is in f also when it failed.
+func (s *scheduler) execute(ctx context.Context, n *graph.Node, step plan.Step, files []outsideFile, f *finished) (outs map[string]store.Output, incomplete bool, err error) {
 	if err := s.opts.Limits.Check(n); err != nil {
 		return nil, false, err
 	}
@@ -185,6 +186,7 @@ func (s *scheduler) execute(ctx context.Context, n *graph.Node, step plan.Step, 
 	started := s.opts.Now()
 	s.emit(event.Event{Kind: event.StageStarted, Stage: n.Name, Type: n.Type.Type, Key: step.Key, Reason: step.Reason.String()})
 	res, err := s.attempts(ctx, n, task)
+	f.stats = res.Stats
 	if err != nil {
 		return nil, false, err
 	}

@@ -168,9 +168,10 @@ type finished struct {
 	key        string // "" if it was not reached
 	state      State
 	outputs    map[string]store.Output
-	pointer    *store.Pointer  // what to remember for later plans
-	preimage   json.RawMessage // of its key; nil if it was not reached
-	incomplete bool            // its outputs are usable, but not final
+	pointer    *store.Pointer     // what to remember for later plans
+	preimage   json.RawMessage    // of its key; nil if it was not reached
+	incomplete bool               // its outputs are usable, but not final
+	stats      map[string]float64 // of the last try, if it ran
 	err        error
 }
 

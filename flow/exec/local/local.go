@@ -63,7 +63,7 @@ type message struct {
 	Progress *stage.Progress `json:"progress,omitempty"`
 	Warning  string          `json:"warning,omitempty"`
 	Result   *stage.Result   `json:"result,omitempty"`
-	Error    string          `json:"error,omitempty"`
+	Error    string          `json:"error,omitempty"` // beside the Result's Stats
 	Final    bool            `json:"final,omitempty"` // of Error: see WorkerError
 }
 
@@ -123,7 +123,11 @@ func (p Process) Run(ctx context.Context, t stage.Task, h exec.Hooks) (stage.Res
 	case ctx.Err() != nil:
 		return stage.Result{}, ctx.Err()
 	case last.Error != "":
-		return stage.Result{}, &WorkerError{Msg: last.Error, ExitCode: cmd.ProcessState.ExitCode(), Final: last.Final}
+		var res stage.Result
+		if last.Result != nil {
+			res.Stats = last.Result.Stats
+		}
+		return res, &WorkerError{Msg: last.Error, ExitCode: cmd.ProcessState.ExitCode(), Final: last.Final}
 	case last.Result == nil || waitErr != nil:
 		return stage.Result{}, &WorkerError{
 			Msg:      fmt.Sprintf("the worker process ended without a result (%v)\n%s", cmp.Or(waitErr, io.ErrUnexpectedEOF), stderr.buf),
@@ -247,7 +251,7 @@ func work(ctx context.Context, t stage.Task, reg *stage.Registry, svc stage.Serv
 	svc.Warn = func(m string) { send(message{Warning: m}) }
 	res, err := reg.Run(ctx, t, svc)
 	if err != nil {
-		send(message{Error: err.Error(), Final: exec.Permanent(err)})
+		send(message{Error: err.Error(), Final: exec.Permanent(err), Result: &stage.Result{Stats: res.Stats}})
 		return err
 	}
 	send(message{Result: &res})

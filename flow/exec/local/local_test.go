@@ -54,6 +54,7 @@ func toy(t testing.TB) *stage.Registry {
 			env.Progress(stage.Progress{Done: 1})
 			env.Warn("careful")
 			env.AddStat("loss", 0/zero())
+			env.AddStat("calls", 3)
 			switch {
 			case c.Die:
 				os.Stderr.WriteString("out of memory")
@@ -118,9 +119,9 @@ func TestProcess(t *testing.T) {
 			t.Errorf("%s: %+v, %q, %v", cfg, res, warnings, err)
 		}
 	}
-	_, _, err := runProcess(t.Context(), t, `{"fail": true}`)
+	res, _, err := runProcess(t.Context(), t, `{"fail": true}`)
 	var we *WorkerError
-	if !errors.As(err, &we) || we.Msg != "toy failure" || we.ExitCode != 3 {
+	if !errors.As(err, &we) || res.Stats["calls"] != 3 || we.Msg != "toy failure" || we.ExitCode != 3 {
 		t.Errorf("a failing task: %#v", err)
 	}
 	_, _, err = runProcess(t.Context(), t, `{"die": true}`)

@@ -64,7 +64,7 @@ type Stage struct {
 
 	Started, Ended time.Time // in this run; zero for what was not
 	Seconds        float64   // it ran in this run
-	// Stats are the figures of a stage that ran: calls, memo_hits, prompt_tokens,
+	// Stats are the figures of a stage that ran, also of one that failed: calls, memo_hits, prompt_tokens,
 	// completion_tokens, usd, and what its type counts. See [Run.Made] for those of a hit.
 	Stats    map[string]float64
 	Outputs  []Output // in the order of the ports, the default output first
@@ -272,7 +272,7 @@ func (r *Run) add(e event.Event) {
 		s.State, s.Ended, s.Seconds, s.Stats = Ran, e.Time, e.Seconds, e.Values
 		s.Outputs = r.outputs(s, e.Outputs)
 	case event.StageFailed, event.StageStopped:
-		s.State, s.Ended, s.Error = Failed, e.Time, e.Error
+		s.State, s.Ended, s.Error, s.Stats = Failed, e.Time, e.Error, e.Values
 		if e.Kind == event.StageStopped {
 			s.State = Stopped
 		}
