@@ -14,8 +14,10 @@ import (
 
 	"github.com/distillflow/distillflow/cmd/distillflow/internal/report"
 	"github.com/distillflow/distillflow/cmd/distillflow/internal/runrecord"
+	"github.com/distillflow/distillflow/cmd/distillflow/internal/telemetry"
 	"github.com/distillflow/distillflow/cmd/distillflow/internal/view"
 	"github.com/distillflow/distillflow/flow"
+	"github.com/distillflow/distillflow/flow/event"
 	"github.com/distillflow/distillflow/flow/exec/local"
 	"github.com/distillflow/distillflow/flow/graph"
 	"github.com/distillflow/distillflow/flow/lock"
@@ -25,10 +27,11 @@ import (
 
 func (a app) runCmd() *cobra.Command {
 	var f recipeFlags
-	var jsonEvents, isolate, quiet, writeLock, locked, onlyErrors bool
+	var jsonEvents, isolate, plain, quiet, writeLock, locked, onlyErrors bool
 	var limits limitFlags
 	var refresh []string
 	var reportFile string
+	var metricsAddr string
 	c := &cobra.Command{
 		Use:   "run RECIPE",
 		Short: "Run a recipe",
@@ -94,16 +97,31 @@ a budget, 4 the run deviates from the lock, 130 interrupted.`,
 				}
 				e.Runner = local.Process{Argv: []string{self, "worker", "-"}}
 			}
-			v := view.For(a.err, a.terminal() && !quiet, false)
-			if jsonEvents {
+			v := view.For(a.err, a.terminal() && !plain && !quiet, false)
+			switch {
+			case jsonEvents:
 				v = view.For(a.out, false, true)
+			case quiet:
+				v = view.Plain(a.err, view.Options{Quiet: true})
 			}
-			if !a.terminal() || quiet { // the live view owns the terminal
+			if (!a.terminal() || plain) && !quiet { // the live view owns the terminal
 				defer view.Downloads(a.err)()
 			}
-			o.Sink, o.OnlyErrors = v.Event, onlyErrors
+			metrics, traces := &telemetry.Metrics{}, telemetry.NewTraces(a.getenv)
+			if metricsAddr != "" {
+				url, stop, err := telemetry.Serve(metricsAddr, metrics)
+				if err != nil {
+					return errors.Join(usageError{err}, v.Close())
+				}
+				fmt.Fprintf(a.err, "metrics at %s\n", url)
+				defer func() { _ = stop() }() // the run is over, and has its own error
+			}
+			o.Sink, o.OnlyErrors = event.Tee(v.Event, metrics.Event, traces.Event), onlyErrors
 			res, err := e.Run(c.Context(), g, o)
 			verr := v.Close()
+			if err := traces.Send(); err != nil {
+				fmt.Fprintf(a.err, "distillflow: warning: %v\n", err)
+			}
 			if errors.Is(err, flow.ErrNoErrors) {
 				err = usageError{err}
 			}
@@ -127,11 +145,13 @@ a budget, 4 the run deviates from the lock, 130 interrupted.`,
 	c.Flags().StringSliceVar(&refresh, "refresh", nil, "run these `stages` and buy their answers again, past cache and memo (comma-separated, repeatable)")
 	c.Flags().StringVar(&reportFile, "report", "", "write the report to this `file` (default report.html beside the saved outputs)")
 	c.Flags().BoolVar(&onlyErrors, "only-errors", false, "ask again for the requests that failed, and for nothing else")
+	c.Flags().StringVar(&metricsAddr, "metrics-addr", "", "answer Prometheus at this `address`, such as 127.0.0.1:9464, while the run goes on")
 	c.Flags().BoolVar(&writeLock, "lock", false, "write "+lock.FileName+" beside the recipe when the run is done")
 	c.Flags().BoolVar(&locked, "locked", false, "refuse to deviate from "+lock.FileName)
 	c.Flags().BoolVar(&jsonEvents, "json", false, "print events as JSON lines on standard output, without a summary")
 	c.Flags().BoolVar(&isolate, "isolate", false, "run each stage in a process of its own")
-	c.Flags().BoolVar(&quiet, "plain", false, "plain lines instead of the live view")
+	c.Flags().BoolVar(&plain, "plain", false, "plain lines instead of the live view")
+	c.Flags().BoolVarP(&quiet, "quiet", "q", false, "only warnings, what failed, and the end")
 	return c
 }
 

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -13,6 +15,7 @@ import (
 	"github.com/vbauerster/mpb/v8/decor"
 
 	"github.com/distillflow/distillflow/flow/event"
+	"github.com/distillflow/distillflow/internal/base/text"
 )
 
 // maxRows bounds the stages that have a row of their own at a time.
@@ -97,9 +100,9 @@ func (v *liveView) print(lines []string) {
 	if len(lines) == 0 || v.err != nil {
 		return
 	}
-	text := strings.Join(lines, "\n") + "\n"
-	if _, err := io.WriteString(v.progress, text); err != nil {
-		_, v.err = io.WriteString(v.w, text)
+	all := strings.Join(lines, "\n") + "\n"
+	if _, err := io.WriteString(v.progress, all); err != nil {
+		_, v.err = io.WriteString(v.w, all)
 	}
 }
 
@@ -131,14 +134,14 @@ func (v *liveView) status(now time.Time) string {
 	if v.over || s.started.IsZero() {
 		return ""
 	}
-	text := s.counts()
+	line := s.counts()
 	if s.paused {
-		text = "paused; " + text
+		line = "paused; " + line
 	}
 	if s.total > 0 {
-		text += fmt.Sprintf(", of %d stages", s.total)
+		line += fmt.Sprintf(", of %d stages", s.total)
 	}
-	return text + "; " + duration(now.Sub(s.started))
+	return line + "; " + duration(now.Sub(s.started))
 }
 
 // rows draws the running stages, each cut to the width.
@@ -163,17 +166,25 @@ func (v *liveView) rows(now time.Time, width int) []string {
 	for _, name := range shown {
 		rows = append(rows, v.row(v.story.running[name], now, nameWidth, width))
 	}
+	for _, name := range slices.Sorted(maps.Keys(v.story.waiting)) {
+		if len(rows) < maxRows {
+			rows = append(rows, runewidth.Truncate(text.OneLine(name)+"  waits: "+v.story.waiting[name], width, "…"))
+		}
+	}
 	if hidden > 0 {
 		rows = append(rows, runewidth.Truncate(fmt.Sprintf("and %d more running", hidden), width, "…"))
 	}
 	return rows
 }
 
+// wide is a terminal with room for the course of the loss.
+const wide = 110
+
 // barCells is the width of a progress bar with its bounds on a terminal of the
 // given width; narrow ones have better use for the cells.
 func barCells(width int) int {
 	switch {
-	case width >= 110:
+	case width >= wide:
 		return 24
 	case width >= 70:
 		return 12
@@ -192,6 +203,10 @@ func (v *liveView) row(m *meter, now time.Time, nameWidth, width int) string {
 			Total: m.total, Current: min(m.done, m.total)})
 		bar = b.String()
 	}
-	text := joinNonEmpty("  ", name, bar, fmt.Sprintf("%6s", duration(now.Sub(m.started))), m.figures(now))
-	return runewidth.Truncate(text, width, "…")
+	course := ""
+	if width >= wide {
+		course = sparkline(m.losses)
+	}
+	line := joinNonEmpty("  ", name, bar, fmt.Sprintf("%6s", duration(now.Sub(m.started))), course, m.figures(now))
+	return runewidth.Truncate(line, width, "…")
 }

@@ -18,13 +18,18 @@ type meter struct {
 	unit    string
 	values  map[string]float64
 	message string
-	samples []sample // oldest first; rate is measured over them
+	samples []sample  // oldest first; rates are measured over them
+	losses  []float64 // the course of the loss, oldest first, at most maxLosses
 }
 
 type sample struct {
-	at   time.Time
-	done int64
+	at     time.Time
+	done   int64
+	tokens float64
 }
+
+// maxLosses bounds the course of the loss: when it is full, every second value goes.
+const maxLosses = 256
 
 const (
 	rateWindow  = 20 * time.Second       // what the rate looks back on
@@ -41,10 +46,19 @@ func (m *meter) update(e event.Event, now time.Time) {
 	if len(e.Values) > 0 {
 		m.values = e.Values
 	}
+	if loss, ok := e.Values["loss"]; ok {
+		if len(m.losses) == maxLosses {
+			for i := range maxLosses / 2 {
+				m.losses[i] = m.losses[2*i]
+			}
+			m.losses = m.losses[:maxLosses/2]
+		}
+		m.losses = append(m.losses, loss)
+	}
 	if n := len(m.samples); n >= 2 && now.Sub(m.samples[n-2].at) < rateSpacing {
-		m.samples[n-1] = sample{now, m.done}
+		m.samples[n-1] = sample{now, m.done, m.values["tokens"]}
 	} else {
-		m.samples = append(m.samples, sample{now, m.done})
+		m.samples = append(m.samples, sample{now, m.done, m.values["tokens"]})
 	}
 	for len(m.samples) > 2 && now.Sub(m.samples[1].at) > rateWindow {
 		m.samples = m.samples[1:]
@@ -59,6 +73,18 @@ func (m *meter) perSecond() float64 {
 	first, last := m.samples[0], m.samples[len(m.samples)-1]
 	if d := last.at.Sub(first.at).Seconds(); d > 0 {
 		return float64(last.done-first.done) / d
+	}
+	return 0
+}
+
+// tokensPerSecond is the speed in tokens over the window; 0 means unknown.
+func (m *meter) tokensPerSecond() float64 {
+	if len(m.samples) < 2 {
+		return 0
+	}
+	first, last := m.samples[0], m.samples[len(m.samples)-1]
+	if d := last.at.Sub(first.at).Seconds(); d > 0 {
+		return max(last.tokens-first.tokens, 0) / d
 	}
 	return 0
 }
@@ -95,12 +121,15 @@ func (m *meter) count() string {
 
 // figures prints everything known: count, rate, time left, values, message.
 func (m *meter) figures(now time.Time) string {
-	var speed, eta string
+	var speed, tokens, eta string
+	if r := m.tokensPerSecond(); r > 0 {
+		tokens = fmt.Sprintf("%.0f tokens/s", r)
+	}
 	if r := m.perSecond(); r > 0 {
 		speed = rate(r)
 	}
 	if d, ok := m.left(now); ok {
 		eta = "ETA " + duration(d)
 	}
-	return joinNonEmpty(", ", m.count(), speed, eta, values(m.values), text.OneLine(m.message))
+	return joinNonEmpty(", ", m.count(), speed, eta, tokens, values(m.values), text.OneLine(m.message))
 }

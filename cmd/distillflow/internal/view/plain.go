@@ -24,7 +24,9 @@ type plainView struct {
 // Plain writes lines for a log: when a stage starts and ends, what went wrong,
 // and in between, at most once per interval and stage, how far it is.
 func Plain(w io.Writer, opts Options) View {
-	return &plainView{opts: opts.withDefaults(), w: w, story: newStory(true), last: map[string]time.Time{}}
+	v := &plainView{opts: opts.withDefaults(), w: w, story: newStory(true), last: map[string]time.Time{}}
+	v.story.quiet = opts.Quiet
+	return v
 }
 
 func (v *plainView) Event(e event.Event) {

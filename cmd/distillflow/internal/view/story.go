@@ -28,11 +28,13 @@ type story struct {
 
 	held      []held // lines that are being collected
 	running   map[string]*meter
-	order     []string // running, in the order of their start
+	order     []string          // running, in the order of their start
+	waiting   map[string]string // stages behind another process: who that is
 	warned    map[string]map[string]int
 	starts    int // start lines given
 	ends      int // end lines given
 	withStart bool
+	quiet     bool // only what went wrong, or was asked for
 
 	started                       time.Time
 	total                         int64
@@ -48,7 +50,7 @@ type held struct {
 }
 
 func newStory(withStart bool) *story {
-	return &story{running: map[string]*meter{}, warned: map[string]map[string]int{}, withStart: withStart}
+	return &story{running: map[string]*meter{}, waiting: map[string]string{}, warned: map[string]map[string]int{}, withStart: withStart}
 }
 
 // take hands over the finished lines.
@@ -60,6 +62,9 @@ func (s *story) take() []string {
 
 func (s *story) say(word, msg string) {
 	s.flush()
+	if s.quiet && !slices.Contains([]string{"warning", "failed", "control", "stopped"}, word) {
+		return
+	}
 	s.lines = append(s.lines, fmt.Sprintf("%-8s %s", word, msg))
 }
 
@@ -94,6 +99,11 @@ func (s *story) add(e event.Event, now time.Time) {
 		s.started = now
 	}
 	switch e.Kind {
+	case event.StageProgress, event.StageWarning, event.StageSaved:
+	default:
+		delete(s.waiting, e.Stage)
+	}
+	switch e.Kind {
 	case event.RunStarted:
 		s.total = e.Total
 	case event.StageHit:
@@ -103,6 +113,7 @@ func (s *story) add(e event.Event, now time.Time) {
 		s.skipped++
 		s.hold("skipped", e.Reason, e.Stage, now)
 	case event.StageWaiting:
+		s.waiting[e.Stage] = text.OneLine(e.Message)
 		s.say("waiting", text.OneLine(e.Stage)+": "+text.OneLine(e.Message))
 	case event.StageStarted:
 		s.start(e, now)
@@ -236,7 +247,7 @@ func (s *story) counts() string {
 		n    int
 		text string
 	}{
-		{len(s.running), "running"}, {s.done, "ran"}, {s.cached, "from the cache"}, {s.failed, "failed"}, {s.skipped, "skipped"},
+		{len(s.running), "running"}, {len(s.waiting), "waiting for another process"}, {s.done, "ran"}, {s.cached, "from the cache"}, {s.failed, "failed"}, {s.skipped, "skipped"},
 	} {
 		if c.n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", c.n, c.text))

@@ -24,6 +24,7 @@ type Options struct {
 	Now      func() time.Time // default time.Now
 	Interval time.Duration    // plain: between two progress lines of one stage; default 5 s
 	Refresh  time.Duration    // live: between two frames; default 150 ms
+	Quiet    bool             // plain: only warnings, failures and what somebody asked of the run
 }
 
 func (o Options) withDefaults() Options {
