@@ -24,6 +24,7 @@ type Stats struct {
 	InFlight         int            `json:"in_flight"`             // calls now at the provider
 	Concurrency      int            `json:"concurrency"`           // the bound in force now
 	PausedUntil      time.Time      `json:"paused_until,omitzero"` // the provider is down and left alone until then
+	Example          string         `json:"-"`                     // the last failed attempt of all Errors
 }
 
 type counters struct {
@@ -101,6 +102,9 @@ func (s Stats) Plus(o Stats) Stats {
 		finish[k] += n
 	}
 	s.Errors, s.Finish = errs, finish
+	if s.Example == "" {
+		s.Example = o.Example
+	}
 	if o.PausedUntil.After(s.PausedUntil) {
 		s.PausedUntil = o.PausedUntil
 	}

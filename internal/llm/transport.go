@@ -438,6 +438,7 @@ func (t *Transport) countAnswer(resp *Response, err error) {
 	t.stats.add(func(s *Stats) {
 		if err != nil {
 			s.Errors[KindOf(err)]++
+			s.Example = RowError(err)
 		}
 	})
 	if err == nil {

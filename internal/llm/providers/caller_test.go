@@ -243,7 +243,7 @@ func TestWatch(t *testing.T) {
 	stop()
 	want := 5 * 100 / 1e6
 	if v.Values["calls"] != 2 || v.Values["errors_invalid"] != 1 || v.Values["failed"] != 1 || v.Values["tokens"] != 15 ||
-		v.Values["usd"] != want || v.Values["usd_projected"] != 5*want || v.Values["eta_s"] <= 0 {
-		t.Errorf("%v", v.Values)
+		v.Values["usd"] != want || v.Values["usd_projected"] != 5*want || v.Values["eta_s"] <= 0 || !strings.HasPrefix(v.Message, "last error: openai: ") {
+		t.Errorf("%v, %q", v.Values, v.Message)
 	}
 }

@@ -6,12 +6,13 @@ import (
 	"time"
 
 	"github.com/distillflow/distillflow/internal/base/parallel"
+	"github.com/distillflow/distillflow/internal/base/text"
 )
 
 // View is what a live view shows of a Caller.
 type View struct {
 	Values  map[string]float64
-	Message string // why nothing happens just now, or ""
+	Message string // why nothing happens just now, or one of the errors, or ""
 }
 
 // rateWindow is the time over which the rate of calls is averaged.
@@ -89,6 +90,9 @@ func (m *meter) view(now time.Time) View {
 		v["batches"], v["batches_open"] = float64(batches.Batches), float64(batches.Open)
 		v["batch_requests"], v["batch_done"] = float64(batches.Requests), float64(batches.Done)
 		view.Message = batches.Message
+	}
+	if s.Example != "" && view.Message == "" {
+		view.Message = "last error: " + text.FirstLine(s.Example)
 	}
 	if s.PausedUntil.After(now) {
 		view.Message = fmt.Sprintf("the provider is down; paused until %s", s.PausedUntil.Format(time.TimeOnly))

@@ -24,7 +24,7 @@ func TestRowsOfStages(t *testing.T) {
 	v.Event(event.Event{Kind: event.StageStarted, Stage: "students"})
 	for i := range 11 {
 		v.Event(event.Event{Kind: event.StageProgress, Stage: "replies", Done: int64(i), Total: 100, Unit: "rows", Values: map[string]float64{"calls": float64(i), "tokens": float64(300 * i)}})
-		v.Event(event.Event{Kind: event.StageProgress, Stage: "students", Done: int64(i), Total: 100, Unit: "steps", Values: map[string]float64{"loss": float64(10 - i)}})
+		v.Event(event.Event{Kind: event.StageProgress, Stage: "students", Done: int64(i), Total: 100, Unit: "steps", Values: map[string]float64{"loss/gemma": float64(9 - i), "loss/llama": float64(11 - i)}})
 		c.add(time.Second)
 	}
 	v.Event(event.Event{Kind: event.RunControl, Message: "paused", Command: &event.Command{Action: event.Pause}})

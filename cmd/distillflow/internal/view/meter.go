@@ -2,6 +2,7 @@ package view
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/distillflow/distillflow/flow/event"
@@ -19,7 +20,7 @@ type meter struct {
 	values  map[string]float64
 	message string
 	samples []sample  // oldest first; rates are measured over them
-	losses  []float64 // the course of the loss, oldest first, at most maxLosses
+	losses  []float64 // the course of the mean loss, oldest first, at most maxLosses
 }
 
 type sample struct {
@@ -46,7 +47,7 @@ func (m *meter) update(e event.Event, now time.Time) {
 	if len(e.Values) > 0 {
 		m.values = e.Values
 	}
-	if loss, ok := e.Values["loss"]; ok {
+	if loss, ok := meanLoss(e.Values); ok {
 		if len(m.losses) == maxLosses {
 			for i := range maxLosses / 2 {
 				m.losses[i] = m.losses[2*i]
@@ -63,6 +64,18 @@ func (m *meter) update(e event.Event, now time.Time) {
 	for len(m.samples) > 2 && now.Sub(m.samples[1].at) > rateWindow {
 		m.samples = m.samples[1:]
 	}
+}
+
+// meanLoss is the loss of all students together: each has its own, "loss/NAME".
+func meanLoss(values map[string]float64) (loss float64, ok bool) {
+	n := 0.0
+	for name, v := range values {
+		if name == "loss" || strings.HasPrefix(name, "loss/") {
+			loss += v
+			n++
+		}
+	}
+	return loss / max(n, 1), n > 0
 }
 
 // perSecond is the speed over the window; 0 means unknown.
