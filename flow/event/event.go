@@ -36,8 +36,8 @@ type Event struct {
 	Reason  string             `json:"reason,omitempty"`
 	Message string             `json:"message,omitempty"`
 	Done    int64              `json:"done,omitempty"`
-	Total   int64              `json:"total,omitempty"` // 0 means unknown
-	Unit    string             `json:"unit,omitempty"`  // rows, calls, steps
+	Total   int64              `json:"total,omitempty"`  // 0 means unknown
+	Unit    string             `json:"unit,omitempty"`   // rows, calls, steps
 	Values  map[string]float64 `json:"values,omitempty"` // what the stage counts, also of one that failed
 	Outputs map[string]Output  `json:"outputs,omitempty"`
 	Seconds float64            `json:"seconds,omitempty"`
