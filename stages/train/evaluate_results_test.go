@@ -193,6 +193,41 @@ func TestCompare(t *testing.T) {
 	}
 }
 
+// Training may have answers that leave a question less than all of the positions: its answer
+// is cut there. A question that fills them has none.
+func TestEvaluateUsesTheRoomLeft(t *testing.T) {
+	models, err := filepath.Abs(filepath.Join("testdata", "evaluate-students", "basic", "models.in"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	problems := testProblems(3)
+	problems[1].Question = strings.Repeat(problems[1].Question+" ", 30)
+	answers := func(cfg string) map[string]string {
+		dir := t.TempDir()
+		var logged strings.Builder
+		out, err := runStage(t, t.Context(), "evaluate-students", dir, cfg, 1, map[string]stage.Input{
+			"models": {Path: models, Label: "models"}, "problems": writeRows(t, filepath.Join(dir, "test.jsonl"), problems),
+		}, stage.Services{Warn: func(s string) { fmt.Fprintln(&logged, s) }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := "student a: 1 of 3 questions leave no room for an answer in its"; !strings.Contains(logged.String(), want) {
+			t.Errorf("warned %q, want %q", logged.String(), want)
+		}
+		given := map[string]string{}
+		for _, p := range readRows[schema.Prediction](t, out["predictions"]) {
+			given[p.ID+p.System] = p.Response
+		}
+		return given
+	}
+	short, long := answers(`{"max_new": 8, "untrained": false}`), answers(`{"max_new": 100000, "untrained": false}`)
+	for at, got := range long {
+		if want := short[at]; !strings.HasPrefix(got, want) || (want == "") != strings.HasPrefix(at, problems[1].ID) {
+			t.Errorf("%s: %q with as much as fits, %q with 8 tokens", at, got, want)
+		}
+	}
+}
+
 // With samples and a field that rows carry, a run of the stage gives votes and scores apart,
 // the same at each run.
 func TestEvaluateSamplesByLevel(t *testing.T) {

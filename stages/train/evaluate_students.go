@@ -20,7 +20,7 @@ import (
 )
 
 type evalConfig struct {
-	MaxNew      int      `json:"max_new" default:"0" min:"0" doc:"Most new tokens per answer; 0 means as long as the longest completion in training, and a few more. Thoughts count."`
+	MaxNew      int      `json:"max_new" default:"0" min:"0" doc:"Most new tokens per answer; 0 means as long as the longest completion in training, and a few more. Thoughts count. The student's positions end an answer, too."`
 	Batch       int      `json:"batch" default:"64" min:"1" doc:"Rows per generation batch."`
 	MaxRows     int      `json:"max_rows" default:"0" min:"0" doc:"Evaluate on at most this many problems, from the start; 0 means all."`
 	Samples     int      `json:"samples" default:"1" min:"1" max:"1000" doc:"Answers per student and problem that votes and pass@k are counted from, besides the greedy one; 1 means none. More need a temperature."`
@@ -301,7 +301,7 @@ func (e *evaluation) answer(ctx context.Context, j *job, progress func(int)) err
 	}
 	each := j.each()
 	j.answers = make([]answered, len(j.problems)*each)
-	o := generate.Options{MaxNew: min(e.cfg.MaxNew, m.maxSeq-1), Batch: e.cfg.Batch}
+	o := generate.Options{MaxNew: e.cfg.MaxNew, Batch: e.cfg.Batch}
 	if j.samples > 0 {
 		o.Temperature, o.TopP = e.cfg.Temperature, e.cfg.TopP
 	}
@@ -317,8 +317,9 @@ func (e *evaluation) answer(ctx context.Context, j *job, progress func(int)) err
 		if err != nil {
 			return fmt.Errorf("problem %s: %w", p.ID, err)
 		}
-		if len(ids)+o.MaxNew > m.maxSeq {
+		if len(ids) >= m.maxSeq {
 			long++
+			progress(each)
 			continue
 		}
 		for k := range each {
@@ -329,7 +330,7 @@ func (e *evaluation) answer(ctx context.Context, j *job, progress func(int)) err
 		}
 	}
 	if long > 0 && j.samples == 0 {
-		e.env.Warn("student %s: %d of %d questions are longer than its %d positions and count as unanswered", j.name, long, len(j.problems), m.maxSeq)
+		e.env.Warn("student %s: %d of %d questions leave no room for an answer in its %d positions and count as unanswered", j.name, long, len(j.problems), m.maxSeq)
 	}
 	last := 0
 	o.Progress = func(done, _ int) { progress(done - last); last = done }

@@ -80,8 +80,8 @@ Each answer becomes a path of style student:NAME, so that extract, verify and ac
 it like a teacher's. A student reads the plain question, with its choices, premise or table, as in training and in
 evaluate-students; the path keeps the prompt. What a student thinks becomes the path's
 reasoning; one that is cut off while it thinks has no response. finish_reason is stop where the student
-ended its answer and length where it was cut off. A question that does not fit the student
-gets a path with an error. What is drawn for an answer depends on the seed, the problem's
+ended its answer and length where it was cut off, by max_new or by its positions. A question that
+leaves no room for an answer gets a path with an error. What is drawn for an answer depends on the seed, the problem's
 id, the student and the sample alone: more samples keep the ones that were there.`,
 	Platform: platform,
 }, runGenerate)
@@ -180,8 +180,7 @@ func (c generateConfig) ask(ctx context.Context, env *stage.Env, a asked, s answ
 	if c.MaxNew > 0 {
 		a.maxNew = c.MaxNew
 	}
-	maxNew := min(a.maxNew, s.maxSeq-1)
-	o := generate.Options{MaxNew: maxNew, Batch: c.Batch, Temperature: c.Temperature, TopP: c.TopP, TopK: c.TopK}
+	o := generate.Options{MaxNew: a.maxNew, Batch: c.Batch, Temperature: c.Temperature, TopP: c.TopP, TopK: c.TopK}
 	if len(problems) == 0 {
 		return nil
 	}
@@ -197,7 +196,7 @@ func (c generateConfig) ask(ctx context.Context, env *stage.Env, a asked, s answ
 		if err != nil {
 			return fmt.Errorf("problem %s: %w", problems[i].ID, err)
 		}
-		fits := len(ids)+maxNew <= s.maxSeq
+		fits := len(ids) < s.maxSeq
 		if !fits {
 			long++
 			progress(c.Samples)
@@ -205,7 +204,7 @@ func (c generateConfig) ask(ctx context.Context, env *stage.Env, a asked, s answ
 		for k := range c.Samples {
 			path := schema.Path{Style: "student:" + a.name, Replicate: k, Prompt: asked, Provider: "student/" + a.name}
 			if !fits {
-				path.Error = fmt.Sprintf("the question has %d tokens: with %d for an answer that is more than the student's %d positions", len(ids), maxNew, s.maxSeq)
+				path.Error = fmt.Sprintf("the question has %d tokens: the model's %d positions leave no room for an answer", len(ids), s.maxSeq)
 			} else {
 				prompts, rows, replicates = append(prompts, ids), append(rows, i), append(replicates, k)
 				o.Seeds = append(o.Seeds, streamSeed(env.Seed, fmt.Sprintf("generate/%s/%d/%s", a.name, k, problems[i].ID)))
@@ -214,7 +213,7 @@ func (c generateConfig) ask(ctx context.Context, env *stage.Env, a asked, s answ
 		}
 	}
 	if long > 0 {
-		env.Warn("student %s: %d of %d questions are longer than its %d positions and stay without an answer", a.name, long, len(problems), s.maxSeq)
+		env.Warn("student %s: %d of %d questions leave no room for an answer in its %d positions and stay without one", a.name, long, len(problems), s.maxSeq)
 	}
 	last := 0
 	o.Progress = func(n, _ int) { progress(n - last); last = n }

@@ -61,6 +61,32 @@ func TestGenerateIsIndependent(t *testing.T) {
 	}
 }
 
+// The positions of a model end its answer; a question that fills them gets an error.
+func TestGenerateUsesTheRoomLeft(t *testing.T) {
+	model, err := filepath.Abs(filepath.Join("testdata", "train-sft", "basic", "model"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	problems := []schema.Problem{
+		{ID: "tight", Task: "gsm8k", Question: strings.Repeat("1+1? ", 102)}, // 511 tokens
+		{ID: "full", Task: "gsm8k", Question: strings.Repeat("1+1? ", 200)},
+	}
+	dir := t.TempDir()
+	out, err := runStage(t, t.Context(), "generate", dir, `{"model": "`+model+`", "max_new": 512}`, 42, map[string]stage.Input{
+		"problems": writeRows(t, filepath.Join(dir, "problems.jsonl"), problems),
+	}, stage.Services{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := readRows[schema.Problem](t, out["problems"])
+	if x := rows[0].Paths[0]; x.Error != "" || x.FinishReason != "length" || x.Response == "" {
+		t.Errorf("less room than max_new: %+v", x)
+	}
+	if x := rows[1].Paths[0]; !strings.Contains(x.Error, "the model's 512 positions") || x.FinishReason != "" {
+		t.Errorf("no room: error %q", x.Error)
+	}
+}
+
 // Quantised, a model draws other answers than plain, the same at each run.
 func TestGenerateQuantized(t *testing.T) {
 	var problems []schema.Problem

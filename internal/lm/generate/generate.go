@@ -53,7 +53,7 @@ func (m *Model) Adapt(c lora.Config, s weights.Set) {
 
 // Options bound a call.
 type Options struct {
-	MaxNew int // tokens a row may get, the end token included
+	MaxNew int // tokens a row may get, the end token included; the model's positions end it, too
 	Batch  int // rows per graph call; 0 means 64
 
 	// Temperature 0 takes the most probable token. Above 0 tokens are drawn, from the
@@ -107,7 +107,7 @@ type Output struct {
 	// LogProbs are natural logs by the model itself (temperature 1, all tokens), one
 	// per id, and one for the end token when Ended.
 	LogProbs []float64
-	Ended    bool // whether an end token came within MaxNew
+	Ended    bool // whether an end token came in time
 	// Stopped is the stop string that ended the row, or "". IDs then reach to the
 	// token that completed it.
 	Stopped string
@@ -115,21 +115,22 @@ type Output struct {
 
 // check says what is wrong with the prompts of a call.
 func (o Options) checkPrompts(m Model, prompts [][]int32) error {
-	longest := 0
 	for i, p := range prompts {
-		if len(p) == 0 {
+		switch {
+		case len(p) == 0:
 			return fmt.Errorf("prompt %d is empty", i)
+		case len(p) >= m.Config.MaxSeq:
+			return fmt.Errorf("prompt %d has %d tokens: the model's %d positions leave no room for an answer", i, len(p), m.Config.MaxSeq)
 		}
-		longest = max(longest, len(p))
 	}
 	if o.Seeds != nil && len(o.Seeds) != len(prompts) {
 		return fmt.Errorf("%d seeds for %d prompts", len(o.Seeds), len(prompts))
 	}
-	if longest+o.MaxNew > m.Config.MaxSeq {
-		return fmt.Errorf("a prompt of %d tokens and %d new ones exceed the model's %d positions", longest, o.MaxNew, m.Config.MaxSeq)
-	}
 	return nil
 }
+
+// room is how many tokens the row of a prompt may get.
+func (o Options) room(m Model, prompt []int32) int { return min(o.MaxNew, m.Config.MaxSeq-len(prompt)) }
 
 // Generator continues prompts with one model, call after call: what a call compiled serves
 // the next ones. It is safe for concurrent use while nothing changes the parameters.
@@ -158,9 +159,8 @@ func (g *Generator) Close() { g.cache.clear() }
 // nothing.
 func (g *Generator) Parallel() bool { return g.host != nil || g.dev.IsXLA() }
 
-// Run continues each prompt until an end token, a stop string or MaxNew tokens.
-// Prompts must not be empty, and prompt and continuation must fit into the model's
-// positions.
+// Run continues each prompt until an end token, a stop string, MaxNew tokens or the last of
+// the model's positions. A prompt must not be empty, nor fill the positions.
 func (g *Generator) Run(ctx context.Context, prompts [][]int32, o Options) (out []Output, err error) {
 	if o.Batch <= 0 {
 		o.Batch = 64

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	. "github.com/gomlx/gomlx/core/graph"
@@ -148,6 +149,27 @@ func TestGreedyMatchesWholeSequences(t *testing.T) {
 	}
 }
 
+// The model's positions end a row, the others of its batch go on.
+func TestPositionsEndRows(t *testing.T) {
+	dev, m := model(t, decoder.Llama, 1)
+	m.Ends = nil // nothing ends by itself
+	prompts := [][]int32{make([]int32, 20), make([]int32, 47), make([]int32, 40)}
+	for kind, g := range generators(t, dev, m) {
+		out, err := g.Run(t.Context(), prompts, Options{MaxNew: 20, Batch: 3})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, p := range prompts {
+			if want := slow(t, dev, m, p, min(20, 48-len(p))); out[i].Ended || !slices.Equal(out[i].IDs, want.IDs) {
+				t.Errorf("%s, a prompt of %d: %v, want %v", kind, len(p), out[i].IDs, want.IDs)
+			}
+		}
+		if _, err := g.Run(t.Context(), prompts[:1], Options{MaxNew: 1 << 40}); err != nil {
+			t.Errorf("%s: as much as there is room for: %v", kind, err)
+		}
+	}
+}
+
 func TestErrors(t *testing.T) {
 	dev, m := model(t, decoder.Llama, 1)
 	ctx := context.Background()
@@ -157,8 +179,8 @@ func TestErrors(t *testing.T) {
 	if _, err := Run(ctx, dev, m, [][]int32{{1}}, Options{}); err == nil {
 		t.Error("no new tokens accepted")
 	}
-	if _, err := Run(ctx, dev, m, [][]int32{make([]int32, 46)}, Options{MaxNew: 4}); err == nil {
-		t.Error("too long accepted")
+	if _, err := Run(ctx, dev, m, [][]int32{{1}, make([]int32, 48)}, Options{MaxNew: 4}); err == nil || !strings.Contains(err.Error(), "prompt 1 has 48 tokens") {
+		t.Errorf("a prompt without room for an answer: %v", err)
 	}
 	done, cancel := context.WithCancel(ctx)
 	cancel()

@@ -130,10 +130,10 @@ func (g *Generator) runGraphs(ctx context.Context, prompts [][]int32, o Options)
 		for k, i := range chunk {
 			batch[k] = prompts[i]
 		}
-		// The last of a sorted batch is its longest.
-		longest := len(batch[len(batch)-1])
+		// The first of a sorted batch has the most room, the last is its longest.
+		room, longest := o.room(g.m, batch[0]), len(batch[len(batch)-1])
 		s := shape{rows: rows, seq: max(8, ladder(longest)), draw: o.Temperature > 0}
-		s.fresh = ladder((o.MaxNew+decoder.Block-1)/decoder.Block) * decoder.Block
+		s.fresh = ladder((room+decoder.Block-1)/decoder.Block) * decoder.Block
 		e, err := g.cache.get(s, func() (*runner, error) { return newRunner(g.dev, g.m, s) })
 		if err != nil {
 			return nil, err

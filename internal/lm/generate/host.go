@@ -30,6 +30,7 @@ type row struct {
 	place  int
 	seq    *decoder.Sequence
 	tokens []int32 // to be read next
+	room   int     // most new tokens
 	draws  *sampler
 	scores []float32 // [V], to draw from
 }
@@ -59,7 +60,7 @@ func (g *Generator) runHost(ctx context.Context, prompts [][]int32, o Options) (
 			}
 		}
 		for len(rows) < o.Batch && next < len(prompts) {
-			r := &row{place: next, seq: &decoder.Sequence{}, tokens: prompts[next]}
+			r := &row{place: next, seq: &decoder.Sequence{}, tokens: prompts[next], room: o.room(g.m, prompts[next])}
 			if o.Temperature > 0 {
 				r.draws = newSampler(o, next)
 			}
@@ -87,7 +88,7 @@ func (g *Generator) runHost(ctx context.Context, prompts [][]int32, o Options) (
 		}
 		open := rows[:0]
 		for i, r := range rows {
-			if out[r.place].take(p.tokens[i], p.logp[i], g.m.Ends, o) {
+			if out[r.place].take(p.tokens[i], p.logp[i], r.room, g.m.Ends, o) {
 				done++
 				if o.Each != nil {
 					o.Each(r.place, out[r.place])
@@ -107,8 +108,9 @@ func (g *Generator) runHost(ctx context.Context, prompts [][]int32, o Options) (
 	}
 }
 
-// take adds a token to a row's output and reports whether the row ends with it.
-func (out *Output) take(token int32, logp float64, ends []int32, o Options) bool {
+// take adds a token to the output of a row that may get room of them, and reports whether
+// the row ends with it.
+func (out *Output) take(token int32, logp float64, room int, ends []int32, o Options) bool {
 	out.LogProbs = append(out.LogProbs, logp)
 	for _, e := range ends {
 		if token == e {
@@ -118,7 +120,7 @@ func (out *Output) take(token int32, logp float64, ends []int32, o Options) bool
 	}
 	out.IDs = append(out.IDs, token)
 	out.Stopped = o.stopped(out.IDs)
-	return out.Stopped != "" || len(out.LogProbs) >= o.MaxNew
+	return out.Stopped != "" || len(out.LogProbs) >= room
 }
 
 // picker chooses the next token of each row from its final hidden state.

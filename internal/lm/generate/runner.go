@@ -189,7 +189,7 @@ func (r *runner) run(ctx context.Context, prompts [][]int32, places []int, o Opt
 			fixed, recent, older = recent[:n], recent[n:2*n], recent[2*n:]
 		}
 		for i := range out {
-			if !done[i] && out[i].take(tokens[i], float64(logp[i]), r.m.Ends, o) {
+			if !done[i] && out[i].take(tokens[i], float64(logp[i]), o.room(r.m, prompts[i]), r.m.Ends, o) {
 				done[i] = true
 				open--
 			}
