@@ -140,13 +140,9 @@ func scoreArm(arm, task string, runs []armRun) (rows []schema.ArmScore, means []
 		means = append(means, r.mean())
 	}
 	row := func(system string, accuracy []float64) {
-		n := runs[0][0].Count
-		m, half := studentT(accuracy)
-		low, high := stats.Wilson(int(math.Round(m*float64(n))), n, stats.Z95)
-		rows = append(rows, schema.ArmScore{
-			Task: task, Arm: arm, System: system, Runs: len(accuracy), Problems: n, Accuracy: round6(m),
-			Low: round6(max(0, min(low, m-half))), High: round6(min(1, max(high, m+half))),
-		})
+		r := schema.ArmScore{Task: task, Arm: arm, System: system, Runs: len(accuracy), Problems: runs[0][0].Count}
+		r.Accuracy, r.Low, r.High = meanAccuracy(accuracy, r.Problems)
+		rows = append(rows, r)
 	}
 	for k, s := range runs[0] {
 		var accuracy []float64
@@ -157,6 +153,14 @@ func scoreArm(arm, task string, runs []armRun) (rows []schema.ArmScore, means []
 	}
 	row(meanOfStudents, means)
 	return rows, means, nil
+}
+
+// meanAccuracy is the mean accuracy of runs on the same n problems. Its 95 % interval spans
+// Student's t over the runs and Wilson's over the problems of one run.
+func meanAccuracy(runs []float64, n int) (mean, low, high float64) {
+	mean, half := studentT(runs)
+	low, high = stats.Wilson(int(math.Round(mean*float64(n))), n, stats.Z95)
+	return round6(mean), round6(max(0, min(low, mean-half))), round6(min(1, max(high, mean+half)))
 }
 
 // gain sets what an arm gains over the first.

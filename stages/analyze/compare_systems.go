@@ -29,9 +29,10 @@ type compareSystemsOut struct {
 // CompareSystems is the stage type compare-systems.
 var CompareSystems = stage.Define(stage.Spec{
 	Type: "compare-systems", Version: 1, Class: stage.Pure,
-	Doc: `Tabulates all systems of evaluate-students over several runs of one recipe, such as its
-seeds: students, ensembles, votes, routed picks, baselines and bounds. compare-arms sets
-different recipes side by side.
+	Doc: `Tabulates all systems of evaluate-students over several runs of one recipe.
+
+The runs are its seeds; systems are students, ensembles, votes, routed picks, baselines and
+bounds. compare-arms sets different recipes side by side.
 
 Accuracy is the mean of the runs. Its 95 % interval spans both what chance of training
 and what chance of the problems explains: Student's t over the runs, and Wilson's over the
@@ -70,11 +71,8 @@ func runCompareSystems(_ context.Context, _ *stage.Env, _ compareSystemsConfig, 
 	}
 	var r systemsReport
 	for _, s := range scores {
-		n := s.row.Problems
-		m, half := studentT(s.values)
-		low, high := stats.Wilson(int(math.Round(m*float64(n))), n, stats.Z95)
-		s.row.Runs, s.row.Accuracy = len(s.values), round6(m)
-		s.row.Low, s.row.High = round6(max(0, min(low, m-half))), round6(min(1, max(high, m+half)))
+		s.row.Runs = len(s.values)
+		s.row.Accuracy, s.row.Low, s.row.High = meanAccuracy(s.values, s.row.Problems)
 		r.Systems = append(r.Systems, s.row)
 		if err := out.Table.Write(s.row); err != nil {
 			return err

@@ -61,8 +61,8 @@ var Embed = stage.Define(stage.Spec{
 	Type:    "embed",
 	Version: 1,
 	Class:   stage.Pure,
-	Doc: `Embeds reasoning paths with a pretrained sentence encoder, for the router of train-moe,
-whose input embeddings takes them: from: {paths: ..., embeddings: THIS}. An encoder takes
+	Doc: `Embeds reasoning paths with a pretrained sentence encoder.
+The router of train-moe reads the vectors: from: {paths: ..., embeddings: THIS}. An encoder takes
 longer than the hashed words that train-moe reads without one; a stage of its own embeds
 once, whatever then changes in routers, students and seeds.`,
 	Platform: platform,
