@@ -25,6 +25,9 @@ func trainModels(ctx context.Context, env *stage.Env, p *plan, rows stage.Rows[s
 	if len(paths) == 0 && p.trains() {
 		return nil, errNoPath
 	}
+	if n := p.use.sample; n > len(ids) {
+		env.Warn("sample_size is %d, and only %d problems have usable paths: all are taken", n, len(ids))
+	}
 	open := func(name string) (*device.Device, error) { return openDevice(env, name) }
 	p.fetching = fetching(env)
 	t, drop, err := newTrainer(ctx, p, env.Seed, open, paths)

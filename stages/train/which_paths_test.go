@@ -10,6 +10,21 @@ import (
 	"github.com/distillflow/distillflow/schema"
 )
 
+// A sample larger than what there is takes all of it, and says so: a curve over sample sizes
+// would be drawn at the wrong place.
+func TestSampleLargerThanData(t *testing.T) {
+	dir := t.TempDir()
+	in := map[string]stage.Input{"paths": writeRows(t, filepath.Join(dir, "rows.jsonl"), taught(t, 4, false))}
+	for size, want := range map[string]string{"4": "", "5": "sample_size is 5, and only 4 problems have usable paths: all are taken"} {
+		var warned []string
+		_, err := runStage(t, t.Context(), "train-moe", filepath.Join(dir, size), `{"dev_fraction": 0, "warmup_steps": 1, "epochs": 0, "sample_size": `+size+`}`, 1, in,
+			stage.Services{Warn: func(s string) { warned = append(warned, s) }})
+		if got := strings.Join(warned, "; "); err != nil || got != want {
+			t.Errorf("sample_size %s: warned %q, want %q (%v)", size, got, want, err)
+		}
+	}
+}
+
 func TestWhichPaths(t *testing.T) {
 	no := false
 	path := func(style string) schema.Path {
