@@ -67,16 +67,32 @@ func (b *builder) edges(n *Node) {
 		}
 		sources[at] = append(sources[at], src)
 	}
+	pos := s.NamePos
+	if s.FromPos.IsValid() {
+		pos = s.FromPos
+	}
+	missing := false
 	for i, p := range n.Type.Inputs {
 		if src := sources[i]; len(src) > 0 {
 			n.Inputs = append(n.Inputs, Input{Port: p, Sources: src})
 		} else if !p.Optional && !broken {
-			pos := s.NamePos
-			if s.FromPos.IsValid() {
-				pos = s.FromPos
-			}
+			missing = true
 			b.diags.Add(diag.Errorf(pos, "missing-input", "stage %q: input %q of %s is not connected", s.Name, p.Name, s.Uses).
 				WithHelp("%s", b.connectHelp(n, p)))
+		}
+	}
+	if broken || missing || n.Config == nil {
+		return
+	}
+	err := n.Config.Wired(func(input string) int {
+		at := slices.IndexFunc(n.Type.Inputs, func(p stage.Port) bool { return p.Name == input })
+		return len(sources[at])
+	})
+	for _, e := range stage.FieldErrors(err) {
+		if len(e.Path) > 0 {
+			b.diags.Add(fieldError(n, e)...)
+		} else {
+			b.diags.Add(diag.Errorf(pos, "edge", "%s: %s", s.Uses, e.Msg).WithHelp("`distillflow stages %s` shows its inputs", s.Uses))
 		}
 	}
 }

@@ -107,6 +107,14 @@ type MovedFields interface {
 	MovedFields() map[string]string
 }
 
+// Wired is implemented by configs that ask for inputs in ways which ports cannot tell: for
+// one that a field makes necessary, or for a certain number. The recipe is checked for it,
+// before anything runs.
+type Wired interface {
+	// Wired says what is wrong with the inputs; sources is how many sources one has.
+	Wired(sources func(input string) int) error
+}
+
 // In gives the stage type as it is in a user's environment; see [Environ].
 func (t *Type) In(getenv func(string) string) *Type {
 	c := *t
@@ -147,6 +155,16 @@ type Config struct {
 
 // Value returns the config as a C.
 func (c *Config) Value() any { return c.v.Elem().Interface() }
+
+// Wired says what is wrong with a stage's inputs, see [Wired].
+func (c *Config) Wired(sources func(input string) int) error { return wired(c.v, sources) }
+
+func wired(cfg reflect.Value, sources func(input string) int) error {
+	if w, ok := cfg.Interface().(Wired); ok {
+		return w.Wired(sources)
+	}
+	return nil
+}
 
 // JSON is the full config with defaults, for a [Task].
 func (c *Config) JSON() (json.RawMessage, error) {

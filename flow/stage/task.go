@@ -66,6 +66,9 @@ func (r *Registry) Run(ctx context.Context, task Task, svc Services) (res Result
 		}
 		cfg = c.v
 	}
+	if err := wired(cfg, func(input string) int { return len(task.Inputs[input]) }); err != nil {
+		return res, err
+	}
 	ins, err := t.bindInputs(task)
 	if err != nil {
 		return res, err

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/distillflow/distillflow/flow/stage"
+	"github.com/distillflow/distillflow/internal/base/text"
 	"github.com/distillflow/distillflow/internal/stats"
 	"github.com/distillflow/distillflow/schema"
 )
@@ -29,6 +30,14 @@ func (c compareArmsConfig) Validate() error {
 		if a == "" || slices.Contains(c.Arms[:i], a) {
 			return stage.Invalid("arms", "%q is empty or named twice", a)
 		}
+	}
+	return nil
+}
+
+// Wired implements [stage.Wired].
+func (c compareArmsConfig) Wired(sources func(string) int) error {
+	if n := sources("scores"); n%len(c.Arms) != 0 {
+		return fmt.Errorf("%s cannot be shared out to %s: give each arm equally many runs", text.Plural(n, "input"), text.Plural(len(c.Arms), "arm"))
 	}
 	return nil
 }
@@ -71,9 +80,6 @@ func (r armRun) mean() float64 {
 }
 
 func runCompareArms(_ context.Context, _ *stage.Env, c compareArmsConfig, in compareArmsIn, out compareArmsOut) error {
-	if len(in.Scores)%len(c.Arms) != 0 {
-		return fmt.Errorf("%d inputs cannot be shared out to %d arms: give each arm equally many runs", len(in.Scores), len(c.Arms))
-	}
 	each := len(in.Scores) / len(c.Arms)
 	var tasks []string
 	runs := make([]map[string]armRun, len(in.Scores)) // by task

@@ -15,6 +15,14 @@ import (
 
 type compareSystemsConfig struct{}
 
+// Wired implements [stage.Wired].
+func (compareSystemsConfig) Wired(sources func(string) int) error {
+	if s, c := sources("scores"), sources("comparisons"); s != c {
+		return fmt.Errorf("%d runs have scores and %d comparisons: give both of each run", s, c)
+	}
+	return nil
+}
+
 type compareSystemsIn struct {
 	Scores      []stage.Rows[schema.Score]      `port:"scores" doc:"Of evaluate-students, one input a run: the seeds of one arm."`
 	Comparisons []stage.Rows[schema.Comparison] `port:"comparisons" doc:"Of the same stages, in the same order."`
@@ -49,9 +57,6 @@ type systemsReport struct {
 }
 
 func runCompareSystems(_ context.Context, _ *stage.Env, _ compareSystemsConfig, in compareSystemsIn, out compareSystemsOut) error {
-	if len(in.Scores) != len(in.Comparisons) {
-		return fmt.Errorf("%d runs have scores and %d comparisons: give both of each run", len(in.Scores), len(in.Comparisons))
-	}
 	scores, err := overRuns(in.Scores, func(s schema.Score) (schema.SystemScore, string, float64) {
 		name := strings.TrimSpace(named(s.System, s.Kind) + " " + s.Group)
 		return schema.SystemScore{Task: s.Task, Group: s.Group, System: s.System, Kind: s.Kind, Problems: s.Count}, name, s.Accuracy

@@ -46,6 +46,18 @@ func (c figuresConfig) Validate() error {
 	return nil
 }
 
+// Wired implements [stage.Wired].
+func (c figuresConfig) Wired(sources func(string) int) error {
+	scores := sources("scores")
+	if sources("rates")+scores+sources("arms")+sources("accuracy")+sources("metrics") == 0 {
+		return errors.New("nothing to draw: connect rates, scores, arms, accuracy or metrics")
+	}
+	if n := len(c.Sizes); n > 0 && (scores == 0 || scores%n != 0) {
+		return fmt.Errorf("sizes has %s for %s of scores; give each size equally many inputs", text.Plural(n, "value"), text.Plural(scores, "input"))
+	}
+	return nil
+}
+
 type figuresIn struct {
 	Rates    stage.Rows[schema.Rate]     `port:"rates,optional" doc:"Of posrate, for routing and shares."`
 	Scores   []stage.Rows[schema.Score]  `port:"scores,optional" doc:"Of evaluate-students, for accuracy or, with sizes, for sample-size. Several are runs of the same systems, such as the legs of a matrix over seeds."`
@@ -84,12 +96,6 @@ type drawing struct {
 }
 
 func runFigures(ctx context.Context, env *stage.Env, c figuresConfig, in figuresIn, out figuresOut) error {
-	if !in.Rates.Given() && len(in.Scores) == 0 && !in.Arms.Given() && !in.Accuracy.Given() && !in.Metrics.Given() {
-		return errors.New("nothing to draw: connect rates, scores, arms, accuracy or metrics")
-	}
-	if n := len(c.Sizes); n > 0 && (len(in.Scores) == 0 || len(in.Scores)%n != 0) {
-		return fmt.Errorf("sizes has %s for %s of scores; give each size equally many inputs", text.Plural(n, "value"), text.Plural(len(in.Scores), "input"))
-	}
 	rates, err := rowsOf(in.Rates)
 	if err != nil {
 		return err

@@ -27,7 +27,10 @@ func TestTrainingReadsEmbeddings(t *testing.T) {
 	train := func(router string, in map[string]stage.Input) ([]schema.RouterDecision, error) {
 		cfg := strings.Replace(tinyConfig, "{", `{"router": {`+router+`}, `, 1)
 		out, err := runStage(t, t.Context(), "train-moe", t.TempDir(), cfg, 1, in, stage.Services{})
-		return readRows[schema.RouterDecision](t, out["router_log"]), err
+		if err != nil {
+			return nil, err
+		}
+		return readRows[schema.RouterDecision](t, out["router_log"]), nil
 	}
 	want, err := train(fmt.Sprintf(`"encoder": %q`, encoder), map[string]stage.Input{"paths": rows})
 	if err != nil {

@@ -139,9 +139,6 @@ func (c generateConfig) students(env *stage.Env, dev *device.Device, models stag
 	var shared bases
 	shared.hub.Progress = fetching(env)
 	if c.Model != "" {
-		if models.Given() {
-			return nil, errors.New("both model and the port models are given: leave one out")
-		}
 		return []asked{{name: c.Name, maxNew: maxNewModel, open: func(ctx context.Context) (answerer, error) {
 			m, err := c.open(ctx, dev, pretrained.Job{Rows: c.Batch, Seq: max(c.MaxNew, maxNewModel) + usualPrompt, Prompt: usualPrompt}, &shared)
 			if err != nil {
@@ -149,9 +146,6 @@ func (c generateConfig) students(env *stage.Env, dev *device.Device, models stag
 			}
 			return published(m)
 		}}}, nil
-	}
-	if !models.Given() {
-		return nil, errors.New("nobody to ask: connect the port models to a training stage, or name a model")
 	}
 	info, err := readModels(models.Path)
 	if err != nil {

@@ -37,6 +37,17 @@ func (c LocalModel) validate() error {
 	return errors.Join(errs...)
 }
 
+// Wired implements [stage.Wired]: who answers is the model or a student of models.
+func (c LocalModel) Wired(sources func(string) int) error {
+	switch given := sources("models") > 0; {
+	case c.Model != "" && given:
+		return errors.New("both model and the input models are given: leave one out")
+	case c.Model == "" && !given:
+		return errors.New("there is no model: connect the input models to a training stage, or name one in model")
+	}
+	return nil
+}
+
 // Externals implements [stage.Externals]: the files of model and its adapters.
 func (c LocalModel) Externals(ctx context.Context) ([]stage.External, error) {
 	if c.Model == "" {

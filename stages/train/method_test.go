@@ -286,10 +286,16 @@ func TestSharesOf(t *testing.T) {
 		t.Errorf("shares %v, %v", got, err)
 	}
 	for want, rows := range map[string]stage.Rows[schema.RouterDecision]{
-		"give this one its decisions": {}, `student "x"`: log("a", "x"), "holds no decision": log(),
+		`student "x"`: log("a", "x"), "holds no decision": log(),
 	} {
 		if _, err := sharesOf(rows, students); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v does not say %q", err, want)
+		}
+	}
+	matched := configOf[trainConfig](t, TrainMoE, map[string]any{"router": map[string]any{"gate": "matched"}})
+	for n, want := range []string{"give this one its decisions", ""} {
+		if err := matched.Wired(func(string) int { return n }); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%d inputs shares: %v, want %q", n, err, want)
 		}
 	}
 }

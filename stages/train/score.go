@@ -126,17 +126,11 @@ func (c scoreConfig) reader(ctx context.Context, env *stage.Env, dev *device.Dev
 	shared.hub.Progress = fetching(env)
 	job := pretrained.Job{Rows: c.Batch, Seq: 2 * maxNewModel, LossTokens: c.Batch * maxNewModel}
 	if c.Model != "" {
-		if models.Given() {
-			return nil, errors.New("both model and the port models are given: leave one out")
-		}
 		m, err := c.open(ctx, dev, job, &shared)
 		if err != nil {
 			return nil, err
 		}
 		return readPublished(m, cmp.Or(c.Name, "model"))
-	}
-	if !models.Given() {
-		return nil, errors.New("nobody to read the paths: connect the port models to a training stage, or name a model")
 	}
 	info, err := readModels(models.Path)
 	if err != nil {

@@ -79,11 +79,20 @@ func platform() string {
 	return d.Platform()
 }
 
+// Wired implements [stage.Wired].
+func (c trainConfig) Wired(sources func(string) int) error {
+	s := c.settings()
+	switch {
+	case s.gate == gateMatched && sources("shares") == 0:
+		return stage.Invalid("router.gate", "matched draws by the shares of another train-moe: give this one its decisions, as in from: {paths: ..., shares: OTHER.router_log}")
+	case s.gate == gateLearned && c.Router.Encoder != "" && sources("embeddings") > 0:
+		return stage.Invalid("router.encoder", "stands beside the input embeddings, which takes its place: leave one of them out")
+	}
+	return nil
+}
+
 // sharesOf are the students' shares of the decisions in a router's log.
 func sharesOf(log stage.Rows[schema.RouterDecision], students []studentPlan) (map[string]float64, error) {
-	if !log.Given() {
-		return nil, errors.New("gate: matched draws by the shares of another train-moe: give this one its decisions, as in from: {paths: ..., shares: OTHER.router_log}")
-	}
 	shares, n := map[string]float64{}, 0.0
 	for d, err := range log.All() {
 		if err != nil {
@@ -114,9 +123,6 @@ func runTrain(ctx context.Context, env *stage.Env, c trainConfig, in moeIn, out 
 		p.route.shares, p.config = shares, []any{p.config, shares}
 	}
 	if in.Embeddings.Given() && p.route != nil && p.route.gate == gateLearned {
-		if c.Router.Encoder != "" {
-			return errors.New("the input embeddings takes the place of router.encoder: leave one of them out")
-		}
 		var err error
 		if p.route.embeddings, err = readEmbeddings(in.Embeddings); err != nil {
 			return err
