@@ -44,6 +44,17 @@ func (c compareRoutersConfig) Estimate(context.Context, stage.Question) (stage.E
 	return stage.Estimate{Rows: map[string]*stage.Range{"cells": stage.Exactly(float64(len(c.Cells)))}}, nil
 }
 
+// Wired implements [stage.Wired].
+func (c compareRoutersConfig) Wired(sources func(string) int) error {
+	if n := sources("oracle"); n%len(c.Cells) != 0 {
+		return fmt.Errorf("%d inputs at oracle cannot be shared out to %d cells: give each style equally many runs", n, len(c.Cells))
+	}
+	if n := sources("logs"); n%len(c.Arms) != 0 {
+		return fmt.Errorf("%d inputs at logs cannot be shared out to %d arms: give each arm equally many runs", n, len(c.Arms))
+	}
+	return nil
+}
+
 type compareRoutersIn struct {
 	Oracle []stage.Rows[schema.Score]          `port:"oracle" doc:"Of evaluate-students: the runs of students that learned the first style alone, then the second, and so on."`
 	Logs   []stage.Rows[schema.RouterDecision] `port:"logs" doc:"Router logs of train-moe: the runs of the first arm, then those of the second, and so on. The last epoch counts."`
@@ -92,9 +103,6 @@ func runCompareRouters(_ context.Context, env *stage.Env, c compareRoutersConfig
 	}
 	if len(distinct(slices.Collect(maps.Values(better)))) < 2 {
 		env.Warn("one student is better at every clear style: whoever gives it everything is always right")
-	}
-	if len(in.Logs)%len(c.Arms) != 0 {
-		return fmt.Errorf("%d inputs at logs cannot be shared out to %d arms: give each arm equally many runs", len(in.Logs), len(c.Arms))
 	}
 	each := len(in.Logs) / len(c.Arms)
 	var table []schema.RouterScore
@@ -151,9 +159,6 @@ func runCompareRouters(_ context.Context, env *stage.Env, c compareRoutersConfig
 
 // oracle finds the better student of each style.
 func oracle(styles []string, runs []stage.Rows[schema.Score]) ([]schema.OracleCell, error) {
-	if len(runs)%len(styles) != 0 {
-		return nil, fmt.Errorf("%d inputs at oracle cannot be shared out to %d cells: give each style equally many runs", len(runs), len(styles))
-	}
 	each := len(runs) / len(styles)
 	var cells []schema.OracleCell
 	for i, style := range styles {
