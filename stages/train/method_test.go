@@ -2,7 +2,9 @@ package train
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -392,6 +394,35 @@ func TestMethodConfigErrors(t *testing.T) {
 		}
 		if _, ok := TrainMoE.Config.Field(old); ok {
 			t.Errorf("%s is still a field", old)
+		}
+	}
+}
+
+// The table of docs/train-moe.md says what each method sets.
+func TestMethodsAsDocumented(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "train-moe.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	row := func(field string) []string {
+		for line := range strings.Lines(string(page)) {
+			if strings.HasPrefix(line, "| `"+field+"`") {
+				return strings.Split(strings.Trim(line, "| \n"), " | ")[1:]
+			}
+		}
+		return make([]string, 4)
+	}
+	for i, method := range []string{methodCorrected, methodPaper, methodOriginal, methodNone} {
+		s := presets()[method]
+		for field, want := range map[string]string{
+			"router.gate": s.gate, "router.signal": s.signal, "router.balance": fmt.Sprint(s.balance), "router.lr": fmt.Sprint(s.routerLR),
+			"router.tau.start": fmt.Sprint(s.tauStart, ", ", s.tauEnd), "peer.loss": s.peer, "peer.weight": fmt.Sprint(s.weight),
+			"peer.variance": fmt.Sprint(s.variance), "peer.covariance": fmt.Sprint(s.covariance), "peer.rows": s.rows,
+			"peer.lr": fmt.Sprint(s.peerLR), "peer.gamma": fmt.Sprint(s.gamma), "student_prompt": s.prompt,
+		} {
+			if got := row(field)[i]; got != want && (method != methodNone || got != "-") {
+				t.Errorf("%s: the table gives %q for %s, and it is %s", method, got, field, want)
+			}
 		}
 	}
 }
