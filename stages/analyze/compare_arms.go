@@ -53,7 +53,7 @@ type compareArmsOut struct {
 
 // CompareArms is the stage type compare-arms.
 var CompareArms = stage.Define(stage.Spec{
-	Type: "compare-arms", Version: 1, Class: stage.Pure,
+	Type: "compare-arms", Version: 2, Class: stage.Pure,
 	Doc: `Tabulates the arms of an experiment: the accuracy of their trained students over runs.
 
 The runs of an arm are its seeds, the legs of a matrix. Accuracy is the mean of the

@@ -72,7 +72,7 @@ type figuresOut struct {
 
 // Figures is the stage type figures.
 var Figures = stage.Define(stage.Spec{
-	Type: "figures", Version: 1, Class: stage.Pure,
+	Type: "figures", Version: 2, Class: stage.Pure,
 	Doc: `Draws what the tables of a run say, as SVG and PNG.
 
 routing: a heat map of the share of each style that went to each student, per epoch.

@@ -24,7 +24,7 @@ type posrateOut struct {
 
 // Posrate is the stage type posrate.
 var Posrate = stage.Define(stage.Spec{
-	Type: "posrate", Version: 1, Class: stage.Pure,
+	Type: "posrate", Version: 2, Class: stage.Pure,
 	Doc: `Counts how often each reasoning style was routed to each student.
 
 A rate is the share of a style's appearances in the router log that chose the

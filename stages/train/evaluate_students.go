@@ -54,7 +54,7 @@ type evalOut struct {
 // EvaluateStudents measures students on held-out problems.
 var EvaluateStudents = stage.Define(stage.Spec{
 	Type:    "evaluate-students",
-	Version: 4,
+	Version: 5,
 	Class:   stage.Pure,
 	Doc: `Measures trained students on held-out problems.
 Each student reads the plain question, with its choices, premise or table, and writes greedily until its end token; only new

@@ -73,7 +73,7 @@ type generateOut struct {
 // Generate lets students answer problems as a teacher would.
 var Generate = stage.Define(stage.Spec{
 	Type:    "generate",
-	Version: 4,
+	Version: 5,
 	Class:   stage.Seeded,
 	Doc: `Lets trained students, or a published model, answer problems.
 Each answer becomes a path of style student:NAME, so that extract, verify and accuracy read

@@ -56,7 +56,7 @@ type trainOut struct {
 // TrainMoE trains several students on the same reasoning paths, with a router.
 var TrainMoE = stage.Define(stage.Spec{
 	Type:    moeType,
-	Version: 4,
+	Version: 5,
 	Class:   stage.Seeded,
 	Doc: `Trains two or more students on reasoning paths that a router shares out between them.
 Students are published models with low-rank adapters, or small decoders trained from

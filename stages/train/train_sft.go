@@ -86,7 +86,7 @@ type sftOut struct {
 // TrainSFT trains one student on reasoning paths.
 var TrainSFT = stage.Define(stage.Spec{
 	Type:    sftType,
-	Version: 4,
+	Version: 5,
 	Class:   stage.Seeded,
 	Doc: `Trains one student on reasoning paths: the baseline of train-moe.
 A published model stays frozen and learns through low-rank adapters; each path is laid out
