@@ -53,8 +53,8 @@ func cmdTeacher(ts *testscript.TestScript, neg bool, args []string) {
 				http.Error(w, `{"error":{"message":"not this one"}}`, http.StatusBadRequest)
 				return
 			}
-			st.held.RLock()
-			st.held.RUnlock()
+			st.held.RLock() // until nobody holds the answers
+			defer st.held.RUnlock()
 			text, _ := json.Marshal(fmt.Sprintf(`Thought number %d. The answer is \boxed{5}.`, n))
 			fmt.Fprintf(w, `{"choices":[{"message":{"content":%s},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":4}}`, text)
 		}))

@@ -18,7 +18,7 @@ type RoutingProblem struct {
 	Responses []string
 }
 
-// Families of routing problems. Sizes and stories ask what words mean and hold no word
+// RoutingFamilies are the families of routing problems. Sizes and stories ask what words mean and hold no word
 // that training lacks; letters and digits ask how a word or a number is written that
 // occurs nowhere else. A tokenizer of whole words serves the former, one of letters the
 // latter.

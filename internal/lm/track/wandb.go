@@ -85,7 +85,8 @@ func newWandb(parent, entity, project string, r Run, now func() time.Time) (*wan
 	run = appendText(run, 8, r.Name)
 	start := appendNumber(appendNumber(nil, 1, w.began.Unix()), 2, int64(w.began.Nanosecond()))
 	run = appendBytes(run, 17, start)
-	if err := w.write([]byte{':', 'W', '&', 'B', 0xe1, 0xbe, 0}); err == nil {
+	err = w.write([]byte{':', 'W', '&', 'B', 0xe1, 0xbe, 0})
+	if err == nil {
 		err = errors.Join(w.record(recordHeader, appendBytes(nil, 1, version)), w.record(recordRun, run))
 	}
 	if err != nil {
