@@ -62,7 +62,10 @@ type RunOptions struct {
 	Seed  *uint64         // nil takes the recipe's
 	Jobs  int             // stages at a time; 0 means one a core
 	Force map[string]bool // stages to run even if they are cached
-	Sink  event.Sink
+	// Replace names stages of Force whose new result takes the place of the one in
+	// force. Without it another result for the same key is kept beside the first.
+	Replace map[string]bool
+	Sink    event.Sink
 
 	// OnlyErrors asks again for what earlier runs got no answer to, and for nothing else:
 	// only stages whose last result lacks answers run, and what depends on them.
@@ -189,7 +192,7 @@ func (e *Engine) Run(ctx context.Context, g *graph.Graph, o RunOptions) (*Result
 	sink = event.Tee(o.Sink, history.event, control.event)
 	sink(event.Event{Time: start, Kind: event.RunStarted, Run: history.id, Total: int64(len(g.Nodes)), Message: g.Recipe.File})
 	opts := exec.Options{
-		RunID: history.id, RecipeID: recipeID(g), Seed: o.seed(g), Jobs: o.Jobs, Force: o.Force,
+		RunID: history.id, RecipeID: recipeID(g), Seed: o.seed(g), Jobs: o.Jobs, Force: o.Force, Replace: o.Replace,
 		Limits: o.Limits, Devices: gpus, RetryPause: o.RetryPause, Sink: sink, Save: e.saver(st),
 		Control: control.control, Only: only,
 	}

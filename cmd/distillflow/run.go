@@ -47,8 +47,9 @@ sets of the Hugging Face Hub at the commits in the lock, and says where the Hub 
 newer one.
 
 --refresh runs stages that ask a model even if they are cached, and buys every
-answer again, even those in the memo of paid answers. If you interrupt such a run and
-repeat it with the same flag, it buys no answer twice.
+answer again, even those in the memo of paid answers. The new result takes the place of
+the old one if no request is left to repeat. If you interrupt such a run and repeat it
+with the same flag, it buys no answer twice.
 
 At its end, also after a failure or an interrupt, a run writes report.html beside its
 saved outputs: one page that needs no other file, with its figures as SVG and PNG in
@@ -81,7 +82,7 @@ a budget, 4 the run deviates from the lock, 130 interrupted.`,
 			if info, err := os.Stat(reportFile); err == nil && info.IsDir() {
 				return usageError{fmt.Errorf("--report %s: it is a folder; name a file, such as %s", reportFile, filepath.Join(reportFile, report.Name))}
 			}
-			if err := refreshStages(g, o.Force, refresh); err != nil {
+			if err := refreshStages(g, &o, refresh); err != nil {
 				return err
 			}
 			if o.Limits, err = limits.limits(a); err != nil {
@@ -207,8 +208,10 @@ func shellWord(s string) string {
 }
 
 // refreshStages makes stages ask their model again: each is run though it may be
-// cached, with its field refresh set, which is no part of its key.
-func refreshStages(g *graph.Graph, force map[string]bool, names []string) error {
+// cached, with its field refresh set, which is no part of its key, and the new answers
+// take the place of the old ones.
+func refreshStages(g *graph.Graph, o *flow.RunOptions, names []string) error {
+	o.Replace = map[string]bool{}
 	for _, name := range names {
 		n := g.Node(name)
 		switch {
@@ -217,7 +220,7 @@ func refreshStages(g *graph.Graph, force map[string]bool, names []string) error 
 		case !n.Config.SetFlag("refresh"):
 			return usageError{fmt.Errorf("--refresh %s: %s asks no model; --force %s runs the stage again", name, n.Type.Type, name)}
 		}
-		force[name] = true
+		o.Force[name], o.Replace[name] = true, true
 	}
 	return nil
 }

@@ -432,6 +432,36 @@ func TestConflict(t *testing.T) {
 	}
 }
 
+// A result that was asked for anew replaces a complete one, unless it is incomplete.
+func TestReplace(t *testing.T) {
+	n := 0
+	b := newBench(t, `
+stages:
+  v: {uses: sampled, with: {act: v}}
+  behind: {uses: pure, from: v, with: {act: behind}}
+`, map[string]act{"v": func(_ context.Context, env *stage.Env) (string, error) {
+		if n++; n == 2 {
+			env.Incomplete("one answer is missing")
+		}
+		return fmt.Sprint("result ", n), nil
+	}})
+	b.mustRun("behind:done v:done")
+	b.opts.Force, b.opts.Replace = map[string]bool{"v": true}, map[string]bool{"v": true}
+	o := b.mustRun("behind:cached v:done")
+	if got := b.text(o, "v"); got != "result 1" || o.Incomplete["v"] || !strings.Contains(b.message(event.StageWarning), "the earlier complete result stays in force") {
+		t.Errorf("output %q, incomplete %v, warning %q", got, o.Incomplete, b.message(event.StageWarning))
+	}
+	o = b.mustRun("behind:done v:done")
+	if got := b.text(o, "v"); got != "result 3" {
+		t.Errorf("output %q", got)
+	}
+	b.opts.Force, b.opts.Replace = nil, nil
+	o = b.mustRun("behind:cached v:cached")
+	if got := b.text(o, "v"); got != "result 3" || n != 3 {
+		t.Errorf("output %q after %d runs", got, n)
+	}
+}
+
 func TestIncompleteResultIsUsedAndAskedForAgain(t *testing.T) {
 	missing := true
 	b := newBench(t, `

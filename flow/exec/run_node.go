@@ -202,10 +202,16 @@ func (s *scheduler) execute(ctx context.Context, n *graph.Node, step plan.Step, 
 		return nil, false, fmt.Errorf("publishing: %w", err)
 	}
 	published = true
-	if err := s.store.RemoveWork(step.Key); err != nil {
-		s.warn(n, "its scratch folder could not be removed: "+err.Error())
+	setAside := res.Incomplete != "" && !a.Incomplete
+	if !setAside || !s.opts.Replace[n.Name] { // a refresh that is not done goes on in its folder
+		if err := s.store.RemoveWork(step.Key); err != nil {
+			s.warn(n, "its scratch folder could not be removed: "+err.Error())
+		}
 	}
-	if res.Incomplete != "" {
+	switch {
+	case setAside:
+		s.warn(n, "incomplete: "+res.Incomplete+"; the earlier complete result stays in force; give the same flags again to ask for what is missing")
+	case res.Incomplete != "":
 		s.warn(n, "incomplete: "+res.Incomplete+"; the next run asks again for what is missing")
 	}
 	s.emit(event.Event{Kind: event.StageDone, Stage: n.Name, Type: n.Type.Type, Key: step.Key,
@@ -312,7 +318,11 @@ func (s *scheduler) publish(n *graph.Node, task stage.Task, res stage.Result, a 
 		}
 		a.Outputs[p.Name] = o
 	}
-	put, err := s.store.PutAction(a, dur)
+	putAction := s.store.PutAction
+	if s.opts.Replace[n.Name] {
+		putAction = s.store.ReplaceAction
+	}
+	put, err := putAction(a, dur)
 	if err != nil {
 		return err
 	}
@@ -320,6 +330,6 @@ func (s *scheduler) publish(n *graph.Node, task stage.Task, res stage.Result, a 
 		s.emit(event.Event{Kind: event.StageWarning, Stage: n.Name, Type: n.Type.Type, Key: a.Key,
 			Message: "gave another result than before for the same inputs; the first one stays in force, this one is kept beside it"})
 	}
-	a.Outputs = put.Pinned.Outputs
+	a.Outputs, a.Incomplete = put.Pinned.Outputs, put.Pinned.Incomplete
 	return nil
 }

@@ -45,7 +45,8 @@ type Options struct {
 	Seed     uint64
 	Jobs     int // stages at a time; at least 1
 	Force    map[string]bool
-	Limits   Limits // what the stages running at a time may declare together
+	Replace  map[string]bool // stages whose new result takes the place of the one in force
+	Limits   Limits          // what the stages running at a time may declare together
 	// Devices are the GPUs to share out: a stage that runs and declares gpus gets
 	// that many of its own, see [stage.Env]. If there are fewer than the limit
 	// says, a stage may get none.

@@ -307,9 +307,9 @@ type PutResult struct {
 	// the key. The first stays in force and the new one is kept beside it; see
 	// Conflicts.
 	Conflict bool
-	// Replaced is set when the earlier result differed and had lost an output,
-	// so that the new one had to take its place. The earlier entry is kept as
-	// a conflict record.
+	// Replaced is set when the earlier complete result differed and the new one
+	// took its place: it had lost an output, or ReplaceAction was called. The
+	// earlier entry is kept as a conflict record.
 	Replaced bool
 }
 
@@ -321,6 +321,17 @@ type PutResult struct {
 // Hold LockKey(key) so that two processes do not publish one key at once; if
 // they do, one of them wins and the store stays sound.
 func (s *Store) PutAction(a *Action, dur Durability) (PutResult, error) {
+	return s.putAction(a, dur, false)
+}
+
+// ReplaceAction is PutAction for a result that was asked for anew: when it is complete
+// and differs from the one in force, it takes its place, and the earlier entry is kept
+// beside it.
+func (s *Store) ReplaceAction(a *Action, dur Durability) (PutResult, error) {
+	return s.putAction(a, dur, true)
+}
+
+func (s *Store) putAction(a *Action, dur Durability, replace bool) (PutResult, error) {
 	if err := a.check(); err != nil {
 		return PutResult{}, err
 	}
@@ -352,7 +363,7 @@ func (s *Store) PutAction(a *Action, dur Durability) (PutResult, error) {
 			return PutResult{Pinned: old}, nil
 		case sound && same:
 			return PutResult{Pinned: old}, nil
-		case sound:
+		case sound && !replace:
 			s.warn(s.actionPath(a.Key), "the key has a second, different result; it is kept beside the first, which stays in force")
 			return PutResult{Pinned: old, Conflict: true}, s.keepConflict(a, dur)
 		case !same:
@@ -360,6 +371,9 @@ func (s *Store) PutAction(a *Action, dur Durability) (PutResult, error) {
 				return PutResult{}, err
 			}
 			res.Replaced = true
+			if sound {
+				break
+			}
 			s.warn(s.actionPath(a.Key), "the earlier result has lost an output and the new one differs; the new one is in force now")
 		}
 	}

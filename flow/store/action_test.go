@@ -151,6 +151,34 @@ func TestConflict(t *testing.T) {
 	}
 }
 
+func TestReplaceAction(t *testing.T) {
+	s, warned := newStore(t)
+	first := publish(t, s, testKey(1), "first answer")
+	d, n, _ := s.PutBytes([]byte("second answer"), Relaxed)
+	second := *first
+	second.Outputs = map[string]Output{"out": {Kind: KindRows, Digest: d, Rows: 1, Bytes: n}}
+	half := second
+	half.Incomplete = true
+	for _, step := range []struct {
+		put, want *Action
+		replaced  bool
+	}{{&half, first, false}, {first, first, false}, {&second, &second, true}, {&second, &second, false}, {first, first, true}, {&second, &second, true}} {
+		res, err := s.ReplaceAction(step.put, Durable)
+		if err != nil || res.Conflict || res.Replaced != step.replaced || !res.Pinned.SameOutputs(step.want) || res.Pinned.Incomplete {
+			t.Fatalf("%+v %v", res, err)
+		}
+		if got, ok, _ := s.GetAction(testKey(1)); !ok || !got.SameOutputs(step.want) {
+			t.Fatalf("%+v is in force", got)
+		}
+	}
+	if c, err := s.Conflicts(testKey(1)); err != nil || len(c) != 1 || !c[0].Pinned.SameOutputs(&second) {
+		t.Errorf("kept beside it: %+v %v", c, err)
+	}
+	if warned.count() != 0 {
+		t.Error("a warning for what was asked for")
+	}
+}
+
 func TestActionEntryDamage(t *testing.T) {
 	harms := map[string]func(t *testing.T, path string, b []byte){
 		"removed":   func(t *testing.T, p string, b []byte) { os.Remove(p) },

@@ -401,6 +401,14 @@ func (t *Transport) note(err error, now time.Time) outage {
 	return o
 }
 
+// canceledError is a call that its caller gave up. Where one failed request ends all, the
+// cause is the [Error] of that request: it says nothing about this call, and so it can
+// be compared, but not taken for this call's own.
+type canceledError struct{ cause error }
+
+func (e *canceledError) Error() string        { return e.cause.Error() }
+func (e *canceledError) Is(target error) bool { return errors.Is(e.cause, target) }
+
 // call is one attempt with its own deadline; every failure but the caller's own
 // cancellation leaves as an *Error.
 func (t *Transport) call(ctx context.Context, req Request) (*Response, error) {
@@ -420,7 +428,7 @@ func (t *Transport) call(ctx context.Context, req Request) (*Response, error) {
 		}
 		return resp, nil
 	case ctx.Err() != nil:
-		return nil, context.Cause(ctx)
+		return nil, &canceledError{context.Cause(ctx)}
 	case actx.Err() != nil:
 		return nil, &Error{Kind: KindTimeout, Provider: t.p.Name, Err: err,
 			Message: fmt.Sprintf("no answer within %s; a longer timeout may help", t.o.Timeout)}
@@ -435,8 +443,9 @@ func (t *Transport) call(ctx context.Context, req Request) (*Response, error) {
 }
 
 func (t *Transport) countAnswer(resp *Response, err error) {
+	var gone *canceledError
 	t.stats.add(func(s *Stats) {
-		if err != nil {
+		if err != nil && !errors.As(err, &gone) {
 			s.Errors[KindOf(err)]++
 			s.Example = RowError(err)
 		}

@@ -212,6 +212,47 @@ func TestCancellation(t *testing.T) {
 	})
 }
 
+// A call that ends because another request failed is not counted as that failure, and its
+// budget counts it in full: the provider may have answered it.
+func TestCancellationByAnotherRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, err := NewBudget(Limits{Tokens: 10_000}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tr := transport(func(ctx context.Context, r Request) (*Response, error) {
+			if strings.Contains(r.Messages[0].Content, "bad") {
+				time.Sleep(time.Second)
+				return nil, &Error{Kind: KindInvalid, Status: 400}
+			}
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}, Options{Concurrency: 2, Budget: b})
+		bad := errors.New("none")
+		err = InOrder(t.Context(), NewWorkers(2), 2, func(yield func(Row, error) bool) {
+			for _, text := range []string{"bad", "good"} {
+				ask := func(ctx context.Context) error {
+					_, err := tr.Complete(ctx, prompt(text))
+					if text == "bad" {
+						bad = err
+					}
+					return err
+				}
+				if !yield(Row{Tasks: []func(context.Context) error{ask}, Done: func() error { return nil }}, nil) {
+					return
+				}
+			}
+		})
+		s := tr.Stats()
+		if !errors.Is(err, bad) || s.Calls != 2 || s.Errors[KindInvalid] != 1 || len(s.Errors) != 1 {
+			t.Errorf("%v, %+v", err, s)
+		}
+		if got, want := b.spent.Tokens, worstCase(prompt("good"), nil).Tokens; got != want {
+			t.Errorf("%d tokens counted, want %d", got, want)
+		}
+	})
+}
+
 func TestMemo(t *testing.T) {
 	n := 0
 	finish := FinishLength
