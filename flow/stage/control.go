@@ -98,6 +98,14 @@ type Steered interface {
 	Steered() []string
 }
 
+// Steered lists the fields of the stage that can be changed while it runs; see [Steered].
+func (t *Type) Steered() []string {
+	if s, ok := t.newConfig().Interface().(Steered); ok {
+		return s.Steered()
+	}
+	return nil
+}
+
 // Steer checks a new value for a field of a stage that runs. It changes nothing; see
 // [Control].
 func (c *Config) Steer(field string, v float64) error {

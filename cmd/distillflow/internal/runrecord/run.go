@@ -24,6 +24,7 @@ type Run struct {
 	Seconds  float64        // from start to end, or until now
 	Error    string         // why the run failed; the errors of stages stand with them
 	Paused   bool           // somebody paused it by a command, and it goes on
+	Answers  []event.Event  // to the latest few commands, oldest first
 	// Warnings are those of the run as a whole, such as damage in the store.
 	Warnings []Warning
 
@@ -34,6 +35,9 @@ type Run struct {
 
 	lastEvent time.Time
 }
+
+// maxAnswers bounds the answers to commands that are kept; the log has all.
+const maxAnswers = 5
 
 // State is what became of a stage.
 type State string
@@ -243,6 +247,8 @@ func (r *Run) add(e event.Event) {
 	case e.Kind == event.RunStarted:
 		return
 	case e.Kind == event.RunControl:
+		r.Answers = append(r.Answers, e)
+		r.Answers = r.Answers[max(0, len(r.Answers)-maxAnswers):]
 		if c := e.Command; c != nil && e.Error == "" && c.Action != event.Set {
 			r.Paused = c.Action == event.Pause
 		}

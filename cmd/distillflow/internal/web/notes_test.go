@@ -13,7 +13,12 @@ import (
 
 func (x *site) post(t *testing.T, origin string, form url.Values) (int, string) {
 	t.Helper()
-	req, err := http.NewRequest("POST", x.URL+"/runs/"+x.run+"/notes/rows/rows", strings.NewReader(form.Encode()))
+	return x.postTo(t, "/runs/"+x.run+"/notes/rows/rows", origin, form)
+}
+
+func (x *site) postTo(t *testing.T, address, origin string, form url.Values) (int, string) {
+	t.Helper()
+	req, err := http.NewRequest("POST", x.URL+address, strings.NewReader(form.Encode()))
 	if err != nil {
 		t.Fatal(err)
 	}

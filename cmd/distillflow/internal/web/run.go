@@ -29,7 +29,8 @@ type runView struct {
 	Title, ID, Status, Recipe, About string
 	Started                          time.Time
 	Seconds                          float64
-	Live                             bool
+	Live, Paused                     bool
+	Control                          controlView // of one that goes on
 	Error                            string
 	Graph                            template.HTML
 	Stages                           []stageView
@@ -61,7 +62,10 @@ type outputView struct {
 func (s *Server) runView(run *runrecord.Run) runView {
 	v := runView{
 		Title: cmp.Or(run.Resolved.Name, run.Recipe, run.ID), ID: run.ID, Status: run.Status, Recipe: run.Recipe, About: run.Resolved.Description,
-		Started: run.Started, Seconds: run.Seconds, Live: run.Live(), Error: run.Error, Cost: run.Cost(),
+		Started: run.Started, Seconds: run.Seconds, Live: run.Live(), Paused: run.Paused, Error: run.Error, Cost: run.Cost(),
+	}
+	if v.Live {
+		v.Control = s.controlView(run)
 	}
 	warn := func(stage string, list []runrecord.Warning) {
 		for _, w := range list {

@@ -83,6 +83,7 @@ func (s *Server) Handler() http.Handler {
 	page("GET /runs/{run}", s.runPage)
 	page("GET /runs/{run}/live", s.runLive)
 	page("GET /runs/{run}/summary", s.runSummary)
+	page("POST /runs/{run}/control", s.control)
 	page("GET /runs/{run}/records/{stage}/{port}", s.recordsPage)
 	page("GET /runs/{run}/count/{stage}/{port}", s.countRecords)
 	page("GET /runs/{run}/routing/{stage}/{port}", s.routingPage)

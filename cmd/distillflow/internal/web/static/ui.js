@@ -14,8 +14,9 @@ function follow(box) {
     box.innerHTML = e.data;
     for (const i of box.querySelectorAll("input")) i.checked = chosen.has(i.value);
     if (open) for (const a of box.querySelectorAll("a")) if (a.getAttribute("href") === open) { a.focus(); break; }
+    answered();
   });
-  source.addEventListener("done", () => { source.close(); const later = $("[data-later]"); if (later) load(later); });
+  source.addEventListener("done", () => { source.close(); const control = $("#control"); if (control) control.remove(); const later = $("[data-later]"); if (later) load(later); });
   source.addEventListener("gone", () => source.close());
 }
 
@@ -28,6 +29,34 @@ async function fragment(url) {
 
 async function load(box) {
   try { box.innerHTML = await fragment(box.dataset.load); } catch (e) { box.textContent = e.message; }
+}
+
+// Control of a run: its answer to a command comes with its state.
+
+let sent = ""; // the command that was not answered yet
+
+function answered() {
+  if (!sent || !$('[data-command="' + sent + '"]')) return;
+  sent = "";
+  $("#control [role=status]").textContent = "";
+}
+
+async function command(form, button) {
+  const body = new URLSearchParams(new FormData(form, button)), status = $("#control [role=status]");
+  body.set("fragment", "1");
+  try {
+    const answer = await fetch(form.getAttribute("action"), { method: "POST", body, credentials: "same-origin" });
+    const text = await answer.text();
+    if (!answer.ok) {
+      const why = $(".pre", new DOMParser().parseFromString(text, "text/html"));
+      throw new Error(why ? why.textContent : text);
+    }
+    sent = text;
+    status.textContent = "Sent; the run answers in a moment.";
+    answered();
+  } catch (e) {
+    status.textContent = "Not sent: " + e.message;
+  }
 }
 
 // Formulas.
@@ -287,5 +316,6 @@ function submit() {
 
 for (const box of document.querySelectorAll("[data-live]")) follow(box);
 for (const box of document.querySelectorAll("[data-load]:not([data-later])")) load(box);
+if ($("#control")) $("#control").addEventListener("submit", (e) => { e.preventDefault(); command(e.target, e.submitter); });
 if ($("#list")) browse();
 else renderAll(document);
