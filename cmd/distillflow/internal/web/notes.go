@@ -72,6 +72,9 @@ func (s *Server) takeNote(w http.ResponseWriter, r *http.Request) error {
 	if err := r.ParseForm(); err != nil {
 		return badRequest{err}
 	}
+	if r.PostForm.Get("at") == "" { // else the note would be on the first record
+		return badRequest{errors.New("the form does not say which record the note is on")}
+	}
 	at, err := parsePlace(r.PostForm.Get("at"))
 	if err != nil {
 		return err

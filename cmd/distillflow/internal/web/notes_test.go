@@ -49,6 +49,7 @@ func TestNotes(t *testing.T) {
 	}{
 		{"http://evil.example", form("0.0", "right", ""), http.StatusForbidden},
 		{x.URL, form("0.0", "great", ""), http.StatusBadRequest},
+		{x.URL, form("", "right", ""), http.StatusBadRequest},
 		{x.URL, form("0.9", "right", ""), http.StatusNotFound},
 		{x.URL, form("1.0", "right", ""), http.StatusInternalServerError}, // in the middle of a row
 		{x.URL, form("0.0", "right", strings.Repeat("x", maxForm)), http.StatusBadRequest},
