@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log"
 	"net"
 	"net/http"
@@ -49,6 +50,9 @@ has no store: the run, its figures and tables, and the first records of each out
 			recipe := optional(pos, 0)
 			if recipe != "" && !runrecord.IsRecipe(recipe) {
 				f.dir, recipe = storeIn(recipe), ""
+				if err := checkStore(f.dir); err != nil {
+					return usageError{err}
+				}
 			}
 			st, err := f.open(a, recipe, false) // folders may have to be laid out
 			if err != nil {
@@ -81,6 +85,19 @@ func storeIn(dir string) string {
 		return filepath.Join(dir, defaultStore)
 	}
 	return dir
+}
+
+// checkStore refuses what is there and no store: to open it would leave a lock in a
+// folder of somebody else's. A store by its usual name may be empty yet.
+func checkStore(dir string) error {
+	info, err := os.Stat(dir)
+	if errors.Is(err, fs.ErrNotExist) || filepath.Base(dir) == defaultStore && err == nil && info.IsDir() {
+		return nil
+	}
+	if _, err := os.Stat(filepath.Join(dir, "version")); err != nil {
+		return fmt.Errorf("%s is no store: name a recipe, a store, or the folder with a %s", dir, defaultStore)
+	}
+	return nil
 }
 
 func checkAddr(addr string, public bool) error {
