@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -53,6 +54,8 @@ func stageOf(r *runrecord.Run, name string) (*runrecord.Stage, error) {
 	}
 	if near := suggest.Near(name, names); near != "" {
 		msg += fmt.Sprintf("; did you mean %q?", near)
+	} else if len(names) > 0 {
+		msg += "; it has " + strings.Join(names, ", ")
 	}
 	return nil, usageError{errors.New(msg)}
 }
