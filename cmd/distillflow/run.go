@@ -112,7 +112,7 @@ a budget, 4 the run deviates from the lock, 130 interrupted.`,
 			if metricsAddr != "" {
 				url, stop, err := telemetry.Serve(metricsAddr, metrics)
 				if err != nil {
-					return errors.Join(usageError{err}, v.Close())
+					return errors.Join(usageError{fmt.Errorf("--metrics-addr %s: %w; port 0 takes a free one", metricsAddr, err)}, v.Close())
 				}
 				fmt.Fprintf(a.err, "metrics at %s\n", url)
 				defer func() { _ = stop() }() // the run is over, and has its own error
