@@ -11,14 +11,21 @@ var (
 	secretName = regexp.MustCompile(`(?i)(^|[_-])(key|token|secret|password|passwd|credentials?)$`)
 	secretJSON = regexp.MustCompile(`(?i)("(?:[^"\\]*[_-])?(?:key|token|secret|password|passwd|credentials?)"\s*:\s*)"(?:[^"\\]|\\.)+"`)
 	userInURL  = regexp.MustCompile(`(://)[^/@\s"]+@`)
+	secretURL  = regexp.MustCompile(`(?i)((?:[?&]|\\u0026)(?:[\w.-]*[_-])?(?:key|token|secret|password|passwd|credentials?)=)[^&#\s"\\]+`) // JSON may write & as \u0026
 )
 
 const mask = "***"
 
-// masked hides fields with secret names, and the user part of addresses, in JSON.
+// masked hides fields with secret names, and the user part and parameters with secret
+// names of addresses, in JSON.
 func masked(b json.RawMessage) json.RawMessage {
 	b = secretJSON.ReplaceAll(b, []byte(`${1}"`+mask+`"`))
-	return userInURL.ReplaceAll(b, []byte("${1}"+mask+"@"))
+	return []byte(maskedURL(string(b)))
+}
+
+func maskedURL(s string) string {
+	s = userInURL.ReplaceAllString(s, "${1}"+mask+"@")
+	return secretURL.ReplaceAllString(s, "${1}"+mask)
 }
 
 func maskedParam(name string, value json.RawMessage) json.RawMessage {
@@ -34,7 +41,7 @@ func maskGiven(d *flow.RunData) {
 			d.Env[name] = mask
 			continue
 		}
-		d.Env[name] = userInURL.ReplaceAllString(v, "${1}"+mask+"@")
+		d.Env[name] = maskedURL(v)
 	}
 	for name, v := range d.Params {
 		b, err := json.Marshal(v)

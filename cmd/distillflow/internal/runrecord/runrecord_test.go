@@ -162,8 +162,9 @@ func TestRun(t *testing.T) {
 
 func TestMasked(t *testing.T) {
 	for in, want := range map[string]string{
-		`{"env": {"OPENAI_API_KEY": "sk-\"1", "token":"x"}, "keys": "a", "max_tokens": 5}`: `{"env": {"OPENAI_API_KEY": "***", "token":"***"}, "keys": "a", "max_tokens": 5}`,
-		`{"key": "", "monkey": "b", "url": "http://me:pw@host/"}`:                          `{"key": "", "monkey": "b", "url": "http://***@host/"}`,
+		`{"env": {"OPENAI_API_KEY": "sk-\"1", "token":"x"}, "keys": "a", "max_tokens": 5}`:   `{"env": {"OPENAI_API_KEY": "***", "token":"***"}, "keys": "a", "max_tokens": 5}`,
+		`{"url": "https://host/v1?api_key=sk-1&n=2\u0026TOKEN=x#a", "text": "monkey=b?why"}`: `{"url": "https://host/v1?api_key=***&n=2\u0026TOKEN=***#a", "text": "monkey=b?why"}`,
+		`{"key": "", "monkey": "b", "url": "http://me:pw@host/"}`:                            `{"key": "", "monkey": "b", "url": "http://***@host/"}`,
 	} {
 		if got := string(masked(json.RawMessage(in))); got != want {
 			t.Errorf("%s became %s, want %s", in, got, want)
