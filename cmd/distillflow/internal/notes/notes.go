@@ -144,7 +144,7 @@ func Read(storeDir string) (map[schema.NoteKey]schema.Note, error) {
 			}
 			errs = append(errs, fmt.Errorf("%s:%d: %w", path, i, err))
 		} else {
-			errs = append(errs, fmt.Errorf("%s:%d: not a note: %w", path, i, err))
+			errs = append(errs, fmt.Errorf("%s:%d: not a note; mend or delete the line: %w", path, i, err))
 		}
 	}
 	if err := b.Err(); err != nil {

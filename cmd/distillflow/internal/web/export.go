@@ -48,9 +48,9 @@ func (s *Server) Export(ctx context.Context, run *runrecord.Run, dir string) err
 	}
 	v := s.runView(run)
 	v.Live, v.Exported = false, true
-	noted, err := s.noted()
-	if err != nil {
-		return err
+	noted, damaged := s.noted()
+	if damaged != nil { // the other notes are good all the same
+		v.Warnings = append(v.Warnings, pages.Fact{Name: "notes", Value: damaged.Error()})
 	}
 	n := 0
 	for i, st := range run.Stages {

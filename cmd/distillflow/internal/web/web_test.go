@@ -16,6 +16,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/distillflow/distillflow/cmd/distillflow/internal/notes"
 	"github.com/distillflow/distillflow/cmd/distillflow/internal/runrecord"
 	"github.com/distillflow/distillflow/flow"
 	"github.com/distillflow/distillflow/flow/recipe"
@@ -362,8 +363,15 @@ func TestExport(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := filepath.Join(t.TempDir(), "copy")
+	// A damaged note is told of, and keeps no copy from being made.
+	if err := os.WriteFile(notes.Path(x.server.Store.Dir()), []byte("{broken\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	if err := x.server.Export(t.Context(), run, dir); err != nil {
 		t.Fatal(err)
+	}
+	if b, err := os.ReadFile(filepath.Join(dir, "index.html")); err != nil || !strings.Contains(string(b), ":1: not a note") {
+		t.Errorf("the copy does not tell of the damaged note: %v", err)
 	}
 	list, err := filepath.Glob(filepath.Join(dir, "*.html"))
 	if err != nil || len(list) < 4 {
