@@ -128,7 +128,7 @@ func (a app) exportRun(ctx context.Context, s *web.Server, st *store.Store, name
 func (a app) serve(ctx context.Context, addr string, s *web.Server) error {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
-		return err
+		return usageError{fmt.Errorf("--addr %s: %w; port 0 takes a free one", addr, err)}
 	}
 	u := url.URL{Scheme: "http", Host: l.Addr().String(), Path: "/", RawQuery: url.Values{"token": {s.Token()}}.Encode()}
 	if _, err := fmt.Fprintln(a.out, u.String()); err != nil {
