@@ -117,7 +117,10 @@ func (a app) exportRun(ctx context.Context, s *web.Server, st *store.Store, name
 	if err != nil {
 		return err
 	}
-	if err := s.Export(ctx, r, dir); err != nil {
+	switch err := s.Export(ctx, r, dir); {
+	case errors.Is(err, web.ErrNotEmpty):
+		return usageError{fmt.Errorf("--export: %w", err)}
+	case err != nil:
 		return fmt.Errorf("--export: %w", err)
 	}
 	fmt.Fprintln(a.out, filepath.Join(dir, "index.html"))

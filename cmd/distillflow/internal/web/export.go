@@ -28,11 +28,15 @@ type exportView struct {
 	Error           string
 }
 
+// ErrNotEmpty is a folder for a copy that has files already.
+var ErrNotEmpty = errors.New("is not empty")
+
 // Export writes a run as static pages into a new or empty folder: the run, its figures and
-// tables, and the first records of each output. index.html comes first.
+// tables, and the first records of each output. index.html comes first. The error
+// wraps [ErrNotEmpty] if the folder has files.
 func (s *Server) Export(ctx context.Context, run *runrecord.Run, dir string) error {
 	if list, err := os.ReadDir(dir); err == nil && len(list) > 0 {
-		return fmt.Errorf("%s is not empty; name a new folder", dir)
+		return fmt.Errorf("%s %w; name a new folder", dir, ErrNotEmpty)
 	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
