@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/distillflow/distillflow/flow/stage"
@@ -204,10 +205,16 @@ func TestEvaluateUsesTheRoomLeft(t *testing.T) {
 	problems[1].Question = strings.Repeat(problems[1].Question+" ", 30)
 	answers := func(cfg string) map[string]string {
 		dir := t.TempDir()
+		var mu sync.Mutex // students are asked at the same time
 		var logged strings.Builder
+		warn := func(s string) {
+			mu.Lock()
+			defer mu.Unlock()
+			fmt.Fprintln(&logged, s)
+		}
 		out, err := runStage(t, t.Context(), "evaluate-students", dir, cfg, 1, map[string]stage.Input{
 			"models": {Path: models, Label: "models"}, "problems": writeRows(t, filepath.Join(dir, "test.jsonl"), problems),
-		}, stage.Services{Warn: func(s string) { fmt.Fprintln(&logged, s) }})
+		}, stage.Services{Warn: warn})
 		if err != nil {
 			t.Fatal(err)
 		}

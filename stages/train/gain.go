@@ -26,12 +26,12 @@ const gainBatches = 4
 func gainHeld(id string) bool { return held("gain/"+id, 0.5) }
 
 // gains are the negative gains a[i][s], which the router minimises.
-func (t *trainer) gains(r *routed, n int) (a [][]float64, err error) {
+func (t *trainer) gains(r *routed, n int) ([][]float64, error) {
 	heldOut, err := t.heldOut(gainBatches*t.plan.batch, n)
 	if err != nil {
 		return nil, err
 	}
-	a = make([][]float64, len(r.paths))
+	a := make([][]float64, len(r.paths))
 	for i := range a {
 		a[i] = make([]float64, len(t.students))
 	}
@@ -39,9 +39,11 @@ func (t *trainer) gains(r *routed, n int) (a [][]float64, err error) {
 	for s, st := range t.students {
 		g.Go(func() error {
 			if n%t.plan.route.gainEvery == 0 || st.gain == nil {
-				if st.gain, err = st.lossGradient(heldOut, t.plan.batch); err != nil {
+				gain, err := st.lossGradient(heldOut, t.plan.batch)
+				if err != nil {
 					return err
 				}
+				st.gain = gain
 			}
 			slopes, err := st.slopes(r.paths, t.plan.batch)
 			if err != nil {
