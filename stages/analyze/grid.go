@@ -8,8 +8,8 @@ import (
 	"strconv"
 
 	"github.com/jedib0t/go-pretty/v6/table"
-	"github.com/jedib0t/go-pretty/v6/text"
 
+	layout "github.com/distillflow/distillflow/internal/base/grid"
 	plain "github.com/distillflow/distillflow/internal/base/text"
 )
 
@@ -24,28 +24,7 @@ type grid struct {
 func (g *grid) add(cells ...string) { g.rows = append(g.rows, cells) }
 
 func (g *grid) writer(show func(string) string) table.Writer {
-	w := table.NewWriter()
-	row := func(cells []string) table.Row {
-		r := make(table.Row, len(cells))
-		for i, c := range cells {
-			r[i] = show(c)
-		}
-		return r
-	}
-	w.AppendHeader(row(g.head))
-	for _, r := range g.rows {
-		w.AppendRow(row(r))
-	}
-	var cols []table.ColumnConfig
-	for i := range g.head {
-		a := text.AlignRight
-		if i < g.left || i >= len(g.head)-g.notes {
-			a = text.AlignLeft
-		}
-		cols = append(cols, table.ColumnConfig{Number: i + 1, Align: a, AlignHeader: a})
-	}
-	w.SetColumnConfigs(cols)
-	return w
+	return layout.Writer(g.head, g.rows, g.left, g.notes, show)
 }
 
 // markdown needs no column widths, so its bytes do not depend on the locale.
@@ -56,15 +35,7 @@ func (g *grid) markdown() string {
 // terminal is plain ASCII with a rule below the header. What data and models brought
 // along cannot move the cursor.
 func (g *grid) terminal() string {
-	w := g.writer(plain.OneLine)
-	s := table.StyleDefault
-	s.Format.Header = text.FormatDefault
-	s.Options = table.Options{SeparateHeader: true}
-	s.Box.PaddingLeft, s.Box.PaddingRight = "", "  "
-	s.Box.MiddleHorizontal = "-"
-	w.SetStyle(s)
-	w.SuppressTrailingSpaces()
-	return w.Render() + "\n"
+	return layout.Terminal(g.writer(plain.OneLine)) + "\n"
 }
 
 // percent prints a share with one decimal, as in "62.5 %".

@@ -6,10 +6,8 @@ import (
 	"io"
 	"strings"
 
-	"github.com/jedib0t/go-pretty/v6/table"
-	pretty "github.com/jedib0t/go-pretty/v6/text"
-
 	"github.com/distillflow/distillflow/cmd/distillflow/internal/runrecord"
+	"github.com/distillflow/distillflow/internal/base/grid"
 	"github.com/distillflow/distillflow/internal/base/text"
 )
 
@@ -66,37 +64,11 @@ func (c *Comparison) render(w io.Writer, markdown bool) error {
 }
 
 func (s section) text(markdown bool) string {
-	w := table.NewWriter()
-	row := func(cells []string) table.Row {
-		r := make(table.Row, len(cells))
-		for i, s := range cells {
-			r[i] = cmp.Or(cell(s, markdown), "-")
-		}
-		return r
-	}
-	w.AppendHeader(row(s.head))
-	for _, r := range s.rows {
-		w.AppendRow(row(r))
-	}
-	var columns []table.ColumnConfig
-	for i := range s.head {
-		align := pretty.AlignRight
-		if i < s.left || i >= len(s.head)-s.notes {
-			align = pretty.AlignLeft
-		}
-		columns = append(columns, table.ColumnConfig{Number: i + 1, Align: align, AlignHeader: align})
-	}
-	w.SetColumnConfigs(columns)
+	w := grid.Writer(s.head, s.rows, s.left, s.notes, func(c string) string { return cmp.Or(cell(c, markdown), "-") })
 	if markdown {
 		return w.RenderMarkdown()
 	}
-	style := table.StyleDefault
-	style.Format.Header = pretty.FormatDefault
-	style.Options = table.Options{SeparateHeader: true}
-	style.Box.PaddingLeft, style.Box.PaddingRight, style.Box.MiddleHorizontal = "", "  ", "-"
-	w.SetStyle(style)
-	w.SuppressTrailingSpaces()
-	return w.Render()
+	return grid.Terminal(w)
 }
 
 // cell makes text of data and models safe to show.
