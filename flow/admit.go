@@ -19,7 +19,11 @@ import (
 func (e *Engine) admit(ctx context.Context, g *graph.Graph, st *store.Store, o RunOptions) error {
 	unfit := map[*graph.Node]error{}
 	for _, n := range g.Nodes {
-		if err := errors.Join(o.Limits.Check(n), n.Config.Require(e.getenv())); err != nil && !n.Skip {
+		runner, err := e.Executors.Elsewhere(n)
+		if runner == nil && err == nil {
+			err = o.Limits.Check(n)
+		}
+		if err := errors.Join(err, n.Config.Require(e.getenv())); err != nil && !n.Skip {
 			unfit[n] = err
 		}
 	}

@@ -36,7 +36,9 @@ type Engine struct {
 	Layouts  map[string]Layout   // record type -> how save: writes it
 	Fault    func(point string)  // for crash tests; see store.Options
 	Runner   exec.Runner         // nil runs stages in this process
-	Program  string              // version of the program, for the record of a run
+	// Executors says which stages run elsewhere than with Runner.
+	Executors exec.Executors
+	Program   string // version of the program, for the record of a run
 }
 
 // Load reads and binds a recipe. The graph is nil if the list holds an error;
@@ -193,7 +195,7 @@ func (e *Engine) Run(ctx context.Context, g *graph.Graph, o RunOptions) (*Result
 	sink(event.Event{Time: start, Kind: event.RunStarted, Run: history.id, Total: int64(len(g.Nodes)), Message: g.Recipe.File})
 	opts := exec.Options{
 		RunID: history.id, RecipeID: recipeID(g), Seed: o.seed(g), Jobs: o.Jobs, Force: o.Force, Replace: o.Replace,
-		Limits: o.Limits, Devices: gpus, RetryPause: o.RetryPause, Sink: sink, Save: e.saver(st),
+		Limits: o.Limits, Devices: gpus, RetryPause: o.RetryPause, Executors: e.Executors, Sink: sink, Save: e.saver(st),
 		Control: control.control, Only: only,
 	}
 	if o.Locked != nil {

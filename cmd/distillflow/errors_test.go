@@ -11,7 +11,7 @@ import (
 	"github.com/hashicorp/go-multierror"
 
 	"github.com/distillflow/distillflow/flow/exec"
-	"github.com/distillflow/distillflow/flow/exec/local"
+	"github.com/distillflow/distillflow/flow/exec/job"
 )
 
 func TestEveryErrorIsPrinted(t *testing.T) {
@@ -33,7 +33,7 @@ distillflow: closing x: full
 // of the worker does.
 func TestExitStatusOfAWorker(t *testing.T) {
 	for code, want := range map[int]int{exitBudget: exitBudget, exitFailed: exitFailed, -1: exitFailed} {
-		err := multierror.Append(nil, &exec.StageError{Stage: "a", Err: &local.WorkerError{Msg: "stopped", ExitCode: code}})
+		err := multierror.Append(nil, &exec.StageError{Stage: "a", Err: &job.Error{Msg: "stopped", ExitCode: code}})
 		if got := exitStatus(context.Background(), err); got != want {
 			t.Errorf("a worker's %d gives %d, want %d", code, got, want)
 		}

@@ -16,7 +16,7 @@ import (
 	"github.com/distillflow/distillflow/cmd/distillflow/internal/view"
 	"github.com/distillflow/distillflow/flow"
 	"github.com/distillflow/distillflow/flow/diag"
-	"github.com/distillflow/distillflow/flow/exec/local"
+	"github.com/distillflow/distillflow/flow/exec/job"
 	"github.com/distillflow/distillflow/flow/lock"
 	"github.com/distillflow/distillflow/internal/llm"
 )
@@ -80,7 +80,7 @@ func exitStatus(ctx context.Context, err error) int {
 	var budget *llm.BudgetError
 	var diags diag.List
 	var deviates *lock.DeviationError
-	var worker *local.WorkerError // of run --isolate: its exit status says what its error was
+	var worker *job.Error // of run --isolate: its exit status says what its error was
 	switch {
 	case err == nil:
 		return exitOK

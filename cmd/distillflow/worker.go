@@ -6,16 +6,17 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/distillflow/distillflow/flow"
+	"github.com/distillflow/distillflow/flow/exec/job"
 	"github.com/distillflow/distillflow/flow/exec/local"
 	"github.com/distillflow/distillflow/flow/stage"
 )
 
 // workerCmd runs one serialised task in this fresh process. For `run --isolate`
 // the engine starts it with "-": the task comes from standard input, and the
-// worker stops when that ends. A cluster job needs a file and nothing else.
+// worker stops when that ends. A cluster's job needs the task's folder and nothing else.
 func (a app) workerCmd() *cobra.Command {
 	return &cobra.Command{
-		Use:    "worker TASK.json|-",
+		Use:    "worker FOLDER|-",
 		Short:  "Run one serialised stage",
 		Hidden: true,
 		Args:   args(cobra.ExactArgs(1)),
@@ -34,7 +35,7 @@ func (a app) workerCmd() *cobra.Command {
 			if pos[0] == "-" {
 				return local.Attached(c.Context(), a.in, reg, svc, out, func() { os.Exit(exitInterrupted) })
 			}
-			return local.Worker(c.Context(), pos[0], reg, svc, out)
+			return job.Work(c.Context(), job.Folder(pos[0]), reg, svc)
 		},
 	}
 }

@@ -1,16 +1,15 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/distillflow/distillflow/flow/exec/job"
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/flow/stagetest"
 )
@@ -54,35 +53,20 @@ func runInWorker(t *testing.T, typ *stage.Type, caseDir string) map[string]strin
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := json.Marshal(task)
-	if err != nil {
+	folder := job.Of(task)
+	if _, err := folder.Write(task); err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join(dir, "task.json")
-	if err := os.WriteFile(file, b, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(os.Args[0], "worker", file)
+	cmd := exec.Command(os.Args[0], "worker", string(folder))
 	cmd.Env = []string{asProgram + "=1", "DISTILLFLOW_MEMO=" + filepath.Join(dir, "memo"), "HOME=" + dir}
-	out, err := cmd.Output()
-	var taskErr error
-	if err != nil {
-		taskErr = lastError(t, out)
+	out, err := cmd.CombinedOutput()
+	_, taskErr := folder.Collect(task)
+	if (err == nil) != (taskErr == nil) || errors.Is(taskErr, job.ErrNoResult) {
+		t.Fatalf("the worker: %v, its result: %v\n%s", err, taskErr, out)
 	}
 	abs, err := filepath.Abs(caseDir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return stagetest.Collect(t, typ, task, taskErr, abs, dir)
-}
-
-// lastError is the error that a worker reported in its last message.
-func lastError(t *testing.T, out []byte) error {
-	t.Helper()
-	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
-	var m struct{ Error string }
-	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &m); err != nil || m.Error == "" {
-		t.Fatalf("the worker failed without a message: %q", out)
-	}
-	return errors.New(m.Error)
 }

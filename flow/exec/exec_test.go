@@ -157,18 +157,23 @@ func (b *bench) had(k event.Kind) string {
 // message is the message of the only event of a kind.
 func (b *bench) message(k event.Kind) string {
 	b.Helper()
+	found := b.messages(k)
+	if len(found) != 1 {
+		b.Fatalf("messages %q", found)
+	}
+	return found[0]
+}
+
+// messages gives the messages of the events of a kind.
+func (b *bench) messages(k event.Kind) (found []string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	var found []string
 	for _, e := range b.events {
 		if e.Kind == k {
 			found = append(found, e.Message)
 		}
 	}
-	if len(found) != 1 {
-		b.Fatalf("messages %q", found)
-	}
-	return found[0]
+	return found
 }
 
 func (b *bench) text(o *exec.Outcome, stageName string) string {

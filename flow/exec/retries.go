@@ -26,13 +26,15 @@ func (e *TimeoutError) Error() string {
 
 // attempts runs a task, and after a failure again, as often as retries: says.
 func (s *scheduler) attempts(ctx context.Context, n *graph.Node, task stage.Task) (stage.Result, error) {
+	r := n.Stage.Resources
+	task.Needs = stage.Needs{CPUs: r.CPUs, Memory: r.Memory, GPUs: r.GPUs, Time: n.Stage.Timeout}
 	pause := s.opts.RetryPause
 	for try := 0; ; try++ {
 		res, err := s.attempt(ctx, n, task)
 		if err == nil || try >= n.Stage.Retries || ctx.Err() != nil || Permanent(err) {
 			return res, err
 		}
-		s.warn(n, fmt.Sprintf("try %d of %d failed (%v); it runs again", try+1, n.Stage.Retries+1, err))
+		s.warn(n, fmt.Sprintf("try %d of %d failed (%v); it runs again%s", try+1, n.Stage.Retries+1, err, grow(&task.Needs, err, n.Stage.Growth)))
 		select {
 		case <-ctx.Done():
 			return res, ctx.Err()
@@ -59,15 +61,22 @@ func Permanent(err error) bool {
 	return errors.As(err, &bug) || errors.As(err, &p) && p.Permanent()
 }
 
-// attempt runs a task once, within its stage's timeout:.
+// attempt runs a task once; here within its stage's timeout:.
 func (s *scheduler) attempt(ctx context.Context, n *graph.Node, task stage.Task) (stage.Result, error) {
+	runner, err := s.opts.Executors.Elsewhere(n)
+	if err != nil {
+		return stage.Result{}, err
+	}
 	tctx := ctx
-	if t := n.Stage.Timeout; t > 0 {
+	if t := task.Needs.Time; t > 0 && runner == nil {
 		var cancel context.CancelFunc
 		tctx, cancel = context.WithTimeoutCause(ctx, t, &TimeoutError{t})
 		defer cancel()
 	}
-	res, err := s.runner.Run(tctx, task, Hooks{
+	if runner == nil {
+		runner = s.runner
+	}
+	res, err := runner.Run(tctx, task, Hooks{
 		Progress: func(p stage.Progress) {
 			s.emit(event.Event{Kind: event.StageProgress, Stage: n.Name, Type: n.Type.Type, Done: p.Done,
 				Total: p.Total, Unit: p.Unit, Values: p.Values, Message: p.Message})

@@ -169,8 +169,11 @@ func (s *scheduler) warn(n *graph.Node, message string) {
 // execute runs the stage into the staging folder and publishes what it made. What it
 // counted is in f also when it failed.
 func (s *scheduler) execute(ctx context.Context, n *graph.Node, step plan.Step, files []outsideFile, f *finished) (outs map[string]store.Output, incomplete bool, err error) {
-	if err := s.opts.Limits.Check(n); err != nil {
-		return nil, false, err
+	away := s.elsewhere(n)
+	if !away {
+		if err := s.opts.Limits.Check(n); err != nil {
+			return nil, false, err
+		}
 	}
 	if err := s.opts.Control.Hold(ctx); err != nil {
 		return nil, false, err
@@ -179,8 +182,10 @@ func (s *scheduler) execute(ctx context.Context, n *graph.Node, step plan.Step, 
 	if err != nil {
 		return nil, false, err
 	}
-	task.GPUs = s.devices.take(n.Stage.Resources.GPUs)
-	defer s.devices.give(task.GPUs)
+	if !away {
+		task.GPUs = s.devices.take(n.Stage.Resources.GPUs)
+		defer s.devices.give(task.GPUs)
+	}
 	published := false
 	defer func() { discard(n, task, published) }()
 	started := s.opts.Now()

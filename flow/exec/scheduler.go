@@ -51,8 +51,10 @@ type Options struct {
 	// that many of its own, see [stage.Env]. If there are fewer than the limit
 	// says, a stage may get none.
 	Devices []string
-	Sink    event.Sink
-	Save    Saver
+	// Executors says which stages run elsewhere than with the run's Runner.
+	Executors Executors
+	Sink      event.Sink
+	Save      Saver
 	// Only reports whether a stage may run. One that may not is taken from the cache
 	// or deferred, with all that depends on it. Nil lets all run.
 	Only func(n *graph.Node) bool
@@ -203,6 +205,10 @@ func (s *scheduler) run(ctx context.Context) error {
 			settled = append(settled, f)
 			return
 		}
+		if s.elsewhere(n) {
+			workers.Go(func() error { done <- s.node(ctx, n); return nil })
+			return
+		}
 		ready.push(n)
 	}
 	for i, n := range nodes {
@@ -225,8 +231,10 @@ func (s *scheduler) run(ctx context.Context) error {
 			f, settled = settled[0], settled[1:]
 		} else {
 			f = <-done
-			ready.release(f.n)
-			running--
+			if !s.elsewhere(f.n) {
+				ready.release(f.n)
+				running--
+			}
 		}
 		left--
 		s.finish(f)
@@ -254,6 +262,13 @@ func (s *scheduler) run(ctx context.Context) error {
 		}
 	}
 	return err
+}
+
+// elsewhere reports whether another machine runs a node. One whose executor is not
+// known fails when it is to run.
+func (s *scheduler) elsewhere(n *graph.Node) bool {
+	r, err := s.opts.Executors.Elsewhere(n)
+	return r != nil && err == nil
 }
 
 // settle decides nodes that neither run nor are looked up: skipped ones and those

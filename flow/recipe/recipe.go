@@ -112,6 +112,10 @@ type Stage struct {
 	Timeout   time.Duration // of one try; 0 for none
 	Retries   int           // how often it runs again after a failure
 	Resources Resources
+	Growth    Growth
+
+	Executor    string   // the executor that runs it; "" leaves it to the run
+	ExecutorPos diag.Pos // of the `executor:` value
 
 	// Broken is set when Parse reported something about this stage: a part may
 	// be missing from it, and a check for missing parts should stay silent.

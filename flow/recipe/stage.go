@@ -124,7 +124,7 @@ func (d *decoder) missingUses(en Entry) {
 // that references to it do not become errors of their own.
 func (d *decoder) stage(en Entry, ev *evaluator) *Stage {
 	s := &Stage{Name: en.Key, Base: en.Key, NamePos: en.KeyPos, WithPos: en.KeyPos}
-	hasUses, before := false, len(*d.diags)
+	hasUses, hasRetries, before := false, false, len(*d.diags)
 	for _, f := range en.Val.Entries {
 		switch f.Key {
 		case "uses":
@@ -158,9 +158,16 @@ func (d *decoder) stage(en Entry, ev *evaluator) *Stage {
 		case "timeout":
 			d.timeout(s, ev.value(f.Val))
 		case "retries":
+			hasRetries = true
 			d.retries(s, ev.value(f.Val))
 		case "resources":
 			d.resources(s, ev.value(f.Val))
+		case "retry":
+			d.growth(s, ev.value(f.Val))
+		case "executor":
+			if v := ev.value(f.Val); !v.IsNull() && d.want(v, String, "`executor` names what runs the stage, such as local or slurm") {
+				s.Executor, s.ExecutorPos = v.Str, f.Val.Pos
+			}
 		default:
 			dg := d.unknownKey(f, "a stage", stageKeys)
 			if dg.Suggestion == "" {
@@ -171,6 +178,9 @@ func (d *decoder) stage(en Entry, ev *evaluator) *Stage {
 	}
 	if !hasUses {
 		d.missingUses(en)
+	}
+	if s.Growth != (Growth{}) && !hasRetries {
+		s.Retries = growthRetries
 	}
 	s.Broken = len(*d.diags) > before
 	return s

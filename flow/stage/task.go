@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"time"
 
 	"github.com/distillflow/distillflow/internal/base/parallel"
 )
@@ -26,6 +27,16 @@ type Task struct {
 	Recipe  string             `json:"recipe,omitempty"` // see [Env]
 	WorkDir string             `json:"work_dir"`
 	GPUs    []string           `json:"gpus,omitempty"` // see [Env]
+	Needs   Needs              `json:"needs,omitzero"`
+}
+
+// Needs is what a task declares that it takes while it runs, for whoever must reserve
+// it elsewhere. Zero means not declared.
+type Needs struct {
+	CPUs   float64       `json:"cpus,omitempty"`
+	Memory int64         `json:"memory,omitempty"` // bytes
+	GPUs   int64         `json:"gpus,omitempty"`
+	Time   time.Duration `json:"time,omitempty"` // of one try, in nanoseconds
 }
 
 // Input is one connected upstream output.

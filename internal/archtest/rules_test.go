@@ -29,7 +29,7 @@ var rules = []rule{
 	{"flow/plandiff", []string{"flow/plan", "flow/store"}},
 	{"flow/lock", []string{"flow/plan", "flow/store"}},
 	{"flow/exec", []string{"flow/plan", "flow/store", "flow/event"}},
-	{"flow/exec/...", []string{"flow/exec"}},
+	{"flow/exec/...", []string{"flow/exec", "flow/exec/..."}},
 	{"flow", []string{"flow/..."}},
 	{"flow/bundle", []string{"flow"}},
 	{"flow/stagetest", []string{"flow/stage"}},

@@ -3,7 +3,6 @@
 package local
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -15,11 +14,11 @@ import (
 	osexec "os/exec"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
 	"github.com/distillflow/distillflow/flow/exec"
+	"github.com/distillflow/distillflow/flow/exec/job"
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/internal/base/parallel"
 )
@@ -43,28 +42,6 @@ func (p InProcess) Run(ctx context.Context, t stage.Task, h exec.Hooks) (stage.R
 type Process struct {
 	Argv []string
 	Env  []string // nil means this process's environment
-}
-
-// WorkerError is a task that failed in its own process.
-type WorkerError struct {
-	Msg      string
-	ExitCode int  // of the process; -1 if a signal ended it
-	Final    bool // another try would fail too
-}
-
-// Permanent reports whether another try would fail too; see [exec.Permanent].
-func (e *WorkerError) Permanent() bool { return e.Final }
-
-// Error implements error.
-func (e *WorkerError) Error() string { return e.Msg }
-
-// message is one line of a worker's output.
-type message struct {
-	Progress *stage.Progress `json:"progress,omitempty"`
-	Warning  string          `json:"warning,omitempty"`
-	Result   *stage.Result   `json:"result,omitempty"`
-	Error    string          `json:"error,omitempty"` // beside the Result's Stats
-	Final    bool            `json:"final,omitempty"` // of Error: see WorkerError
 }
 
 // Run implements [exec.Runner].
@@ -94,10 +71,10 @@ func (p Process) Run(ctx context.Context, t stage.Task, h exec.Hooks) (stage.Res
 	// open. Wait gives up on such a pipe after WaitDelay, a reader would not.
 	r, w := io.Pipe()
 	cmd.Stdout = w
-	var last message
+	var last job.Message
 	relayed := parallel.Start(func() error {
 		defer r.Close() // lets the worker end, should a hook have panicked
-		last = relay(r, h)
+		last = job.Relay(r, h)
 		return nil
 	})
 	if err := cmd.Start(); err != nil {
@@ -127,9 +104,9 @@ func (p Process) Run(ctx context.Context, t stage.Task, h exec.Hooks) (stage.Res
 		if last.Result != nil {
 			res.Stats = last.Result.Stats
 		}
-		return res, &WorkerError{Msg: last.Error, ExitCode: cmd.ProcessState.ExitCode(), Final: last.Final}
+		return res, &job.Error{Msg: last.Error, ExitCode: cmd.ProcessState.ExitCode(), Final: last.Final}
 	case last.Result == nil || waitErr != nil:
-		return stage.Result{}, &WorkerError{
+		return stage.Result{}, &job.Error{
 			Msg:      fmt.Sprintf("the worker process ended without a result (%v)\n%s", cmp.Or(waitErr, io.ErrUnexpectedEOF), stderr.buf),
 			ExitCode: cmd.ProcessState.ExitCode(),
 		}
@@ -171,31 +148,7 @@ func (t *tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// relay passes a worker's messages on and returns its last one. It always reads to
-// the end: a worker must never wait for its reader. Other
-// lines are the output of some library; they are dropped, as its standard error is.
-func relay(r io.Reader, h exec.Hooks) (last message) {
-	b := bufio.NewReaderSize(r, 64<<10)
-	for {
-		line, err := b.ReadBytes('\n')
-		var m message
-		if json.Unmarshal(line, &m) == nil {
-			switch {
-			case m.Progress != nil && h.Progress != nil:
-				h.Progress(*m.Progress)
-			case m.Warning != "" && h.Warn != nil:
-				h.Warn(m.Warning)
-			case m.Result != nil || m.Error != "":
-				last = m
-			}
-		}
-		if err != nil {
-			return last
-		}
-	}
-}
-
-// Attached runs the task that r begins with, as [Worker] does, for [Process], and obeys
+// Attached runs the task that r begins with, as [job.Run] does, for [Process], and obeys
 // the [stage.Orders] that follow. It stops when r ends: then the process that wanted the result is gone, and another
 // one may already be at work on the same task. If the task does not stop soon,
 // abandon is called; it should end the process.
@@ -225,50 +178,8 @@ func Attached(ctx context.Context, r io.Reader, reg *stage.Registry, svc stage.S
 		}
 		return nil
 	})
-	return work(ctx, t, reg, svc, w)
+	return job.Run(ctx, t, reg, svc, w)
 }
 
 // grace is how long an abandoned task may take to stop.
 var grace = 2 * time.Second // tests shorten it
-
-// Worker runs the task in a file and writes messages to w. The returned error is
-// the task's.
-func Worker(ctx context.Context, taskFile string, reg *stage.Registry, svc stage.Services, w io.Writer) error {
-	b, err := os.ReadFile(taskFile)
-	if err != nil {
-		return fmt.Errorf("reading the task: %w", err)
-	}
-	var t stage.Task
-	if err := json.Unmarshal(b, &t); err != nil {
-		return fmt.Errorf("task %s: %w", taskFile, err)
-	}
-	return work(ctx, t, reg, svc, w)
-}
-
-func work(ctx context.Context, t stage.Task, reg *stage.Registry, svc stage.Services, w io.Writer) error {
-	send := newSender(w)
-	svc.Progress = func(p stage.Progress) { send(message{Progress: &p}) }
-	svc.Warn = func(m string) { send(message{Warning: m}) }
-	res, err := reg.Run(ctx, t, svc)
-	if err != nil {
-		send(message{Error: err.Error(), Final: exec.Permanent(err), Result: &stage.Result{Stats: res.Stats}})
-		return err
-	}
-	send(message{Result: &res})
-	return nil
-}
-
-// newSender returns a function that writes one message a line, whole, from any
-// goroutine. Whoever reads them notices a failed write: the result is missing.
-func newSender(w io.Writer) func(message) {
-	var mu sync.Mutex
-	return func(m message) {
-		b, err := json.Marshal(m)
-		if err != nil { // a progress value that is NaN or infinite
-			return
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		_, _ = w.Write(append(b, '\n'))
-	}
-}

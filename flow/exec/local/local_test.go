@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/distillflow/distillflow/flow/exec"
+	"github.com/distillflow/distillflow/flow/exec/job"
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/internal/base/parallel"
 )
@@ -120,7 +121,7 @@ func TestProcess(t *testing.T) {
 		}
 	}
 	res, _, err := runProcess(t.Context(), t, `{"fail": true}`)
-	var we *WorkerError
+	var we *job.Error
 	if !errors.As(err, &we) || res.Stats["calls"] != 3 || we.Msg != "toy failure" || we.ExitCode != 3 {
 		t.Errorf("a failing task: %#v", err)
 	}

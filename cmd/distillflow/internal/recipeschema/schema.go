@@ -94,12 +94,26 @@ func stageSchema(reg *stage.Registry) object {
 				"description": "Stops a try of the stage after this time, such as 90s, 30m or 2h."},
 			"retries": object{"anyOf": []any{object{"type": "integer", "minimum": 0, "maximum": 1000}, expression},
 				"description": "How often the stage runs again after a failure."},
+			"retry": object{
+				"description": "What a further try gets more of when the last one ran out of it; without retries there are two further tries.",
+				"anyOf": []any{object{
+					"type": "object",
+					"properties": object{
+						"memory": object{"anyOf": []any{factor(), expression}, "description": "Factor for the memory, such as x2."},
+						"time":   object{"anyOf": []any{factor(), expression}, "description": "Factor for the timeout, such as x2."},
+					},
+					"additionalProperties": false,
+				}, expression},
+			},
 			"resources": resources(),
+			"executor":  object{"type": "string", "description": "What runs the stage: local, or an executor of the profile file. Without it, what run --executor names."},
 		},
 		"additionalProperties": false,
 		"allOf":                byType,
 	}
 }
+
+func factor() object { return object{"type": "string", "pattern": `^x[0-9.]+$`} }
 
 // resources is what a stage declares to take while it runs.
 func resources() object {

@@ -1,0 +1,110 @@
+package job
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"io"
+	"sync"
+
+	"github.com/distillflow/distillflow/flow/exec"
+	"github.com/distillflow/distillflow/flow/stage"
+)
+
+// Message is one line of what a worker tells of its task.
+type Message struct {
+	Started  *Start          `json:"started,omitempty"`
+	Progress *stage.Progress `json:"progress,omitempty"`
+	Warning  string          `json:"warning,omitempty"`
+	Result   *stage.Result   `json:"result,omitempty"`
+	Error    string          `json:"error,omitempty"`    // beside the Result's Stats
+	Final    bool            `json:"final,omitempty"`    // of Error: another try would fail too
+	Shortage exec.Shortage   `json:"shortage,omitempty"` // of Error: see [exec.ShortageError]
+}
+
+// Start says that a worker has begun, and where.
+type Start struct {
+	Host string `json:"host"`
+	PID  int    `json:"pid"`
+}
+
+// Error is a task that failed in its own process.
+type Error struct {
+	Msg      string
+	ExitCode int  // of the process; -1 if a signal ended it or it is not known
+	Final    bool // another try would fail too
+}
+
+// Permanent reports whether another try would fail too; see [exec.Permanent].
+func (e *Error) Permanent() bool { return e.Final }
+
+// Error implements error.
+func (e *Error) Error() string { return e.Msg }
+
+// Run runs a task and writes messages to w, the last of them with its result or its
+// error, which it also returns.
+func Run(ctx context.Context, t stage.Task, reg *stage.Registry, svc stage.Services, w io.Writer) error {
+	send := newSender(w)
+	m, err := run(ctx, t, reg, svc, send)
+	send(m)
+	return err
+}
+
+// run gives a task's last message and, if it failed, its error.
+func run(ctx context.Context, t stage.Task, reg *stage.Registry, svc stage.Services, send func(Message)) (Message, error) {
+	svc.Progress = func(p stage.Progress) { send(Message{Progress: &p}) }
+	svc.Warn = func(m string) { send(Message{Warning: m}) }
+	res, err := reg.Run(ctx, t, svc)
+	if err != nil {
+		return Message{Error: err.Error(), Final: exec.Permanent(err), Result: &stage.Result{Stats: res.Stats}}, err
+	}
+	return Message{Result: &res}, nil
+}
+
+// newSender returns a function that writes one message a line, whole, from any
+// goroutine. Whoever reads them notices a failed write: the result is missing.
+func newSender(w io.Writer) func(Message) {
+	var mu sync.Mutex
+	return func(m Message) {
+		b, err := json.Marshal(m)
+		if err != nil { // a progress value that is NaN or infinite
+			return
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		_, _ = w.Write(append(b, '\n'))
+	}
+}
+
+// Relay passes a worker's messages on and returns its last one. It always reads to
+// the end: a worker must never wait for its reader. Other lines are the output of some
+// library; they are dropped, as its standard error is.
+func Relay(r io.Reader, h exec.Hooks) (last Message) {
+	b := bufio.NewReaderSize(r, 64<<10)
+	for {
+		line, err := b.ReadBytes('\n')
+		if m, ok := pass(line, h); ok {
+			last = m
+		}
+		if err != nil {
+			return last
+		}
+	}
+}
+
+// pass gives a line to the hook that it is for. It reports whether the line ends the
+// task.
+func pass(line []byte, h exec.Hooks) (m Message, end bool) {
+	if json.Unmarshal(line, &m) != nil {
+		return m, false
+	}
+	switch {
+	case m.Progress != nil && h.Progress != nil:
+		h.Progress(*m.Progress)
+	case m.Warning != "" && h.Warn != nil:
+		h.Warn(m.Warning)
+	case m.Result != nil || m.Error != "":
+		return m, true
+	}
+	return m, false
+}
