@@ -29,6 +29,7 @@ func (a app) runCmd() *cobra.Command {
 	var f recipeFlags
 	var jsonEvents, isolate, plain, quiet, writeLock, locked, onlyErrors bool
 	var limits limitFlags
+	var elsewhere executorFlags
 	var refresh []string
 	var reportFile string
 	var metricsAddr string
@@ -64,6 +65,9 @@ Stages may declare resources: {cpus, memory, gpus}. What the running stages decl
 never exceeds --cpus, --memory and --gpus, by default all that the machine has. A
 stage that declares nothing counts against --jobs only.
 
+--executor NAME hands stages to another machine, such as a cluster; a stage may name its
+own with executor:. docs/clusters.md explains the file of executors.
+
 Exit status: 0 done, 1 a stage failed, 2 invalid recipe or usage, 3 stopped by
 a budget, 4 the run deviates from the lock, 130 interrupted.`,
 		Args: args(cobra.ExactArgs(1)),
@@ -86,6 +90,9 @@ a budget, 4 the run deviates from the lock, 130 interrupted.`,
 				return err
 			}
 			if o.Limits, err = limits.limits(a); err != nil {
+				return err
+			}
+			if e.Executors, err = a.executors(&elsewhere, g); err != nil {
 				return err
 			}
 			if locked {
@@ -143,6 +150,7 @@ a budget, 4 the run deviates from the lock, 130 interrupted.`,
 	f.add(c)
 	c.Flags().IntVarP(&f.jobs, "jobs", "j", runtime.GOMAXPROCS(0), "how many stages run at a time")
 	limits.add(c)
+	elsewhere.add(c)
 	c.Flags().StringSliceVar(&refresh, "refresh", nil, "run these `stages` and buy their answers again, past cache and memo (comma-separated, repeatable)")
 	c.Flags().StringVar(&reportFile, "report", "", "write the report to this `file` (default report.html beside the saved outputs)")
 	c.Flags().BoolVar(&onlyErrors, "only-errors", false, "ask again for the requests that failed, and for nothing else")
