@@ -181,6 +181,9 @@ func (w *BlobWriter) Write(p []byte) (int, error) {
 	return n, w.s.writeErr(err)
 }
 
+// Digest is that of what was written so far.
+func (w *BlobWriter) Digest() Digest { return digestOf(w.h) }
+
 // Commit publishes the blob and returns its digest and size in bytes.
 func (w *BlobWriter) Commit(dur Durability) (Digest, int64, error) {
 	if err := w.f.Close(); err != nil {
