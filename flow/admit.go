@@ -30,7 +30,7 @@ func (e *Engine) admit(ctx context.Context, g *graph.Graph, st *store.Store, o R
 	if len(unfit) == 0 && o.Locked == nil {
 		return nil
 	}
-	p, err := plan.New(ctx, g, st, plan.Options{Seed: o.seed(g), Force: o.Force})
+	p, err := plan.New(ctx, g, st, plan.Options{Seed: o.seed(g), Force: o.Force, Remote: e.find()})
 	if err != nil {
 		return err
 	}

@@ -51,8 +51,11 @@ func (e *Engine) estimate(ctx context.Context, g *graph.Graph, st *store.Store, 
 	}
 	out, err := exec.Run(ctx, g, st, runner, exec.Options{
 		RecipeID: recipeID(g), Seed: o.seed(g), Jobs: o.Jobs, Force: o.Force, Limits: o.Limits, RetryPause: o.RetryPause,
-		Sink: o.Sink, Only: func(n *graph.Node) bool { return free[n] },
+		Sink: o.Sink, Cache: e.cache(), Only: func(n *graph.Node) bool { return free[n] },
 	})
+	if e.Cache != nil {
+		e.Cache.Wait()
+	}
 	if len(out.Errors) > 0 {
 		err = errors.Join(err, multierror.Append(nil, out.Errors...))
 	}
@@ -72,7 +75,7 @@ func (e *Engine) plan(ctx context.Context, g *graph.Graph, st *store.Store, o Ru
 	if err != nil {
 		return nil, err
 	}
-	p, err := plan.New(ctx, g, st, plan.Options{Seed: o.seed(g), Last: last, Force: o.Force})
+	p, err := plan.New(ctx, g, st, plan.Options{Seed: o.seed(g), Last: last, Force: o.Force, Remote: e.find()})
 	if err != nil {
 		return nil, err
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/distillflow/distillflow/flow/lock"
 	"github.com/distillflow/distillflow/flow/plan"
 	"github.com/distillflow/distillflow/flow/recipe"
+	"github.com/distillflow/distillflow/flow/remote"
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/flow/store"
 )
@@ -39,6 +40,8 @@ type Engine struct {
 	// Executors says which stages run elsewhere than with Runner.
 	Executors exec.Executors
 	Program   string // version of the program, for the record of a run
+	// Cache shares results and paid answers with other machines; nil: with none.
+	Cache *remote.Cache
 }
 
 // Load reads and binds a recipe. The graph is nil if the list holds an error;
@@ -180,7 +183,7 @@ func (e *Engine) Run(ctx context.Context, g *graph.Graph, o RunOptions) (*Result
 	if err != nil {
 		return nil, errors.Join(err, st.Close())
 	}
-	memo := UserMemo(e.MemoDir, e.getenv())
+	memo := UserMemo(e.MemoDir, e.getenv()).Share(e.Cache)
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	control := newController(history, g, stop)
@@ -196,13 +199,19 @@ func (e *Engine) Run(ctx context.Context, g *graph.Graph, o RunOptions) (*Result
 	opts := exec.Options{
 		RunID: history.id, RecipeID: recipeID(g), Seed: o.seed(g), Jobs: o.Jobs, Force: o.Force, Replace: o.Replace,
 		Limits: o.Limits, Devices: gpus, RetryPause: o.RetryPause, Executors: e.Executors, Sink: sink, Save: e.saver(st),
-		Control: control.control, Only: only,
+		Control: control.control, Only: only, Cache: e.cache(),
+	}
+	if e.Cache != nil {
+		e.Cache.Tell(func(message string) {
+			sink(event.Event{Time: time.Now(), Kind: event.StageWarning, Message: message})
+		})
 	}
 	if o.Locked != nil {
 		opts.Check = o.Locked.CheckStage
 	}
 	unwatch := control.watch(sink)
 	out, err := exec.Run(ctx, g, st, runner, opts)
+	e.uploaded(sink)
 	err = errors.Join(err, unwatch())
 	for _, n := range g.Nodes {
 		if out.States[n.Name] == exec.Deferred {
@@ -224,6 +233,34 @@ func (e *Engine) Run(ctx context.Context, g *graph.Graph, o RunOptions) (*Result
 	}
 	sink(done)
 	return res, errors.Join(err, history.finish(status), memo.Close())
+}
+
+// cache is the engine's cache as the scheduler wants it.
+func (e *Engine) cache() exec.Cache {
+	if e.Cache == nil {
+		return nil
+	}
+	return e.Cache
+}
+
+// find looks into the cache for what the store does not have; see [plan.Options].
+func (e *Engine) find() func(context.Context, string) *store.Action {
+	if e.Cache == nil {
+		return nil
+	}
+	return e.Cache.Find
+}
+
+// uploaded returns when the cache has what the run made, and says so if that takes long.
+func (e *Engine) uploaded(sink event.Sink) {
+	if e.Cache == nil {
+		return
+	}
+	t := time.AfterFunc(time.Second, func() {
+		sink(event.Event{Time: time.Now(), Kind: event.StageWarning, Message: "adding results to the cache; Ctrl-C ends the run without"})
+	})
+	defer t.Stop()
+	e.Cache.Wait()
 }
 
 // storeDir is absolute, because stages get paths in it and may run elsewhere.

@@ -18,6 +18,7 @@ import (
 
 func (a app) planCmd() *cobra.Command {
 	var f recipeFlags
+	var cache cacheFlags
 	var format, diff string
 	var estimate bool
 	c := &cobra.Command{
@@ -25,7 +26,7 @@ func (a app) planCmd() *cobra.Command {
 		Short: "Show what a run would do, and why",
 		Long: `plan shows each stage of a recipe with what a run would do:
 
-  hit   take the result from the store
+  hit   take the result from the store, or from the --cache: "cached (remote)"
   run   run the stage, for the reason given
   wait  the stage depends on stages that run first; whether it runs too is
         known once they have
@@ -63,6 +64,12 @@ plan reads inputs and changes no result.`,
 			if err != nil {
 				return err
 			}
+			if e.Cache, err = cache.open(c.Context(), a, false); err != nil {
+				return err
+			}
+			if e.Cache != nil {
+				defer func() { _ = e.Cache.Close() }() // nothing was written
+			}
 			makePlan := e.Plan
 			if estimate {
 				makePlan = e.Estimate
@@ -78,6 +85,7 @@ plan reads inputs and changes no result.`,
 		},
 	}
 	f.add(c)
+	cache.add(c)
 	c.Flags().StringVar(&diff, "diff", "", "compare with another `recipe or run`")
 	c.Flags().BoolVar(&estimate, "estimate", false, "first run what costs nothing, for better estimates")
 	c.Flags().StringVar(&format, "format", "text", "one `of` "+strings.Join(planview.Formats(), ", "))

@@ -30,6 +30,7 @@ func (a app) runCmd() *cobra.Command {
 	var jsonEvents, isolate, plain, quiet, writeLock, locked, onlyErrors bool
 	var limits limitFlags
 	var elsewhere executorFlags
+	var cache cacheFlags
 	var refresh []string
 	var reportFile string
 	var metricsAddr string
@@ -65,6 +66,9 @@ Stages may declare resources: {cpus, memory, gpus}. What the running stages decl
 never exceeds --cpus, --memory and --gpus, by default all that the machine has. A
 stage that declares nothing counts against --jobs only.
 
+--cache URL shares the results of stages, and paid answers, with whoever names the same
+bucket or folder. What cannot be had there is made here. docs/cache.md explains it.
+
 --executor NAME hands stages to another machine, such as a cluster; a stage may name its
 own with executor:. docs/clusters.md explains the file of executors.
 
@@ -95,6 +99,12 @@ a budget, 4 the run deviates from the lock, 130 interrupted.`,
 			if e.Executors, err = a.executors(&elsewhere, g); err != nil {
 				return err
 			}
+			if e.Cache, err = cache.open(c.Context(), a, true); err != nil {
+				return err
+			}
+			if e.Cache != nil {
+				defer func() { _ = e.Cache.Close() }() // what it holds has arrived, or was given up with a warning
+			}
 			if locked {
 				a.sayMoved(c.Context(), o.Locked.Pins())
 			}
@@ -103,7 +113,7 @@ a budget, 4 the run deviates from the lock, 130 interrupted.`,
 				if err != nil {
 					return err
 				}
-				e.Runner = local.Process{Argv: []string{self, "worker", "-"}}
+				e.Runner = local.Process{Argv: append([]string{self, "worker", "-"}, cache.worker()...)}
 			}
 			v := view.For(a.err, a.terminal() && !plain && !quiet, false)
 			switch {
@@ -151,6 +161,7 @@ a budget, 4 the run deviates from the lock, 130 interrupted.`,
 	c.Flags().IntVarP(&f.jobs, "jobs", "j", runtime.GOMAXPROCS(0), "how many stages run at a time")
 	limits.add(c)
 	elsewhere.add(c)
+	cache.add(c)
 	c.Flags().StringSliceVar(&refresh, "refresh", nil, "run these `stages` and buy their answers again, past cache and memo (comma-separated, repeatable)")
 	c.Flags().StringVar(&reportFile, "report", "", "write the report to this `file` (default report.html beside the saved outputs)")
 	c.Flags().BoolVar(&onlyErrors, "only-errors", false, "ask again for the requests that failed, and for nothing else")

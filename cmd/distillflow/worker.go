@@ -15,7 +15,8 @@ import (
 // the engine starts it with "-": the task comes from standard input, and the
 // worker stops when that ends. A cluster's job needs the task's folder and nothing else.
 func (a app) workerCmd() *cobra.Command {
-	return &cobra.Command{
+	var cache cacheFlags
+	c := &cobra.Command{
 		Use:    "worker FOLDER|-",
 		Short:  "Run one serialised stage",
 		Hidden: true,
@@ -25,7 +26,14 @@ func (a app) workerCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			memo := flow.UserMemo("", a.getenv)
+			shared, err := cache.open(c.Context(), a, true)
+			if err != nil {
+				return err
+			}
+			if shared != nil {
+				defer func() { _ = shared.Close() }() // answers are shared one by one
+			}
+			memo := flow.UserMemo("", a.getenv).Share(shared)
 			defer memo.Close()
 			svc := stage.Services{Memo: memo, Getenv: a.getenv, Fault: a.fault}
 			// Standard output carries messages; what a library prints must not
@@ -38,4 +46,6 @@ func (a app) workerCmd() *cobra.Command {
 			return job.Work(c.Context(), job.Folder(pos[0]), reg, svc)
 		},
 	}
+	cache.add(c)
+	return c
 }

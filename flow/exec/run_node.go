@@ -203,7 +203,7 @@ func (s *scheduler) execute(ctx context.Context, n *graph.Node, step plan.Step, 
 		Preimage: step.Canonical, Incomplete: res.Incomplete != "", Outputs: map[string]store.Output{},
 		Meta: store.Meta{Started: started, Seconds: s.opts.Now().Sub(started).Seconds(), Stats: res.Stats},
 	}
-	if err := s.publish(n, task, res, a); err != nil {
+	if err := s.publish(ctx, n, task, res, a); err != nil {
 		return nil, false, fmt.Errorf("publishing: %w", err)
 	}
 	published = true
@@ -305,7 +305,7 @@ func (s *scheduler) open(p stage.Port, d store.Digest) (string, error) {
 
 // publish puts the outputs into the store and then the action that names them.
 // What cost money or hours is synced to disk first.
-func (s *scheduler) publish(n *graph.Node, task stage.Task, res stage.Result, a *store.Action) error {
+func (s *scheduler) publish(ctx context.Context, n *graph.Node, task stage.Task, res stage.Result, a *store.Action) error {
 	dur := store.Relaxed
 	if c := n.Type.Class; c == stage.Sampled || c == stage.Volatile {
 		dur = store.Durable
@@ -336,5 +336,8 @@ func (s *scheduler) publish(n *graph.Node, task stage.Task, res stage.Result, a 
 			Message: "gave another result than before for the same inputs; the first one stays in force, this one is kept beside it"})
 	}
 	a.Outputs, a.Incomplete = put.Pinned.Outputs, put.Pinned.Incomplete
+	if s.opts.Cache != nil {
+		s.opts.Cache.Publish(ctx, s.store, put.Pinned)
+	}
 	return nil
 }

@@ -38,6 +38,15 @@ type Hooks struct {
 // where each port's went.
 type Saver func(n *graph.Node, outputs map[string]store.Output) (places map[string]string, err error)
 
+// Cache is a place beside the store where others look for results. What goes wrong
+// there is its own affair.
+type Cache interface {
+	// Take brings a complete result into the store; nil if there is none.
+	Take(ctx context.Context, st *store.Store, key string) *store.Action
+	// Publish shares a result of the store. It may go on when it has returned.
+	Publish(ctx context.Context, st *store.Store, a *store.Action)
+}
+
 // Options adjust a run.
 type Options struct {
 	RunID    string
@@ -55,6 +64,8 @@ type Options struct {
 	Executors Executors
 	Sink      event.Sink
 	Save      Saver
+	// Cache has results that others made, and gets those that are made here; nil: none.
+	Cache Cache
 	// Only reports whether a stage may run. One that may not is taken from the cache
 	// or deferred, with all that depends on it. Nil lets all run.
 	Only func(n *graph.Node) bool
@@ -135,6 +146,9 @@ func Run(ctx context.Context, g *graph.Graph, st *store.Store, r Runner, opts Op
 		out:      out,
 		outputs:  make([]map[string]store.Output, len(g.Nodes)),
 		devices:  devices{free: slices.Clone(opts.Devices)},
+	}
+	if opts.Cache != nil {
+		s.planOpts.Remote = func(ctx context.Context, key string) *store.Action { return opts.Cache.Take(ctx, st, key) }
 	}
 	var staging string
 	s.staging = sync.OnceValues(func() (string, error) {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"runtime"
 
 	"github.com/distillflow/distillflow/flow/graph"
 	"github.com/distillflow/distillflow/flow/stage"
@@ -58,6 +59,19 @@ type Options struct {
 	Seed  uint64
 	Last  map[string]store.Pointer // what each stage of this recipe last was
 	Force map[string]bool          // stages to run even if they are cached
+	// Remote looks for a complete result of a key that the store does not have; nil if
+	// there is none. It is asked for several keys at a time. Nil asks nobody.
+	Remote func(ctx context.Context, key string) *store.Action
+}
+
+// atOnce is how many nodes are looked at at a time: as many as there are cores, and
+// more where most of the time goes into waiting for answers.
+func (o Options) atOnce() int {
+	n := runtime.GOMAXPROCS(0)
+	if o.Remote != nil {
+		n = max(n, 16)
+	}
+	return n
 }
 
 // Digests gives the content of a source of a node, false for one that has none
@@ -68,7 +82,7 @@ type Digests func(graph.Source) (store.Digest, bool)
 // results up, and changes nothing.
 func New(ctx context.Context, g *graph.Graph, c Cache, opts Options) (*Plan, error) {
 	p := &Plan{Graph: g, Seed: opts.Seed, Steps: make([]Step, len(g.Nodes))}
-	return p, p.walk(ctx, func(i int) error {
+	return p, p.walk(ctx, opts.atOnce(), func(i int) error {
 		n := g.Nodes[i]
 		if err := p.step(ctx, n, c, opts); err != nil {
 			return fmt.Errorf("stage %s: %w", n.Name, err)
@@ -85,7 +99,7 @@ func Hits(ctx context.Context, g *graph.Graph, c Cache, opts Options) *Plan {
 	for i, n := range g.Nodes {
 		p.Steps[i] = Step{Node: n, Status: Run} // should the walk end early
 	}
-	_ = p.walk(ctx, func(i int) error {
+	_ = p.walk(ctx, opts.atOnce(), func(i int) error {
 		n := g.Nodes[i]
 		if err := p.step(ctx, n, c, opts); err != nil {
 			p.Steps[i] = Step{Node: n, Status: Run}
@@ -161,26 +175,34 @@ func Evaluate(ctx context.Context, n *graph.Node, digests Digests, c Cache, opts
 	if step.Key, step.Canonical, err = pre.Key(); err != nil {
 		return step, err
 	}
-	return lookup(n, step, pre, c, opts)
+	return lookup(ctx, n, step, pre, c, opts)
 }
 
-// Lookup looks at the store again for a step that [Evaluate] made.
+// Lookup looks at the store again, and at nothing else, for a step that [Evaluate]
+// made.
 func Lookup(n *graph.Node, step Step, c Cache, opts Options) (Step, error) {
-	return lookup(n, step, nil, c, opts)
+	opts.Remote = nil
+	return lookup(context.Background(), n, step, nil, c, opts)
 }
 
 // lookup asks the store for the step's key. Without pre it keeps the step's
 // reasons where they are not about the store.
-func lookup(n *graph.Node, step Step, pre *Preimage, c Cache, opts Options) (Step, error) {
+func lookup(ctx context.Context, n *graph.Node, step Step, pre *Preimage, c Cache, opts Options) (Step, error) {
 	a, ok, err := c.GetAction(step.Key)
 	if err != nil {
 		return step, err
+	}
+	cached := Cached
+	if !ok && !opts.Force[n.Name] && opts.Remote != nil {
+		if r := opts.Remote(ctx, step.Key); r != nil {
+			a, ok, cached = r, true, CachedRemote
+		}
 	}
 	switch {
 	case ok && opts.Force[n.Name]:
 		step.Reason = Reason{Code: Forced}
 	case ok && complete(n, a):
-		step.Status, step.Reason, step.Outputs = Hit, Reason{Code: Cached}, a.Outputs
+		step.Status, step.Reason, step.Outputs = Hit, Reason{Code: cached}, a.Outputs
 	case a != nil && a.Incomplete && a.Damage == "":
 		step.Reason = Reason{Code: Incomplete}
 	case pre != nil:

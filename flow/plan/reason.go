@@ -16,6 +16,7 @@ type Code string
 // The codes.
 const (
 	Cached         Code = "cached"          // the result is in the store
+	CachedRemote   Code = "cached_remote"   // the result is in the cache that others share
 	NeverRun       Code = "never_run"       // no result of this stage is known
 	ConfigChanged  Code = "config_changed"  // Field: the config field
 	InputChanged   Code = "input_changed"   // Field: the input port
@@ -48,6 +49,8 @@ func (r Reason) String() string {
 	switch r.Code {
 	case Cached:
 		return "cached"
+	case CachedRemote:
+		return "cached (remote)"
 	case NeverRun:
 		return "never run"
 	case ConfigChanged:

@@ -3,23 +3,22 @@ package plan
 import (
 	"cmp"
 	"context"
-	"runtime"
 
 	"github.com/distillflow/distillflow/internal/base/parallel"
 )
 
 // walk calls visit for every node of the plan's graph, by its index, after all
 // that it depends on: one level of the graph after the other, several nodes of a
-// level at a time, since visiting one may read large files. After a level with
+// level at a time, since visiting one may read large files or ask a remote. After a level with
 // errors it returns that of the first node, in the order of the graph.
-func (p *Plan) walk(ctx context.Context, visit func(i int) error) error {
+func (p *Plan) walk(ctx context.Context, atOnce int, visit func(i int) error) error {
 	for _, level := range p.levels() {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		errs := make([]error, len(level))
 		var g parallel.Group
-		g.SetLimit(runtime.GOMAXPROCS(0))
+		g.SetLimit(atOnce)
 		for k, i := range level {
 			g.Go(func() error { errs[k] = visit(i); return nil })
 		}

@@ -11,6 +11,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"gocloud.dev/blob"
@@ -25,6 +26,9 @@ const (
 	atOnce = 16
 	// patience is how long a bucket may give no sign before a request is given up.
 	patience = 10 * time.Second
+	// uploadPatience is the same for uploads of blobs, of which the last parts may be
+	// under way unseen.
+	uploadPatience = 5 * time.Minute
 	// maxObject is the size in bytes of the largest object that is read into memory.
 	maxObject = 64 << 20
 )
@@ -32,9 +36,34 @@ const (
 // errExists is the end of a write that must not replace anything.
 var errExists = errors.New("is there already")
 
+// errMissing is [store.ErrNotFound] in words that suit a bucket.
+var errMissing error = missingError{}
+
+type missingError struct{}
+
+func (missingError) Error() string        { return "is missing" }
+func (missingError) Is(target error) bool { return target == store.ErrNotFound }
+
+var errNoBucket = errors.New("there is no such bucket, or it is not for us")
+
+// bucketError is a failure of the bucket, as opposed to one of this machine's and to
+// an object that is not there or damaged.
+type bucketError struct {
+	error
+	denied bool // the bucket is there, and does not allow it
+}
+
+func (e *bucketError) Unwrap() error { return e.error }
+
+// localError is a failure of this machine in the course of a request.
+type localError struct{ error }
+
+func (e *localError) Unwrap() error { return e.error }
+
 // Bucket is the place that stores share. Its methods are safe for several
 // goroutines, and any number of machines may use one bucket. Every request ends
-// with an error once the bucket has given no sign for ten seconds.
+// with an error once the bucket has given no sign for ten seconds, an upload of a
+// blob after five minutes.
 //
 // Missing things are [store.ErrNotFound], damaged ones [store.ErrCorrupt].
 type Bucket struct {
@@ -42,7 +71,9 @@ type Bucket struct {
 	name     string // the URL without what may be secret
 	dir      string // the folder of file://; "" for others
 	patience time.Duration
+	upload   time.Duration // patience with uploads
 	slots    chan struct{}
+	damaged  sync.Map // objects found damaged, which are written anew
 }
 
 // Open opens the bucket of a URL: file:///folder, s3://bucket/path,
@@ -69,7 +100,7 @@ func Open(ctx context.Context, rawURL string, create bool) (*Bucket, error) {
 		if fi, err := os.Stat(dir); err == nil && !fi.IsDir() {
 			return nil, fmt.Errorf("cache %s: is a file, want a folder", name)
 		} else if errors.Is(err, fs.ErrNotExist) && !create {
-			return nil, fmt.Errorf("cache %s: there is no such folder: %w", name, store.ErrNotFound)
+			return nil, noFolderError(name)
 		}
 		// Beside its place a file is written and renamed within one file system.
 		for _, k := range []string{"create_dir", "no_tmp_dir"} {
@@ -79,6 +110,14 @@ func Open(ctx context.Context, rawURL string, create bool) (*Bucket, error) {
 	case strings.Trim(u.Path, "/") != "" && !q.Has("prefix"):
 		q.Set("prefix", strings.Trim(u.Path, "/")+"/")
 		u.Path = ""
+	}
+	if u.Scheme == "s3" {
+		// Everything is checked here; what else the SDK wants not every server knows.
+		for _, k := range []string{"request_checksum_calculation", "response_checksum_validation"} {
+			if !q.Has(k) {
+				q.Set(k, "when_required")
+			}
+		}
 	}
 	u.RawQuery = q.Encode()
 	b, err := blob.OpenBucket(ctx, u.String())
@@ -91,8 +130,14 @@ func Open(ctx context.Context, rawURL string, create bool) (*Bucket, error) {
 }
 
 func newBucket(b *blob.Bucket, name string) *Bucket {
-	return &Bucket{b: b, name: name, patience: patience, slots: make(chan struct{}, atOnce)}
+	return &Bucket{b: b, name: name, patience: patience, upload: uploadPatience, slots: make(chan struct{}, atOnce)}
 }
+
+// noFolderError is a [store.ErrNotFound].
+type noFolderError string
+
+func (e noFolderError) Error() string        { return "cache " + string(e) + ": there is no such folder" }
+func (e noFolderError) Is(target error) bool { return target == store.ErrNotFound }
 
 // folder is the path of a file:// URL, as fileblob reads it.
 func folder(u *url.URL) (string, error) {
@@ -128,38 +173,72 @@ func (b *Bucket) String() string { return b.name }
 // Close gives the bucket's connections back.
 func (b *Bucket) Close() error { return b.b.Close() }
 
-// do makes one request. f calls alive whenever something has come or gone.
-func (b *Bucket) do(ctx context.Context, object string, f func(ctx context.Context, alive func()) error) error {
+// read makes one request. f calls alive whenever something has come or gone.
+func (b *Bucket) read(ctx context.Context, object string, f func(ctx context.Context, alive func()) error) error {
+	return b.do(ctx, object, b.patience, f)
+}
+
+// write is read for requests that add something, of which nothing can be missing but
+// the bucket itself.
+func (b *Bucket) write(ctx context.Context, object string, patience time.Duration, f func(ctx context.Context, alive func()) error) error {
+	err := b.do(ctx, object, patience, f)
+	if errors.Is(err, errMissing) {
+		err = &bucketError{errNoBucket, true}
+	}
+	if err == nil {
+		b.damaged.Delete(object)
+	}
+	return err
+}
+
+func (b *Bucket) do(ctx context.Context, object string, patience time.Duration, f func(ctx context.Context, alive func()) error) error {
 	select {
 	case b.slots <- struct{}{}:
 		defer func() { <-b.slots }()
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	silent := fmt.Errorf("no answer within %s", b.patience)
+	silent := fmt.Errorf("no answer within %s", patience)
 	rctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	t := time.AfterFunc(b.patience, func() { cancel(silent) })
+	t := time.AfterFunc(patience, func() { cancel(silent) })
 	defer t.Stop()
-	err := f(rctx, func() { t.Reset(b.patience) })
+	err := f(rctx, func() { t.Reset(patience) })
+	var local *localError
+	var api interface{ ErrorCode() string } // of the S3 SDK
 	switch {
 	case err == nil:
 		return nil
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
+	case errors.As(err, &local):
+		return local.error
 	case context.Cause(rctx) == silent:
-		err = silent
+		err = &bucketError{error: silent}
 	case gcerrors.Code(err) == gcerrors.NotFound:
-		err = store.ErrNotFound
-	case gcerrors.Code(err) == gcerrors.FailedPrecondition:
+		err = errMissing
+	case gcerrors.Code(err) == gcerrors.FailedPrecondition, errors.Is(err, errExists),
+		errors.As(err, &api) && api.ErrorCode() == "ConditionalRequestConflict": // somebody creates it at this moment
 		err = errExists
+	case errors.Is(err, store.ErrCorrupt), errors.Is(err, io.ErrUnexpectedEOF):
+		b.damaged.Store(object, true)
+		err = errors.Join(store.ErrCorrupt, err)
+	default:
+		denied := gcerrors.Code(err) == gcerrors.PermissionDenied || errors.Is(err, fs.ErrPermission)
+		err = &bucketError{err, denied}
 	}
 	return fmt.Errorf("%s: %s: %w", b.name, object, err)
 }
 
+// isDamaged reports whether an object was found damaged and not written anew since.
+func (b *Bucket) isDamaged(object string) bool {
+	_, ok := b.damaged.Load(object)
+	return ok
+}
+
 // get reads a small object.
 func (b *Bucket) get(ctx context.Context, object string) (data []byte, err error) {
-	err = b.do(ctx, object, func(ctx context.Context, alive func()) error {
+	err = b.read(ctx, object, func(ctx context.Context, alive func()) error {
 		r, err := b.b.NewReader(ctx, object, nil)
 		if err != nil {
 			return err
@@ -181,8 +260,8 @@ func (b *Bucket) get(ctx context.Context, object string) (data []byte, err error
 
 // put writes a small object. It appears whole or not at all.
 func (b *Bucket) put(ctx context.Context, object string, data []byte) error {
-	return b.do(ctx, object, func(ctx context.Context, _ func()) error {
-		return b.b.WriteAll(ctx, object, data, writer(false))
+	return b.write(ctx, object, b.patience, func(ctx context.Context, _ func()) error {
+		return b.b.WriteAll(ctx, object, data, writer(false, int64(len(data))))
 	})
 }
 
@@ -191,12 +270,12 @@ func (b *Bucket) put(ctx context.Context, object string, data []byte) error {
 // conditional writes.
 func (b *Bucket) create(ctx context.Context, object string, data []byte) error {
 	if b.dir != "" {
-		return b.do(ctx, object, func(context.Context, func()) error {
+		return b.write(ctx, object, b.patience, func(context.Context, func()) error {
 			return createFile(filepath.Join(b.dir, filepath.FromSlash(object)), data)
 		})
 	}
-	return b.do(ctx, object, func(ctx context.Context, _ func()) error {
-		return b.b.WriteAll(ctx, object, data, writer(true))
+	return b.write(ctx, object, b.patience, func(ctx context.Context, _ func()) error {
+		return b.b.WriteAll(ctx, object, data, writer(true, int64(len(data))))
 	})
 }
 
@@ -234,11 +313,16 @@ func createFile(name string, data []byte) error {
 }
 
 func (b *Bucket) remove(ctx context.Context, object string) error {
-	return b.do(ctx, object, func(ctx context.Context, _ func()) error { return b.b.Delete(ctx, object) })
+	return b.read(ctx, object, func(ctx context.Context, _ func()) error { return b.b.Delete(ctx, object) })
 }
 
-func writer(ifNotExist bool) *blob.WriterOptions {
-	return &blob.WriterOptions{ContentType: "application/octet-stream", IfNotExist: ifNotExist}
+// writer are the options for an object of so many bytes. Its parts bound what an upload
+// holds in memory; providers allow ten thousand of them.
+func writer(ifNotExist bool, size int64) *blob.WriterOptions {
+	return &blob.WriterOptions{
+		ContentType: "application/octet-stream", IfNotExist: ifNotExist,
+		BufferSize: int(max(5<<20, size/5000)), MaxConcurrency: 2,
+	}
 }
 
 // PutObject writes a small object of a job, such as name "sweep-7/task.json". It

@@ -25,6 +25,7 @@ type double struct {
 	// is what a read or write is about to hand on, it may return other data.
 	fault func(op, object string, data []byte) ([]byte, error)
 	hang  func(op, object string) bool // calls that get no answer
+	blind bool                         // creates what is there already
 }
 
 var (
@@ -38,7 +39,7 @@ func newDouble(t *testing.T) (*double, *Bucket) {
 	t.Helper()
 	d := &double{objects: map[string][]byte{}, calls: map[string]int{}}
 	b := newBucket(blob.NewBucket(d), "test://double")
-	b.patience = 200 * time.Millisecond
+	b.patience, b.upload = 200*time.Millisecond, 200*time.Millisecond
 	t.Cleanup(func() { b.Close() })
 	return d, b
 }
@@ -153,7 +154,7 @@ func (w *doubleWriter) Close() error {
 	}
 	w.d.mu.Lock()
 	defer w.d.mu.Unlock()
-	if _, ok := w.d.objects[w.key]; ok && w.create {
+	if _, ok := w.d.objects[w.key]; ok && w.create && !w.d.blind {
 		return errPresent
 	}
 	w.d.objects[w.key] = bytes.Clone(b)

@@ -13,6 +13,10 @@ import (
 	"github.com/distillflow/distillflow/internal/base/parallel"
 )
 
+// filesAtOnce bounds the files of one folder that are sent at a time. Each holds some
+// parts in memory.
+const filesAtOnce = 4
+
 func blobObject(d store.Digest) string { return "v1/blobs/sha256/" + d.Hex()[:2] + "/" + d.Hex() }
 
 // Push sees to it that the bucket holds an output of st: a blob of rows, or a folder
@@ -24,7 +28,7 @@ func (b *Bucket) Push(ctx context.Context, st *store.Store, kind store.OutputKin
 			return err
 		}
 		// The manifest last: where it is, the files are.
-		err = eachFile(ctx, entries, func(ctx context.Context, e store.TreeEntry) error { return b.pushBlob(ctx, st, e.Digest) })
+		err = eachFile(ctx, entries, filesAtOnce, func(ctx context.Context, e store.TreeEntry) error { return b.pushBlob(ctx, st, e.Digest) })
 		if err != nil {
 			return err
 		}
@@ -42,11 +46,11 @@ func (b *Bucket) Fetch(ctx context.Context, st *store.Store, kind store.OutputKi
 	if err != nil {
 		return err
 	}
-	return eachFile(ctx, entries, func(ctx context.Context, e store.TreeEntry) error { return b.fetchBlob(ctx, st, e.Digest, e.Size) })
+	return eachFile(ctx, entries, atOnce, func(ctx context.Context, e store.TreeEntry) error { return b.fetchBlob(ctx, st, e.Digest, e.Size) })
 }
 
 // eachFile calls do for every content of a folder, several at a time.
-func eachFile(ctx context.Context, entries []store.TreeEntry, do func(context.Context, store.TreeEntry) error) error {
+func eachFile(ctx context.Context, entries []store.TreeEntry, atOnce int, do func(context.Context, store.TreeEntry) error) error {
 	g, ctx := parallel.WithContext(ctx)
 	g.SetLimit(atOnce)
 	seen := map[store.Digest]bool{}
@@ -76,9 +80,9 @@ func (b *Bucket) pushBlob(ctx context.Context, st *store.Store, d store.Digest) 
 	}
 	object := blobObject(d)
 	there := false
-	err = b.do(ctx, object, func(ctx context.Context, _ func()) error {
+	err = b.read(ctx, object, func(ctx context.Context, _ func()) error {
 		a, err := b.b.Attributes(ctx, object)
-		there = err == nil && a.Size == fi.Size()
+		there = err == nil && a.Size == fi.Size() && !b.isDamaged(object)
 		return err
 	})
 	if there || err != nil && !errors.Is(err, store.ErrNotFound) {
@@ -89,14 +93,14 @@ func (b *Bucket) pushBlob(ctx context.Context, st *store.Store, d store.Digest) 
 		return err
 	}
 	defer r.Close()
-	return b.do(ctx, object, func(ctx context.Context, alive func()) error {
+	return b.write(ctx, object, b.upload, func(ctx context.Context, alive func()) error {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
-		w, err := b.b.NewWriter(ctx, object, writer(false))
+		w, err := b.b.NewWriter(ctx, object, writer(false, fi.Size()))
 		if err != nil {
 			return err
 		}
-		if _, err := io.Copy(livingWriter{w, alive}, r); err != nil {
+		if _, err := io.Copy(livingWriter{w, alive}, localReader{r}); err != nil {
 			cancel() // else Close would publish what was sent
 			_ = w.Close()
 			return err
@@ -117,7 +121,7 @@ func (b *Bucket) fetchBlob(ctx context.Context, st *store.Store, d store.Digest,
 		return err
 	}
 	defer w.Discard()
-	err = b.do(ctx, blobObject(d), func(ctx context.Context, alive func()) error {
+	err = b.read(ctx, blobObject(d), func(ctx context.Context, alive func()) error {
 		r, err := b.b.NewReader(ctx, blobObject(d), nil)
 		if err != nil {
 			return err
@@ -126,7 +130,7 @@ func (b *Bucket) fetchBlob(ctx context.Context, st *store.Store, d store.Digest,
 		if size >= 0 && r.Size() != size {
 			return fmt.Errorf("has %d bytes, want %d: %w", r.Size(), size, store.ErrCorrupt)
 		}
-		if _, err = io.Copy(w, &livingReader{r, alive}); err != nil {
+		if _, err = io.Copy(localWriter{w}, &livingReader{r, alive}); err != nil {
 			return err
 		}
 		if w.Digest() != d {
@@ -150,5 +154,26 @@ type livingWriter struct {
 func (w livingWriter) Write(p []byte) (int, error) {
 	n, err := w.w.Write(p)
 	w.alive()
+	return n, err
+}
+
+// localReader and localWriter tell this machine's failures from the bucket's.
+type localReader struct{ r io.Reader }
+
+func (r localReader) Read(p []byte) (int, error) {
+	n, err := r.r.Read(p)
+	if err != nil && err != io.EOF {
+		err = &localError{err}
+	}
+	return n, err
+}
+
+type localWriter struct{ w io.Writer }
+
+func (w localWriter) Write(p []byte) (int, error) {
+	n, err := w.w.Write(p)
+	if err != nil {
+		err = &localError{err}
+	}
 	return n, err
 }

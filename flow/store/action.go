@@ -117,6 +117,21 @@ type actionFile struct {
 	Preimage json.RawMessage `json:"preimage"`
 }
 
+// Encode gives the action as the text of an entry, for places other than a store.
+func (a *Action) Encode() ([]byte, error) {
+	if err := a.check(); err != nil {
+		return nil, err
+	}
+	n, err := a.normalise()
+	if err != nil {
+		return nil, err
+	}
+	return n.encode()
+}
+
+// DecodeAction reads what [Action.Encode] wrote for a key. Damage is [ErrCorrupt].
+func DecodeAction(key string, text []byte) (*Action, error) { return decodeAction(key, text) }
+
 // encode returns the content of the entry's file.
 func (a *Action) encode() ([]byte, error) {
 	head, err := marshalPlain(a)

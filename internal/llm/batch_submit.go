@@ -35,7 +35,7 @@ func (bs *Batches) submitClaimed(ctx context.Context, seq iter.Seq2[Request, err
 		return fmt.Errorf("submitting a batch: %w", err)
 	}
 	defer release()
-	return bs.submit(ctx, seq)
+	return bs.submit(ctx, bs.fetched(ctx, seq))
 }
 
 // submit reads seq, takes up the batches that requests wait in, and submits the rest in batches

@@ -93,7 +93,7 @@ func (bs *Batches) collect(ctx context.Context, o *openBatch) (answers int, err 
 	record := func() error {
 		batch := fresh
 		fresh = nil
-		return inParallel(len(batch), func(i int) error { return bs.record(o, batch[i]) })
+		return inParallel(len(batch), func(i int) error { return bs.record(ctx, o, batch[i]) })
 	}
 	err = bs.retrying(ctx, func() error {
 		closed, fresh = batchClosed{Status: o.state.Status}, nil
@@ -158,7 +158,7 @@ func (bs *Batches) requestError(err error) error {
 }
 
 // record puts one answer into the memo, unless it is there since an earlier try.
-func (bs *Batches) record(o *openBatch, a BatchAnswer) error {
+func (bs *Batches) record(ctx context.Context, o *openBatch, a BatchAnswer) error {
 	key, _ := parseElementID(a.ID)
 	val, ok, err := bs.t.o.Memo.Get(key)
 	if err == nil && ok {
@@ -170,6 +170,9 @@ func (bs *Batches) record(o *openBatch, a BatchAnswer) error {
 		if val, err = encodeMemo(a.Response, o.Refresh, bs.t.bill(o.Model, o.Price, a.Response)); err == nil {
 			err = bs.t.o.Memo.Put(key, val)
 		}
+	}
+	if memo, ok := bs.t.o.Memo.(SharedMemo); ok && err == nil {
+		err = memo.Offer(ctx, key)
 	}
 	if err != nil {
 		return &Error{Kind: KindMemo, Provider: bs.t.p.Name, Err: fmt.Errorf("recording a paid answer: %w", err)}
