@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -86,19 +87,8 @@ it holds the values of the environment variables that the recipe lists under env
 			if err != nil {
 				return err
 			}
-			src, err := a.bundleSource(st, run)
-			if err != nil {
-				return err
-			}
-			memo := flow.UserMemo("", a.getenv)
-			defer memo.Close() // it is only read
-			src.Memo = memo
 			o := bundle.Options{Artifacts: bundle.Artifacts(artifacts), Stages: stages, Inputs: inputs && !noInputs, Models: models}
-			var m *bundle.Manifest
-			err = atomicfile.Write(pos[1], 0o644, atomicfile.Durable, func(w io.Writer) (err error) {
-				m, err = bundle.Create(c.Context(), w, src, o)
-				return err
-			})
+			m, err := a.writeBundle(c.Context(), st, run, o, pos[1])
 			if err != nil {
 				return err
 			}
@@ -117,6 +107,22 @@ it holds the values of the environment variables that the recipe lists under env
 	c.Flags().BoolVar(&noInputs, "no-inputs", false, "leave these files out: a replay then needs them from elsewhere")
 	c.Flags().BoolVar(&models, "models", false, "pack the weights of models from the Hugging Face Hub too")
 	return c
+}
+
+// writeBundle packs a run into a file.
+func (a app) writeBundle(ctx context.Context, st *store.Store, run store.RunInfo, o bundle.Options, file string) (m *bundle.Manifest, err error) {
+	src, err := a.bundleSource(st, run)
+	if err != nil {
+		return nil, err
+	}
+	memo := flow.UserMemo("", a.getenv)
+	defer memo.Close() // it is only read
+	src.Memo = memo
+	err = atomicfile.Write(file, 0o644, atomicfile.Durable, func(w io.Writer) (err error) {
+		m, err = bundle.Create(ctx, w, src, o)
+		return err
+	})
+	return m, err
 }
 
 // bundleSource reads a run's recipe as the run did, from what is on this machine.

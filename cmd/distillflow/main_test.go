@@ -11,6 +11,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/distillflow/distillflow/cmd/distillflow/internal/oci/ocitest"
 	"github.com/distillflow/distillflow/internal/llm/local/localtest"
 	"github.com/distillflow/distillflow/internal/lm/hub/hubtest"
 )
@@ -77,6 +78,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("DISTILLFLOW_MEMO", e.WorkDir+"/memo")
 			e.Values[teacherKey{}] = &map[string]any{}
 			e.Values[hubKey{}] = &[]*hubtest.Server{}
+			e.Values[registryKey{}] = new(*ocitest.Server)
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -91,6 +93,7 @@ func TestScripts(t *testing.T) {
 			"edit":      cmdEdit,
 			"hub":       cmdHub,
 			"reasoner":  cmdReasoner,
+			"registry":  cmdRegistry,
 		},
 	})
 }

@@ -99,3 +99,27 @@ func takeBack(root *os.Root, dir string, made bool) error {
 	}
 	return errors.Join(errs...)
 }
+
+// Walk writes each entry to what to gives for it, in the bundle's order, and checks it.
+func Walk(ctx context.Context, r io.Reader, to func(Entry) io.Writer) (*Manifest, error) {
+	a, err := openArchive(r)
+	if err != nil {
+		return nil, err
+	}
+	defer a.close()
+	for {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		e, err := a.next()
+		if errors.Is(err, io.EOF) {
+			return a.m, nil
+		}
+		if err == nil {
+			err = a.copyTo(to(e), e)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}

@@ -14,16 +14,21 @@ import (
 
 // Created says what went into a new bundle, and on notes what did not.
 func Created(w, notes io.Writer, file string, size int64, m *bundle.Manifest) {
+	Notes(notes, m)
+	fmt.Fprintf(w, "wrote %s (%s): %s, %s of a teacher, %s, %s packed\n", file, text.Size(size), text.Plural(len(m.Stages), "stage"),
+		text.Plural(m.Answers, "answer"), text.Plural(inputFiles(m), "input file"), text.Plural(packedResults(m), "result"))
+}
+
+// Notes says what a bundle lacks, and what it holds though nobody asked for it.
+func Notes(w io.Writer, m *bundle.Manifest) {
 	if n, size := leftOut(m); n > 0 {
-		fmt.Fprintf(notes, "distillflow: left out: %s of models (%s), which `bundle show` names; --models packs them\n", text.Plural(n, "file"), text.Size(size))
+		fmt.Fprintf(w, "distillflow: left out: %s of models (%s), which `bundle show` names; --models packs them\n", text.Plural(n, "file"), text.Size(size))
 	}
 	for _, s := range m.Stages {
 		if s.Note != "" {
-			fmt.Fprintf(notes, "distillflow: the result of stage %s is packed: %s\n", s.Name, s.Note)
+			fmt.Fprintf(w, "distillflow: the result of stage %s is packed: %s\n", s.Name, s.Note)
 		}
 	}
-	fmt.Fprintf(w, "wrote %s (%s): %s, %s of a teacher, %s, %s packed\n", file, text.Size(size), text.Plural(len(m.Stages), "stage"),
-		text.Plural(m.Answers, "answer"), text.Plural(inputFiles(m), "input file"), text.Plural(packedResults(m), "result"))
 }
 
 // JSON writes a bundle's manifest.

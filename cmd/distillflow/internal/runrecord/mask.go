@@ -54,3 +54,10 @@ func maskGiven(d *flow.RunData) {
 		d.Params[name] = v
 	}
 }
+
+// SecretName reports whether a variable or param of this name holds a secret.
+func SecretName(name string) bool { return secretName.MatchString(name) }
+
+// PublicURLs reports whether no address in a text has a user, or a parameter with a
+// secret name.
+func PublicURLs(s string) bool { return maskedURL(s) == s }
