@@ -19,7 +19,9 @@ const (
 	attempts   = 5
 	metaLimit  = 64 << 20 // bytes of one page of a file list
 	askTimeout = 30 * time.Second
-	userAgent  = "distillflow; go"
+	// storeTimeout is how long the Hub may take to put a large file together.
+	storeTimeout = 10 * time.Minute
+	userAgent    = "distillflow; go"
 )
 
 // Client asks one Hub and keeps what it gives in one cache. It is safe for
@@ -31,6 +33,7 @@ type Client struct {
 	cache    string
 	offline  bool
 	http     *http.Client
+	upload   *http.Client // waits longer for an answer, and follows no redirect
 	progress func(Progress)
 	wait     func(time.Duration)
 	stall    time.Duration
@@ -87,12 +90,26 @@ func New(o Options) (*Client, error) {
 		return nil
 	}
 	c.http = &own
+	c.upload = &http.Client{Transport: own.Transport, Timeout: own.Timeout, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	if t, ok := own.Transport.(*http.Transport); ok {
+		t = t.Clone()
+		t.ResponseHeaderTimeout = storeTimeout
+		c.upload.Transport = t
+	}
 	return c, nil
 }
 
 // mine reports whether an address is the endpoint's.
 func (c *Client) mine(u *url.URL) bool {
 	return u.Scheme == c.base.Scheme && strings.EqualFold(u.Host, c.base.Host)
+}
+
+// sign names the program, and to the endpoint the account.
+func (c *Client) sign(req *http.Request) {
+	req.Header.Set("User-Agent", userAgent)
+	if c.token != "" && c.mine(req.URL) {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
 }
 
 // request sends one GET. A network error is wrapped with [ErrOffline].
@@ -104,10 +121,7 @@ func (c *Client) request(ctx context.Context, address string, header http.Header
 	for k, v := range header {
 		req.Header[k] = v
 	}
-	req.Header.Set("User-Agent", userAgent)
-	if c.token != "" && c.mine(req.URL) {
-		req.Header.Set("Authorization", "Bearer "+c.token)
-	}
+	c.sign(req)
 	resp, err := c.http.Do(req)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -199,7 +213,7 @@ func (c *Client) again(ctx context.Context, do func() error) error {
 			}
 		case errors.As(err, &dial) && dial.Op == "dial":
 			return err
-		case !errors.Is(err, ErrOffline) && !errors.Is(err, ErrChecksum):
+		case !errors.Is(err, ErrOffline) && !errors.Is(err, errUnsent) && !errors.Is(err, ErrChecksum):
 			return err
 		}
 		pause := time.Second << (n - 1)

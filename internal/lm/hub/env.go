@@ -23,7 +23,7 @@ type Options struct {
 	// HTTP makes the requests; nil means a client of our own. Its redirect policy is
 	// replaced, so that the token is sent to the endpoint only.
 	HTTP *http.Client
-	// Progress hears of bytes that arrive, from the calling goroutine; nil means the
+	// Progress hears of bytes that arrive or are sent, from the calling goroutine; nil means the
 	// function given to [Observe], if any.
 	Progress func(Progress)
 	// Wait sleeps before an attempt is repeated; nil means a real wait. Tests set it.
@@ -33,12 +33,13 @@ type Options struct {
 	Stall time.Duration
 }
 
-// Progress tells how far the download of a file is.
+// Progress tells how far the download of a file is, or the upload.
 type Progress struct {
-	Ref   Ref    // the repository, at its commit
-	File  string // name in the repository
-	Done  int64  // bytes on the disk
-	Total int64  // bytes of the file
+	Ref     Ref    // the repository, of a download at its commit
+	File    string // name in the repository
+	Done    int64  // bytes on the disk, or sent
+	Total   int64  // bytes of the file
+	Sending bool   // an upload
 }
 
 // FromEnv reads the variables that Hugging Face's own tools obey: HF_ENDPOINT,

@@ -21,6 +21,8 @@ var (
 	ErrNotFound = errors.New("not found on the Hub")
 	// ErrAccess: the repository is gated or private, or the token is refused.
 	ErrAccess = errors.New("access refused by the Hub")
+	// errUnsent: a request that writes had no answer.
+	errUnsent = errors.New("the Hub cannot be reached")
 	// ErrChecksum: what arrived is not what the Hub has listed.
 	ErrChecksum = errors.New("wrong checksum")
 )
@@ -128,6 +130,8 @@ func (c *Client) unreachable(r Ref, err error) error {
 	switch {
 	case errors.As(err, &f):
 		return err // names the repository and says what to do
+	case errors.Is(err, errUnsent):
+		return fmt.Errorf("%s: %w; check the network, HTTPS_PROXY and HF_ENDPOINT (%s)", r.repo(), err, c.endpoint)
 	case errors.Is(err, ErrOffline):
 		return fmt.Errorf("%s: %w; check the network, HTTPS_PROXY and HF_ENDPOINT (%s), or copy the repository into the cache %s", r.repo(), err, c.endpoint, c.cache)
 	}

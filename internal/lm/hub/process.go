@@ -31,7 +31,7 @@ func (c *Client) ResolveOnce(ctx context.Context, r Ref) (*Snapshot, error) {
 
 var observer atomic.Pointer[func(Progress)]
 
-// Observe lets f hear of the downloads of all clients of this process that have no
+// Observe lets f hear of the downloads and uploads of all clients of this process that have no
 // Progress of their own; nil ends that. It is for the program's main package: a
 // download may begin wherever a file is first needed, also where no one could hand a
 // function down. f is called from the goroutines that download, several at a time.

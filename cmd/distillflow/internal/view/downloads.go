@@ -17,8 +17,8 @@ const (
 	downloadEvery = 5 * time.Second
 )
 
-// Downloads writes a line about every large file that begins to arrive from the Hub,
-// and others as long as that takes. Call end before anything else owns the terminal.
+// Downloads writes a line about every large file that begins to arrive from the Hub, or
+// to be sent there, and others as long as that takes. Call end before anything else owns the terminal.
 func Downloads(w io.Writer) (end func()) {
 	var mu sync.Mutex
 	told := map[string]time.Time{} // by file, when a line was written
@@ -32,15 +32,19 @@ func Downloads(w io.Writer) (end func()) {
 		at.Path = p.File
 		name := at.String()
 		last, begun := told[name]
+		doing, done := "fetching", "fetched"
+		if p.Sending {
+			doing, done = "sending", "sent"
+		}
 		switch {
 		case begun && p.Done < p.Total && time.Since(last) < downloadEvery:
 			return
 		case !begun:
-			fmt.Fprintf(w, "fetching %s: %s\n", name, text.Size(p.Total))
+			fmt.Fprintf(w, "%s %s: %s\n", doing, name, text.Size(p.Total))
 		case p.Done < p.Total:
-			fmt.Fprintf(w, "fetching %s: %s of %s\n", name, text.Size(p.Done), text.Size(p.Total))
+			fmt.Fprintf(w, "%s %s: %s of %s\n", doing, name, text.Size(p.Done), text.Size(p.Total))
 		default:
-			fmt.Fprintf(w, "fetched %s\n", name)
+			fmt.Fprintf(w, "%s %s\n", done, name)
 		}
 		told[name] = time.Now()
 	})

@@ -1,7 +1,7 @@
 // Package hubtest serves models and data sets over the protocol of the Hugging Face
 // Hub, from memory, for tests: revisions, file lists in pages, files with ranges,
-// large files by redirect to another host, gated and private repositories, and the
-// faults that networks have.
+// large files by redirect to another host, gated and private repositories, new
+// repositories, uploads and commits, and the faults that networks have.
 package hubtest
 
 import (
@@ -80,6 +80,17 @@ type Server struct {
 	NoRanges bool
 	// PageSize of file lists; 0 means all in one.
 	PageSize int
+	// PartSize makes large files of more bytes arrive in parts; 0: none does.
+	PartSize int
+	// ReadOnly says that Token may not write.
+	ReadOnly bool
+	// Racing makes so many repositories for somebody else when they are asked for.
+	Racing int
+	// Moved makes so many commits for somebody else before those that are asked for.
+	Moved int
+	// FailUploads answers so many pieces of large files with 500, behind the first
+	// LetUploads.
+	FailUploads, LetUploads int
 	// Lie is put into file lists in place of the first file's name.
 	Lie string
 
@@ -88,11 +99,18 @@ type Server struct {
 	Requests []string
 	Ranges   []string
 	Leaked   []string
+	// Uploaded are the large files that arrived, by SHA-256 and piece, and Commits the
+	// first lines of commits.
+	Uploaded []string
+	Commits  []string
+
+	objects map[string][]byte // large files that arrived, by SHA-256
+	parts   map[string][]byte // by SHA-256 and number
 }
 
 // New starts a server with repositories. Close it.
 func New(repos ...*Repo) *Server {
-	s := &Server{Token: "hf_test", repos: repos}
+	s := &Server{Token: "hf_test", repos: repos, objects: map[string][]byte{}, parts: map[string][]byte{}}
 	s.cdn = httptest.NewServer(http.HandlerFunc(s.serveCDN))
 	s.hub = httptest.NewUnstartedServer(http.HandlerFunc(s.serveHub)) // its handler sends to the other
 	s.hub.Start()
@@ -131,12 +149,28 @@ func (s *Server) serveHub(w http.ResponseWriter, req *http.Request) {
 		http.Error(w, "busy", http.StatusServiceUnavailable)
 		return
 	}
+	if req.URL.Path == "/api/repos/create" && req.Method == http.MethodPost {
+		s.create(w, req)
+		return
+	}
 	for _, r := range s.repos {
+		if req.Method == http.MethodPost {
+			if s.serveWrite(w, req, r) {
+				return
+			}
+			continue
+		}
 		page := "/" + r.Name + "/"
 		if r.Kind == "dataset" {
 			page = "/datasets/" + r.Name + "/"
 		}
 		api := "/api/" + r.Kind + "s/" + r.Name + "/"
+		if req.URL.Path == strings.TrimSuffix(api, "/") {
+			if s.allowed(w, req, r) {
+				reply(w, map[string]any{"id": r.Name, "sha": r.Commit(), "private": r.Private})
+			}
+			return
+		}
 		// The escaped path tells a slash inside a revision from one between parts.
 		if rest, ok := strings.CutPrefix(req.URL.EscapedPath(), api); ok {
 			if s.allowed(w, req, r) {
@@ -249,6 +283,10 @@ func (s *Server) serveCDN(w http.ResponseWriter, req *http.Request) {
 	s.Requests = append(s.Requests, "cdn"+req.URL.Path)
 	if req.Header.Get("Authorization") != "" {
 		s.Leaked = append(s.Leaked, req.URL.Path)
+	}
+	if req.Method == http.MethodPut {
+		s.store(w, req)
+		return
 	}
 	for _, r := range s.repos {
 		if name, ok := strings.CutPrefix(req.URL.Path, "/"+r.Name+"/"); ok {
