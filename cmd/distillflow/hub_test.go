@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -17,14 +18,19 @@ type hubKey struct{}
 
 // cmdHub serves a folder with datasets/OWNER/NAME and models/OWNER/NAME over the
 // protocol of the Hugging Face Hub, in place of what was served before, and lets
-// HF_ENDPOINT point there. "hub stop" serves no more.
+// HF_ENDPOINT point there. "hub stop" serves no more. "hub save FOLDER" writes what is
+// served to such a folder, "hub commits N" compares the number of commits that came.
 func cmdHub(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 1 {
-		ts.Fatalf("usage: hub FOLDER, or hub stop")
-	}
 	served, ok := ts.Value(hubKey{}).(*[]*hubtest.Server)
 	if !ok {
 		ts.Fatalf("no place for the server")
+	}
+	if !neg && len(args) == 2 && len(*served) > 0 {
+		hubAsked(ts, (*served)[0], args[0], args[1])
+		return
+	}
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: hub FOLDER, hub stop, hub save FOLDER, or hub commits N")
 	}
 	for _, s := range *served {
 		s.Close()
@@ -66,4 +72,29 @@ func cmdHub(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Defer(s.Close)
 	ts.Setenv("HF_ENDPOINT", s.URL)
 	ts.Setenv("HF_HOME", ts.MkAbs("hf"))
+}
+
+// hubAsked looks at what came to a Hub.
+func hubAsked(ts *testscript.TestScript, s *hubtest.Server, what, arg string) {
+	s.With(func(s *hubtest.Server) {
+		switch what {
+		case "save":
+			for _, r := range s.Repos() {
+				for name, data := range r.Files {
+					to := filepath.Join(ts.MkAbs(arg), r.Kind+"s", filepath.FromSlash(r.Name), filepath.FromSlash(name))
+					ts.Check(os.MkdirAll(filepath.Dir(to), 0o755))
+					ts.Check(os.WriteFile(to, data, 0o644))
+				}
+			}
+		case "commits":
+			if arg != strconv.Itoa(len(s.Commits)) {
+				ts.Fatalf("%d commits, want %s: %q", len(s.Commits), arg, s.Commits)
+			}
+		default:
+			ts.Fatalf("hub has no command %s", what)
+		}
+		if len(s.Leaked) > 0 {
+			ts.Fatalf("the token went to the store of large files: %q", s.Leaked)
+		}
+	})
 }

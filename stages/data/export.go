@@ -84,7 +84,7 @@ func export(ctx context.Context, env *stage.Env, c exportConfig, in exportIn, ou
 	case c.Format == "parquet" && c.Layout == "messages":
 		n, err = toFile(base+".parquet", func(w io.Writer) (int, error) { return writeParquet(w, c.chats(rows), parquetChatOf) })
 	case c.Format == "parquet":
-		n, err = toFile(base+".parquet", func(w io.Writer) (int, error) { return writeParquet(w, rows, parquetRowOf) })
+		n, err = toFile(base+".parquet", func(w io.Writer) (int, error) { return WriteParquet(w, rows) })
 	case c.Layout == "messages":
 		n, err = toFile(base+".jsonl", func(w io.Writer) (int, error) { return writeJSONL(w, c.chats(rows)) })
 	default:

@@ -128,6 +128,11 @@ func extraJSON(f schema.Fields) *string {
 	return &s
 }
 
+// WriteParquet writes rows as the stage export does with layout rows, and counts them.
+func WriteParquet(w io.Writer, rows iter.Seq2[schema.Problem, error]) (int, error) {
+	return writeParquet(w, rows, parquetRowOf)
+}
+
 func writeParquet[T, R any](w io.Writer, records iter.Seq2[T, error], convert func(T) R) (int, error) {
 	// The writer's own version would change the bytes with the library.
 	pw := parquet.NewGenericWriter[R](w, parquet.Compression(&parquet.Snappy), parquet.MaxRowsPerRowGroup(rowGroup),

@@ -180,6 +180,12 @@ func readModels(dir string) (info modelsInfo, err error) {
 	return info, nil
 }
 
+// Students lists the students in a folder that train-moe or train-sft wrote.
+func Students(models string) ([]string, error) {
+	info, err := readModels(models)
+	return info.Students, err
+}
+
 // has checks that there is a student of that name.
 func (info modelsInfo) has(name string) error {
 	if !slices.Contains(info.Students, name) {

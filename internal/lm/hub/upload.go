@@ -26,6 +26,16 @@ type Upload struct {
 	Data []byte
 }
 
+// Copy writes the file's content.
+func (u Upload) Copy(w io.Writer) error {
+	body, err := u.open()
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(w, body)
+	return errors.Join(err, body.Close())
+}
+
 // Committed is what a commit did.
 type Committed struct {
 	Created bool   // the repository was made
@@ -141,7 +151,7 @@ type inMemory struct{ *bytes.Reader }
 
 func (inMemory) Close() error { return nil }
 
-func (u *upload) open() (readAtCloser, error) {
+func (u Upload) open() (readAtCloser, error) {
 	if u.File == "" {
 		return inMemory{bytes.NewReader(u.Data)}, nil
 	}
@@ -398,15 +408,11 @@ func (c *Client) commit(ctx context.Context, r Ref, list []*upload, message, par
 			add("lfsFile", map[string]any{"path": u.Path, "algo": "sha256", "oid": u.sha256, "size": u.size})
 			continue
 		}
-		body, err := u.open()
-		if err != nil {
+		var data bytes.Buffer
+		if err := u.Copy(&data); err != nil {
 			return "", err
 		}
-		data, err := io.ReadAll(body)
-		if err := errors.Join(err, body.Close()); err != nil {
-			return "", err
-		}
-		add("file", map[string]string{"path": u.Path, "encoding": "base64", "content": base64.StdEncoding.EncodeToString(data)})
+		add("file", map[string]string{"path": u.Path, "encoding": "base64", "content": base64.StdEncoding.EncodeToString(data.Bytes())})
 	}
 	if err != nil {
 		return "", err

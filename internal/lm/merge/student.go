@@ -38,6 +38,16 @@ type Report struct {
 	Warnings  []string // what may make the answers differ
 }
 
+// StudentFile describes a student in its folder: where its base is, among other things.
+const StudentFile = "student.json"
+
+// Base reads what a student's adapters belong to: the exact name of the model and, where
+// that is a folder, the SHA-256 over its files.
+func Base(student string) (name, digest string, err error) {
+	ref, err := readStudent(student)
+	return cmp.Or(ref.Resolved, ref.Base), ref.Digest, err
+}
+
 // studentRef is what a student's folder says about its base.
 type studentRef struct {
 	Format                                      int
@@ -97,7 +107,7 @@ func readStudent(dir string) (ref studentRef, err error) {
 		}
 		return ref, &NoStudentError{fmt.Sprintf("%s holds no adapters (%s): name a student that was trained with lora%s", dir, lora.ConfigFile, hint)}
 	}
-	name := filepath.Join(dir, "student.json")
+	name := filepath.Join(dir, StudentFile)
 	data, err := os.ReadFile(name)
 	if err == nil {
 		if err := json.Unmarshal(data, &ref); err != nil {

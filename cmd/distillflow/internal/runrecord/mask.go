@@ -58,6 +58,5 @@ func maskGiven(d *flow.RunData) {
 // SecretName reports whether a variable or param of this name holds a secret.
 func SecretName(name string) bool { return secretName.MatchString(name) }
 
-// PublicURLs reports whether no address in a text has a user, or a parameter with a
-// secret name.
-func PublicURLs(s string) bool { return maskedURL(s) == s }
+// MaskURLs hides the users of addresses in a text, and parameters with secret names.
+func MaskURLs(s string) string { return maskedURL(s) }

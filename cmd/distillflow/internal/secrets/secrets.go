@@ -119,7 +119,7 @@ func (k Known) InBundle(ctx context.Context, r io.Reader) (*bundle.Manifest, err
 		}
 	}
 	for _, where := range slices.Sorted(maps.Keys(texts)) {
-		if !runrecord.PublicURLs(texts[where].String()) {
+		if t := texts[where].String(); runrecord.MaskURLs(t) != t {
 			return m, &FoundError{where, "an address with a login or a key"}
 		}
 	}

@@ -24,7 +24,7 @@ func Show(w io.Writer, r *runrecord.Run) error {
 	if err := errors.Join(head(w, r), stageTable(w, r)); err != nil {
 		return err
 	}
-	return errors.Join(gone(w, errors.Join(dropTable(w, r), tables(w, r))), warnings(w, r))
+	return errors.Join(gone(w, errors.Join(dropTable(w, r), Tables(w, r, false))), warnings(w, r))
 }
 
 // gone tells which outputs the store no longer holds, and returns all other errors.
@@ -157,9 +157,10 @@ func dropTable(w io.Writer, r *runrecord.Run) error {
 	return errors.Join(append(errs, tw.Flush())...)
 }
 
-// tables prints the figures, each output by itself where there are several of a kind.
-func tables(w io.Writer, r *runrecord.Run) error {
-	p := tablePrinter{w: w}
+// Tables prints the figures of a run, for a terminal or as Markdown, each output by itself
+// where there are several of a kind.
+func Tables(w io.Writer, r *runrecord.Run, markdown bool) error {
+	p := tablePrinter{w: w, markdown: markdown}
 	accuracy, err := runrecord.Read[schema.Accuracy](r)
 	p.note(err)
 	each(&p, accuracy, func(rows []schema.Accuracy) analyze.Report { return analyze.Report{Accuracy: rows} })
@@ -191,8 +192,9 @@ func tables(w io.Writer, r *runrecord.Run) error {
 }
 
 type tablePrinter struct {
-	w    io.Writer
-	errs []error
+	w        io.Writer
+	markdown bool
+	errs     []error
 }
 
 func (p *tablePrinter) note(err error) { p.errs = append(p.errs, err) }
@@ -200,6 +202,7 @@ func (p *tablePrinter) note(err error) { p.errs = append(p.errs, err) }
 func each[T stage.Record](p *tablePrinter, list []runrecord.Table[T], report func([]T) analyze.Report) {
 	for _, t := range list {
 		rep := report(t.Rows)
+		rep.Markdown = p.markdown
 		if len(list) > 1 {
 			rep.Of = text.OneLine(t.Output.Label())
 		}

@@ -278,3 +278,6 @@ func (s *Server) Repo(kind, name string) *Repo {
 	}
 	return nil
 }
+
+// Repos lists the repositories. Read them inside [Server.With].
+func (s *Server) Repos() []*Repo { return s.repos }
