@@ -158,31 +158,43 @@ func (u Upload) open() (readAtCloser, error) {
 	return os.Open(u.File)
 }
 
-// ensure creates the repository unless it is there.
+// ensure creates the repository unless it is there, and sees that nothing goes to a public
+// one that is to be private.
 func (c *Client) ensure(ctx context.Context, r Ref, private bool) (created bool, err error) {
+	public, err := c.public(ctx, r)
+	if errors.Is(err, ErrNotFound) {
+		owner, name, _ := strings.Cut(r.Repo, "/")
+		body := map[string]any{"name": name, "organization": owner}
+		if private { // else an organisation's own setting counts
+			body["private"] = true
+		}
+		if r.Kind != Model {
+			body["type"] = string(r.Kind)
+		}
+		err = c.post(ctx, r, c.endpoint+"/api/repos/create", jsonBody, body, nil)
+		var f *failure
+		if created = err == nil; errors.As(err, &f) && f.status == http.StatusConflict { // somebody was faster
+			err = nil
+		}
+		if err == nil && private {
+			public, err = c.public(ctx, r)
+		}
+	}
+	if err == nil && private && public {
+		err = fmt.Errorf("%s: the repository is public, and --private makes new ones only: change it at %s/settings", r, c.URL(r))
+	}
+	return created, err
+}
+
+// public reports whether anybody may read a repository.
+func (c *Client) public(ctx context.Context, r Ref) (bool, error) {
 	var info struct {
 		Private bool `json:"private"`
 	}
-	_, err = c.get(ctx, r, c.endpoint+r.api(), &info)
-	switch {
-	case err == nil && private && !info.Private:
-		return false, fmt.Errorf("%s: the repository is public, and --private makes new ones only: change it at %s/settings", r, c.URL(r))
-	case err == nil:
-		return false, nil
-	case !errors.Is(err, ErrNotFound):
+	if _, err := c.get(ctx, r, c.endpoint+r.api(), &info); err != nil {
 		return false, c.unreachable(r, err)
 	}
-	owner, name, _ := strings.Cut(r.Repo, "/")
-	body := map[string]any{"name": name, "organization": owner, "private": private}
-	if r.Kind != Model {
-		body["type"] = string(r.Kind)
-	}
-	err = c.post(ctx, r, c.endpoint+"/api/repos/create", jsonBody, body, nil)
-	var f *failure
-	if errors.As(err, &f) && f.status == http.StatusConflict { // somebody was faster
-		return false, nil
-	}
-	return err == nil, err
+	return !info.Private, nil
 }
 
 // modes asks which files are large. The Hub decides by name, size and the first bytes.
@@ -218,7 +230,7 @@ func (c *Client) modes(ctx context.Context, r Ref, list []*upload) error {
 		for _, u := range chunk {
 			switch modes[u.Path] {
 			case "lfs":
-				u.large = true
+				u.large = u.size > 0 // the store takes no empty files
 			case "regular":
 			default:
 				return fmt.Errorf("%s: the Hub does not say how %s is to be sent (is HF_ENDPOINT right?)", r, u.Path)

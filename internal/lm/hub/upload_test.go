@@ -21,7 +21,7 @@ func pushed(t *testing.T) ([]Upload, map[string][]byte) {
 		"adapter_config.json":       []byte(`{"r": 8}`),
 		"adapter_model.safetensors": random(250_000),
 		"data/train.parquet":        random(999),
-		"empty.txt":                 {},
+		"empty.parquet":             {},
 		"sub/a b.txt":               []byte("odd name"),
 	}
 	dir := t.TempDir()
@@ -52,7 +52,7 @@ func holds(t *testing.T, s *hubtest.Server, kind, name string, want map[string][
 			if !bytes.Equal(r.Files[n], data) {
 				t.Errorf("%s: %d bytes arrived, want %d", n, len(r.Files[n]), len(data))
 			}
-			large := strings.HasSuffix(n, ".safetensors") || strings.HasSuffix(n, ".parquet")
+			large := len(data) > 0 && (strings.HasSuffix(n, ".safetensors") || strings.HasSuffix(n, ".parquet"))
 			if slices.Contains(r.Large, n) != large {
 				t.Errorf("%s: large %v", n, !large)
 			}
@@ -171,6 +171,7 @@ func TestPushRefused(t *testing.T) {
 		"may not create": {set: func(s *hubtest.Server) { s.ReadOnly = true }, want: "hf://acme/new: the token may not write there: it needs the permission to write", is: ErrAccess},
 		"may not write":  {repo: "acme/there", set: func(s *hubtest.Server) { s.ReadOnly = true }, want: "its account must be acme or a member of it", is: ErrAccess},
 		"public":         {repo: "acme/there", private: true, want: "the repository is public, and --private makes new ones only"},
+		"made public":    {private: true, set: func(s *hubtest.Server) { s.Open = true }, want: "the repository is public"},
 		"ignored":        {repo: "acme/there", files: []Upload{{Path: "b.txt", Data: []byte("b")}}, want: ".gitignore forbids b.txt"},
 		"moved":          {repo: "acme/there", set: func(s *hubtest.Server) { s.Moved = 1 }, want: "somebody else changed the repository meanwhile: push again"},
 		"name":           {files: []Upload{{Path: "../x"}}, want: `the file name "../x"`},
@@ -204,8 +205,8 @@ func TestPushRefused(t *testing.T) {
 				t.Errorf("the token is in the error: %v", err)
 			}
 			s.With(func(s *hubtest.Server) {
-				if len(s.Commits) > 0 {
-					t.Errorf("commits %q", s.Commits)
+				if len(s.Commits)+len(s.Uploaded) > 0 {
+					t.Errorf("commits %q, uploaded %q", s.Commits, s.Uploaded)
 				}
 			})
 		})

@@ -84,6 +84,8 @@ type Server struct {
 	PartSize int
 	// ReadOnly says that Token may not write.
 	ReadOnly bool
+	// Open makes new repositories public whatever is asked for.
+	Open bool
 	// Racing makes so many repositories for somebody else when they are asked for.
 	Racing int
 	// Moved makes so many commits for somebody else before those that are asked for.

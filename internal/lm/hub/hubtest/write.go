@@ -48,7 +48,7 @@ func (s *Server) create(w http.ResponseWriter, req *http.Request) {
 	racing := take(&s.Racing)
 	there := slices.ContainsFunc(s.repos, func(r *Repo) bool { return r.Kind == ask.Type && r.Name == name })
 	if !there {
-		s.repos = append(s.repos, &Repo{Kind: ask.Type, Name: name, Private: ask.Private, Files: map[string][]byte{".gitattributes": []byte("*.parquet filter=lfs\n")}})
+		s.repos = append(s.repos, &Repo{Kind: ask.Type, Name: name, Private: ask.Private && !s.Open, Files: map[string][]byte{".gitattributes": []byte("*.parquet filter=lfs\n")}})
 	}
 	if there || racing {
 		refuse(w, http.StatusConflict, "", "You already created this "+ask.Type+" repo")
@@ -79,7 +79,7 @@ func (s *Server) serveWrite(w http.ResponseWriter, req *http.Request, r *Repo) b
 	default:
 		return false
 	}
-	if s.mayWrite(w, req) {
+	if req.URL.Path == lfs+"complete" || s.mayWrite(w, req) { // the address of that is signed
 		answer(w, req, r)
 	}
 	return true
@@ -129,7 +129,10 @@ func (s *Server) batch(w http.ResponseWriter, req *http.Request, _ *Repo) {
 	for _, o := range ask.Objects {
 		answer := map[string]any{"oid": o.OID, "size": o.Size}
 		objects = append(objects, answer)
-		if _, ok := s.objects[o.OID]; ok {
+		if o.Size == 0 {
+			answer["error"] = map[string]any{"code": 501, "message": "empty"}
+		}
+		if _, ok := s.objects[o.OID]; ok || o.Size == 0 {
 			continue
 		}
 		upload := map[string]any{"href": s.cdn.URL + "/upload/" + o.OID + "?signature=x"}
@@ -256,7 +259,7 @@ func (s *Server) commit(w http.ResponseWriter, req *http.Request, r *Repo) {
 		refuse(w, http.StatusBadRequest, "", "no header")
 		return
 	}
-	if parent != r.Commit() {
+	if parent != "" && parent != r.Commit() {
 		refuse(w, http.StatusPreconditionFailed, "", "A commit has happened since. Please refresh and try again.")
 		return
 	}
@@ -266,7 +269,7 @@ func (s *Server) commit(w http.ResponseWriter, req *http.Request, r *Repo) {
 	}
 	r.Large = append(r.Large, large...)
 	s.Commits = append(s.Commits, summary)
-	reply(w, map[string]any{"success": true, "commitOid": r.Commit(), "commitUrl": s.URL})
+	reply(w, map[string]any{"success": true, "commitOid": r.Commit(), "commitUrl": s.URL + strings.TrimPrefix(strings.Split(req.URL.Path, "/commit/")[0], "/api") + "/commit/" + r.Commit()})
 }
 
 // Repo gives a repository, or nil. Read it inside [Server.With].
