@@ -18,5 +18,7 @@
 //	models--owner--name/distillflow-trees/COMMIT.json   (ours: the list of a commit's files)
 //	.locks/models--owner--name/CHECKSUM.lock
 //
+// [Client.Push] commits files to a repository of the Hub.
+//
 // Without a network, or with HF_HUB_OFFLINE=1, everything is answered from there.
 package hub

@@ -20,6 +20,7 @@ func pushed(t *testing.T) ([]Upload, map[string][]byte) {
 		"README.md":                 []byte("# card\n"),
 		"adapter_config.json":       []byte(`{"r": 8}`),
 		"adapter_model.safetensors": random(250_000),
+		"copy.safetensors":          random(250_000), // is sent once
 		"data/train.parquet":        random(999),
 		"empty.parquet":             {},
 		"sub/a b.txt":               []byte("odd name"),
