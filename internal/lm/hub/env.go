@@ -23,7 +23,7 @@ type Options struct {
 	// HTTP makes the requests; nil means a client of our own. Its redirect policy is
 	// replaced, so that the token is sent to the endpoint only.
 	HTTP *http.Client
-	// Progress hears of bytes that arrive or are sent, from the calling goroutine; nil means the
+	// Progress hears of bytes that arrive, from the calling goroutine, or are sent, from others; nil means the
 	// function given to [Observe], if any.
 	Progress func(Progress)
 	// Wait sleeps before an attempt is repeated; nil means a real wait. Tests set it.
