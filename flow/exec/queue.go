@@ -75,12 +75,17 @@ func (l Limits) Check(n *graph.Node) error {
 	return fmt.Errorf("it declares %s: run it on a larger machine, declare less, or raise the limit with the flag", strings.Join(parts, "; "))
 }
 
-// queue holds the nodes that are ready to run and gives them out in the order in
-// which they became ready, passing over those whose resources are taken. The
-// scheduling loop owns it.
+// work is what waits for its turn: a node, or one more shard of a node that runs.
+type work struct {
+	node  *graph.Node
+	start func() // called when its turn has come; it must not block
+}
+
+// queue holds the work that is ready to run and gives it out in the order in which it
+// became ready, passing over that whose resources are taken. The scheduling loop owns it.
 type queue struct {
 	total, free amount
-	ready       []*graph.Node
+	ready       []work
 }
 
 func newQueue(l Limits) *queue { return &queue{total: l.amount(), free: l.amount()} }
@@ -89,20 +94,25 @@ func newQueue(l Limits) *queue { return &queue{total: l.amount(), free: l.amount
 // its result may be cached, and otherwise it is refused when it is to run.
 func (q *queue) want(n *graph.Node) amount { return declared(n).min(q.total) }
 
-func (q *queue) push(n *graph.Node) { q.ready = append(q.ready, n) }
+func (q *queue) push(w work) { q.ready = append(q.ready, w) }
 
-// next takes the first node that fits and reserves what it declares; nil if none
+// next takes the first work that fits and reserves what its node declares; false if none
 // does.
-func (q *queue) next() *graph.Node {
-	for i, n := range q.ready {
-		if w := q.want(n); w.fits(q.free) {
+func (q *queue) next() (work, bool) {
+	for i, w := range q.ready {
+		if want := q.want(w.node); want.fits(q.free) {
 			q.ready = slices.Delete(q.ready, i, i+1)
-			q.free = q.free.plus(w, -1)
-			return n
+			q.free = q.free.plus(want, -1)
+			return w, true
 		}
 	}
-	return nil
+	return work{}, false
 }
 
-// release gives back what a node of next has taken.
+// release gives back what work of next has taken.
 func (q *queue) release(n *graph.Node) { q.free = q.free.plus(q.want(n), 1) }
+
+// withdraw takes a node's work back.
+func (q *queue) withdraw(n *graph.Node) {
+	q.ready = slices.DeleteFunc(q.ready, func(w work) bool { return w.node == n })
+}

@@ -36,14 +36,17 @@ func TestQueue(t *testing.T) {
 			for i, r := range c.want {
 				n := &graph.Node{Name: string(rune('0' + i)), Stage: &recipe.Stage{Resources: r}}
 				nodes = append(nodes, n)
-				q.push(n)
+				q.push(work{node: n})
 			}
 			drain := func() string {
 				var names []string
-				for n := q.next(); n != nil; n = q.next() {
-					names = append(names, n.Name)
+				for {
+					w, ok := q.next()
+					if !ok {
+						return strings.Join(names, "")
+					}
+					names = append(names, w.node.Name)
 				}
-				return strings.Join(names, "")
 			}
 			if got := drain(); got != c.first {
 				t.Fatalf("%q start, want %q", got, c.first)

@@ -7,7 +7,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/distillflow/distillflow/flow/event"
 	"github.com/distillflow/distillflow/flow/graph"
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/internal/base/parallel"
@@ -25,16 +24,16 @@ func (e *TimeoutError) Error() string {
 }
 
 // attempts runs a task, and after a failure again, as often as retries: says.
-func (s *scheduler) attempts(ctx context.Context, n *graph.Node, task stage.Task) (stage.Result, error) {
+func (s *scheduler) attempts(ctx context.Context, n *graph.Node, task stage.Task, hooks Hooks) (stage.Result, error) {
 	r := n.Stage.Resources
 	task.Needs = stage.Needs{CPUs: r.CPUs, Memory: r.Memory, GPUs: r.GPUs, Time: n.Stage.Timeout}
 	pause := s.opts.RetryPause
 	for try := 0; ; try++ {
-		res, err := s.attempt(ctx, n, task)
+		res, err := s.attempt(ctx, n, task, hooks)
 		if err == nil || try >= n.Stage.Retries || ctx.Err() != nil || Permanent(err) {
 			return res, err
 		}
-		s.warn(n, fmt.Sprintf("try %d of %d failed (%v); it runs again%s", try+1, n.Stage.Retries+1, err, grow(&task.Needs, err, n.Stage.Growth)))
+		hooks.Warn(fmt.Sprintf("try %d of %d failed (%v); it runs again%s", try+1, n.Stage.Retries+1, err, grow(&task.Needs, err, n.Stage.Growth)))
 		select {
 		case <-ctx.Done():
 			return res, ctx.Err()
@@ -62,7 +61,7 @@ func Permanent(err error) bool {
 }
 
 // attempt runs a task once; here within its stage's timeout:.
-func (s *scheduler) attempt(ctx context.Context, n *graph.Node, task stage.Task) (stage.Result, error) {
+func (s *scheduler) attempt(ctx context.Context, n *graph.Node, task stage.Task, hooks Hooks) (stage.Result, error) {
 	runner, err := s.opts.Executors.Elsewhere(n)
 	if err != nil {
 		return stage.Result{}, err
@@ -76,14 +75,7 @@ func (s *scheduler) attempt(ctx context.Context, n *graph.Node, task stage.Task)
 	if runner == nil {
 		runner = s.runner
 	}
-	res, err := runner.Run(tctx, task, Hooks{
-		Progress: func(p stage.Progress) {
-			s.emit(event.Event{Kind: event.StageProgress, Stage: n.Name, Type: n.Type.Type, Done: p.Done,
-				Total: p.Total, Unit: p.Unit, Values: p.Values, Message: p.Message})
-		},
-		Warn:    func(m string) { s.warn(n, m) },
-		Control: s.opts.Control,
-	})
+	res, err := runner.Run(tctx, task, hooks)
 	var late *TimeoutError
 	if err != nil && ctx.Err() == nil && errors.As(context.Cause(tctx), &late) {
 		err = late // what the stage says of it is only a consequence

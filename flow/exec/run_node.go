@@ -190,8 +190,7 @@ func (s *scheduler) execute(ctx context.Context, n *graph.Node, step plan.Step, 
 	defer func() { discard(n, task, published) }()
 	started := s.opts.Now()
 	s.emit(event.Event{Kind: event.StageStarted, Stage: n.Name, Type: n.Type.Type, Key: step.Key, Reason: step.Reason.String()})
-	res, err := s.attempts(ctx, n, task)
-	f.stats = res.Stats
+	res, err := s.perform(ctx, n, task, files, f)
 	if err != nil {
 		return nil, false, err
 	}
@@ -220,7 +219,7 @@ func (s *scheduler) execute(ctx context.Context, n *graph.Node, step plan.Step, 
 		s.warn(n, "incomplete: "+res.Incomplete+"; the next run asks again for what is missing")
 	}
 	s.emit(event.Event{Kind: event.StageDone, Stage: n.Name, Type: n.Type.Type, Key: step.Key,
-		Outputs: eventOutputs(a.Outputs), Seconds: a.Meta.Seconds, Values: res.Stats})
+		Outputs: eventOutputs(a.Outputs), Seconds: a.Meta.Seconds, Values: f.stats})
 	return a.Outputs, a.Incomplete, nil
 }
 

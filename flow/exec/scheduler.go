@@ -146,6 +146,8 @@ func Run(ctx context.Context, g *graph.Graph, st *store.Store, r Runner, opts Op
 		out:      out,
 		outputs:  make([]map[string]store.Output, len(g.Nodes)),
 		devices:  devices{free: slices.Clone(opts.Devices)},
+		ready:    newQueue(opts.Limits),
+		turns:    make(chan func()),
 	}
 	if opts.Cache != nil {
 		s.planOpts.Remote = func(ctx context.Context, key string) *store.Action { return opts.Cache.Take(ctx, st, key) }
@@ -177,6 +179,10 @@ type scheduler struct {
 	// it starts a node that depends on them.
 	outputs []map[string]store.Output
 	devices devices
+
+	ready   *queue      // owned by the loop, as running is
+	running int         // work that holds a slot
+	turns   chan func() // what the loop does for nodes that run
 }
 
 // finished is what a worker reports about one node.
@@ -206,8 +212,7 @@ func (s *scheduler) run(ctx context.Context) error {
 	}
 	done := make(chan finished)
 	var workers parallel.Group
-	ready := newQueue(s.opts.Limits)
-	running, left := 0, len(nodes)
+	left := len(nodes)
 	var settled []finished // nodes that needed no worker
 	cached := plan.Hits(ctx, s.g, known{s.store}, s.planOpts)
 	start := func(n *graph.Node) {
@@ -219,11 +224,14 @@ func (s *scheduler) run(ctx context.Context) error {
 			settled = append(settled, f)
 			return
 		}
-		if s.elsewhere(n) {
+		begin := func() {
 			workers.Go(func() error { done <- s.node(ctx, n); return nil })
+		}
+		if s.elsewhere(n) {
+			begin()
 			return
 		}
-		ready.push(n)
+		s.ready.push(work{n, begin})
 	}
 	for i, n := range nodes {
 		if missing[i] == 0 {
@@ -232,22 +240,27 @@ func (s *scheduler) run(ctx context.Context) error {
 	}
 	var lost error // the first; a run is as good without what it notes for later plans
 	for left > 0 {
-		for running < s.opts.Jobs {
-			n := ready.next()
-			if n == nil {
+		for s.running < s.opts.Jobs {
+			w, ok := s.ready.next()
+			if !ok {
 				break
 			}
-			running++
-			workers.Go(func() error { done <- s.node(ctx, n); return nil })
+			s.running++
+			w.start()
 		}
 		var f finished
 		if len(settled) > 0 {
 			f, settled = settled[0], settled[1:]
 		} else {
-			f = <-done
-			if !s.elsewhere(f.n) {
-				ready.release(f.n)
-				running--
+			select {
+			case f = <-done:
+				if !s.elsewhere(f.n) {
+					s.ready.release(f.n)
+					s.running--
+				}
+			case turn := <-s.turns:
+				turn()
+				continue
 			}
 		}
 		left--

@@ -158,6 +158,7 @@ func (b *builder) node(s *recipe.Stage) {
 		b.diags.Add(d.WithHelp("leave it out"))
 	}
 	b.config(n)
+	b.shards(n)
 }
 
 // config decodes with: and reports its problems where they stand.

@@ -25,7 +25,7 @@ type decoder struct {
 
 var (
 	topKeys    = []string{"name", "description", "seed", "env", "params", "profiles", "tasks", "stages", "extends", "include", "matrix", "max_nodes"}
-	stageKeys  = []string{"uses", "from", "with", "save", "when", "matrix", "stream", "timeout", "retries", "retry", "resources", "executor"}
+	stageKeys  = []string{"uses", "from", "with", "save", "when", "matrix", "stream", "timeout", "retries", "retry", "resources", "shards", "executor"}
 	envName    = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 	stageHelp  = "a stage name starts with a letter and goes on with letters, digits, - and _"
 	topExample = "a recipe is a map with `stages:`, for example\nstages:\n  problems: {uses: scan, with: {root: data}}"

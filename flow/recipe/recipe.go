@@ -111,6 +111,8 @@ type Stage struct {
 
 	Timeout   time.Duration // of one try; 0 for none
 	Retries   int           // how often it runs again after a failure
+	Shards    int           // among how many tasks its rows are shared out; 0 for not declared
+	ShardsPos diag.Pos
 	Resources Resources
 	Growth    Growth
 

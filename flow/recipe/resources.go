@@ -20,10 +20,11 @@ type Resources struct {
 
 var resourceKeys = []string{"cpus", "memory", "gpus"}
 
-// maxCPUs and maxRetries catch typing mistakes.
+// They catch typing mistakes.
 const (
 	maxCPUs    = 1 << 20
 	maxRetries = 1000
+	maxShards  = 10_000
 )
 
 // resources decodes `resources:`.
@@ -119,6 +120,18 @@ func (d *decoder) retries(s *Stage, v *Value) {
 		return
 	}
 	s.Retries = int(v.Int)
+}
+
+// shards decodes `shards:`.
+func (d *decoder) shards(s *Stage, v *Value, at diag.Pos) {
+	if v.IsNull() || !d.want(v, Int, "`shards` says among how many tasks the stage's rows are shared out") {
+		return
+	}
+	if v.Int < 1 || v.Int > maxShards {
+		d.outOfRange(v, "`shards` is a whole number from 1 to %d", maxShards)
+		return
+	}
+	s.Shards, s.ShardsPos = int(v.Int), at
 }
 
 // stream decodes `stream:`.

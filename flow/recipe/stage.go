@@ -160,6 +160,8 @@ func (d *decoder) stage(en Entry, ev *evaluator) *Stage {
 		case "retries":
 			hasRetries = true
 			d.retries(s, ev.value(f.Val))
+		case "shards":
+			d.shards(s, ev.value(f.Val), f.Val.Pos)
 		case "resources":
 			d.resources(s, ev.value(f.Val))
 		case "retry":

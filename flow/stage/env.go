@@ -106,6 +106,7 @@ type Env struct {
 	stage      string // name in the recipe
 	mu         sync.Mutex
 	stats      map[string]float64
+	means      map[string]Mean
 	incomplete string
 }
 
@@ -218,6 +219,21 @@ func (e *Env) AddStat(name string, v float64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.stats[name] += v
+}
+
+// AddMean adds to a figure of the run's record that is a sum over something, such as a
+// share or a rate. Where over is not above 0 there is nothing to tell.
+func (e *Env) AddMean(name string, sum, over float64) {
+	if !(over > 0) || math.IsNaN(sum) || math.IsInf(sum, 0) || math.IsInf(over, 0) {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.means == nil {
+		e.means = map[string]Mean{}
+	}
+	m := Mean{e.means[name].Sum + sum, e.means[name].Over + over}
+	e.means[name], e.stats[name] = m, m.Sum/m.Over
 }
 
 // Incomplete marks the outputs as usable but not final: a later run asks for

@@ -28,6 +28,11 @@ type Spec struct {
 	Version int    // raised whenever the same inputs may give other bytes
 	Class   Class
 	Doc     string // first sentence: a summary; then details
+	// RowByRow names the input of rows that may be shared out among several runs of the
+	// stage, by shards: in a recipe; "" for none. What such a stage writes for a row, in
+	// the order of the rows, depends on that row, the config, the seed and the whole of
+	// its other inputs, and on no other row; and what it counts adds up. See [Whole].
+	RowByRow string
 	// Platform names what the numbers depend on besides the inputs (backend,
 	// architecture, SIMD). Nil for stages whose bytes do not depend on it.
 	Platform func() string
@@ -67,6 +72,9 @@ func Define[C, I, O any](spec Spec, run func(context.Context, *Env, C, I, O) err
 	_, listed := t.newConfig().Interface().(Externals)
 	if t.err == nil && t.Config.readsPath() && !listed {
 		t.err = errors.New("its config has a path and no method Externals: the content there would be missing from the cache key")
+	}
+	if t.err == nil {
+		t.err = t.checkRowByRow()
 	}
 	t.inType = reflect.TypeFor[I]()
 	t.newOutput = map[string]func() outputField{}

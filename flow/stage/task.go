@@ -28,6 +28,10 @@ type Task struct {
 	WorkDir string             `json:"work_dir"`
 	GPUs    []string           `json:"gpus,omitempty"` // see [Env]
 	Needs   Needs              `json:"needs,omitzero"`
+	// Shard is the task's number among the Shards of a stage that share out its rows, from
+	// 1; both are 0 for a task of its own.
+	Shard  int `json:"shard,omitempty"`
+	Shards int `json:"shards,omitempty"`
 }
 
 // Needs is what a task declares that it takes while it runs, for whoever must reserve
@@ -50,6 +54,13 @@ type Result struct {
 	Rows       map[string]int64   `json:"rows"`                 // port -> records
 	Incomplete string             `json:"incomplete,omitempty"` // why the outputs are not final
 	Stats      map[string]float64 `json:"stats,omitempty"`
+	Means      map[string]Mean    `json:"means,omitempty"` // what those Stats are made of that do not add up
+}
+
+// Mean is a figure that is a sum over something: a share, a rate.
+type Mean struct {
+	Sum  float64 `json:"sum"`
+	Over float64 `json:"over"` // above 0
 }
 
 type openField interface{ open(path, label string) any }
@@ -104,7 +115,7 @@ func (r *Registry) Run(ctx context.Context, task Task, svc Services) (res Result
 	}
 	env.mu.Lock()
 	defer env.mu.Unlock()
-	res.Incomplete, res.Stats = env.incomplete, env.stats
+	res.Incomplete, res.Stats, res.Means = env.incomplete, env.stats, env.means
 	return res, err
 }
 

@@ -21,13 +21,9 @@ func checkEstimate(t *testing.T, typ *stage.Type, caseDir string, got map[string
 	if err != nil {
 		t.Fatal(err)
 	}
-	var tree any
-	if err := json.Unmarshal(task.Config, &tree); err != nil {
+	cfg, err := decodeConfig(typ, task)
+	if err != nil {
 		t.Fatal(err)
-	}
-	cfg, errs := typ.Decode(tree)
-	if len(errs) > 0 {
-		t.Fatal(errs[0])
 	}
 	if !cfg.Estimates() {
 		if keepsRecords(typ) {
@@ -92,3 +88,16 @@ type anyRow struct{}
 
 // RecordType implements [stage.Record].
 func (anyRow) RecordType() string { return fmt.Sprintf("%T", anyRow{}) }
+
+// decodeConfig gives the config of a task.
+func decodeConfig(typ *stage.Type, task stage.Task) (*stage.Config, error) {
+	var tree any
+	if err := json.Unmarshal(task.Config, &tree); err != nil {
+		return nil, err
+	}
+	cfg, errs := typ.Decode(tree)
+	if len(errs) > 0 {
+		return nil, errs[0]
+	}
+	return cfg, nil
+}

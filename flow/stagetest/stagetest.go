@@ -16,7 +16,8 @@
 // its golden folder, so that a stage with large or binary files need not keep
 // them; make an empty one before the first update.
 //
-// Each case runs twice and must give the same bytes. A stage with an output of the
+// Each case runs twice and must give the same bytes, and those of a type that works row by
+// row give them in shards, too. A stage with an output of the
 // same records as an input must estimate its rows (see [stage.Estimator]), and every
 // estimate must hold for the case. DISTILLFLOW_UPDATE=1
 // rewrites the goldens. It refuses to change an existing golden while the
@@ -49,8 +50,9 @@ import (
 type Option func(*options)
 
 type options struct {
-	seed uint64
-	svc  stage.Services
+	seed     uint64
+	svc      stage.Services
+	onePiece []string
 }
 
 // WithSeed sets the stage's seed; the default is 42.
@@ -58,6 +60,9 @@ func WithSeed(seed uint64) Option { return func(o *options) { o.seed = seed } }
 
 // WithServices offers services to the stage.
 func WithServices(s stage.Services) Option { return func(o *options) { o.svc = s } }
+
+// InOnePiece names cases that do not run in shards: their programs count rows.
+func InOnePiece(cases ...string) Option { return func(o *options) { o.onePiece = cases } }
 
 // Golden runs every case of a stage type under testdata/<type>.
 func Golden(t *testing.T, typ *stage.Type, opts ...Option) {
@@ -87,6 +92,7 @@ func Golden(t *testing.T, typ *stage.Type, opts ...Option) {
 			}
 			g.compare(t, c, first)
 			checkEstimate(t, typ, c, first)
+			checkShards(t, typ, c, o, first)
 		})
 	}
 	if g.mode != "" && !t.Failed() {

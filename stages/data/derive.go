@@ -89,7 +89,7 @@ type deriveOut struct {
 
 // Derive computes fields of rows.
 var Derive = stage.Define(stage.Spec{
-	Type: "derive", Version: 1, Class: stage.Pure,
+	Type: "derive", Version: 1, Class: stage.Pure, RowByRow: "rows",
 	Doc: `Sets fields of rows by expressions.
 
 ` + exprFieldsDoc + `

@@ -49,7 +49,7 @@ type filterOut struct {
 
 // Filter keeps rows and paths by expressions.
 var Filter = stage.Define(stage.Spec{
-	Type: "filter", Version: 1, Class: stage.Pure,
+	Type: "filter", Version: 1, Class: stage.Pure, RowByRow: "rows",
 	Doc: `Keeps the rows, and of rows the reasoning paths, for which an expression is true.
 
 ` + exprFieldsDoc + `

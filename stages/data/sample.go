@@ -28,6 +28,14 @@ func (c sampleConfig) Validate() error {
 	return err
 }
 
+// Whole implements [stage.Whole]: n rows are chosen among all.
+func (c sampleConfig) Whole() error {
+	if c.N > 0 {
+		return stage.Invalid("n", "the n rows are chosen among all of them; a fraction takes each row on its own")
+	}
+	return nil
+}
+
 func (c sampleConfig) compile() (by, where *rowexpr.Program, err error) {
 	switch {
 	case (c.N > 0) == (c.Fraction > 0):
@@ -59,7 +67,7 @@ type sampleOut struct {
 
 // Sample takes rows by chance.
 var Sample = stage.Define(stage.Spec{
-	Type: "sample", Version: 1, Class: stage.Seeded,
+	Type: "sample", Version: 1, Class: stage.Seeded, RowByRow: "rows",
 	Doc: `Takes n rows, or each row with a given chance.
 
 Each row draws a number from the recipe's seed and its id. A row is taken when its

@@ -45,7 +45,7 @@ type splitOut struct {
 
 // Split divides rows by a hash of their id.
 var Split = stage.Define(stage.Spec{
-	Type: "split", Version: 1, Class: stage.Pure,
+	Type: "split", Version: 1, Class: stage.Pure, RowByRow: "rows",
 	Doc: `Divides rows into train, dev and test by a hash of their id.
 
 A row's part depends on its id, the salt and the shares only: not on the order or

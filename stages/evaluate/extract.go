@@ -87,7 +87,7 @@ type extractOut struct {
 
 // Extract finds the answer that each response states.
 var Extract = stage.Define(stage.Spec{
-	Type: "extract", Version: 4, Class: stage.Pure,
+	Type: "extract", Version: 4, Class: stage.Pure, RowByRow: "problems",
 	Doc: `Finds the answer that each response states.
 
 By the row's task: the last box, "the answer is", "#### 18", "Final Answer:",

@@ -37,7 +37,7 @@ type judgeOut struct {
 
 // Judge asks a language model whether correct answers are well reasoned.
 var Judge = stage.Define(stage.Spec{
-	Type: "judge", Version: 2, Class: stage.Sampled,
+	Type: "judge", Version: 2, Class: stage.Sampled, RowByRow: "rows",
 	Doc: `Asks a language model whether the reasoning of each correct path is sound and supports its answer.
 
 The judge sees the question, the path's response and the answer found in it, and
@@ -63,9 +63,7 @@ func judge(ctx context.Context, env *stage.Env, c judgeConfig, in judgeIn, out j
 		return w
 	})
 	env.AddStat("unclear", float64(j.unclear))
-	if j.cast > 0 {
-		env.AddStat("agreement", float64(j.agreed)/float64(j.cast))
-	}
+	env.AddMean("agreement", float64(j.agreed), float64(j.cast))
 	if err != nil {
 		return err
 	}

@@ -8,7 +8,7 @@ import (
 
 // Verify compares predictions with the gold answer by the kind of each row's answer.
 var Verify = stage.Define(stage.Spec{
-	Type: "verify", Version: 2, Class: stage.Pure,
+	Type: "verify", Version: 2, Class: stage.Pure, RowByRow: "problems",
 	Doc: `Compares predictions with the gold answer by the kind of each row's answer.
 
 Numbers and mathematics as verify-math does, with the same policies, multiple choice

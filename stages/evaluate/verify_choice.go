@@ -16,7 +16,7 @@ func (choiceConfig) Estimate(_ context.Context, q stage.Question) (stage.Estimat
 
 // VerifyChoice compares predicted labels with the gold label.
 var VerifyChoice = stage.Define(stage.Spec{
-	Type: "verify-choice", Version: 3, Class: stage.Pure,
+	Type: "verify-choice", Version: 3, Class: stage.Pure, RowByRow: "problems",
 	Doc: `Compares predicted labels with the gold label.
 
 Multiple choice by the row's own labels or the option's text, anli by true,

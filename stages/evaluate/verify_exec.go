@@ -86,7 +86,7 @@ func (verifyExecConfig) Estimate(_ context.Context, q stage.Question) (stage.Est
 
 // VerifyExec grades each path by a program of the user.
 var VerifyExec = stage.Define(stage.Spec{
-	Type: "verify-exec", Version: 1, Class: stage.Volatile,
+	Type: "verify-exec", Version: 1, Class: stage.Volatile, RowByRow: "problems",
 	Doc: `Grades each path by a program that reads JSON lines and writes verdicts.
 
 Example:

@@ -19,7 +19,9 @@ import (
 	"github.com/distillflow/distillflow/schema"
 )
 
-func TestVerifyExecGolden(t *testing.T) { stagetest.Golden(t, VerifyExec) }
+func TestVerifyExecGolden(t *testing.T) {
+	stagetest.Golden(t, VerifyExec, stagetest.InOnePiece("crash", "timeout"))
+}
 
 // verifyWith runs verify-exec with a shell script over n paths of one row each.
 func verifyWith(t *testing.T, ctx context.Context, n int, script string, set map[string]any) (rows []schema.Problem, err error) {

@@ -37,7 +37,7 @@ func (exprConfig) Estimate(_ context.Context, q stage.Question) (stage.Estimate,
 
 // VerifyExpr grades each path by an expression of the user.
 var VerifyExpr = stage.Define(stage.Spec{
-	Type: "verify-expr", Version: 1, Class: stage.Pure,
+	Type: "verify-expr", Version: 1, Class: stage.Pure, RowByRow: "problems",
 	Doc: `Grades each path by an expression that is true where the path is correct.
 
 The expression sees gold, golds (all right answers), pred, response, reasoning and

@@ -61,7 +61,7 @@ type verifyOut struct {
 
 // VerifyMath compares predictions with the gold answer as mathematics.
 var VerifyMath = stage.Define(stage.Spec{
-	Type: "verify-math", Version: 4, Class: stage.Pure,
+	Type: "verify-math", Version: 4, Class: stage.Pure, RowByRow: "problems",
 	Doc: `Compares predictions with the gold answer as mathematics.
 
 Exact arithmetic first, then enclosures at rising precision, then evaluation at

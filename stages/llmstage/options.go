@@ -40,6 +40,25 @@ func (o Options) policy() (llm.Policy, error) {
 	return p, nil
 }
 
+// Whole implements [stage.Whole]: a budget and a threshold are for all rows together, and
+// buying anew buys the answer to a request once, in whichever rows it occurs.
+func (o Options) Whole() error {
+	const why = "counts all requests of the stage together, which its shards cannot: leave one of the two out"
+	switch {
+	case o.Paid() && o.BudgetUSD > 0:
+		return stage.Invalid("budget_usd", why)
+	case o.Paid() && o.BudgetTokens > 0:
+		return stage.Invalid("budget_tokens", why)
+	case o.Paid() && o.BudgetRequests > 0:
+		return stage.Invalid("budget_requests", why)
+	case o.Threshold != "":
+		return stage.Invalid("threshold", why)
+	case o.Refresh:
+		return stage.Invalid("refresh", "buys each answer once for the whole stage, which its shards cannot: leave one of the two out")
+	}
+	return nil
+}
+
 // Require implements [stage.Requirer]: the API key of every model that may be asked.
 func (o Options) Require(getenv func(string) string) error {
 	return o.CheckKeys(string(o.APIKeyFile), getenv)

@@ -124,7 +124,12 @@ func Run[R stage.Record](ctx context.Context, env *stage.Env, o Options, rows st
 		})
 	})
 	err = errors.Join(err, settled(), stop())
-	for name, v := range caller.Figures() { // also when the stage failed
+	figures := caller.Figures() // also when the stage failed
+	if rate := figures["calls_per_second"]; rate > 0 {
+		env.AddMean("calls_per_second", figures["calls"], figures["calls"]/rate)
+		delete(figures, "calls_per_second")
+	}
+	for name, v := range figures {
 		env.AddStat(name, v)
 	}
 	if err == nil {

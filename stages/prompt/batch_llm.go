@@ -52,7 +52,7 @@ type batchOut struct {
 
 // BatchLLM asks a teacher.
 var BatchLLM = stage.Define(stage.Spec{
-	Type: "batch-llm", Version: 3, Class: stage.Sampled,
+	Type: "batch-llm", Version: 3, Class: stage.Sampled, RowByRow: "prompts",
 	Doc: `Sends each path's prompt to a language model and records the answer.
 
 Every path with a prompt gets response, finish_reason and provider; an answer that

@@ -84,7 +84,7 @@ type wrapOut struct {
 
 // WrapCoT writes the teacher's prompts.
 var WrapCoT = stage.Define(stage.Spec{
-	Type: "wrap-cot", Version: 1, Class: stage.Pure,
+	Type: "wrap-cot", Version: 1, Class: stage.Pure, RowByRow: "problems",
 	Doc: `Wraps each question in several reasoning styles, one path per prompt.
 
 Every prompt holds the task's core prompt (question, choices, premise and

@@ -10,7 +10,7 @@ import (
 )
 
 // EstimateText is what a stage that has yet to run will take, as far as it can
-// tell: "100 rows, 580 requests, 20 answers from the memo, 0.12 to 0.4 USD".
+// tell: "4 shards, 100 rows, 580 requests, 20 answers from the memo, 0.12 to 0.4 USD".
 func EstimateText(s plan.Step) string {
 	if s.Status == plan.Hit || s.Status == plan.Skip {
 		return ""
@@ -20,6 +20,9 @@ func EstimateText(s plan.Step) string {
 	}
 	e := s.Estimate
 	var parts []string
+	if n := s.Node.Stage.Shards; n > 1 {
+		parts = append(parts, fmt.Sprintf("%d shards", n))
+	}
 	if r := s.Rows(); r != nil && r.Max > 0 {
 		parts = append(parts, counted(*r, "row", "rows"))
 	}

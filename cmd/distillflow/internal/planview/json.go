@@ -18,7 +18,8 @@ type jsonStage struct {
 	Reason plan.Reason   `json:"reason"`
 	More   []plan.Reason `json:"more,omitempty"` // further reasons
 
-	Rows     *stage.Range `json:"rows"` // of the default output
+	Shards   int          `json:"shards,omitempty"` // that the recipe asks for
+	Rows     *stage.Range `json:"rows"`             // of the default output
 	MemoHits *stage.Range `json:"memo_hits"`
 	Requests *stage.Range `json:"requests"`
 	Tokens   *stage.Range `json:"tokens"`
@@ -34,7 +35,7 @@ func writeJSON(w io.Writer, p *plan.Plan) error {
 		out.Stages = append(out.Stages, jsonStage{
 			Name: s.Node.Name, Uses: s.Node.Type.Type, Status: s.Status, Key: s.Key,
 			From: sources(s), Reason: s.Reason, More: s.More,
-			Rows: s.Rows(), MemoHits: s.Estimate.MemoHits, Requests: s.Estimate.Requests,
+			Shards: s.Node.Stage.Shards, Rows: s.Rows(), MemoHits: s.Estimate.MemoHits, Requests: s.Estimate.Requests,
 			Tokens: s.Estimate.Tokens, USD: s.Estimate.USD, Seconds: s.Estimate.Seconds,
 		})
 	}

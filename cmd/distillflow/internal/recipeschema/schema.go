@@ -105,6 +105,8 @@ func stageSchema(reg *stage.Registry) object {
 					"additionalProperties": false,
 				}, expression},
 			},
+			"shards": object{"anyOf": []any{object{"type": "integer", "minimum": 1, "maximum": 10000}, expression},
+				"description": "Among how many tasks the rows of a stage that works row by row are shared out. The result stays the same."},
 			"resources": resources(),
 			"executor":  object{"type": "string", "description": "What runs the stage: local, or an executor of the profile file. Without it, what run --executor names."},
 		},

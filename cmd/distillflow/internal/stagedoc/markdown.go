@@ -18,7 +18,8 @@ func Markdown(w io.Writer, reg *stage.Registry) error {
 
 What each stage type reads, makes and can be told. ` + "`distillflow stages TYPE`" + ` shows the same of
 one. ` + "`from`" + ` means the first output, and the first input, where it names no other. Fields marked \* are
-not part of the cache key; the content of the files that a stage reads is.
+not part of the cache key; the content of the files that a stage reads is. Those that work row by
+row can have [shards](recipe-language.md#shards).
 
 | type | |
 |---|---|
@@ -29,7 +30,7 @@ not part of the cache key; the content of the files that a stage reads is.
 	}
 	for _, name := range reg.Names() {
 		t, _ := reg.Lookup(name)
-		fmt.Fprintf(&b, "\n## %s\n\nVersion %d, %s.\n\n%s", name, t.Version, t.Class, prose(t.Doc))
+		fmt.Fprintf(&b, "\n## %s\n\nVersion %d, %s.\n\n%s", name, t.Version, nature(t), prose(t.Doc))
 		markdownPorts(&b, "input", t.Inputs)
 		markdownPorts(&b, "output", t.Outputs)
 		if len(t.Config.Fields) > 0 {

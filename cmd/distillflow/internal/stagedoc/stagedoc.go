@@ -32,7 +32,7 @@ func Summary(doc string) string {
 
 // Describe writes all that a recipe's author needs to know of a stage type.
 func Describe(w io.Writer, t *stage.Type) error {
-	fmt.Fprintf(w, "%s (version %d, %s)\n\n", t.Type, t.Version, t.Class)
+	fmt.Fprintf(w, "%s (version %d, %s)\n\n", t.Type, t.Version, nature(t))
 	for _, para := range strings.Split(strings.TrimSpace(t.Doc), "\n\n") {
 		if !strings.Contains(para, "\n ") && !strings.Contains(para, "\n\t") {
 			para = wrap(para, 80, "") // laid out by hand otherwise
@@ -63,6 +63,14 @@ func Describe(w io.Writer, t *stage.Type) error {
 		describeFields(w, t.Config, "  ")
 	}
 	return nil
+}
+
+// nature is a type's class, and whether it works row by row.
+func nature(t *stage.Type) string {
+	if t.RowByRow == "" {
+		return string(t.Class)
+	}
+	return string(t.Class) + ", row by row"
 }
 
 func describeFields(w io.Writer, s *stage.Schema, indent string) {
