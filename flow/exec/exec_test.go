@@ -64,11 +64,10 @@ type bench struct {
 	runs   int // how many stages have run
 }
 
-func newBench(t *testing.T, text string, acts map[string]act) *bench {
+func newBench(t *testing.T, text string, acts map[string]act, types ...*stage.Type) *bench {
 	t.Helper()
 	b := &bench{TB: t, acts: acts}
 	var err error
-	var types []*stage.Type
 	for _, class := range []stage.Class{stage.Pure, stage.Sampled, stage.Volatile} {
 		types = append(types, stage.Define(stage.Spec{Type: string(class), Version: 1, Class: class, Doc: "A toy."},
 			func(ctx context.Context, env *stage.Env, c config, _ in, o out) error {
