@@ -70,3 +70,18 @@ func TestLimitsCheck(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+func TestWithdrawnWorkGetsNoTurn(t *testing.T) {
+	q := newQueue(Limits{})
+	a, b := &graph.Node{Stage: &recipe.Stage{}}, &graph.Node{Stage: &recipe.Stage{}}
+	for _, n := range []*graph.Node{a, b, a} {
+		q.push(work{node: n})
+	}
+	q.withdraw(a)
+	if w, ok := q.next(); !ok || w.node != b {
+		t.Error("the other work went, too")
+	}
+	if _, ok := q.next(); ok {
+		t.Error("it got a turn")
+	}
+}

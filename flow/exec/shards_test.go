@@ -301,6 +301,28 @@ func TestAShardThatFails(t *testing.T) {
 	}
 }
 
+// What runs goes on to its end, and no other shard starts, whichever slot is free.
+func TestNoShardStartsAfterAFailure(t *testing.T) {
+	b := shardBench(t, stage.Pure, tenRows, "shards: 5")
+	b.opts.Jobs = 2
+	synctest.Test(t, func(t *testing.T) {
+		w := &watched{Runner: b, before: func(task stage.Task) error {
+			if task.Shard == 2 {
+				return errors.New("toy failure")
+			}
+			time.Sleep(time.Second)
+			return nil
+		}}
+		if _, ran, err := w.run(t.Context(), b); err != nil || ran != "1/5 2/5" && ran != "1/5 2/5 3/5" { // 3 may have been quicker
+			t.Errorf("%s ran (%v)", ran, err)
+		}
+		w.before = nil
+		if _, ran, err := w.run(t.Context(), b); err != nil || strings.Contains(ran, "1/5") || !strings.Contains(ran, "2/5") {
+			t.Errorf("then %s ran (%v)", ran, err)
+		}
+	})
+}
+
 func TestKeptShardsThatDoNotServe(t *testing.T) {
 	b := shardBench(t, stage.Sampled, tenRows, "shards: 5")
 	b.opts.Jobs = 1
@@ -344,6 +366,18 @@ func TestIncompleteShards(t *testing.T) {
 		}
 		if m := b.message(event.StageWarning); !strings.Contains(m, "shard 2/5: it comes later (and 1 more shards)") {
 			t.Error(m)
+		}
+	}
+}
+
+// A shard that lacks something is not kept for the run after a failure.
+func TestIncompleteShardBesideAFailure(t *testing.T) {
+	b := shardBench(t, stage.Sampled, []string{"a", "later", "c", "bad", "e"}, "shards: 5")
+	b.opts.Jobs = 1
+	w := &watched{Runner: b}
+	for _, want := range []string{"1/5 2/5 3/5 4/5", "2/5 4/5"} {
+		if _, ran, err := w.run(t.Context(), b); err != nil || ran != want {
+			t.Errorf("%s ran, want %s (%v)", ran, want, err)
 		}
 	}
 }

@@ -168,9 +168,7 @@ func Merge(results []Result) Result {
 			all.Rows[port] += n
 		}
 		for name, v := range r.Stats {
-			if _, mean := r.Means[name]; !mean {
-				all.Stats[name] += v
-			}
+			all.Stats[name] += v // means are set right below
 		}
 		for name, m := range r.Means {
 			if all.Means == nil {
