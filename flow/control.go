@@ -160,7 +160,11 @@ func (c *controller) obey(cmd event.Command) (string, error) {
 	case event.Set:
 		n, err := c.running(cmd.Stage)
 		if err == nil {
-			err = n.Config.Steer(cmd.Field, cmd.Value)
+			var changed *stage.Config
+			changed, err = n.Config.Steer(cmd.Field, cmd.Value)
+			if err == nil && n.Stage.Shards > 1 {
+				err = changed.Whole()
+			}
 		}
 		if err != nil {
 			return "", err

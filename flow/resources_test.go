@@ -151,6 +151,7 @@ func TestKeysThatCannotChangeTheResult(t *testing.T) {
 	b := newBench(t, chain)
 	b.mustRun("a b c d")
 	b.edit("c: {uses: draw, from: b}", "c: {uses: draw, from: b, timeout: 1h, retries: 3, resources: {cpus: 1}}")
+	b.edit(`suffix: "!", max: 3}`, `suffix: "!", max: 3}, shards: 4`)
 	b.mustRun("")
 }
 

@@ -136,7 +136,7 @@ func toys(gate *gate) []*stage.Type {
 				}
 				return sc.Err()
 			}),
-		stage.Define(stage.Spec{Type: "map", Version: 1, Class: stage.Pure, Doc: "Changes words."}, mapWords(suffix)),
+		stage.Define(stage.Spec{Type: "map", Version: 1, Class: stage.Pure, RowByRow: "words", Doc: "Changes words."}, mapWords(suffix)),
 		stage.Define(stage.Spec{Type: "draw", Version: 1, Class: stage.Seeded, Doc: "Adds a random number."},
 			mapWords(func(env *stage.Env, _ mapConfig, t string) (string, error) {
 				return fmt.Sprint(t, env.Rand(t).IntN(1_000_000)), nil

@@ -78,6 +78,7 @@ func TestSchemaJudgesRecipes(t *testing.T) {
 	for _, right := range []string{
 		"extends: x.yaml\ntasks: {gone: null, t: {labels: {a: [b]}, f1: \"${{ params.f1 }}\"}}\nstages: {a: null}",
 		"stages: {a: {uses: scan, with: {root: x, task: gsm8k}, stream: s, timeout: 1h30m, retries: 2, resources: {cpus: 0.5, memory: 16GB, gpus: 1}}}",
+		"stages: {a: {uses: extract, from: b, shards: 4}, b: {uses: extract, from: c, shards: \"${{ params.n }}\"}}",
 		"stages: {a: {uses: scan, with: {root: x, task: gsm8k}, timeout: \"${{ params.t }}\", resources: {memory: 5000000}}}",
 	} {
 		if err := s.Validate(decodeYAML(t, []byte(right))); err != nil {
@@ -90,6 +91,8 @@ func TestSchemaJudgesRecipes(t *testing.T) {
 		"tasks: {t: {lables: {}}}\nstages: {a: {uses: scan, with: {root: x, task: t}}}",
 		"stages: {a: {uses: scan, with: {root: x, task: gsm8k}, resources: {cpu: 1}}}",
 		"stages: {a: {uses: scan, with: {root: x, task: gsm8k}, retries: -1}}",
+		"stages: {a: {uses: extract, from: b, shards: 0}}",
+		"stages: {a: {uses: extract, from: b, shards: 10001}}",
 		"stages: {a: {uses: scan, with: {root: x, tusk: gsm8k}}}",
 		"stages: {a: {uses: scann}}",
 		"stages: {a: {uses: scan, with: {root: x, task: gsm8k, limit: many}}}",

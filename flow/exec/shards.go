@@ -34,7 +34,11 @@ func (e *ShardError) Error() string {
 	if e.Others > 0 {
 		also = fmt.Sprintf(" (%d more shards failed)", e.Others)
 	}
-	return fmt.Sprintf("shard %d/%d (rows %d to %d): %v%s", e.Shard, e.Shards, e.First, e.Last, e.Err, also)
+	rows := fmt.Sprintf("rows %d to %d", e.First, e.Last)
+	if e.First == e.Last {
+		rows = fmt.Sprintf("row %d", e.First)
+	}
+	return fmt.Sprintf("shard %d/%d (%s): %v%s", e.Shard, e.Shards, rows, e.Err, also)
 }
 
 // Unwrap gives the cause.

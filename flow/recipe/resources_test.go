@@ -15,6 +15,7 @@ stages:
     stream: 7
     timeout: "${{ params.patience }}"
     retries: "${{ params.cores - 1 }}"
+    shards: "${{ params.cores + 1 }}"
     resources: {cpus: "${{ params.cores / 2.0 }}", memory: 16GiB, gpus: 1}
     retry: {memory: x2, time: x1.5}
     executor: slurm
@@ -24,8 +25,8 @@ stages:
 		t.Fatal(diags)
 	}
 	a := r.Stage("a")
-	if a.Stream != "7" || a.Timeout != 90*time.Second || a.Retries != 2 {
-		t.Errorf("stream %q, timeout %v, retries %d", a.Stream, a.Timeout, a.Retries)
+	if a.Stream != "7" || a.Timeout != 90*time.Second || a.Retries != 2 || a.Shards != 4 {
+		t.Errorf("stream %q, timeout %v, retries %d, shards %d", a.Stream, a.Timeout, a.Retries, a.Shards)
 	}
 	if got := a.Resources; got.CPUs != 1.5 || got.Memory != 16<<30 || got.GPUs != 1 {
 		t.Errorf("resources %+v", got)

@@ -106,31 +106,31 @@ func (t *Type) Steered() []string {
 	return nil
 }
 
-// Steer checks a new value for a field of a stage that runs. It changes nothing; see
-// [Control].
-func (c *Config) Steer(field string, v float64) error {
+// Steer checks a new value for a field of a stage that runs, and gives the config with it.
+// It changes nothing; see [Control].
+func (c *Config) Steer(field string, v float64) (*Config, error) {
 	s, ok := c.v.Interface().(Steered)
 	if !ok {
-		return fmt.Errorf("nothing of %s can be changed while it runs", c.typ.Type)
+		return nil, fmt.Errorf("nothing of %s can be changed while it runs", c.typ.Type)
 	}
 	if names := s.Steered(); !slices.Contains(names, field) {
-		return fmt.Errorf("%s of %s cannot be changed while it runs; %s can", field, c.typ.Type, strings.Join(names, ", "))
+		return nil, fmt.Errorf("%s of %s cannot be changed while it runs; %s can", field, c.typ.Type, strings.Join(names, ", "))
 	}
 	b, err := c.JSON()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.UseNumber()
 	var tree map[string]any
 	if err := d.Decode(&tree); err != nil {
-		return fmt.Errorf("config of %s: %w", c.typ.Type, err)
+		return nil, fmt.Errorf("config of %s: %w", c.typ.Type, err)
 	}
 	tree[field] = v
-	_, bad := c.typ.Decode(tree)
+	changed, bad := c.typ.Decode(tree)
 	errs := make([]error, len(bad))
 	for i, e := range bad {
 		errs[i] = e
 	}
-	return errors.Join(errs...)
+	return changed, errors.Join(errs...)
 }

@@ -31,7 +31,7 @@ func (c sampleConfig) Validate() error {
 // Whole implements [stage.Whole]: n rows are chosen among all.
 func (c sampleConfig) Whole() error {
 	if c.N > 0 {
-		return stage.Invalid("n", "the n rows are chosen among all of them; a fraction takes each row on its own")
+		return stage.Invalid("n", "takes rows among all of them; a fraction takes each row on its own")
 	}
 	return nil
 }
