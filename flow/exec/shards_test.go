@@ -496,3 +496,66 @@ func TestAPanicInAShard(t *testing.T) {
 		t.Errorf("errors %v (%v)", o.Errors, err)
 	}
 }
+
+type stampConfig struct {
+	File stage.Path `json:"file" required:"true" semantic:"false" doc:"What is put behind each row."`
+}
+
+// Externals implements [stage.Externals].
+func (c stampConfig) Externals(context.Context) ([]stage.External, error) {
+	return []stage.External{{Path: string(c.File)}}, nil
+}
+
+// A shard that has read other bytes than the key stands for is not kept, even if the file
+// has its first content again when the shard ends.
+func TestAFileThatChangesWhileAShardRuns(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "stamp")
+	write := func(text string) error { return os.WriteFile(file, []byte(text), 0o600) }
+	if err := write("right"); err != nil {
+		t.Fatal(err)
+	}
+	type in struct {
+		Rows stage.Rows[row] `port:"rows" doc:"Rows."`
+	}
+	stamps := stage.Define(stage.Spec{Type: "sorts", Version: 1, Class: stage.Pure, Doc: "Stamps rows.", RowByRow: "rows"},
+		func(_ context.Context, _ *stage.Env, c stampConfig, i in, o out) error {
+			stamp, err := os.ReadFile(string(c.File))
+			for r := range i.Rows.All() {
+				err = errors.Join(err, o.Rows.Write(row{r.Text + string(stamp)}))
+			}
+			return err
+		})
+	b := newBench(t, fmt.Sprintf(`
+stages:
+  in: {uses: lines, with: {lines: [a, b, c]}}
+  sorts: {uses: sorts, from: in, with: {file: %q}, shards: 3}
+`, file), nil, lines, stamps)
+	b.opts.Jobs = 1
+	first := true
+	w := &watched{Runner: b}
+	w.before = func(task stage.Task) error {
+		if task.Shard == 2 && first {
+			return write("wrong")
+		}
+		return nil
+	}
+	w.after = func(task stage.Task) error {
+		if task.Shard == 2 && first {
+			first = false
+			return write("right")
+		}
+		return nil
+	}
+	o, ran, err := w.run(t.Context(), b)
+	if err != nil || ran != "1/3 2/3 2/3 3/3" {
+		t.Fatalf("%s ran (%v, %v)", ran, err, o.Errors)
+	}
+	path, err := b.store.Path(o.Outputs["sorts"]["rows"].Digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(path)
+	if want := "{\"text\":\"aright\"}\n{\"text\":\"bright\"}\n{\"text\":\"cright\"}\n"; err != nil || string(got) != want {
+		t.Errorf("rows %q (%v)", got, err)
+	}
+}
