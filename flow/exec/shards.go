@@ -118,16 +118,22 @@ func (s *scheduler) shard(ctx context.Context, n *graph.Node, whole stage.Task, 
 	if kept := len(sh.shards) - missing; kept > 0 {
 		sh.report(fmt.Sprintf("%d of %d shards are there from an earlier run", kept, len(sh.shards)))
 	}
-	// The node's own slot works off the shards, and so does each further one that becomes
-	// free meanwhile.
-	s.turns <- func() {
-		for range missing - 1 {
-			s.ready.push(work{n, func() { sh.group.Go(func() error { return sh.inSlot(ctx) }) }})
+	if s.elsewhere(n) { // nothing here holds them up
+		for range missing {
+			sh.group.Go(func() error { sh.run(ctx, nil); return nil })
 		}
+	} else {
+		// The node's own slot works off the shards, and so does each further one that
+		// becomes free meanwhile.
+		s.turns <- func() {
+			for range missing - 1 {
+				s.ready.push(work{n, func() { sh.group.Go(func() error { return sh.inSlot(ctx) }) }})
+			}
+		}
+		for sh.run(ctx, whole.GPUs) {
+		}
+		s.turns <- func() { s.ready.withdraw(n) }
 	}
-	for sh.run(ctx, whole.GPUs) {
-	}
-	s.turns <- func() { s.ready.withdraw(n) }
 	if err := sh.group.Wait(); err != nil {
 		return stage.Result{}, err
 	}
@@ -190,30 +196,35 @@ func (sh *sharding) divide(ctx context.Context) error {
 		if err := os.MkdirAll(p.dir, 0o777); err != nil {
 			return nil, err
 		}
-		return newWholeFile(p.input)
+		return newRowsFile(p.input)
 	})
 }
 
 func (sh *sharding) dir() string { return filepath.Join(sh.whole.WorkDir, "shards") }
 
-// wholeFile appears under its name when it is closed: a worker that another process
-// started may still read what was there before.
-type wholeFile struct {
+// rowsFile is a file that gets its name when it is closed. One of that name with the same
+// content stays: a worker of an earlier run, on another machine, may read it still.
+type rowsFile struct {
 	*os.File
 	path string
 }
 
-func newWholeFile(path string) (wholeFile, error) {
+func newRowsFile(path string) (rowsFile, error) {
 	f, err := os.CreateTemp(filepath.Dir(path), "rows-")
-	return wholeFile{f, path}, err
+	return rowsFile{f, path}, err
 }
 
 // Close implements [io.Closer].
-func (w wholeFile) Close() error {
-	if err := w.File.Close(); err != nil {
+func (r rowsFile) Close() error {
+	if err := errors.Join(r.Chmod(0o644), r.File.Close()); err != nil {
 		return err
 	}
-	return os.Rename(w.Name(), w.path)
+	if old, err := hashFile(r.path); err == nil {
+		if now, err := hashFile(r.Name()); err == nil && now == old {
+			return os.Remove(r.Name())
+		}
+	}
+	return os.Rename(r.Name(), r.path)
 }
 
 // shardKey is the key of a shard's work, as an action key is that of a stage's. It says all
@@ -248,10 +259,11 @@ func (sh *sharding) run(ctx context.Context, gpus []string) bool {
 			return err
 		}
 		if err := sh.checkOutside(ctx, sh.node, sh.whole.Key, sh.files); err != nil {
-			return err
+			// What lies there may stand for other bytes.
+			return errors.Join(err, os.RemoveAll(p.task.WorkDir))
 		}
 		if res.Incomplete != "" {
-			return nil // the next run asks again for what is missing
+			return os.RemoveAll(p.task.WorkDir) // the next run asks again for what is missing
 		}
 		if err := p.keep(res); err != nil {
 			return fmt.Errorf("keeping the result: %w", err)

@@ -559,3 +559,79 @@ stages:
 		t.Errorf("rows %q (%v)", got, err)
 	}
 }
+
+// Shards that run elsewhere all start at once, whatever the slots and limits here.
+func TestShardsElsewhere(t *testing.T) {
+	want := shardBench(t, stage.Pure, tenRows, "").mustRun("in:done sorts:done words:done").Outputs
+	b := shardBench(t, stage.Pure, tenRows, "shards: 5, executor: cluster, resources: {gpus: 2}")
+	none := int64(0)
+	b.opts.Jobs, b.opts.Limits = 1, exec.Limits{GPUs: &none}
+	synctest.Test(t, func(t *testing.T) {
+		w := &watched{Runner: b, before: func(task stage.Task) error {
+			if task.Needs.GPUs != 2 || task.GPUs != nil {
+				return fmt.Errorf("it needs %+v and has %v", task.Needs, task.GPUs)
+			}
+			time.Sleep(time.Second)
+			return nil
+		}}
+		b.opts.Executors = exec.Executors{Runners: map[string]exec.Runner{"cluster": w}}
+		start := time.Now()
+		o, err := b.run(t.Context())
+		if slices.Sort(w.ran); err != nil || strings.Join(w.ran, " ") != shardNames(1, 5, 5) || time.Since(start) != time.Second {
+			t.Errorf("%s ran in %v (%v, %v)", w.ran, time.Since(start), err, o.Errors)
+		}
+		if d := cmp.Diff(want, o.Outputs); d != "" {
+			t.Errorf("(-one piece +shards):\n%s", d)
+		}
+	})
+}
+
+// A run that goes on after a kill leaves the rows of a shard alone, which a worker elsewhere
+// may still read, unless they are not as they should be.
+func TestRowsOfAShardStay(t *testing.T) {
+	b := shardBench(t, stage.Pure, tenRows, "shards: 5")
+	b.opts.Jobs = 1
+	var seen []os.FileInfo
+	w := &watched{Runner: b, before: func(task stage.Task) error {
+		info, err := os.Stat(task.Inputs["rows"][0].Path)
+		if err != nil {
+			return err
+		}
+		if seen = append(seen, info); len(seen) == 3 {
+			return nil
+		}
+		if len(seen) == 2 {
+			err = os.Truncate(task.Inputs["rows"][0].Path, 3)
+		}
+		return errors.Join(err, errors.New("toy failure"))
+	}}
+	for range 3 {
+		if _, _, err := w.run(t.Context(), b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !os.SameFile(seen[0], seen[1]) {
+		t.Error("the rows were replaced")
+	}
+	if os.SameFile(seen[1], seen[2]) || seen[2].Size() != seen[0].Size() {
+		t.Error("the damaged rows stayed")
+	}
+}
+
+// Nothing of a shard that lacks something serves the next try.
+func TestScratchOfAShardThatIsNotKept(t *testing.T) {
+	b := shardBench(t, stage.Sampled, []string{"later", "bad"}, "shards: 2")
+	b.opts.Jobs = 1
+	w := &watched{Runner: b, before: func(task stage.Task) error {
+		left := filepath.Join(task.WorkDir, "left")
+		if _, err := os.Stat(left); err == nil && task.Shard == 1 {
+			return errors.New("it finds what an earlier try left")
+		}
+		return errors.Join(os.MkdirAll(task.WorkDir, 0o700), os.WriteFile(left, nil, 0o600))
+	}}
+	for range 2 {
+		if _, ran, err := w.run(t.Context(), b); err != nil || ran != "1/2 2/2" {
+			t.Errorf("%s ran (%v)", ran, err)
+		}
+	}
+}
