@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/distillflow/distillflow/flow/event"
 	"github.com/distillflow/distillflow/flow/graph"
@@ -86,7 +87,11 @@ type sharding struct {
 	shards []*shard
 	next   int // the first that has not been looked at
 	failed bool
+	told   time.Time // when progress was told last
 }
+
+// manyShards report together once a second at most: a sum looks at all of them.
+const manyShards = 100
 
 // shard is a part of a node's rows.
 type shard struct {
@@ -304,6 +309,11 @@ func (sh *sharding) hooksOf(p *shard) Hooks {
 func (sh *sharding) report(message string) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock() // while it is told: a later sum must not come before an earlier one
+	if now := time.Now(); len(sh.shards) <= manyShards || now.Sub(sh.told) >= time.Second {
+		sh.told = now
+	} else {
+		return
+	}
 	sum := stage.Progress{Message: message}
 	rows, unknown := int64(0), false
 	for _, p := range sh.shards {

@@ -262,6 +262,25 @@ func TestAfterAnInterruptOnlyMissingShardsRun(t *testing.T) {
 	}
 }
 
+// After an interrupt between the last shard and the result nothing is left to run.
+func TestAllShardsAreThere(t *testing.T) {
+	b := shardBench(t, stage.Pure, tenRows, "shards: 5")
+	b.opts.Jobs = 1
+	ctx, cancel := context.WithCancel(t.Context())
+	w := &watched{Runner: b, after: func(task stage.Task) error {
+		if task.Shard == 5 {
+			cancel()
+		}
+		return nil
+	}}
+	if _, _, err := w.run(ctx, b); err == nil {
+		t.Fatal("it was not interrupted")
+	}
+	if o, ran, err := w.run(t.Context(), b); err != nil || ran != "" || o.States["sorts"] != exec.Done {
+		t.Errorf("%s ran, %v (%v)", ran, o.States, err)
+	}
+}
+
 func (b *bench) stopped() event.Event {
 	for _, e := range b.events {
 		if e.Kind == event.StageStopped {
