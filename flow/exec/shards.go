@@ -275,17 +275,24 @@ func (sh *sharding) run(ctx context.Context, gpus []string) bool {
 		}
 		return nil
 	})
+	if err == nil {
+		err = parallel.Call(func() error { sh.finish(p, &res); return nil })
+	}
 	sh.mu.Lock()
+	defer sh.mu.Unlock()
 	if p.ran = res; err != nil {
 		p.err, sh.failed = err, true
-		sh.mu.Unlock()
-		return false
 	}
-	p.done = &res
+	return err == nil
+}
+
+// finish notes that a shard has ended well.
+func (sh *sharding) finish(p *shard, res *stage.Result) {
+	sh.mu.Lock()
+	p.done = res
 	p.progress.Done, p.progress.Total, p.progress.Unit = p.rows, p.rows, "rows"
 	sh.mu.Unlock()
 	sh.report(fmt.Sprintf("shard %d/%d is done", p.number, len(sh.shards)))
-	return true
 }
 
 // hooksOf say which shard it is that reports something.
@@ -309,11 +316,10 @@ func (sh *sharding) hooksOf(p *shard) Hooks {
 func (sh *sharding) report(message string) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock() // while it is told: a later sum must not come before an earlier one
-	if now := time.Now(); len(sh.shards) <= manyShards || now.Sub(sh.told) >= time.Second {
-		sh.told = now
-	} else {
+	if len(sh.shards) > manyShards && time.Since(sh.told) < time.Second {
 		return
 	}
+	sh.told = time.Now()
 	sum := stage.Progress{Message: message}
 	rows, unknown := int64(0), false
 	for _, p := range sh.shards {
