@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/tidwall/gjson"
+
+	"github.com/distillflow/distillflow/internal/base/jsoncheck"
 )
 
 // Choice is one option of a multiple-choice problem.
@@ -165,7 +167,7 @@ func (p *Problem) setField(name string, v gjson.Result) error {
 // labels A, B, C, ... A text that is one of these as JSON counts as it: cells of a CSV
 // hold nothing else.
 func ParseChoices(v gjson.Result) ([]Choice, error) {
-	if v.Type == gjson.String && gjson.Valid(v.Str) {
+	if v.Type == gjson.String && jsoncheck.ValidString(v.Str) {
 		if inner := gjson.Parse(v.Str); inner.IsArray() || inner.IsObject() {
 			v = inner
 		}

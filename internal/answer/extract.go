@@ -10,6 +10,7 @@ import (
 
 	"github.com/tidwall/gjson"
 
+	"github.com/distillflow/distillflow/internal/base/jsoncheck"
 	"github.com/distillflow/distillflow/internal/thoughts"
 )
 
@@ -537,9 +538,9 @@ func custom(q Question, text string, opt Options) Prediction {
 		return q.canonical(Prediction{Answer: text[s:e], Rule: "pattern", Start: s, End: e})
 	}
 	body, off := text, 0
-	if !gjson.Valid(body) {
+	if !jsoncheck.ValidString(body) {
 		s, e := strings.IndexByte(text, '{'), strings.LastIndexByte(text, '}')
-		if s < 0 || e < s || !gjson.Valid(text[s:e+1]) {
+		if s < 0 || e < s || !jsoncheck.ValidString(text[s:e+1]) {
 			return Prediction{Reason: "no JSON object in the response"}
 		}
 		body, off = text[s:e+1], s

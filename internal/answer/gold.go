@@ -10,6 +10,7 @@ import (
 
 	"github.com/tidwall/gjson"
 
+	"github.com/distillflow/distillflow/internal/base/jsoncheck"
 	"github.com/distillflow/distillflow/internal/task"
 )
 
@@ -61,7 +62,7 @@ func NormalizeGold(name string, raw Raw, choices []Option) (Gold, error) {
 }
 
 func scalarText(v json.RawMessage) (string, error) {
-	if !gjson.ValidBytes(v) {
+	if !jsoncheck.Valid(v) {
 		return "", errors.New("broken JSON value")
 	}
 	return ScalarText(gjson.ParseBytes(v))

@@ -7,6 +7,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/tidwall/gjson"
+
+	"github.com/distillflow/distillflow/internal/base/jsoncheck"
 )
 
 // maxText is the longest free text that is read as an answer, in bytes.
@@ -332,7 +334,7 @@ func opener(t string, more bool) int {
 // of an answer, or the only one. Nothing else in the object states one.
 func withJSON(text string, cands []cand) []cand {
 	s, e := strings.IndexByte(text, '{'), strings.LastIndexByte(text, '}')
-	if s < 0 || e < s || strings.IndexByte(text[s:e], '"') < 0 || !gjson.Valid(text[s:e+1]) {
+	if s < 0 || e < s || strings.IndexByte(text[s:e], '"') < 0 || !jsoncheck.ValidString(text[s:e+1]) {
 		return cands
 	}
 	var found gjson.Result

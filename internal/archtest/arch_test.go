@@ -187,7 +187,7 @@ func houseViolations(pkgPath, name string, src []byte) []string {
 		return out
 	}
 	program := covers("cmd/...", pkgPath) || covers("tools/...", pkgPath) // may read flags and end the process
-	starts := covers(ground, pkgPath)                                     // may start goroutines
+	starts := covers(ground, pkgPath)                                     // may start goroutines, and wraps what is dangerous
 	waitGroups := namesOfType(f, "sync", "WaitGroup")
 	for _, imp := range f.Imports {
 		switch strings.Trim(imp.Path.Value, `"`) {
@@ -220,6 +220,9 @@ func houseViolations(pkgPath, name string, src []byte) []string {
 				report(n.Pos(), "a panic in a goroutine must not end the process: use internal/base/parallel")
 			}
 			x, ok := sel.X.(*ast.Ident)
+			if ok && x.Name == "gjson" && strings.HasPrefix(sel.Sel.Name, "Valid") && !starts {
+				report(n.Pos(), "gjson checks by recursion, and a deep text ends the process: use internal/base/jsoncheck")
+			}
 			if ok && !program && (x.Name == "os" && sel.Sel.Name == "Exit" || x.Name == "log" && strings.HasPrefix(sel.Sel.Name, "Fatal")) {
 				report(n.Pos(), "only main ends the process; return an error")
 			}
@@ -284,6 +287,7 @@ func TestHouseViolations(t *testing.T) {
 		{"fatal", "schema", "x.go", "package x\nimport \"log\"\nfunc f() { log.Fatalf(\"\") }", "only main ends"},
 		{"flags", "internal/x", "x.go", "package x\nimport _ \"flag\"", "only cmd reads flags"},
 		{"context", "flow/x", "x.go", "package x\nimport \"context\"\ntype t struct { ctx context.Context }", "never stored"},
+		{"JSON that nests without a bound", "stages/data", "x.go", "package x\nimport \"github.com/tidwall/gjson\"\nfunc f() { gjson.ValidBytes(nil) }", "internal/base/jsoncheck"},
 		{"goroutine", "stages/data", "x.go", "package x\nfunc f() { go f() }", "internal/base/parallel"},
 		{"errgroup", "flow/x", "x.go", "package x\nimport _ \"golang.org/x/sync/errgroup\"", "internal/base/parallel"},
 		{"wait group", "flow/x", "x.go", "package x\nimport \"sync\"\nfunc f() { var wg sync.WaitGroup; wg.Go(f) }", "internal/base/parallel"},

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/tidwall/gjson"
+
+	"github.com/distillflow/distillflow/internal/base/jsoncheck"
 )
 
 // ServerError reads the error that stands in a JSON body or in a part of it, in whatever
@@ -82,7 +84,7 @@ func statusOf(codes ...gjson.Result) int {
 // as log probabilities for example: null takes their place. ok is false for what is not
 // JSON even then.
 func ValidJSON(body []byte) (valid []byte, ok bool) {
-	if gjson.ValidBytes(body) {
+	if jsoncheck.Valid(body) {
 		return body, true
 	}
 	var out []byte
@@ -105,7 +107,7 @@ func ValidJSON(body []byte) (valid []byte, ok bool) {
 		}
 		out = append(out, c)
 	}
-	return out, gjson.ValidBytes(out)
+	return out, jsoncheck.Valid(out)
 }
 
 // notANumber returns the length of the number without JSON form that b begins with.

@@ -14,6 +14,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/distillflow/distillflow/flow/stage"
+	"github.com/distillflow/distillflow/internal/base/jsoncheck"
 	"github.com/distillflow/distillflow/schema"
 )
 
@@ -179,7 +180,7 @@ type routerLogReader struct {
 
 // line reads one line of main_log_router.
 func (r *routerLogReader) line(epoch int, line []byte) error {
-	if !gjson.ValidBytes(line) {
+	if !jsoncheck.Valid(line) {
 		return errors.New("not JSON: the log is cut off or no router log")
 	}
 	v := gjson.ParseBytes(line)
@@ -241,7 +242,7 @@ func (r *routerLogReader) weights(l epochLog) error {
 	if err != nil {
 		return fmt.Errorf("reading the log: %w", err)
 	}
-	if !gjson.ValidBytes(b) {
+	if !jsoncheck.Valid(b) {
 		return fmt.Errorf("%s: not JSON: the log is cut off, no log of weights, or has a weight NaN, of a run that overflowed", l.path)
 	}
 	for s, student := range r.cfg.Students {

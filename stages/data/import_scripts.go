@@ -16,6 +16,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/distillflow/distillflow/flow/stage"
+	"github.com/distillflow/distillflow/internal/base/jsoncheck"
 	"github.com/distillflow/distillflow/internal/prompts"
 	"github.com/distillflow/distillflow/internal/task"
 	"github.com/distillflow/distillflow/schema"
@@ -352,7 +353,7 @@ func (im *scriptsImporter) correctOnly(ctx context.Context, s scriptFile) (map[s
 	paths := map[string][]schema.Path{}
 	err := eachLineOf(ctx, s.correct, func(at place, line []byte) error {
 		fail := func(err error) error { return fmt.Errorf("%s:%d: %w", s.correct.path, at.line, err) }
-		if !gjson.ValidBytes(line) {
+		if !jsoncheck.Valid(line) {
 			return fail(errors.New("not JSON"))
 		}
 		if v := gjson.GetBytes(line, "id"); v.Type == gjson.Null {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/tidwall/gjson"
 
+	"github.com/distillflow/distillflow/internal/base/jsoncheck"
 	"github.com/distillflow/distillflow/internal/thoughts"
 	"github.com/distillflow/distillflow/schema"
 )
@@ -122,7 +123,7 @@ func jsonVerdict(s string) (found verdict, ok bool) {
 			continue
 		}
 		end := objectEnd(s[i:])
-		if end < 0 || !gjson.Valid(s[i:i+end]) {
+		if end < 0 || !jsoncheck.ValidString(s[i:i+end]) {
 			continue
 		}
 		obj := gjson.Parse(s[i : i+end])

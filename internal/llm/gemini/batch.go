@@ -11,6 +11,7 @@ import (
 	"github.com/tidwall/gjson"
 	"google.golang.org/genai"
 
+	"github.com/distillflow/distillflow/internal/base/jsoncheck"
 	"github.com/distillflow/distillflow/internal/llm"
 )
 
@@ -197,7 +198,7 @@ func (c *Client) do(ctx context.Context, f func(context.Context) error) (gjson.R
 	if call.Failed(err) {
 		return gjson.Result{}, c.fail(ctx, err, call)
 	}
-	if !gjson.ValidBytes(call.Body) {
+	if !jsoncheck.Valid(call.Body) {
 		return gjson.Result{}, c.fail(ctx, errors.New("the answer is not JSON"), call)
 	}
 	return gjson.ParseBytes(call.Body), nil

@@ -15,6 +15,7 @@ import (
 
 	"github.com/tidwall/gjson"
 
+	"github.com/distillflow/distillflow/internal/base/jsoncheck"
 	"github.com/distillflow/distillflow/internal/llm"
 )
 
@@ -212,7 +213,7 @@ func (c *Client) callJSON(ctx context.Context, method, path, kind string, body [
 	if err != nil {
 		return gjson.Result{}, err
 	}
-	if !gjson.ValidBytes(a.Body) {
+	if !jsoncheck.Valid(a.Body) {
 		return gjson.Result{}, c.fail(ctx, errors.New("the answer is not JSON"), a)
 	}
 	return gjson.ParseBytes(a.Body), nil
