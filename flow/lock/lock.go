@@ -83,6 +83,11 @@ func readFile(path string) (*File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the lock: %w", err)
 	}
+	return parse(path, b)
+}
+
+// parse reads the content of a lock; path names it in errors.
+func parse(path string, b []byte) (*File, error) {
 	var f File
 	if err := json.Unmarshal(b, &f); err != nil {
 		return nil, fmt.Errorf("the lock %s is damaged (%w): restore it, or remove it and lock again", path, err)
