@@ -194,7 +194,7 @@ func (c *Client) answer(one gjson.Result) llm.BatchAnswer {
 func (c *Client) do(ctx context.Context, f func(context.Context) error) (gjson.Result, error) {
 	call := &callInfo{}
 	call.Max = batchAnswerBytes
-	err := f(context.WithValue(ctx, callKey{}, call))
+	err := called(func() error { return f(context.WithValue(ctx, callKey{}, call)) })
 	if call.Failed(err) {
 		return gjson.Result{}, c.fail(ctx, err, call)
 	}

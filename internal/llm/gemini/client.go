@@ -13,6 +13,7 @@ import (
 	"github.com/tidwall/gjson"
 	"google.golang.org/genai"
 
+	"github.com/distillflow/distillflow/internal/base/parallel"
 	"github.com/distillflow/distillflow/internal/llm"
 )
 
@@ -63,7 +64,10 @@ func New(cfg Config) (*Client, error) {
 func (c *Client) Complete(ctx context.Context, req llm.Request) (*llm.Response, error) {
 	call := &callInfo{}
 	contents, cfg := request(req)
-	_, err := c.c.Models.GenerateContent(context.WithValue(ctx, callKey{}, call), req.Model, contents, cfg)
+	err := called(func() error {
+		_, err := c.c.Models.GenerateContent(context.WithValue(ctx, callKey{}, call), req.Model, contents, cfg)
+		return err
+	})
 	if call.Failed(err) {
 		return nil, c.fail(ctx, err, call)
 	}
@@ -73,6 +77,10 @@ func (c *Client) Complete(ctx context.Context, req llm.Request) (*llm.Response, 
 	}
 	return resp, nil
 }
+
+// called makes a call of the SDK, which panics on answers whose fields have other types
+// than its own. Then the body is there as well, and ours to read.
+func called(f func() error) error { return parallel.Call(f) }
 
 // request maps a request. Numbers go through ExtraBody, because genai's types hold them as
 // 32-bit floats and would send 0.8 as 0.800000011920929.

@@ -1,0 +1,73 @@
+package anthropic
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/anthropics/anthropic-sdk-go"
+
+	"github.com/distillflow/distillflow/internal/base/alloctest"
+	"github.com/distillflow/distillflow/internal/llm"
+)
+
+// canned is a server that answers everything with one body.
+type canned []byte
+
+func (c canned) RoundTrip(r *http.Request) (*http.Response, error) {
+	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(bytes.NewReader(c)), Request: r}, nil
+}
+
+func talk(t testing.TB, body []byte) *Client {
+	c, err := New(Config{BaseURL: "http://x.invalid", Key: planted, HTTP: &http.Client{Transport: canned(body)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// Whatever a server sends is an answer or an error of a known kind, never both.
+func FuzzParse(f *testing.F) {
+	for _, s := range []string{fine, "", "{}", `{"type":"error","error":{"type":"overloaded_error","message":"x"}}`, `{"content":[null,1,{"type":"text","text":[1]}],"usage":{"input_tokens":1e999}}`, strings.Repeat("[", 20_000), `{"content":` + strings.Repeat(`{"a":`, 9000)} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		alloctest.Within(t, len(b), 2000, 4<<20, func() {
+			r, err := talk(t, b).Complete(t.Context(), llm.Request{Model: "m", MaxTokens: 1, Messages: []llm.Message{{Role: llm.RoleUser, Content: "q"}}})
+			if (r == nil) == (err == nil) || err != nil && strings.Contains(err.Error(), planted) {
+				t.Errorf("%q: %v, %v", b, r, err)
+			}
+			var msg anthropic.Message
+			if json.Unmarshal(b, &msg) == nil {
+				if r, err := talk(t, b).response(&msg); (r == nil) == (err == nil) {
+					t.Errorf("%q: %v, %v", b, r, err)
+				}
+			}
+		})
+	})
+}
+
+// The same of the lines of a batch's results.
+func FuzzBatchAnswers(f *testing.F) {
+	line := func(id, result string) string { return `{"custom_id":"` + id + `","result":` + result + "}\n" }
+	f.Add([]byte(line("a_x", `{"type":"succeeded","message":`+fine+`}`) + line("b", `{"type":"errored","error":{"type":"error","error":{"type":"invalid_request_error","message":"m"}}}`)))
+	f.Add([]byte(line("", `{"type":"expired"}`) + line("_", `{"type":"succeeded","message":null}`) + "\n\n{"))
+	f.Add([]byte(strings.Repeat("[", 20_000)))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		alloctest.Within(t, len(b), 2000, 8<<20, func() {
+			n := 0
+			_ = talk(t, b).BatchAnswers(t.Context(), "id", func(a llm.BatchAnswer) error {
+				if n++; (a.Response == nil) == (a.Err == nil) {
+					t.Errorf("%q: %+v", b, a)
+				}
+				return nil
+			})
+			if n > bytes.Count(b, []byte("\n"))+1 {
+				t.Errorf("%d answers of %q", n, b)
+			}
+		})
+	})
+}

@@ -1,0 +1,48 @@
+package openai
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/distillflow/distillflow/internal/base/alloctest"
+	"github.com/distillflow/distillflow/internal/llm"
+)
+
+// batchFile is a server whose only batch has these bytes as its answers.
+type batchFile []byte
+
+func (c batchFile) RoundTrip(r *http.Request) (*http.Response, error) {
+	body := []byte(`{"output_file_id":"f"}`)
+	if strings.HasSuffix(r.URL.Path, "/content") {
+		body = c
+	}
+	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(bytes.NewReader(body)), Request: r}, nil
+}
+
+// Whatever stands in a batch's file is answers and errors, and none is both.
+func FuzzBatchAnswers(f *testing.F) {
+	f.Add([]byte(`{"custom_id":"a","response":{"status_code":200,"body":` + good + "}}\n" + `{"custom_id":"b","error":{"message":"x"}}` + "\n\n" + `{"custom_id":"c","response":{"status_code":400,"body":{"error":{"message":"m","code":1}}}}`))
+	f.Add([]byte("{\n{}\n[]\n"))
+	f.Add([]byte(strings.Repeat("[", 20_000)))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		c, err := New(Config{BaseURL: "http://x.invalid/v1", HTTP: &http.Client{Transport: batchFile(b)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		alloctest.Within(t, len(b), 200, 1<<20, func() {
+			n := 0
+			_ = c.BatchAnswers(t.Context(), "id", func(a llm.BatchAnswer) error {
+				if n++; (a.Response == nil) == (a.Err == nil) {
+					t.Errorf("%q: %+v", b, a)
+				}
+				return nil
+			})
+			if n > bytes.Count(b, []byte("\n"))+1 {
+				t.Errorf("%d answers of %q", n, b)
+			}
+		})
+	})
+}
