@@ -171,3 +171,34 @@ func outputOf(t testing.TB, typ *stage.Type, config map[string]any, port string)
 	}
 	return rows
 }
+
+// FuzzMatchPath compares the match with one by trial, and bounds its time.
+func FuzzMatchPath(f *testing.F) {
+	f.Add("**/*.jsonl", "a/train/b.jsonl", false)
+	f.Add("**/.h/**/x*", ".h/.h/xy", true)
+	f.Add("*/**/b.enriched.jsonl", "a/train/b.enriched.jsonl", true)
+	f.Add(strings.Repeat("**/", 40)+"x", strings.Repeat("a/", 60)+"y", true)
+	f.Add(strings.Repeat("**/a/", 20)+"x", strings.Repeat("a/", 60)+"y", true)
+	var slow func(pattern, segs []string, train bool) bool
+	slow = func(pattern, segs []string, train bool) bool {
+		if len(pattern) == 0 || len(segs) == 0 {
+			return len(pattern) == len(segs)
+		}
+		dir := len(segs) > 1
+		barred := strings.HasPrefix(segs[0], ".") || dir && segs[0] == trainDir && !train
+		if pattern[0] == "**" {
+			return slow(pattern[1:], segs, train) || dir && !barred && slow(pattern, segs[1:], train)
+		}
+		return matchSegment(pattern[0], segs[0], dir, barred) && slow(pattern[1:], segs[1:], train)
+	}
+	f.Fuzz(func(t *testing.T, pattern, name string, train bool) {
+		if len(pattern)+len(name) > 400 || strings.Contains("/"+name+"/", "//") {
+			return
+		}
+		p, segs := strings.Split(pattern, "/"), strings.Split(name, "/")
+		got := matchPath(p, segs, train)
+		if len(segs) < 7 && len(p) < 7 && got != slow(p, segs, train) {
+			t.Errorf("%q on %q: %v", pattern, name, got)
+		}
+	})
+}

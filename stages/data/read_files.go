@@ -152,29 +152,46 @@ func listMatches(base string, includeTrain bool, patterns ...[]string) ([]file, 
 // matchPath matches a file's path, segment by segment. Wildcards do not enter
 // hidden and train folders and do not take our own result files; a segment that
 // spells a name out is always obeyed.
+//
+// It compares from behind, so that a pattern of many ** takes no more time than its
+// length times the path's.
 func matchPath(pattern, segs []string, includeTrain bool) bool {
-	if len(pattern) == 0 || len(segs) == 0 {
-		return len(pattern) == len(segs)
+	barred := func(j int) bool {
+		return strings.HasPrefix(segs[j], ".") || j+1 < len(segs) && segs[j] == trainDir && !includeTrain
 	}
-	isDir := len(segs) > 1
-	barred := strings.HasPrefix(segs[0], ".") || isDir && segs[0] == trainDir && !includeTrain
-	if pattern[0] == "**" {
-		return matchPath(pattern[1:], segs, includeTrain) || isDir && !barred && matchPath(pattern, segs[1:], includeTrain)
-	}
-	if ok, err := filepath.Match(pattern[0], segs[0]); !ok || err != nil {
-		return false
-	}
-	if strings.ContainsAny(pattern[0], globChars) {
-		if barred && !(segs[0][0] == '.' && pattern[0][0] == '.') {
-			return false
-		}
-		for _, own := range ownSuffixes {
-			if !isDir && strings.HasSuffix(plainName(segs[0]), own) && !strings.HasSuffix(plainName(pattern[0]), own) {
-				return false
+	fits := make([]bool, len(segs)+1) // fits[j]: what is behind in the pattern matches segs[j:]
+	fits[len(segs)] = true
+	for i := len(pattern) - 1; i >= 0; i-- {
+		if pattern[i] == "**" {
+			for j := len(segs) - 2; j >= 0; j-- {
+				fits[j] = fits[j] || fits[j+1] && !barred(j)
+			}
+		} else {
+			for j := range segs {
+				fits[j] = fits[j+1] && matchSegment(pattern[i], segs[j], j+1 < len(segs), barred(j))
 			}
 		}
+		fits[len(segs)] = false
 	}
-	return matchPath(pattern[1:], segs[1:], includeTrain)
+	return fits[0]
+}
+
+func matchSegment(pattern, seg string, isDir, barred bool) bool {
+	if ok, err := filepath.Match(pattern, seg); !ok || err != nil {
+		return false
+	}
+	if !strings.ContainsAny(pattern, globChars) {
+		return true
+	}
+	if barred && !(seg[0] == '.' && pattern[0] == '.') {
+		return false
+	}
+	for _, own := range ownSuffixes {
+		if !isDir && strings.HasSuffix(plainName(seg), own) && !strings.HasSuffix(plainName(pattern), own) {
+			return false
+		}
+	}
+	return true
 }
 
 // tableExtensions are the files that a table field may name.

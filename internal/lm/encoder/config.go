@@ -117,8 +117,26 @@ func or[T any](p *T, def T) T {
 	return *p
 }
 
+// Bounds on a configuration, which may come from anywhere: a list for every layer must
+// fit into memory, and the size of a parameter into an int.
+const (
+	maxLayers = 1 << 12
+	maxSize   = 1 << 28
+)
+
 // Validate says what is wrong with the configuration.
 func (c Config) Validate() error {
+	for _, f := range []struct {
+		name  string
+		v, at int
+	}{
+		{"num_hidden_layers", c.Layers, maxLayers}, {"vocab_size", c.Vocab, maxSize}, {"hidden_size", c.Dim, maxSize},
+		{"intermediate_size", c.FFN, maxSize}, {"max_position_embeddings", c.MaxPos, maxSize}, {"type_vocab_size", c.Types, maxSize},
+	} {
+		if f.v > f.at {
+			return fmt.Errorf("%s %d: at most %d are possible", f.name, f.v, f.at)
+		}
+	}
 	switch {
 	case c.Vocab < 1 || c.Dim < 1 || c.Layers < 1 || c.Heads < 1 || c.FFN < 1 || c.Types < 1:
 		return fmt.Errorf("vocab_size %d, hidden_size %d, num_hidden_layers %d, num_attention_heads %d, intermediate_size %d, type_vocab_size %d: all must be positive",

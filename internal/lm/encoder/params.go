@@ -92,14 +92,17 @@ func Pack(c Config, ck *safetensors.Checkpoint) (weights.Set, error) {
 	var set weights.Set
 	for _, p := range c.layout() {
 		dims := append([]int{p.dims[0] * len(p.sources)}, p.dims[1:]...)
-		t := weights.Tensor{Name: p.sources[0], Dims: dims, Data: make([]float32, 0, weights.Size(dims))}
-		for _, name := range p.sources {
+		t := weights.Tensor{Name: p.sources[0], Dims: dims}
+		for i, name := range p.sources {
 			x, err := ck.Tensor(find(name))
 			if err != nil {
 				return nil, err
 			}
 			if fmt.Sprint(x.Shape) != fmt.Sprint(p.dims) {
 				return nil, fmt.Errorf("%s: tensor %q has shape %v, the configuration wants %v", ck.Dir, x.Name, x.Shape, p.dims)
+			}
+			if i == 0 { // the file has as many values as the configuration says
+				t.Data = make([]float32, 0, weights.Size(dims))
 			}
 			if t.Data, err = x.Float32(t.Data); err != nil {
 				return nil, fmt.Errorf("%s: %w", ck.Dir, err)

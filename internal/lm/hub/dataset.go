@@ -220,23 +220,28 @@ func globMatch(pattern, name string) bool {
 	return globSegments(strings.Split(pattern, "/"), strings.Split(name, "/"))
 }
 
+// globSegments compares from behind, segment by segment, so that a pattern of many **
+// takes no more time than its length times the name's.
 func globSegments(pattern, segs []string) bool {
-	if len(pattern) == 0 {
-		return len(segs) == 0
-	}
-	if pattern[0] == "**" {
-		for i := range len(segs) + 1 {
-			if globSegments(pattern[1:], segs[i:]) {
-				return true
+	fits := make([]bool, len(segs)+1) // fits[j]: what is behind in the pattern matches segs[j:]
+	fits[len(segs)] = true
+	for i := len(pattern) - 1; i >= 0; i-- {
+		if pattern[i] == "**" {
+			for j := len(segs) - 1; j >= 0; j-- {
+				fits[j] = fits[j] || fits[j+1]
+			}
+			continue
+		}
+		for j, seg := range segs {
+			fits[j] = fits[j+1]
+			if fits[j] {
+				ok, err := path.Match(pattern[i], seg)
+				fits[j] = ok && err == nil
 			}
 		}
-		return false
+		fits[len(segs)] = false
 	}
-	if len(segs) == 0 {
-		return false
-	}
-	ok, err := path.Match(pattern[0], segs[0])
-	return ok && err == nil && globSegments(pattern[1:], segs[1:])
+	return fits[0]
 }
 
 // byName finds a split by the names of files and folders.

@@ -195,7 +195,7 @@ func checkFiles(files []File) error {
 	slices.SortFunc(files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
 	for i, f := range files {
 		switch {
-		case !filepath.IsLocal(filepath.FromSlash(f.Path)) || path.Clean(f.Path) != f.Path || strings.ContainsAny(f.Path, "\\\x00"):
+		case !filepath.IsLocal(filepath.FromSlash(f.Path)) || path.Clean(f.Path) != f.Path || f.Path == "." || strings.ContainsAny(f.Path, "\\\x00"):
 			return fmt.Errorf("the file name %q in the Hub's list is not allowed", f.Path)
 		case !isHex(f.Blob, 40) || f.SHA256 != "" && !isHex(f.SHA256, 64) || f.Size < 0:
 			return fmt.Errorf("%s: the Hub's list gives no proper checksum and size", f.Path)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 )
 
 // Names of a checkpoint's files in a Hugging Face folder.
@@ -126,7 +127,7 @@ func parseIndex(index string, data []byte) (shards map[string][]string, names []
 	}
 	shards = map[string][]string{}
 	for tensor, file := range list.Map {
-		if filepath.Base(file) != file {
+		if !filepath.IsLocal(file) || file == "." || strings.ContainsAny(file, "/\\\x00") {
 			return nil, nil, fmt.Errorf("%s: tensor %q: shard %q must be a file of the same folder", index, tensor, file)
 		}
 		shards[file] = append(shards[file], tensor)
