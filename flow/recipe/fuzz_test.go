@@ -5,6 +5,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/distillflow/distillflow/flow/diag"
+	"github.com/distillflow/distillflow/internal/base/alloctest"
 )
 
 // FuzzParse: no input panics, a rejected recipe says where, and every
@@ -28,10 +31,14 @@ func FuzzParse(f *testing.F) {
 		if len(src) > 1<<14 {
 			return
 		}
-		r, diags := Parse("dir/r.yaml", src, Options{
-			Set:       []string{set},
-			LookupEnv: func(string) (string, bool) { return "", false },
-			ReadFile:  func(string) ([]byte, error) { return nil, os.ErrNotExist },
+		var r *Recipe
+		var diags diag.List
+		alloctest.Within(t, len(src)+len(set), 50_000, 512<<20, func() {
+			r, diags = Parse("dir/r.yaml", src, Options{
+				Set:       []string{set},
+				LookupEnv: func(string) (string, bool) { return "", false },
+				ReadFile:  func(string) ([]byte, error) { return nil, os.ErrNotExist },
+			})
 		})
 		if r == nil {
 			t.Fatal("no recipe")

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/distillflow/distillflow/internal/base/alloctest"
 	"github.com/distillflow/distillflow/internal/base/expr"
 )
 
@@ -165,15 +166,17 @@ func FuzzCompile(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, src string) {
-		p, err := Compile(src, fields, expr.Any)
-		if err != nil {
-			var e *expr.Error
-			if !errors.As(err, &e) {
-				t.Fatalf("%q: %T is not an *expr.Error", src, err)
+		alloctest.Within(t, len(src), 20_000, 256<<20, func() {
+			p, err := Compile(src, fields, expr.Any)
+			if err != nil {
+				var e *expr.Error
+				if !errors.As(err, &e) {
+					t.Fatalf("%q: %T is not an *expr.Error", src, err)
+				}
+				return
 			}
-			return
-		}
-		_, _ = p.Value(sample())
+			_, _ = p.Value(sample())
+		})
 	})
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/distillflow/distillflow/internal/base/alloctest"
 	"github.com/distillflow/distillflow/internal/llm"
 )
 
@@ -197,8 +198,10 @@ func FuzzParse(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if r, err := parse(b); (r == nil) == (err == nil) {
-			t.Errorf("%q: %v, %v", b, r, err)
-		}
+		alloctest.Within(t, len(b), 100, 1<<20, func() {
+			if r, err := parse(b); (r == nil) == (err == nil) {
+				t.Errorf("%q: %v, %v", b, r, err)
+			}
+		})
 	})
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/distillflow/distillflow/internal/base/alloctest"
 	"github.com/distillflow/distillflow/internal/llm"
 	"github.com/distillflow/distillflow/internal/llm/llmtest"
 )
@@ -335,7 +336,11 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(`{"choices":[{"message":{"content":[1,null,{"text":3}]},"finish_reason":7}]}`))
 	f.Add([]byte(`[]`))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		r, err := (&Client{}).parse(t.Context(), &llm.RawAnswer{Status: 200, Body: b})
+		var r *llm.Response
+		var err error
+		alloctest.Within(t, len(b), 100, 1<<20, func() {
+			r, err = (&Client{}).parse(t.Context(), &llm.RawAnswer{Status: 200, Body: b})
+		})
 		if (r == nil) == (err == nil) {
 			t.Errorf("%v, %v", r, err)
 		}

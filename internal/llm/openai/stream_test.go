@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/distillflow/distillflow/internal/base/alloctest"
 	"github.com/distillflow/distillflow/internal/llm"
 )
 
@@ -133,7 +134,9 @@ func FuzzGather(f *testing.F) {
 	f.Add(streamed)
 	f.Add("data: {\"choices\":[{\"finish_reason\":\"stop\"}]}\n")
 	f.Fuzz(func(t *testing.T, s string) {
-		b, err := gather(strings.NewReader(s))
+		var b []byte
+		var err error
+		alloctest.Within(t, len(s), 200, 1<<20, func() { b, err = gather(strings.NewReader(s)) })
 		if err != nil {
 			return
 		}

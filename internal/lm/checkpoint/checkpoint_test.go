@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/distillflow/distillflow/internal/base/alloctest"
 	"github.com/distillflow/distillflow/internal/lm/decoder"
 	"github.com/distillflow/distillflow/internal/lm/tokenizer"
 	"github.com/distillflow/distillflow/internal/lm/weights"
@@ -133,7 +134,9 @@ func FuzzDecode(f *testing.F) {
 	f.Add(b.Bytes())
 	f.Add(file(`{}`, 0))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		s, err := Decode(data)
+		var s weights.Set
+		var err error
+		alloctest.Within(t, len(data), 100, 1<<20, func() { s, err = Decode(data) })
 		if err != nil {
 			return
 		}

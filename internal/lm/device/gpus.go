@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/csv"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"slices"
@@ -47,7 +48,7 @@ func parseGPUs(text string) ([]GPU, error) {
 	for _, row := range rows {
 		mib := func(s string) int64 {
 			n, err := strconv.ParseInt(strings.TrimSpace(s), 10, 64)
-			if err != nil {
+			if err != nil || n < 0 || n > math.MaxInt64>>20 {
 				return 0
 			}
 			return n << 20

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/distillflow/distillflow/internal/base/alloctest"
 	"github.com/distillflow/distillflow/internal/lm/decoder"
 	"github.com/distillflow/distillflow/internal/lm/safetensors"
 	"github.com/distillflow/distillflow/internal/lm/tokenizer/hf"
@@ -309,7 +310,9 @@ func FuzzParse(f *testing.F) {
 		f.Add(b)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		file, err := Parse(data)
+		var file *File
+		var err error
+		alloctest.Within(t, len(data), 100, 1<<20, func() { file, err = Parse(data) })
 		if err != nil {
 			return
 		}

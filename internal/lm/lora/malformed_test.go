@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/distillflow/distillflow/internal/base/alloctest"
 	"github.com/distillflow/distillflow/internal/lm/safetensors"
 )
 
@@ -153,7 +154,9 @@ func FuzzConfig(f *testing.F) {
 		if json.Unmarshal(data, &p) != nil {
 			return
 		}
-		c, err := p.config(d.Layers)
+		var c Config
+		var err error
+		alloctest.Within(t, len(data), 20_000, 4<<20, func() { c, err = p.config(d.Layers) })
 		if err != nil {
 			return
 		}

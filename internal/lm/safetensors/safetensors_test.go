@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/distillflow/distillflow/internal/base/alloctest"
 )
 
 func sample(t testing.TB) []Tensor {
@@ -281,7 +283,10 @@ func FuzzParse(f *testing.F) {
 	f.Add(encode(f, sample(f)))
 	f.Add([]byte("\x02\x00\x00\x00\x00\x00\x00\x00{}"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		tensors, meta, err := Parse(data)
+		var tensors []Tensor
+		var meta map[string]string
+		var err error
+		alloctest.Within(t, len(data), 100, 1<<20, func() { tensors, meta, err = Parse(data) })
 		if err != nil {
 			return
 		}

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/distillflow/distillflow/internal/base/alloctest"
 )
 
 // Any file that is accepted gives ids that the model has, and offsets in the text.
@@ -23,7 +25,9 @@ func FuzzParse(f *testing.F) {
 		if len(text) > 200 {
 			t.Skip()
 		}
-		tok, err := Parse(data)
+		var tok Tokenizer
+		var err error
+		alloctest.Within(t, len(data), 500, 1<<20, func() { tok, err = Parse(data) })
 		if err != nil {
 			return
 		}

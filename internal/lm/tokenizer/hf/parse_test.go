@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/distillflow/distillflow/internal/base/alloctest"
 )
 
 const tinyModel = `"model":{"type":"BPE","vocab":{"a":0,"b":1,"ab":2},"merges":["a b"]}`
@@ -172,9 +174,11 @@ func FuzzParse(f *testing.F) {
 		if len(data) > fuzzLimit || len(text) > 100 {
 			t.Skip()
 		}
-		if tok, err := Parse(data); err == nil {
-			sane(t, tok, text)
-		}
+		alloctest.Within(t, len(data)+len(text), 20_000, 16<<20, func() {
+			if tok, err := Parse(data); err == nil {
+				sane(t, tok, text)
+			}
+		})
 	})
 }
 
@@ -191,8 +195,10 @@ func FuzzParseSentencePiece(f *testing.F) {
 		if len(data) > fuzzLimit || len(text) > 100 {
 			t.Skip()
 		}
-		if tok, err := ParseSentencePiece(data); err == nil {
-			sane(t, tok, text)
-		}
+		alloctest.Within(t, len(data)+len(text), 20_000, 16<<20, func() {
+			if tok, err := ParseSentencePiece(data); err == nil {
+				sane(t, tok, text)
+			}
+		})
 	})
 }

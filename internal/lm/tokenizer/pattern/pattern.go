@@ -22,6 +22,10 @@ type Pattern struct {
 // time on a malicious expression.
 const slowLimit = 10 * time.Second
 
+// slowPerByte is what all searches of a text together may take for each of its bytes,
+// besides slowLimit. The general engine takes about a microsecond.
+const slowPerByte = 50 * time.Microsecond
+
 // Compile reads an expression. The error names the offset in it.
 func Compile(src string) (*Pattern, error) {
 	if !utf8.ValidString(src) {
@@ -141,8 +145,12 @@ func (p *Pattern) eachSlow(text string, hit func(start, end int)) error {
 		starts = append(starts, i)
 	}
 	starts = append(starts, len(text))
+	begun, most := time.Now(), p.slow.MatchTimeout+time.Duration(len(text))*slowPerByte
 	m, err := p.slow.FindStringMatch(text)
 	for ; m != nil && err == nil; m, err = p.slow.FindNextMatch(m) {
+		if time.Since(begun) > most {
+			return fmt.Errorf("the expression takes more than %s for a text of %d bytes", most, len(text))
+		}
 		if m.Length > 0 {
 			hit(starts[m.Index], starts[m.Index+m.Length])
 		}

@@ -4,8 +4,11 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/dlclark/regexp2"
+
+	"github.com/distillflow/distillflow/internal/base/alloctest"
 )
 
 // used are expressions of published tokenizers.
@@ -120,17 +123,31 @@ func FuzzCompile(f *testing.F) {
 	for _, src := range used {
 		f.Add(src, "Ann's 12  caf\u00e9\n x")
 	}
+	f.Add(`(?:(a+)+)+b(?<=x)`, strings.Repeat("a", 60))
+	f.Add(`(?<n>(?:x*)*)\k<n>{9,}(?!y)`, strings.Repeat("x", 60))
 	f.Fuzz(func(t *testing.T, src, text string) {
-		p, err := Compile(src)
-		if err != nil || !p.Fast() || len(text) > 200 {
+		if len(src) > 1000 || len(text) > 200 {
 			return
 		}
-		last := 0
-		_ = p.Each(text, func(start, end int) {
-			if start < last || end <= start || end > len(text) {
-				t.Fatalf("%q on %q: match %d-%d behind %d", src, text, start, end, last)
+		begun := time.Now()
+		alloctest.Within(t, len(src)+len(text), 100_000, 64<<20, func() {
+			p, err := Compile(src)
+			if err != nil {
+				return
 			}
-			last = end
+			if !p.Fast() {
+				p.slow.MatchTimeout = 50 * time.Millisecond
+			}
+			last := 0
+			_ = p.Each(text, func(start, end int) {
+				if start < last || end <= start || end > len(text) {
+					t.Fatalf("%q on %q: match %d-%d behind %d", src, text, start, end, last)
+				}
+				last = end
+			})
 		})
+		if d := time.Since(begun); d > 5*time.Second {
+			t.Errorf("%q takes %s", src, d)
+		}
 	})
 }

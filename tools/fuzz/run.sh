@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# Runs every fuzz target of the repository, one after the other, and prints a table of
+# them. Run it from anywhere: bash tools/fuzz/run.sh [PATTERN]
+#
+# PATTERN is a regular expression over "PACKAGE TARGET", such as 'internal/lm/ ' or
+# 'FuzzParse$'; all targets without it.
+#   FUZZTIME=30m     how long each of them searches
+#   FUZZDIR=FOLDER   keeps what was found interesting there, for the next run to begin
+#                    with; a folder that is removed at the end without it
+# What breaks a target lies, made small, in testdata/fuzz of its package afterwards: a
+# test case that stays in the repository. The exit status is 1 then.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+pattern=${1:-.}
+fuzztime=${FUZZTIME:-30m}
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+corpus=${FUZZDIR:-$tmp/corpus}
+mkdir -p "$corpus"
+corpus=$(cd "$corpus" && pwd)
+
+targets=$(grep -rn --include='*_test.go' -oP '^func \KFuzz\w+(?=\(f \*testing\.F\))' . |
+	sed -E 's|^\./(.*)/[^/:]+:[0-9]+:(.*)$|\1 \2|' | sort | grep -E -- "$pattern") || true
+if [[ -z "$targets" ]]; then
+	echo "no fuzz target matches $pattern" >&2
+	exit 2
+fi
+
+status=0
+built=""
+printf '| target | time | execs | new | corpus | result |\n|---|---|---|---|---|---|\n'
+while read -r dir name; do
+	if [[ "$built" != "$dir" ]]; then
+		# Instrumented for all targets of the package at once.
+		if ! go test -c -fuzz=. -o "$tmp/fuzz.test" "./$dir" >"$tmp/log" 2>&1; then
+			cat "$tmp/log" >&2
+			exit 1
+		fi
+		built=$dir
+	fi
+	result=ok
+	start=$SECONDS
+	(cd "$dir" && nice -n 19 "$tmp/fuzz.test" -test.run='^$' -test.fuzz="^$name\$" -test.fuzztime="$fuzztime" \
+		-test.parallel=1 -test.fuzzcachedir="$corpus/$dir") >"$tmp/log" 2>&1 </dev/null || result=FAIL
+	last=$(grep -E '^fuzz: elapsed' "$tmp/log" | tail -1 || true)
+	field() { sed -nE "s/.*$1: ([0-9]+).*/\1/p" <<<"$last"; }
+	printf '| %s %s | %ds | %s | %s | %s | %s |\n' "$dir" "$name" $((SECONDS - start)) \
+		"$(field execs)" "$(field 'new interesting')" "$(field total)" "$result"
+	if [[ $result == FAIL ]]; then
+		status=1
+		grep -vE '^fuzz: elapsed' "$tmp/log" | head -60 >&2 || true
+	fi
+done <<<"$targets"
+exit $status
