@@ -36,7 +36,11 @@ func openParquet(path string, use func(*parquet.File) error) (err error) {
 	if err != nil {
 		return fmt.Errorf("reading %s: %w", path, err)
 	}
-	pf, err := parquet.OpenFile(f, info.Size())
+	if err := checkFooter(f, info.Size()); err != nil {
+		return fmt.Errorf("reading %s: %w", path, err)
+	}
+	// Indexes and filters are of no use to a reader of all rows.
+	pf, err := parquet.OpenFile(f, info.Size(), parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
 	if err != nil {
 		return fmt.Errorf("reading %s: %w", path, err)
 	}
@@ -48,37 +52,80 @@ func openParquet(path string, use func(*parquet.File) error) (err error) {
 func eachParquetRow(ctx context.Context, path string, each func(number int, line []byte) error) error {
 	var own error // of each, which gets no file name
 	err := openParquet(path, func(f *parquet.File) error {
-		r := parquet.NewGenericReader[any](f)
-		defer r.Close()
-		rows := make([]any, 64)
-		var line bytes.Buffer
-		for number := 0; ; {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			n, err := r.Read(rows)
-			for _, row := range rows[:n] {
-				number++
-				line.Reset()
-				if err := writeJSON(&line, f.Schema(), row); err != nil {
-					return fmt.Errorf("reading %s: row %d: %w", path, number, err)
-				}
-				if own = each(number, line.Bytes()); own != nil {
-					return own
-				}
-			}
-			if errors.Is(err, io.EOF) {
-				return nil
-			}
-			if err != nil {
+		bounds := newParquetBounds(f, f.Size())
+		defer bounds.close()
+		leaves := leavesOf(f.Root())
+		number := 0
+		for i, g := range f.RowGroups() {
+			if err := bounds.group(&f.Metadata().RowGroups[i], leaves); err != nil {
 				return fmt.Errorf("reading %s: after row %d: %w", path, number, err)
 			}
+			var err error
+			if err, own = groupRows(ctx, g, &number, bounds, each); own != nil {
+				return own
+			}
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if err != nil {
+				return fmt.Errorf("reading %s: %w", path, err)
+			}
 		}
+		return nil
 	})
 	if own != nil {
 		return own
 	}
 	return err
+}
+
+// groupRows hands on the rows of a row group and counts them; own is an error of each.
+func groupRows(ctx context.Context, g parquet.RowGroup, number *int, bounds *parquetBounds, each func(int, []byte) error) (err, own error) {
+	r := parquet.NewRowGroupReader(g)
+	defer r.Close()
+	rows := make([]parquet.Row, 64)
+	var line bytes.Buffer
+	for {
+		if err := ctx.Err(); err != nil {
+			return err, nil
+		}
+		n, err := r.ReadRows(rows)
+		for _, row := range rows[:n] {
+			// Texts of a dictionary are there once, whatever the number of values that they are.
+			size := 0
+			for _, v := range row {
+				size++
+				if k := v.Kind(); k == parquet.ByteArray || k == parquet.FixedLenByteArray {
+					size += len(v.ByteArray())
+				}
+			}
+			*number++
+			var v any
+			err := bounds.row(size)
+			if err == nil {
+				err = g.Schema().Reconstruct(&v, row)
+			}
+			line.Reset()
+			if err == nil {
+				err = writeJSON(&line, g.Schema(), v)
+			}
+			if err != nil {
+				return fmt.Errorf("row %d: %w", *number, err), nil
+			}
+			if own := each(*number, line.Bytes()); own != nil {
+				return nil, own
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil, nil
+		}
+		if err == nil && n == 0 {
+			err = io.ErrNoProgress
+		}
+		if err != nil {
+			return fmt.Errorf("after row %d: %w", *number, err), nil
+		}
+	}
 }
 
 // parquetRows counts the rows of a file.
