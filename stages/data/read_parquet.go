@@ -55,6 +55,9 @@ func eachParquetRow(ctx context.Context, path string, each func(number int, line
 		bounds := newParquetBounds(f, f.Size())
 		defer bounds.close()
 		leaves := leavesOf(f.Root())
+		if len(leaves) == 0 && f.NumRows() > 0 {
+			return fmt.Errorf("reading %s: its %d rows have no columns", path, f.NumRows())
+		}
 		number := 0
 		for i, g := range f.RowGroups() {
 			if err := bounds.group(&f.Metadata().RowGroups[i], leaves); err != nil {
