@@ -81,6 +81,24 @@ func (a *RawAnswer) ReadBody(res *http.Response) error {
 	return nil
 }
 
+// Bounded reads a body that some SDK reads whole: beyond max bytes there is an error in
+// place of the rest.
+func Bounded(body io.ReadCloser, max int64) io.ReadCloser { return &boundedBody{body, max} }
+
+type boundedBody struct {
+	io.ReadCloser
+	left int64
+}
+
+// Read implements [io.Reader].
+func (b *boundedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if b.left -= int64(n); b.left < 0 {
+		return 0, &Error{Kind: KindMalformed, Message: "the answer is too long to be one"}
+	}
+	return n, err
+}
+
 // Failed reports whether an SDK's error stands for a failed call: no answer, a
 // bad status, or a body that broke off. With a good status and a whole body it
 // only means that the answer does not fit the SDK's types to the last field.

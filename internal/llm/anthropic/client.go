@@ -50,12 +50,22 @@ func New(cfg Config) (*Client, error) {
 		option.WithoutEnvironmentDefaults(), option.WithBaseURL(base + "/"), option.WithHTTPClient(llm.HTTPClient(cfg.HTTP)),
 		// One attempt: retries, their count and their cost belong to the Transport, and so
 		// does the time limit. Without one of its own the SDK refuses long answers.
-		option.WithMaxRetries(0), option.WithRequestTimeout(24 * time.Hour),
+		option.WithMaxRetries(0), option.WithRequestTimeout(24 * time.Hour), option.WithMiddleware(bounded),
 	}
 	if cfg.Key != "" {
 		opts = append(opts, option.WithAPIKey(cfg.Key))
 	}
 	return &Client{c: anthropic.NewClient(opts...), key: cfg.Key, mine: map[string]string{}}, nil
+}
+
+// bounded limits answers, which the SDK reads whole. The results of a batch it reads line
+// by line, with a limit of its own.
+func bounded(r *http.Request, next option.MiddlewareNext) (*http.Response, error) {
+	res, err := next(r)
+	if err == nil && (res.StatusCode >= 400 || !strings.HasSuffix(r.URL.Path, "/results")) {
+		res.Body = llm.Bounded(res.Body, llm.MaxAnswer)
+	}
+	return res, err
 }
 
 // Complete implements llm.Client.

@@ -52,3 +52,34 @@ func TestFieldsOfOtherTypes(t *testing.T) {
 		t.Errorf("%+v, %v", got, err)
 	}
 }
+
+// endless is a body that never ends.
+type endless struct{ read int64 }
+
+func (e *endless) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = ' '
+	}
+	e.read += int64(len(p))
+	return len(p), nil
+}
+
+func (e *endless) Close() error { return nil }
+
+func (e *endless) RoundTrip(r *http.Request) (*http.Response, error) {
+	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}}, Body: e, Request: r}, nil
+}
+
+// A server that goes on and on, as one that was compressed a thousand to one does, is cut.
+func TestEndlessAnswers(t *testing.T) {
+	e := &endless{}
+	c, err := New(Config{BaseURL: "http://x.invalid", HTTP: &http.Client{Transport: e}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	req := llm.Request{Model: "m", Messages: []llm.Message{{Role: llm.RoleUser, Content: "q"}}}
+	alloctest.Within(t, 0, 0, 16*llm.MaxAnswer, func() { _, err = c.Complete(t.Context(), req) })
+	if err == nil || e.read > 2*llm.MaxAnswer {
+		t.Errorf("%d bytes read, %v", e.read, err)
+	}
+}

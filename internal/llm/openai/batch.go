@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"mime/multipart"
 	"net/http"
@@ -165,27 +166,30 @@ func (c *Client) answers(ctx context.Context, file string, each func(llm.BatchAn
 	if a.Status >= 400 {
 		return c.fail(ctx, a.ReadBody(res), a)
 	}
-	lines := bufio.NewReaderSize(res.Body, 64<<10) // the file may be large
-	for {
-		line, err := lines.ReadBytes('\n')
-		if len(bytes.TrimSpace(line)) > 0 {
-			line, ok := llm.ValidJSON(line)
-			if !ok {
-				// Half a line is a cut connection; anything else is read again as well.
-				return &llm.Error{Kind: llm.KindMalformed, Message: "a line of the batch's answers is not JSON"}
-			}
-			if err := each(c.answer(ctx, gjson.ParseBytes(line))); err != nil {
-				return err
-			}
+	lines := bufio.NewScanner(res.Body) // the file may be large
+	lines.Buffer(make([]byte, 64<<10), llm.MaxAnswer)
+	for lines.Scan() {
+		if len(bytes.TrimSpace(lines.Bytes())) == 0 {
+			continue
 		}
-		switch {
-		case errors.Is(err, io.EOF):
-			return nil
-		case ctx.Err() != nil:
-			return context.Cause(ctx)
-		case err != nil:
-			return &llm.Error{Kind: llm.KindNetwork, Message: "reading the batch's answers: " + llm.Scrub(err.Error(), c.key)}
+		line, ok := llm.ValidJSON(lines.Bytes())
+		if !ok {
+			// Half a line is a cut connection; anything else is read again as well.
+			return &llm.Error{Kind: llm.KindMalformed, Message: "a line of the batch's answers is not JSON"}
 		}
+		if err := each(c.answer(ctx, gjson.ParseBytes(line))); err != nil {
+			return err
+		}
+	}
+	switch err := lines.Err(); {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case errors.Is(err, bufio.ErrTooLong):
+		return &llm.Error{Kind: llm.KindMalformed, Message: fmt.Sprintf("a line of the batch's answers is longer than %d bytes", llm.MaxAnswer)}
+	default:
+		return &llm.Error{Kind: llm.KindNetwork, Message: "reading the batch's answers: " + llm.Scrub(err.Error(), c.key)}
 	}
 }
 

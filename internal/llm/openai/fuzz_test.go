@@ -46,3 +46,45 @@ func FuzzBatchAnswers(f *testing.F) {
 		})
 	})
 }
+
+// endless is a body that never ends and has no line end.
+type endless struct{ read int64 }
+
+func (e *endless) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = ' '
+	}
+	e.read += int64(len(p))
+	return len(p), nil
+}
+
+func (e *endless) Close() error { return nil }
+
+func (e *endless) RoundTrip(r *http.Request) (*http.Response, error) {
+	if strings.HasSuffix(r.URL.Path, "/batches/id") {
+		return batchFile(nil).RoundTrip(r)
+	}
+	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: e, Request: r}, nil
+}
+
+// A server that goes on and on, as one that was compressed a thousand to one does, is cut.
+func TestEndlessAnswers(t *testing.T) {
+	req := llm.Request{Model: "m", Messages: []llm.Message{{Role: llm.RoleUser, Content: "q"}}}
+	for title, ask := range map[string]func(*Client) error{
+		"an answer": func(c *Client) error { _, err := c.Complete(t.Context(), req); return err },
+		"a stream":  func(c *Client) error { c.stream = true; _, err := c.Complete(t.Context(), req); return err },
+		"a batch": func(c *Client) error {
+			return c.BatchAnswers(t.Context(), "id", func(llm.BatchAnswer) error { return nil })
+		},
+	} {
+		e := &endless{}
+		c, err := New(Config{BaseURL: "http://x.invalid/v1", HTTP: &http.Client{Transport: e}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		alloctest.Within(t, 0, 0, 8*llm.MaxAnswer, func() { err = ask(c) })
+		if err == nil || e.read > 2*llm.MaxAnswer {
+			t.Errorf("%s: %d bytes read, %v", title, e.read, err)
+		}
+	}
+}

@@ -88,6 +88,8 @@ func checkSource(source string) error {
 type state struct {
 	calls int
 	text  int // the longest text of a variable
+	made  int // bytes of text that filters made
+	steps int // runs of loops' bodies
 	until time.Time
 	err   error // the first bound that was passed; the library wraps it at every level
 }
@@ -109,8 +111,10 @@ func (s *state) fail(format string, args ...any) error {
 
 const stateName = "state of the run"
 
-func stateOf(r *exec.Renderer) *state {
-	if v, ok := r.Environment.Context.Get(stateName); ok {
+func stateOf(r *exec.Renderer) *state { return stateIn(r.Environment) }
+
+func stateIn(e *exec.Environment) *state {
+	if v, ok := e.Context.Get(stateName); ok {
 		if s, ok := v.(*state); ok {
 			return s
 		}
@@ -127,6 +131,7 @@ func controlStructures() *exec.ControlStructureSet {
 			set[name] = p
 		}
 	}
+	set["for"] = boundedLoop(set["for"])
 	macro, variable := set["macro"], set["set"]
 	set["macro"] = func(p, args *parser.Parser) (nodes.ControlStructure, error) {
 		s, err := macro(p, args)

@@ -49,7 +49,14 @@ func stringMethods() *exec.MethodSet[string] {
 			continue
 		}
 		set[name] = func(self string, v *exec.Value, args *exec.VarArgs) (any, error) {
-			if err := widths(name, args); err != nil {
+			in, with := exec.AsValue(self), args
+			if name == "join" && len(args.Args) == 1 { // the list is the argument, and self stands between
+				in, with = args.Args[0], &exec.VarArgs{Args: []*exec.Value{in}}
+			}
+			if name == "replace" && len(args.Args) == 2 && len(args.KwArgs) == 0 { // the library demands a count
+				args = &exec.VarArgs{Args: append(args.Args[:2:2], exec.AsValue(-1))}
+			}
+			if err := growth(name, in, with); err != nil {
 				return nil, err
 			}
 			out, err := method(self, v, args)

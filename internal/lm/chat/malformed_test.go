@@ -3,6 +3,8 @@ package chat
 import (
 	"strings"
 	"testing"
+
+	"github.com/distillflow/distillflow/internal/base/alloctest"
 )
 
 // Templates that never end, write without end, or lie in themselves are errors.
@@ -33,13 +35,35 @@ func TestTemplateLoops(t *testing.T) {
 		"indented":                        {`{{ "a\nb" | indent(1000000000) }}`, "indent(1000000000)"},
 		"filled up":                       {`{{ "a".ljust(1000000000) }}`, "ljust(1000000000)"},
 		"a long output":                   {`{% for i in range(100) %}{% for j in range(10) %}{{ "` + strings.Repeat("x", 100000) + `" }}{% endfor %}{% endfor %}`, "writes more than 67108864 bytes"},
+		"texts replaced by longer ones":   {`{% set y = "a"*99 %}{{ y|replace("a",y)|replace("a",y)|replace("a",y)|replace("a",y)|replace("a",y) }}`, "replace: it would make more than"},
+		"by the method":                   {`{% set y = "a"*99 %}{{ y.replace("a",y).replace("a",y).replace("a",y).replace("a",y).replace("a",y) }}`, "replace: it would make more than"},
+		"by the filter as a block":        {`{% set y = "a"*99 %}` + strings.Repeat(`{% filter replace("a", y) %}`, 6) + "a" + strings.Repeat(`{% endfilter %}`, 6), "replace: it would make more than"},
+		"by a filter's name":              {`{% set y = "a"*99 %}{{ messages|map(attribute="role")|map("replace","",y)|map("replace","a",y)|map("replace","a",y)|map("replace","a",y)|map("replace","a",y)|list }}`, "replace: it would make more than"},
+		"lists joined by longer texts":    {`{% set y = "a"*99 %}{{ y|list|join(y)|list|join(y)|list|join(y)|list|join(y)|list|join(y) }}`, "more than"},
+		"joined by the method":            {`{% set y = "a"*99 %}{{ y.join(y.join(y.join(y.join(y.join(y|list)|list)|list)|list)|list) }}`, "more than"},
+		"a list that is filled up":        {`{% set y %}{% for i in range(10000) %}aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa{% endfor %}{% endset %}{{ ([1]|batch(10000, y)|list)[0]|join }}`, "join: it would make more than"},
+		"a wide format":                   {`{{ "%999999d"|format(1) }}`, "format: a width"},
+		"a width from elsewhere":          {`{{ "%*d"|format(999, 1) }}`, "format: a width"},
+		"many lines indented":             {`{% set y %}{% for i in range(10000) %}{{ "a\nb" }}{% endfor %}{% endset %}{{ y|indent(9999) }}`, "indent: it would make more than"},
+		"slices":                          {`{{ [1]|slice(1000000000) }}`, "slice(1000000000)"},
+		"batches":                         {`{{ [1]|batch(1000000000, "x")|list }}`, "batch(1000000000)"},
+		"words of chance":                 {`{{ lipsum(100000, true, 100000, 1000000) }}`, "lipsum"},
+		"loops in loops":                  {`{% for i in range(10000) %}{% for j in range(10000) %}{% for k in range(10000) %}{% endfor %}{% endfor %}{% endfor %}`, "loops run more than"},
+		"a long text in a variable":       {`{% set y %}{% for i in range(10000) %}{% for j in range(10) %}{{ "` + strings.Repeat("x", 10000) + `" }}{% endfor %}{% endfor %}{% endset %}`, "writes more than 67108864 bytes"},
+		"a long text in a filter":         {`{% filter upper %}{% for i in range(10000) %}{% for j in range(10) %}{{ "` + strings.Repeat("x", 10000) + `" }}{% endfor %}{% endfor %}{% endfilter %}`, "writes more than 67108864 bytes"},
+		"many long texts":                 {`{% set y = ("a"*99)|replace("a", "` + strings.Repeat("b", 10000) + `") %}{% for i in range(10000) %}{% if y|upper == "x" %}{% endif %}{% endfor %}`, "filters make more than"},
 		"a long loop":                     {`{% for i in range(1000000000) %}x{% endfor %}`, "range is longer"},
 	} {
 		t.Run(title, func(t *testing.T) {
-			tmpl, err := Parse(c.source, Tokens{})
-			if err == nil {
-				_, err = tmpl.Render([]Message{{User, "x"}}, true)
-			}
+			var err error
+			// Three times: a template is tried twice before it is used. What a loop throws
+			// away counts, too.
+			alloctest.Within(t, len(c.source), 0, 3<<30, func() {
+				var tmpl *Template
+				if tmpl, err = Parse(c.source, Tokens{}); err == nil {
+					_, err = tmpl.Render([]Message{{User, "x"}}, true)
+				}
+			})
 			if err == nil || !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), "chat template: ") {
 				t.Errorf("error %.300v, want %q", err, c.want)
 			}
@@ -56,6 +80,8 @@ func TestBoundsLeaveRealTemplatesAlone(t *testing.T) {
 		`{% macro f(x) %}{{ x }}{% endmacro %}{{ f(2 * 3) }}`:                      "6",
 		`{% set x = messages[0].content + "!" %}{{ x | length }}`:                  "3145729",
 		`a :( b :( {# (((( #} {{ "((((" }}`:                                        "a :( b :(  ((((",
+		`{{ "aXa".replace("a", "b") }}{{ "aaa".replace("a", "b", 1) }}`:            "bXbbaa",
+		`{{ "a, b" | replace(", ", "-") | indent(2) | upper }}`:                    "A-B",
 		`{% set a %}b{% endset %}{{ a }}`:                                          "b",
 	} {
 		tmpl, err := Parse(source, Tokens{})

@@ -158,24 +158,13 @@ func environment() *exec.Environment {
 		}
 		return p.Args[2].Interface(), nil
 	})
-	filters := exec.NewFilterSet(map[string]exec.FilterFunction{}).Update(builtins.Filters)
-	// The names are known to exist.
-	_ = filters.Replace("tojson", toJSON)
-	_ = filters.Replace("list", toList)
-	for _, name := range []string{"center", "indent", "truncate", "wordwrap"} {
-		if filter, ok := filters.Get(name); ok {
-			_ = filters.Replace(name, func(e *exec.Evaluator, in *exec.Value, p *exec.VarArgs) *exec.Value {
-				if err := widths(name, p); err != nil {
-					return exec.AsValue(err)
-				}
-				return filter(e, in, p)
-			})
-		}
-	}
+	globals.Set("lipsum", func(_ *exec.Evaluator, _ *exec.VarArgs) (any, error) {
+		return nil, errors.New("lipsum draws lots and is not read")
+	})
 	methods := builtins.Methods
 	methods.Str = stringMethods()
 	return &exec.Environment{
-		Context: globals, Filters: filters, Tests: builtins.Tests,
+		Context: globals, Filters: boundedFilters(map[string]exec.FilterFunction{"tojson": toJSON, "list": toList}), Tests: builtins.Tests,
 		ControlStructures: controlStructures(), Methods: methods,
 	}
 }

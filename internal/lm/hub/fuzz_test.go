@@ -18,6 +18,7 @@ func FuzzCheckFiles(f *testing.F) {
 	for _, name := range []string{"config.json", "a/b", "../x", "/etc/passwd", "a/../../x", "a//b", "./a", "a\\\\..\\\\b", "", ".", "..", "a/", "a\\u0000b", "C:/x", "nul", "\\u202e/x"} {
 		f.Add([]byte(`[{"path":"` + name + `","size":1,` + sum + `}]`))
 	}
+	f.Add([]byte(`[{"path":"a","size":1,` + sum + `},{"path":"a-b","size":1,` + sum + `},{"path":"a/b/c","size":1,` + sum + `}]`))
 	f.Add([]byte(`[{"path":"a","size":-1,"blob":"x","sha256":"../../x"}]`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		alloctest.Within(t, len(b), 200, 1<<20, func() {
@@ -30,6 +31,11 @@ func FuzzCheckFiles(f *testing.F) {
 					rel, err := filepath.Rel("/cache/snapshot", filepath.Join("/cache/snapshot", filepath.FromSlash(p)))
 					if err != nil || rel == "." || rel == ".." || strings.HasPrefix(rel, "../") || strings.ContainsRune(p, 0) {
 						t.Errorf("%q leads to %q", p, rel)
+					}
+				}
+				for _, y := range files {
+					if strings.HasPrefix(y.Path, x.Path+"/") {
+						t.Errorf("%q is a file and the folder of %q", x.Path, y.Path)
 					}
 				}
 				if i > 0 && files[i-1].Path >= x.Path {

@@ -304,7 +304,7 @@ func TestAccess(t *testing.T) {
 }
 
 func TestListThatLies(t *testing.T) {
-	for _, lie := range []string{"../../x", "/etc/x", "a//b", "a/../../b", `..\x`} {
+	for _, lie := range []string{"../../x", "/etc/x", "a//b", "a/../../b", `..\x`, ".", "/", "a/", "./a", "a\x00b"} {
 		s := start(t, model())
 		s.With(func(s *hubtest.Server) { s.Lie = lie })
 		c := client(t, Options{Endpoint: s.URL})

@@ -193,7 +193,16 @@ func (c *Client) ask(ctx context.Context, r Ref) (*Snapshot, error) {
 // the cache.
 func checkFiles(files []File) error {
 	slices.SortFunc(files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
+	names := make(map[string]bool, len(files))
+	for _, f := range files {
+		names[f.Path] = true
+	}
 	for i, f := range files {
+		for dir := path.Dir(f.Path); dir != "." && dir != "/"; dir = path.Dir(dir) {
+			if names[dir] {
+				return fmt.Errorf("%s: listed by the Hub as a file and as the folder of %q", dir, f.Path)
+			}
+		}
 		switch {
 		case !filepath.IsLocal(filepath.FromSlash(f.Path)) || path.Clean(f.Path) != f.Path || f.Path == "." || strings.ContainsAny(f.Path, "\\\x00"):
 			return fmt.Errorf("the file name %q in the Hub's list is not allowed", f.Path)
