@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/distillflow/distillflow/flow/stage"
+	"github.com/distillflow/distillflow/internal/base/alloctest"
 )
 
 type rec struct {
@@ -279,6 +280,31 @@ func TestRandStreams(t *testing.T) {
 	}
 	if a.Rand("x").Uint64() == a.Rand("y").Uint64() || a.Rand("x").Uint64() == b.Rand("x").Uint64() {
 		t.Error("streams are not independent")
+	}
+}
+
+// noEnd is a text of one line that does not end.
+type noEnd struct{ n int }
+
+func (r *noEnd) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = 'x'
+	}
+	r.n += len(p)
+	return len(p), nil
+}
+
+func TestLineWithoutEnd(t *testing.T) {
+	r, lines := &noEnd{}, 0
+	alloctest.Within(t, stage.MaxLine, 8, 0, func() {
+		for _, err := range stage.Lines(r) {
+			if lines++; err == nil || !strings.Contains(err.Error(), "line 1 is longer than 256 MiB") {
+				t.Error(err)
+			}
+		}
+	})
+	if lines != 1 || r.n > 2*stage.MaxLine {
+		t.Errorf("%d lines, %d bytes read", lines, r.n)
 	}
 }
 

@@ -215,7 +215,8 @@ var damaged = map[string]struct {
 
 func TestDamaged(t *testing.T) {
 	for title, c := range damaged {
-		_, err := Parse(c.data)
+		var err error
+		alloctest.Within(t, len(c.data), 100, 1<<20, func() { _, err = Parse(c.data) })
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: error %v, want %s", title, err, c.want)
 		}

@@ -2,9 +2,12 @@ package hub
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"errors"
 	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/distillflow/distillflow/internal/base/alloctest"
 	"github.com/distillflow/distillflow/internal/lm/hub/hubtest"
 )
 
@@ -311,6 +315,27 @@ func TestListThatLies(t *testing.T) {
 		if _, err := c.Resolve(t.Context(), parse(t, "hf://acme/tiny", Model)); err == nil || !strings.Contains(err.Error(), "not allowed") {
 			t.Errorf("%s: %v", lie, err)
 		}
+	}
+}
+
+// An answer that was compressed a thousand to one is cut.
+func TestAnswersThatSwell(t *testing.T) {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	for range 2 * metaLimit >> 20 {
+		z.Write(make([]byte, 1<<20)) //nolint:errcheck // to memory
+	}
+	z.Close() //nolint:errcheck // to memory
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Encoding", "gzip")
+		w.Write(b.Bytes()) //nolint:errcheck // the client may be gone
+	}))
+	defer s.Close()
+	c := client(t, Options{Endpoint: s.URL})
+	var err error
+	alloctest.Within(t, 0, 0, 8*metaLimit, func() { _, err = c.Resolve(t.Context(), parse(t, "hf://acme/tiny", Model)) })
+	if err == nil || !strings.Contains(err.Error(), "larger than 64 MiB") {
+		t.Error(err)
 	}
 }
 

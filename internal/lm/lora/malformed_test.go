@@ -106,7 +106,9 @@ func TestLoadMalformed(t *testing.T) {
 		}, want: []string{WeightsFile, firstA, "NaN"}},
 	} {
 		t.Run(title, func(t *testing.T) {
-			_, _, _, err := Load(adapterFolder(t, c.config, c.tensors), d)
+			dir := adapterFolder(t, c.config, c.tensors)
+			var err error
+			alloctest.Within(t, 0, 0, 16<<20, func() { _, _, _, err = Load(dir, d) })
 			for _, w := range c.want {
 				if err == nil || !strings.Contains(err.Error(), w) {
 					t.Errorf("error %v\ndoes not say %s", err, w)

@@ -222,7 +222,9 @@ func TestBadFiles(t *testing.T) {
 		"entry no object": {header(`{"x":7}`), `tensor "x"`},
 		"metadata a list": {header(`{"__metadata__":[1]}`), "__metadata__"},
 	} {
-		if _, _, err := Parse(c.data); err == nil || !strings.Contains(err.Error(), c.want) {
+		var err error
+		alloctest.Within(t, len(c.data), 100, 1<<20, func() { _, _, err = Parse(c.data) })
+		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
 	}
@@ -266,8 +268,11 @@ func TestShards(t *testing.T) {
 	for json, want := range map[string]string{
 		`{"weight_map":{"a":"one.safetensors","c":"two.safetensors"}}`: `"c"`,
 		`{"weight_map":{"a":"../one.safetensors"}}`:                    "same folder",
-		`{"weight_map":{}}`: "no tensors",
-		`{`:                 "unexpected end",
+		`{"weight_map":{"a":".."}}`:                                    "same folder",
+		`{"weight_map":{"a":"."}}`:                                     "same folder",
+		`{"weight_map":{"a":"..\\one.safetensors"}}`:                   "same folder",
+		`{"weight_map":{}}`:                                            "no tensors",
+		`{`:                                                            "unexpected end",
 	} {
 		index(json)
 		if _, err := OpenCheckpoint(dir); err == nil || !strings.Contains(err.Error(), want) {

@@ -119,6 +119,26 @@ func TestBacktrackingIsBounded(t *testing.T) {
 	}
 }
 
+// The general engine has a limit for one search, and all searches of a text have one, too.
+func TestSlowSearchesAreBounded(t *testing.T) {
+	p, err := Compile(`(?:a|a)+(?<=c)|x`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.Fast() {
+		t.Fatal("on tables")
+	}
+	p.slow.MatchTimeout = 100 * time.Millisecond
+	if err := p.Each(strings.Repeat("a", 200)+"b", func(int, int) {}); err == nil {
+		t.Error("one search: no error")
+	}
+	p.slow.MatchTimeout = 20 * time.Millisecond
+	err = p.Each(strings.Repeat("x", 50), func(int, int) { time.Sleep(2 * time.Millisecond) })
+	if err == nil || !strings.Contains(err.Error(), "for a text of 50 bytes") {
+		t.Errorf("all searches: %v", err)
+	}
+}
+
 func FuzzCompile(f *testing.F) {
 	for _, src := range used {
 		f.Add(src, "Ann's 12  caf\u00e9\n x")
