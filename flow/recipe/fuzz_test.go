@@ -47,9 +47,14 @@ func FuzzParse(f *testing.F) {
 		if err := diags.Render(&b, r.Sources); err != nil {
 			t.Fatal(err)
 		}
+		lines := strings.Split(string(src), "\n")
 		for _, d := range diags {
-			if d.Span.Start.File == "" || d.Summary == "" {
+			at := d.Span.Start
+			if at.File == "" || d.Summary == "" {
 				t.Errorf("no place or text: %+v", d)
+			}
+			if at.File == "dir/r.yaml" && (at.Line < 0 || at.Line > len(lines) || at.Line > 0 && (at.Col < 0 || at.Col > len(lines[at.Line-1])+1)) {
+				t.Errorf("%d:%d is outside the text: %+v", at.Line, at.Col, d)
 			}
 		}
 		for _, s := range r.Stages {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/andybalholm/brotli"
 	"github.com/klauspost/compress/gzip"
@@ -74,6 +75,7 @@ type parquetBounds struct {
 	left   int64 // bytes that they may, all together
 	rows   int64 // bytes that rows may have, all together
 	header []byte
+	packed []byte // a page as it lies in the file
 	zstd   *zstd.Decoder
 }
 
@@ -238,7 +240,8 @@ func (p *parquetBounds) page(c pageColumn, h *format.PageHeader, at, size int64)
 		return 0, errExpands
 	}
 	memory = int64(unpacked) + int64(n)*c.width
-	b := make([]byte, size)
+	p.packed = slices.Grow(p.packed[:0], int(size))
+	b := p.packed[:size]
 	if _, err := p.r.ReadAt(b, at); err != nil {
 		return 0, err
 	}
