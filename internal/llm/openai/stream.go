@@ -17,6 +17,9 @@ import (
 // errCut is a stream that ended before its answer did.
 var errCut = errors.New("the stream ended before the answer was complete")
 
+// maxChecked bounds the bytes that are read, again and again, to see where one event ends.
+const maxChecked = 1 << 30
+
 // gather reads server-sent events and returns the answer as the server would have sent it
 // without streaming. Long answers through proxies need the stream: silent connections are
 // cut. A stream without finish_reason was cut; some servers send no [DONE]. An error that
@@ -27,7 +30,7 @@ func gather(r io.Reader) ([]byte, error) {
 	var content, thoughts, refusal strings.Builder
 	var model, finish, id string
 	var usage, logprobs json.RawMessage
-	size := 0
+	size, checked := 0, 0
 	var part []byte // of an event's JSON that goes on in the next data line
 	for lines.Scan() {
 		line := lines.Text()
@@ -48,12 +51,16 @@ func gather(r io.Reader) ([]byte, error) {
 		if data[len(data)-1] != '}' {
 			continue
 		}
+		// Each line may be the last of an event, and a check reads them all.
+		if checked += len(part); checked > maxChecked {
+			return nil, errors.New("an event of the stream goes on and on")
+		}
 		body, ok := llm.ValidJSON(part)
 		if !ok {
 			continue
 		}
 		event := gjson.ParseBytes(body)
-		part = nil
+		part, checked = nil, 0
 		choice := event.Get("choices.0")
 		for _, at := range []gjson.Result{choice, event} {
 			if llm.HasError(at) {
