@@ -46,6 +46,12 @@ func HTTPClient(c *http.Client) *http.Client {
 // answer is arriving.
 const MaxAnswer = 64 << 20
 
+// MaxPages bounds the pages of a server's list that are read: beyond it, the list has no end.
+const MaxPages = 1000
+
+// ErrPages says that a list has no end.
+var ErrPages = &Error{Kind: KindMalformed, Message: fmt.Sprintf("the list of batches has more than %d pages", MaxPages)}
+
 // RawAnswer is a server's answer as received. SDKs give neither the headers of a
 // failed call nor the body, so a provider's HTTP layer keeps them here.
 type RawAnswer struct {

@@ -84,7 +84,10 @@ func (c *Client) SubmitBatch(ctx context.Context, name, _ string, elements [][]b
 func (c *Client) FindBatch(ctx context.Context, name string, since time.Time) (string, bool, error) {
 	open := ""
 	after := param.Opt[string]{}
-	for {
+	for pages := 0; ; pages++ {
+		if pages == llm.MaxPages {
+			return "", false, llm.ErrPages
+		}
 		page, err := c.c.Messages.Batches.List(ctx, anthropic.MessageBatchListParams{Limit: param.NewOpt[int64](100), AfterID: after})
 		if err != nil {
 			return "", false, c.fail(ctx, err)

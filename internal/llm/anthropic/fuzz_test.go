@@ -3,10 +3,12 @@ package anthropic
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/anthropics/anthropic-sdk-go"
 
@@ -108,5 +110,13 @@ func TestEndlessAnswers(t *testing.T) {
 		if err == nil || e.read > 2*llm.MaxAnswer {
 			t.Errorf("%s: %d bytes read, %v", title, e.read, err)
 		}
+	}
+}
+
+// A list of batches without an end is left.
+func TestEndlessList(t *testing.T) {
+	c := talk(t, []byte(`{"has_more":true,"last_id":"x","data":[{"id":"x","created_at":"2030-01-01T00:00:00Z","processing_status":"in_progress"}]}`))
+	if _, _, err := c.FindBatch(t.Context(), "name", time.Time{}); !errors.Is(err, llm.ErrPages) {
+		t.Error(err)
 	}
 }

@@ -85,7 +85,10 @@ func (c *Client) SubmitBatch(ctx context.Context, name, model string, elements [
 // FindBatch implements llm.BatchClient. The list begins with the newest batch.
 func (c *Client) FindBatch(ctx context.Context, name string, since time.Time) (string, bool, error) {
 	token := ""
-	for {
+	for pages := 0; ; pages++ {
+		if pages == llm.MaxPages {
+			return "", false, llm.ErrPages
+		}
 		once := int32(1)
 		root, err := c.do(ctx, func(ctx context.Context) error {
 			_, err := c.c.Batches.List(ctx, &genai.ListBatchJobsConfig{PageSize: 100, PageToken: token,

@@ -2,10 +2,12 @@ package gemini
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/distillflow/distillflow/internal/base/alloctest"
 	"github.com/distillflow/distillflow/internal/llm"
@@ -81,5 +83,16 @@ func TestEndlessAnswers(t *testing.T) {
 	alloctest.Within(t, 0, 0, 16*llm.MaxAnswer, func() { _, err = c.Complete(t.Context(), req) })
 	if err == nil || e.read > 2*llm.MaxAnswer {
 		t.Errorf("%d bytes read, %v", e.read, err)
+	}
+}
+
+// A list of batches without an end is left.
+func TestEndlessList(t *testing.T) {
+	c, err := New(Config{BaseURL: "http://x.invalid", HTTP: &http.Client{Transport: canned(`{"nextPageToken":"x"}`)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := c.FindBatch(t.Context(), "name", time.Time{}); !errors.Is(err, llm.ErrPages) {
+		t.Error(err)
 	}
 }

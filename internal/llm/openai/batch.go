@@ -93,7 +93,10 @@ func (c *Client) SubmitBatch(ctx context.Context, name, _ string, elements [][]b
 // FindBatch implements llm.BatchClient. The list begins with the newest batch.
 func (c *Client) FindBatch(ctx context.Context, name string, since time.Time) (string, bool, error) {
 	after := ""
-	for {
+	for pages := 0; ; pages++ {
+		if pages == llm.MaxPages {
+			return "", false, llm.ErrPages
+		}
 		page, err := c.callJSON(ctx, http.MethodGet, "/batches?limit=100"+after, "", nil)
 		if err != nil {
 			return "", false, err

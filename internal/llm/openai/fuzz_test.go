@@ -2,10 +2,12 @@ package openai
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/distillflow/distillflow/internal/base/alloctest"
 	"github.com/distillflow/distillflow/internal/llm"
@@ -86,5 +88,23 @@ func TestEndlessAnswers(t *testing.T) {
 		if err == nil || e.read > 2*llm.MaxAnswer {
 			t.Errorf("%s: %d bytes read, %v", title, e.read, err)
 		}
+	}
+}
+
+// canned is a server that answers everything with one body.
+type canned []byte
+
+func (c canned) RoundTrip(r *http.Request) (*http.Response, error) {
+	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(bytes.NewReader(c)), Request: r}, nil
+}
+
+// A list of batches without an end is left.
+func TestEndlessList(t *testing.T) {
+	c, err := New(Config{BaseURL: "http://x.invalid/v1", HTTP: &http.Client{Transport: canned(`{"has_more":true,"data":[{"id":"x"}]}`)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := c.FindBatch(t.Context(), "name", time.Time{}); !errors.Is(err, llm.ErrPages) {
+		t.Error(err)
 	}
 }

@@ -18,7 +18,7 @@ import (
 var errCut = errors.New("the stream ended before the answer was complete")
 
 // maxChecked bounds the bytes that are read, again and again, to see where one event ends.
-const maxChecked = 2 * llm.MaxAnswer
+const maxChecked = llm.MaxAnswer + 1<<20
 
 // gather reads server-sent events and returns the answer as the server would have sent it
 // without streaming. Long answers through proxies need the stream: silent connections are

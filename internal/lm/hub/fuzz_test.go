@@ -107,3 +107,19 @@ func FuzzGlobMatch(f *testing.F) {
 		}
 	})
 }
+
+// A page of a list of files takes memory in proportion, whatever its entries are.
+func FuzzTreePage(f *testing.F) {
+	f.Add([]byte(`[{"type":"file","path":"a","oid":"x","size":1,"lfs":{"oid":"sha256:y","size":2}},{"type":"directory"}]`))
+	f.Add([]byte(`[null,{},{}]`))
+	f.Add([]byte(`{"error":"x"}`))
+	f.Add([]byte("[" + strings.Repeat("{},", 400_000) + "{}]"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		alloctest.Within(t, len(b), 100, 64<<20, func() {
+			var p treePage
+			if json.Unmarshal(b, &p) == nil && len(p) > maxFiles+1 {
+				t.Errorf("%d files", len(p))
+			}
+		})
+	})
+}

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -155,16 +156,7 @@ func (c *Client) ask(ctx context.Context, r Ref) (*Snapshot, error) {
 	}
 	next := c.endpoint + r.api() + "/tree/" + commit + "?recursive=true"
 	for pages := 0; next != ""; pages++ {
-		var list []struct {
-			Type string `json:"type"`
-			Path string `json:"path"`
-			OID  string `json:"oid"`
-			Size int64  `json:"size"`
-			LFS  *struct {
-				OID  string `json:"oid"`
-				Size int64  `json:"size"`
-			} `json:"lfs"`
-		}
+		var list treePage
 		var err error
 		if next, err = c.get(ctx, r, next, &list); err != nil {
 			return nil, c.unreachable(r, err)
@@ -187,6 +179,40 @@ func (c *Client) ask(ctx context.Context, r Ref) (*Snapshot, error) {
 		return nil, fmt.Errorf("%s: %w", r.repo(), err)
 	}
 	return s, nil
+}
+
+// treePage is a page of the Hub's list of a commit's files.
+type treePage []treeEntry
+
+type treeEntry struct {
+	Type string `json:"type"`
+	Path string `json:"path"`
+	OID  string `json:"oid"`
+	Size int64  `json:"size"`
+	LFS  *struct {
+		OID  string `json:"oid"`
+		Size int64  `json:"size"`
+	} `json:"lfs"`
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]. It stops at a page of more files than a
+// repository may have: entries of two bytes would take a hundred each.
+func (p *treePage) UnmarshalJSON(b []byte) error {
+	d := json.NewDecoder(bytes.NewReader(b))
+	if t, err := d.Token(); err != nil || t != json.Delim('[') {
+		return errors.Join(errors.New("must be a list of files"), err)
+	}
+	for d.More() {
+		if len(*p) > maxFiles {
+			return fmt.Errorf("a page of more than %d files", maxFiles)
+		}
+		var e treeEntry
+		if err := d.Decode(&e); err != nil {
+			return err
+		}
+		*p = append(*p, e)
+	}
+	return nil
 }
 
 // checkFiles sorts a list and refuses names and checksums that could lead out of
