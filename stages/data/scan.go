@@ -93,7 +93,7 @@ a preset: ` + strings.Join(task.Presets(), ", ") + `.
 
 A file has one object a line, or a JSON list of objects, or objects that follow one
 another over several lines. It may be compressed with gzip or zstd, which its first
-bytes tell. A row takes at most 256 MiB; a compressed file may become at most
+bytes tell. A row takes at most 256 MiB; a compressed or Parquet file may become at most
 256 MiB or 200 times its size, whichever is more, and zstd may use a window of at
 most 128 MiB. A .csv or .tsv file has its
 fields' names in the first line, and its values are texts. Archives, .bz2 and .xz are refused. Where rows
