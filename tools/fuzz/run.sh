@@ -42,7 +42,7 @@ while read -r dir name; do
 	result=ok
 	start=$SECONDS
 	(cd "$dir" && nice -n 19 "$tmp/fuzz.test" -test.run='^$' -test.fuzz="^$name\$" -test.fuzztime="$fuzztime" \
-		-test.parallel=1 -test.fuzzcachedir="$corpus/$dir") >"$tmp/log" 2>&1 </dev/null || result=FAIL
+		-test.fuzzminimizetime=2s -test.parallel=1 -test.fuzzcachedir="$corpus/$dir") >"$tmp/log" 2>&1 </dev/null || result=FAIL
 	last=$(grep -E '^fuzz: elapsed' "$tmp/log" | tail -1 || true)
 	field() { sed -nE "s/.*$1: ([0-9]+).*/\1/p" <<<"$last"; }
 	printf '| %s %s | %ds | %s | %s | %s | %s |\n' "$dir" "$name" $((SECONDS - start)) \
