@@ -148,6 +148,9 @@ func FuzzGather(f *testing.F) {
 
 // An event that may end at every line, and never does, takes no hours.
 func TestGatherEndsEvents(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second, and ten under the race detector")
+	}
 	text := "data: {\"a\":[{}\n" + strings.Repeat("data: ,{}\n", 400_000)
 	if _, err := gather(strings.NewReader(text)); err == nil || !strings.Contains(err.Error(), "goes on and on") {
 		t.Error(err)

@@ -55,6 +55,9 @@ func TestTemplateLoops(t *testing.T) {
 		"a long loop":                     {`{% for i in range(1000000000) %}x{% endfor %}`, "range is longer"},
 	} {
 		t.Run(title, func(t *testing.T) {
+			if testing.Short() && (title == "loops in loops" || title == "many long texts") {
+				t.Skip("seconds, and ten times as many under the race detector")
+			}
 			var err error
 			// Three times: a template is tried twice before it is used. What a loop throws
 			// away counts, too.
