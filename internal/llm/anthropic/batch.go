@@ -65,7 +65,7 @@ func (c *Client) SubmitBatch(ctx context.Context, name, _ string, elements [][]b
 	}
 	var p anthropic.MessageBatchNewParams
 	p.SetExtraFields(map[string]any{"requests": list})
-	b, err := c.c.Messages.Batches.New(ctx, p)
+	b, err := given(c.c.Messages.Batches.New(ctx, p))
 	if err != nil {
 		return "", c.fail(ctx, err)
 	}
@@ -88,7 +88,7 @@ func (c *Client) FindBatch(ctx context.Context, name string, since time.Time) (s
 		if pages == llm.MaxPages {
 			return "", false, llm.ErrPages
 		}
-		page, err := c.c.Messages.Batches.List(ctx, anthropic.MessageBatchListParams{Limit: param.NewOpt[int64](100), AfterID: after})
+		page, err := given(c.c.Messages.Batches.List(ctx, anthropic.MessageBatchListParams{Limit: param.NewOpt[int64](100), AfterID: after}))
 		if err != nil {
 			return "", false, c.fail(ctx, err)
 		}
@@ -148,7 +148,7 @@ func (c *Client) first(ctx context.Context, id string) (string, error) {
 
 // BatchState implements llm.BatchClient.
 func (c *Client) BatchState(ctx context.Context, id string) (llm.BatchState, error) {
-	b, err := c.c.Messages.Batches.Get(ctx, id, anthropic.MessageBatchGetParams{})
+	b, err := given(c.c.Messages.Batches.Get(ctx, id, anthropic.MessageBatchGetParams{}))
 	if err != nil {
 		return llm.BatchState{}, c.fail(ctx, err)
 	}

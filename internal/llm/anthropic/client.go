@@ -74,11 +74,19 @@ func (c *Client) Complete(ctx context.Context, req llm.Request) (*llm.Response, 
 	if err != nil {
 		return nil, err
 	}
-	msg, err := c.c.Messages.New(ctx, p)
+	msg, err := given(c.c.Messages.New(ctx, p))
 	if err != nil {
 		return nil, c.fail(ctx, err)
 	}
 	return c.response(msg)
+}
+
+// given makes an error of an answer that is null, for which the SDK gives nothing.
+func given[T any](v *T, err error) (*T, error) {
+	if err == nil && v == nil {
+		err = errors.New("it is null")
+	}
+	return v, err
 }
 
 // Limits of a request.

@@ -42,6 +42,7 @@ func FuzzParse(f *testing.F) {
 			if (r == nil) == (err == nil) || err != nil && strings.Contains(err.Error(), planted) {
 				t.Errorf("%q: %v, %v", b, r, err)
 			}
+			_, _ = talk(t, b).BatchState(t.Context(), "id") // must not panic
 			var msg anthropic.Message
 			if json.Unmarshal(b, &msg) == nil {
 				if r, err := talk(t, b).response(&msg); (r == nil) == (err == nil) {
@@ -118,5 +119,23 @@ func TestEndlessList(t *testing.T) {
 	c := talk(t, []byte(`{"has_more":true,"last_id":"x","data":[{"id":"x","created_at":"2030-01-01T00:00:00Z","processing_status":"in_progress"}]}`))
 	if _, _, err := c.FindBatch(t.Context(), "name", time.Time{}); !errors.Is(err, llm.ErrPages) {
 		t.Error(err)
+	}
+}
+
+// An answer that is null is an error everywhere.
+func TestNullAnswers(t *testing.T) {
+	c := talk(t, []byte("null"))
+	for title, ask := range map[string]func() error{
+		"a message": func() error {
+			_, err := c.Complete(t.Context(), llm.Request{Model: "m", Messages: []llm.Message{{Role: llm.RoleUser, Content: "q"}}})
+			return err
+		},
+		"a state":  func() error { _, err := c.BatchState(t.Context(), "id"); return err },
+		"a list":   func() error { _, _, err := c.FindBatch(t.Context(), "name", time.Time{}); return err },
+		"a submit": func() error { _, err := c.SubmitBatch(t.Context(), "name", "m", nil); return err },
+	} {
+		if err := ask(); llm.KindOf(err) != llm.KindMalformed {
+			t.Errorf("%s: %v", title, err)
+		}
 	}
 }
