@@ -1,4 +1,4 @@
-package local
+package job
 
 import (
 	"strings"
@@ -15,7 +15,7 @@ func FuzzRelay(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		n := 0
 		r := strings.NewReader(text)
-		last := relay(r, exec.Hooks{Progress: func(stage.Progress) { n++ }, Warn: func(s string) {
+		last := Relay(r, exec.Hooks{Progress: func(stage.Progress) { n++ }, Warn: func(s string) {
 			if n++; s == "" {
 				t.Error("an empty warning")
 			}
