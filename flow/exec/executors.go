@@ -33,5 +33,22 @@ func (e Executors) Elsewhere(n *graph.Node) (Runner, error) {
 		known := slices.Sorted(maps.Keys(e.Runners))
 		return nil, fmt.Errorf("there is no executor %q; there are %s", name, strings.Join(append([]string{Here}, known...), ", "))
 	}
+	reacher, ok := r.(Reacher)
+	if !ok {
+		return r, nil
+	}
+	for _, path := range n.Config.LocalPaths() {
+		if reacher.Reaches(path) {
+			continue
+		}
+		if n.Stage.Executor == "" {
+			return nil, nil
+		}
+		return nil, fmt.Errorf("executor %s does not see %s: mount it there, or run the stage here with executor: %s", name, path, Here)
+	}
 	return r, nil
 }
+
+// Reacher is a runner whose tasks do not see all files of this machine. A stage that reads
+// others runs here, or fails where its recipe wants it elsewhere.
+type Reacher interface{ Reaches(path string) bool }

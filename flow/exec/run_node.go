@@ -273,7 +273,7 @@ func (s *scheduler) task(n *graph.Node, key string) (stage.Task, error) {
 			if err != nil {
 				return t, fmt.Errorf("input %s: %w", src.Label(), err)
 			}
-			t.Inputs[in.Port.Name] = append(t.Inputs[in.Port.Name], stage.Input{Path: path, Label: src.Label()})
+			t.Inputs[in.Port.Name] = append(t.Inputs[in.Port.Name], stage.Input{Path: path, Label: src.Label(), Digest: string(d), Folder: src.Port.Kind == stage.DirPort})
 		}
 	}
 	for _, p := range n.Type.Outputs {

@@ -1,6 +1,8 @@
 package stage
 
 import (
+	"encoding/json"
+	"path/filepath"
 	"slices"
 	"strconv"
 )
@@ -13,6 +15,23 @@ func (t *Type) MapPaths(tree any, f func(field []string, path string) string) {
 		f = func(field []string, path string) string { return t.moved(resolve(field, path)) }
 	}
 	mapPaths(tree, t.Config, nil, f, nil)
+}
+
+// LocalPaths gives the files and folders of this machine that the config names.
+func (c *Config) LocalPaths() []string {
+	b, err := c.JSON()
+	var tree any
+	if err != nil || json.Unmarshal(b, &tree) != nil {
+		return nil // who runs the stage says what is wrong
+	}
+	var paths []string
+	mapPaths(tree, c.typ.Config, nil, func(_ []string, p string) string {
+		if filepath.IsAbs(p) {
+			paths = append(paths, p)
+		}
+		return p
+	}, nil)
+	return paths
 }
 
 func mapPaths(tree any, s *Schema, at []string, f func([]string, string) string, set func(string)) {

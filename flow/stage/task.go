@@ -45,8 +45,10 @@ type Needs struct {
 
 // Input is one connected upstream output.
 type Input struct {
-	Path  string `json:"path"`
-	Label string `json:"label"` // names it in errors: "stage.port"
+	Path   string `json:"path"`
+	Label  string `json:"label"`            // names it in errors: "stage.port"
+	Digest string `json:"digest,omitempty"` // of its content in the store, for whoever must bring it elsewhere
+	Folder bool   `json:"folder,omitempty"` // of files, and not rows
 }
 
 // Result is what a finished task leaves besides its files.

@@ -153,6 +153,21 @@ type OutputFile struct {
 	SHA256 string `json:"sha256"`         // "" for a symbolic link
 }
 
+// Result reads what a worker left; [ErrNoResult] if there is nothing.
+func (f Folder) Result() (r Result, err error) {
+	b, err := os.ReadFile(f.File(resultFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return r, ErrNoResult
+	}
+	if err != nil {
+		return r, fmt.Errorf("reading a result: %w", err)
+	}
+	if err := json.Unmarshal(b, &r); err != nil {
+		return r, fmt.Errorf("%s: %w", f.File(resultFile), err)
+	}
+	return r, nil
+}
+
 // ErrNoResult says that a folder holds no result (yet).
 var ErrNoResult = errors.New("the worker has left no result")
 
@@ -161,27 +176,15 @@ var ErrNoResult = errors.New("the worker has left no result")
 // task that failed, beside a result with its stats; and an error that wraps
 // [ErrNotThere] for outputs that do not (yet) read as the worker wrote them.
 func (f Folder) Collect(t stage.Task) (stage.Result, error) {
-	b, err := os.ReadFile(f.File(resultFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return stage.Result{}, ErrNoResult
-	}
+	r, err := f.Result()
 	if err != nil {
-		return stage.Result{}, fmt.Errorf("reading a result: %w", err)
+		return stage.Result{}, err
 	}
-	var r Result
-	if err := json.Unmarshal(b, &r); err != nil {
-		return stage.Result{}, fmt.Errorf("%s: %w", f.File(resultFile), err)
+	res, err := r.Outcome()
+	if err != nil {
+		return res, err
 	}
-	var res stage.Result
-	if r.Message.Result != nil {
-		res = *r.Message.Result
-	}
-	switch {
-	case r.Shortage != "":
-		return res, &exec.ShortageError{Of: r.Shortage, Msg: r.Error}
-	case r.Error != "":
-		return res, &Error{Msg: r.Error, ExitCode: -1, Final: r.Final}
-	case strings.ContainsAny(r.Out, `/\`):
+	if strings.ContainsAny(r.Out, `/\`) {
 		return res, fmt.Errorf("%s: out %q is not the name of a folder", f.File(resultFile), r.Out)
 	}
 	for port, to := range t.Outputs {

@@ -41,6 +41,22 @@ func (e *Error) Permanent() bool { return e.Final }
 // Error implements error.
 func (e *Error) Error() string { return e.Msg }
 
+// Outcome is what a task's last message says: its result, with an [*Error] or
+// [*exec.ShortageError] if it failed.
+func (m Message) Outcome() (stage.Result, error) {
+	var res stage.Result
+	if m.Result != nil {
+		res = *m.Result
+	}
+	switch {
+	case m.Shortage != "":
+		return res, &exec.ShortageError{Of: m.Shortage, Msg: m.Error}
+	case m.Error != "":
+		return res, &Error{Msg: m.Error, ExitCode: -1, Final: m.Final}
+	}
+	return res, nil
+}
+
 // Run runs a task and writes messages to w, the last of them with its result or its
 // error, which it also returns.
 func Run(ctx context.Context, t stage.Task, reg *stage.Registry, svc stage.Services, w io.Writer) error {
