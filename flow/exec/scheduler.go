@@ -32,6 +32,7 @@ type Hooks struct {
 	Progress func(stage.Progress)
 	Warn     func(string)
 	Control  *stage.Control // steers the stage; nil: nobody does
+	Store    *store.Store   // holds the task's inputs, for a runner that brings them elsewhere
 }
 
 // Saver writes a stage's outputs where the recipe's save: wants them and says

@@ -69,6 +69,7 @@ func (s *scheduler) hooks(n *graph.Node) Hooks {
 		},
 		Warn:    func(m string) { s.warn(n, m) },
 		Control: s.opts.Control,
+		Store:   s.store,
 	}
 }
 
