@@ -48,7 +48,15 @@ type rowsOut struct {
 
 func toys(t *testing.T) *stage.Registry {
 	t.Helper()
-	reg, err := stage.NewRegistry(stage.Define(stage.Spec{Type: "toy", Version: 1, Class: stage.Sampled, Doc: "A toy."},
+	reg, err := stage.NewRegistry(toyType())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return reg
+}
+
+func toyType() *stage.Type {
+	return stage.Define(stage.Spec{Type: "toy", Version: 1, Class: stage.Sampled, Doc: "A toy."},
 		func(ctx context.Context, env *stage.Env, c config, _ noIn, o rowsOut) error {
 			env.Warn("careful")
 			switch c.Act {
@@ -57,13 +65,19 @@ func toys(t *testing.T) *stage.Registry {
 			case "wait":
 				<-ctx.Done()
 				return ctx.Err()
+			case "slow":
+				time.Sleep(3 * time.Second)
+			case "second": // does not end before it is a second try; Text names its file
+				if _, err := os.Stat(c.Text); err != nil {
+					if err := os.WriteFile(c.Text, nil, 0o644); err != nil {
+						return err
+					}
+					<-ctx.Done()
+					return ctx.Err()
+				}
 			}
 			return o.Rows.Write(row{c.Text})
-		}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return reg
+		})
 }
 
 // cluster is client-go's fake with a job controller and nodes: every pod is a worker in
@@ -201,7 +215,7 @@ func (c *cluster) runner(s Settings) *Runner {
 
 func (c *cluster) task(name, act string) stage.Task {
 	return stage.Task{Stage: name, Type: "toy", Version: 1, Config: json.RawMessage(fmt.Sprintf(`{"act":%q,"text":%q}`, act, name)),
-		WorkDir: filepath.Join(c.dir, "work-"+name), Outputs: map[string]string{"rows": filepath.Join(c.dir, name+".jsonl")}}
+		WorkDir: filepath.Join(c.dir, "work-"+filepath.Base(name)), Outputs: map[string]string{"rows": filepath.Join(c.dir, filepath.Base(name)+".jsonl")}}
 }
 
 // told collects warnings.

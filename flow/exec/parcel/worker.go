@@ -18,7 +18,7 @@ import (
 var every = 2 * time.Second // tests shorten it
 
 // Work runs a task of the bucket in a scratch folder and leaves its outputs and its result
-// in the bucket. The error is the task's. A task that was stopped from outside, by ctx,
+// in the bucket. A task that failed gives a [*TaskError]; other errors may pass. A task that was stopped from outside, by ctx,
 // leaves no result. A worker that finds a result of its task has nothing to do.
 func Work(ctx context.Context, p Parcel, scratch string, reg *stage.Registry, svc stage.Services) (err error) {
 	if b, err := p.Bucket.GetObject(ctx, p.object(resultObject)); err == nil && len(b) > 0 {
@@ -69,8 +69,18 @@ func Work(ctx context.Context, p Parcel, scratch string, reg *stage.Registry, sv
 	if err != nil {
 		return fmt.Errorf("leaving the result: %w", err)
 	}
-	return workErr
+	if workErr != nil {
+		return &TaskError{workErr}
+	}
+	return nil
 }
+
+// TaskError is a task that failed and whose result says so: another worker would be in
+// vain.
+type TaskError struct{ error }
+
+// Unwrap gives the task's error.
+func (e *TaskError) Unwrap() error { return e.error }
 
 func (p Parcel) fetchInputs(ctx context.Context, st *store.Store, t *stage.Task) error {
 	for port, list := range t.Inputs {
