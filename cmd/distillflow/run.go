@@ -96,10 +96,10 @@ a budget, 4 the run deviates from the lock, 130 interrupted.`,
 			if o.Limits, err = limits.limits(a); err != nil {
 				return err
 			}
-			if e.Executors, err = a.executors(&elsewhere, g); err != nil {
+			if e.Cache, err = cache.open(c.Context(), a, true); err != nil {
 				return err
 			}
-			if e.Cache, err = cache.open(c.Context(), a, true); err != nil {
+			if e.Executors, err = a.executors(c.Context(), &elsewhere, &cache, g); err != nil {
 				return err
 			}
 			if e.Cache != nil {

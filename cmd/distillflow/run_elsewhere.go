@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 
 	"github.com/spf13/cobra"
@@ -20,10 +21,12 @@ func (f *executorFlags) add(c *cobra.Command) {
 }
 
 // executors gives those that the stages of a recipe want.
-func (a app) executors(f *executorFlags, g *graph.Graph) (exec.Executors, error) {
+func (a app) executors(ctx context.Context, f *executorFlags, cache *cacheFlags, g *graph.Graph) (exec.Executors, error) {
 	e := exec.Executors{Default: f.name, Runners: map[string]exec.Runner{}}
 	path, must := executors.Path(f.file, a.getenv)
-	file, err := executors.Read(path, must, a.executorKinds())
+	kinds := a.executorKinds()
+	kinds["kube"] = kubeKind(ctx, cache)
+	file, err := executors.Read(path, must, kinds)
 	if err != nil {
 		return e, usageError{err}
 	}

@@ -2,22 +2,25 @@ package main
 
 import (
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/distillflow/distillflow/flow"
 	"github.com/distillflow/distillflow/flow/exec/job"
+	"github.com/distillflow/distillflow/flow/exec/kube"
 	"github.com/distillflow/distillflow/flow/exec/local"
 	"github.com/distillflow/distillflow/flow/stage"
 )
 
 // workerCmd runs one serialised task in this fresh process. For `run --isolate`
 // the engine starts it with "-": the task comes from standard input, and the
-// worker stops when that ends. A cluster's job needs the task's folder and nothing else.
+// worker stops when that ends. A cluster's job needs the task's folder and nothing else; a pod
+// gets the task's name in the bucket of --cache.
 func (a app) workerCmd() *cobra.Command {
 	var cache cacheFlags
 	c := &cobra.Command{
-		Use:    "worker FOLDER|-",
+		Use:    "worker FOLDER|bucket:NAME|-",
 		Short:  "Run one serialised stage",
 		Hidden: true,
 		Args:   args(cobra.ExactArgs(1)),
@@ -32,6 +35,10 @@ func (a app) workerCmd() *cobra.Command {
 			}
 			if shared != nil {
 				defer func() { _ = shared.Close() }() // answers are shared one by one
+			}
+			if name, ok := strings.CutPrefix(pos[0], kube.TaskPrefix); ok {
+				os.Stdout = os.Stderr
+				return a.workForBucket(c.Context(), name, &cache, shared, reg)
 			}
 			memo := flow.UserMemo("", a.getenv).Share(shared)
 			defer memo.Close()

@@ -168,7 +168,7 @@ func (c *cluster) work(ctx context.Context, j *batch.Job, index, try int) *core.
 		}
 	}
 	args := j.Spec.Template.Spec.Containers[0].Args
-	p := parcel.Parcel{Bucket: c.bucket, Name: args[len(args)-1] + "/" + strconv.Itoa(index)}
+	p := parcel.Parcel{Bucket: c.bucket, Name: strings.TrimPrefix(args[len(args)-1], TaskPrefix) + "/" + strconv.Itoa(index)}
 	if err := parcel.Work(ctx, p, filepath.Join(c.dir, fmt.Sprintf("%s-%d-%d", j.Name, index, try)), c.reg, stage.Services{}); err != nil {
 		return &core.ContainerStateTerminated{ExitCode: ExitTask, Reason: "Error"}
 	}

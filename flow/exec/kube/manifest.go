@@ -30,6 +30,9 @@ const ExitTask = 10
 // killed is the status of a container that was out of memory.
 const killed = 137
 
+// TaskPrefix marks the name of a task in a bucket, where a worker also takes folders.
+const TaskPrefix = "bucket:"
+
 // container is the name of a pod's only one.
 const container = "worker"
 
@@ -77,7 +80,7 @@ func (r *Runner) manifest(name string, n needs, stages []string) *batch.Job {
 		limits[core.ResourceName(s.GPUResource)] = *resource.NewQuantity(n.gpus, resource.DecimalSI)
 	}
 	c := core.Container{
-		Name: container, Image: s.Image, Args: []string{"worker", "--cache", r.cache, name},
+		Name: container, Image: s.Image, Args: []string{"worker", "--cache", r.cache, TaskPrefix + name},
 		Resources:                core.ResourceRequirements{Requests: want, Limits: limits},
 		TerminationMessagePolicy: core.TerminationMessageFallbackToLogsOnError,
 	}

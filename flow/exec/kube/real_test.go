@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -61,7 +62,7 @@ func podMain(ctx context.Context) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	p := parcel.Parcel{Bucket: bucket, Name: os.Args[4] + "/" + os.Getenv("JOB_COMPLETION_INDEX")}
+	p := parcel.Parcel{Bucket: bucket, Name: strings.TrimPrefix(os.Args[4], TaskPrefix) + "/" + os.Getenv("JOB_COMPLETION_INDEX")}
 	switch err := parcel.Work(ctx, p, dir, reg, stage.Services{}); {
 	case err == nil:
 		return 0
