@@ -213,9 +213,8 @@ func (r *Runner) end(t *ticket, res stage.Result, err error) {
 	}
 	t.ended = true
 	delete(r.open, t)
-	if err != nil { // another try is another job
-		err = errors.Join(err, forget(t.folder))
-	}
+	// Another try is another job; and a result that is taken cannot be taken again.
+	err = errors.Join(err, os.RemoveAll(string(t.folder)))
 	t.done <- outcome{res, err}
 }
 

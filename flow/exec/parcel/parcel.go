@@ -9,8 +9,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/distillflow/distillflow/flow/exec/job"
 	"github.com/distillflow/distillflow/flow/remote"
@@ -37,16 +39,15 @@ func (p Parcel) object(name string) string { return p.Name + "/" + name }
 // Send puts a task and its inputs, which are outputs in st, into the bucket. A result
 // that an earlier worker left of it is emptied.
 func (p Parcel) Send(ctx context.Context, st *store.Store, t stage.Task) error {
+	t.Inputs = maps.Clone(t.Inputs)
 	for port, list := range t.Inputs {
-		for _, in := range list {
-			kind, d, err := content(in)
-			if err == nil {
-				err = p.Bucket.Push(ctx, st, kind, d)
-			}
-			if err != nil {
+		list = slices.Clone(list)
+		for i := range list {
+			if err := p.sendInput(ctx, st, &list[i]); err != nil {
 				return fmt.Errorf("sending input %s: %w", port, err)
 			}
 		}
+		t.Inputs[port] = list
 	}
 	t.Outputs, t.GPUs, t.WorkDir = nil, nil, "" // the worker chooses
 	text, err := json.Marshal(t)
@@ -59,6 +60,42 @@ func (p Parcel) Send(ctx context.Context, st *store.Store, t stage.Task) error {
 		}
 	}
 	return nil
+}
+
+// sendInput sends an input. Rows that are no output of the store, such as a shard's, are
+// copied into it first.
+func (p Parcel) sendInput(ctx context.Context, st *store.Store, in *stage.Input) error {
+	if in.Digest == "" && !in.Folder {
+		d, err := keep(st, in.Path)
+		if err != nil {
+			return err
+		}
+		in.Digest = string(d)
+	}
+	kind, d, err := content(*in)
+	if err != nil {
+		return err
+	}
+	return p.Bucket.Push(ctx, st, kind, d)
+}
+
+// keep copies a file into a store.
+func keep(st *store.Store, path string) (store.Digest, error) {
+	r, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer r.Close()
+	w, err := st.NewWriter()
+	if err != nil {
+		return "", err
+	}
+	defer w.Discard()
+	if _, err := io.Copy(w, r); err != nil {
+		return "", err
+	}
+	d, _, err := w.Commit(store.Relaxed)
+	return d, err
 }
 
 func content(in stage.Input) (store.OutputKind, store.Digest, error) {

@@ -182,6 +182,26 @@ func TestThereAndBack(t *testing.T) {
 	}
 }
 
+// Rows that are no output of the store, such as a shard's, travel too.
+func TestRowsOutsideTheStore(t *testing.T) {
+	b := newBench(t, "")
+	path := filepath.Join(t.TempDir(), "rows.jsonl")
+	if err := os.WriteFile(path, []byte("{\"text\":\"c\"}\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	b.task.Inputs["rows"] = []stage.Input{{Path: path, Label: "a.rows (shard 2/3)"}}
+	b.send(t)
+	if err := b.work(t, t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if res, err := b.parcel.Collect(t.Context(), b.store, b.task); err != nil || res.Rows["copy"] != 1 {
+		t.Errorf("%+v, %v", res, err)
+	}
+	if _, err := os.Stat(path); err != nil || b.task.Inputs["rows"][0].Digest != "" {
+		t.Errorf("the caller's rows and task: %v, %+v", err, b.task.Inputs)
+	}
+}
+
 func TestFailure(t *testing.T) {
 	b := newBench(t, "fail")
 	b.send(t)
@@ -228,7 +248,7 @@ func TestOrders(t *testing.T) {
 // An input that is not an output of the store cannot be sent, and says which.
 func TestUnknownInput(t *testing.T) {
 	b := newBench(t, "")
-	b.task.Inputs["rows"][0].Digest = ""
+	b.task.Inputs["dir"][0].Digest = ""
 	if err := b.parcel.Send(t.Context(), b.store, b.task); err == nil {
 		t.Error("no error")
 	}
