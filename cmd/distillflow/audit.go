@@ -80,7 +80,7 @@ func (a app) audit(storeDir string, r *runrecord.Run, stage string, o auditFlags
 		return err
 	}
 	if o.labels != "" {
-		if err := a.takeLabels(storeDir, o.labels, labels); err != nil {
+		if err := a.takeLabels(storeDir, r, o.labels, labels); err != nil {
 			return err
 		}
 	}
@@ -121,10 +121,17 @@ func accepting(r *runrecord.Run, name string) ([]runrecord.Output, error) {
 }
 
 // takeLabels adds the labels of a sheet that are new to the notes.
-func (a app) takeLabels(storeDir, sheet string, labels map[schema.NoteKey]schema.Note) error {
+func (a app) takeLabels(storeDir string, r *runrecord.Run, sheet string, labels map[schema.NoteKey]schema.Note) error {
 	list, err := audit.ReadSheet(sheet)
 	if err != nil {
 		return usageError{err}
+	}
+	unknown, err := audit.Unknown(r, list)
+	if err != nil {
+		return err
+	}
+	if len(unknown) > 0 {
+		return usageError{fmt.Errorf("--labels %s: run %s has no row %q; no label was taken: give the sheet of this run, or put its ids right", sheet, r.ID, unknown[:min(3, len(unknown))])}
 	}
 	var fresh []schema.Note
 	for _, n := range list {

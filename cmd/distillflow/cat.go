@@ -72,6 +72,10 @@ func (a app) cat(r *runrecord.Run, name, where string, head int) error {
 	}
 	n := 0
 	for row, err := range r.Rows(o, 0, cond) {
+		var wrong *expr.Error
+		if errors.As(err, &wrong) { // what it says of this row's types is wrong
+			return usageError{fmt.Errorf("--where: %w", err)}
+		}
 		if err != nil {
 			return err
 		}

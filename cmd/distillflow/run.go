@@ -146,7 +146,7 @@ a budget, 4 the run deviates from the lock, 130 interrupted.`,
 			if res == nil {
 				return errors.Join(err, verr)
 			}
-			if terr := a.tell(res, pos[0], f.store, reportFile, !jsonEvents); jsonEvents && terr != nil {
+			if terr := a.tell(res, pos[0], f.store, reportFile, !jsonEvents); jsonEvents && reportFile == "" && terr != nil {
 				fmt.Fprintf(a.err, "distillflow: the report could not be written: %v\n", terr)
 			} else {
 				err = errors.Join(err, terr)
@@ -196,11 +196,15 @@ func (a app) tell(res *flow.Result, recipe, storeDir, reportFile string, summary
 		return errors.Join(err, st.Close())
 	}
 	place, err := report.Write(r, reportFile)
-	if err != nil { // the run is none the worse
+	var missing error
+	switch {
+	case err != nil && reportFile != "": // somebody waits for that file
+		missing = fmt.Errorf("the report could not be written: %w", err)
+	case err != nil: // the run is none the worse
 		fmt.Fprintf(a.err, "distillflow: the report could not be written: %v\n", err)
 	}
 	if !summary {
-		return st.Close()
+		return errors.Join(missing, st.Close())
 	}
 	next := []string{"distillflow", "show", recipe}
 	if i := slices.IndexFunc(r.Stages, func(s *runrecord.Stage) bool { return s.State == runrecord.Failed }); i >= 0 {
@@ -212,7 +216,7 @@ func (a app) tell(res *flow.Result, recipe, storeDir, reportFile string, summary
 	for i, word := range next {
 		next[i] = shellWord(word)
 	}
-	return errors.Join(view.Summary(a.out, r, place, strings.Join(next, " ")), st.Close())
+	return errors.Join(missing, view.Summary(a.out, r, place, strings.Join(next, " ")), st.Close())
 }
 
 // shellWord quotes a word where a shell would not take it as it is.

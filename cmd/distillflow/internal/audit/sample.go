@@ -13,6 +13,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/distillflow/distillflow/cmd/distillflow/internal/notes"
@@ -130,6 +131,30 @@ func Draw(r *runrecord.Run, outputs []runrecord.Output, n int, seed uint64) (*Sa
 		s.Strata[i].cut(share)
 	}
 	return s, nil
+}
+
+// Unknown gives the ids of notes that no row of the run has, sorted.
+func Unknown(r *runrecord.Run, list []schema.Note) ([]string, error) {
+	left := map[string]bool{}
+	for _, n := range list {
+		left[n.ID] = true
+	}
+	for _, s := range slices.Backward(r.Stages) { // what was accepted is last, and knows most
+		for _, o := range s.Outputs {
+			if o.Record != (schema.Problem{}).RecordType() {
+				continue
+			}
+			for p, err := range runrecord.Stream[schema.Problem](r, o) {
+				if err != nil {
+					return nil, err
+				}
+				if delete(left, p.ID); len(left) == 0 {
+					return nil, nil
+				}
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(left)), nil
 }
 
 // add takes an item. Ranks are random, and the same for a path in every run, so that its

@@ -67,16 +67,13 @@ type Text struct {
 func NewPath(p *schema.Problem, i, limit int) Path {
 	path := &p.Paths[i]
 	v := Path{
-		ID: p.ID, Style: path.Style, Replicate: path.Replicate, Verdict: VerdictOf(path), Pred: start(path.Pred), Gold: start(gold(p)),
+		ID: short(p.ID), Style: short(path.Style), Replicate: path.Replicate, Verdict: VerdictOf(path), Pred: start(path.Pred), Gold: start(gold(p)),
 		Start: start(p.Question), Prompt: newText(path.Prompt, limit), Reasoning: newText(path.Reasoning, limit),
 		Answered: path.Response != "" || path.Answered(),
 	}
 	fact := func(name, value string) {
-		if t := newText(value, limit); t != nil {
-			if t.Left > 0 {
-				t.Text += " … " + t.Tail
-			}
-			v.Facts = append(v.Facts, Fact{name, t.Text})
+		if value != "" {
+			v.Facts = append(v.Facts, NewFact(name, value, limit))
 		}
 	}
 	fact("Prediction", path.Pred)
@@ -113,6 +110,22 @@ func start(s string) string {
 		return string(r)
 	}
 	return string(r[:most-1]) + "…"
+}
+
+// short cuts what should be a name and is not.
+func short(s string) string {
+	if len(s) <= 1000 {
+		return s
+	}
+	return start(s)
+}
+
+// NewFact shows a value whole if it has at most limit bytes, else its start and its end.
+func NewFact(name, value string, limit int) Fact {
+	if t := newText(value, limit); t != nil && t.Left > 0 {
+		value = t.Text + " … " + t.Tail
+	}
+	return Fact{short(name), value}
 }
 
 func gold(p *schema.Problem) string {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -141,5 +142,34 @@ func TestTraces(t *testing.T) {
 	none.Event(event.Event{Kind: event.RunDone})
 	if err := errors.Join(none.Send(), NewTraces(func(string) string { return "" }).Send()); none != nil || err != nil {
 		t.Errorf("%v, %v", none, err)
+	}
+}
+
+// A page elsewhere can give its own name the address of the loopback interface.
+func TestMetricsKnowTheirName(t *testing.T) {
+	url, stop, err := Serve("127.0.0.1:0", &Metrics{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = stop() }()
+	for host, status := range map[string]int{
+		"": 200, "localhost:1": 200, "[::1]": 200, "evil.example": 421, "evil.example:9464": 421, "localhost.evil.example": 421, "192.0.2.7": 421,
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Host = host
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res.Body.Close(); res.StatusCode != status {
+			t.Errorf("host %q: status %d, want %d", host, res.StatusCode, status)
+		}
+	}
+	// Other interfaces are for others, who have names of their own for this machine.
+	if h := local(&Metrics{}, &net.TCPAddr{IP: net.IPv4zero, Port: 1}); h != http.Handler(h.(*Metrics)) {
+		t.Error("a server on all interfaces checks names")
 	}
 }

@@ -12,11 +12,11 @@ func TestCalls(t *testing.T) {
 			"calls": 40, "calls_per_second": 2, "batches": 3, "prompt_tokens": 400, "completion_tokens": 200, "usd": 0.0008,
 			"empty": 1, "truncated": 2, "refused": 3, "finish_stop": 40, "requests": 40},
 	} {
-		if got := values(m); got != want {
+		if got := Values(m); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
 	}
-	if got := values(map[string]float64{"loss": 1.5, "acc": 0.25}); got != "loss 1.5, acc 0.25" {
+	if got := Values(map[string]float64{"loss": 1.5, "acc": 0.25}); got != "loss 1.5, acc 0.25" {
 		t.Errorf("other stages: %s", got)
 	}
 }

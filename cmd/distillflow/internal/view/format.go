@@ -30,9 +30,9 @@ func rate(perSecond float64) string {
 // maxValues bounds how many values one line shows.
 const maxValues = 6
 
-// values prints figures in the order of their names, loss first because that is
+// Values prints figures in the order of their names, loss first because that is
 // what people wait for.
-func values(m map[string]float64) string {
+func Values(m map[string]float64) string {
 	if _, ok := m["calls"]; ok {
 		return calls(m)
 	}

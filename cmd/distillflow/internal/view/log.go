@@ -25,11 +25,11 @@ func LogLine(e event.Event) string {
 	case event.StageStarted:
 		word, msg = "start", e.Reason
 	case event.StageProgress:
-		word, msg = "running", joinNonEmpty("; ", done(e), values(e.Values), e.Message)
+		word, msg = "running", joinNonEmpty("; ", done(e), Values(e.Values), e.Message)
 	case event.StageWarning:
 		word, msg = "warning", e.Message
 	case event.StageDone:
-		word, msg = "done", joinNonEmpty("; ", "in "+duration(time.Duration(e.Seconds*float64(time.Second))), outputs(e.Outputs), values(e.Values))
+		word, msg = "done", joinNonEmpty("; ", "in "+duration(time.Duration(e.Seconds*float64(time.Second))), outputs(e.Outputs), Values(e.Values))
 	case event.StageFailed, event.StageStopped:
 		word, msg = "failed", e.Error
 		if e.Kind == event.StageStopped {

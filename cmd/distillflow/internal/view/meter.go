@@ -144,5 +144,5 @@ func (m *meter) figures(now time.Time) string {
 	if d, ok := m.left(now); ok {
 		eta = "ETA " + duration(d)
 	}
-	return joinNonEmpty(", ", m.count(), speed, eta, tokens, values(m.values), text.OneLine(m.message))
+	return joinNonEmpty(", ", m.count(), speed, eta, tokens, Values(m.values), text.OneLine(m.message))
 }

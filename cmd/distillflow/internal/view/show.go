@@ -121,7 +121,7 @@ func why(s *runrecord.Stage) string {
 	case s.State == runrecord.Failed:
 		return text.FirstLine(s.Error)
 	case s.Progress != nil:
-		return joinNonEmpty("; ", done(*s.Progress), values(s.Progress.Values))
+		return joinNonEmpty("; ", done(*s.Progress), Values(s.Progress.Values))
 	case s.State == runrecord.Waiting && s.Reason == "":
 		for _, in := range s.Inputs {
 			if !in.Stage.State.Over() {

@@ -172,7 +172,7 @@ func (s *story) end(e event.Event, now time.Time) {
 		return
 	}
 	took := duration(time.Duration(e.Seconds * float64(time.Second)))
-	s.say("done", text.OneLine(e.Stage)+" in "+joinNonEmpty("; ", took, outputs(e.Outputs), values(e.Values)))
+	s.say("done", text.OneLine(e.Stage)+" in "+joinNonEmpty("; ", took, outputs(e.Outputs), Values(e.Values)))
 }
 
 // finish forgets a running stage and counts the warnings it had too many of.

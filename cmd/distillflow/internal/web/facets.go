@@ -28,9 +28,10 @@ type facet struct {
 
 // Facets are bounded: providers and styles are few, and what has more is no choice.
 const (
-	maxFacets   = 200
-	facetsWait  = 100 * time.Millisecond // a page waits so long for all of them
-	facetsBatch = 256
+	maxFacets    = 200
+	maxFacetText = 1000                   // bytes of a value
+	facetsWait   = 100 * time.Millisecond // a page waits so long for all of them
+	facetsBatch  = 256
 )
 
 // facetsOf gives the facets of an output, all of them if it is small.
@@ -84,7 +85,7 @@ func (f *facets) fill(run *runrecord.Run, out runrecord.Output) error {
 }
 
 func (f *facets) add(name, value string) {
-	if m := f.counts[name]; value != "" && (m[value] > 0 || len(m) < maxFacets) {
+	if m := f.counts[name]; value != "" && len(value) <= maxFacetText && (m[value] > 0 || len(m) < maxFacets) {
 		m[value]++
 	}
 }

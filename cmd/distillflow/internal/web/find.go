@@ -78,9 +78,16 @@ type record struct {
 	student bool // a prediction
 }
 
-// Path shows a path, whole.
+// What a page shows of one text, and of how many fields: more than a person reads, and
+// less than a browser dies of. cat prints all.
+const (
+	maxText   = 256 << 10
+	maxFields = 500
+)
+
+// Path shows a path, with texts of a sane length whole.
 func (r record) Path() pages.Path {
-	p := pages.NewPath(r.problem, r.path, 0)
+	p := pages.NewPath(r.problem, r.path, maxText)
 	p.Verdict = r.verdict()
 	return p
 }
@@ -115,7 +122,11 @@ func (r record) Start() string {
 func (r record) Fields() []pages.Fact {
 	var list []pages.Fact
 	gjson.ParseBytes(r.row).ForEach(func(k, v gjson.Result) bool {
-		list = append(list, pages.Fact{Name: k.String(), Value: v.String()})
+		if len(list) == maxFields {
+			list = append(list, pages.Fact{Name: "…", Value: "further fields left out; distillflow cat prints them"})
+			return false
+		}
+		list = append(list, pages.NewFact(k.String(), v.String(), maxText))
 		return true
 	})
 	return list

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"html/template"
 	"io/fs"
-	"maps"
 	"math"
 	"mime"
 	"net/http"
@@ -20,6 +19,7 @@ import (
 	"github.com/distillflow/distillflow/cmd/distillflow/internal/pages"
 	"github.com/distillflow/distillflow/cmd/distillflow/internal/report"
 	"github.com/distillflow/distillflow/cmd/distillflow/internal/runrecord"
+	"github.com/distillflow/distillflow/cmd/distillflow/internal/view"
 	"github.com/distillflow/distillflow/flow/store"
 	"github.com/distillflow/distillflow/internal/base/text"
 )
@@ -121,8 +121,8 @@ func why(s *runrecord.Stage) string {
 		parts[0] += " of " + pages.Count(p.Total)
 	}
 	parts[0] += " " + p.Unit
-	for _, name := range slices.Sorted(maps.Keys(p.Values)) {
-		parts = append(parts, fmt.Sprintf("%s %.4g", name, p.Values[name]))
+	if len(p.Values) > 0 {
+		parts = append(parts, view.Values(p.Values))
 	}
 	return strings.Join(parts, ", ")
 }
