@@ -52,6 +52,35 @@ func (e *Engine) admit(ctx context.Context, g *graph.Graph, st *store.Store, o R
 	return errors.Join(errs...)
 }
 
+// Pending tells which stages a run would run, as far as is known before: those without a
+// result in the store, and those that wait for them.
+func (e *Engine) Pending(ctx context.Context, g *graph.Graph, o RunOptions) (map[*graph.Node]bool, error) {
+	p, err := e.Plan(ctx, g, o)
+	if err != nil {
+		return nil, err
+	}
+	out := map[*graph.Node]bool{}
+	for _, s := range p.Steps {
+		if s.Status == plan.Run || s.Status == plan.Wait {
+			out[s.Node] = true
+		}
+	}
+	return out, nil
+}
+
+// permitted saves what may be saved.
+func permitted(save exec.Saver, permit func(*graph.Node) error) exec.Saver {
+	if permit == nil {
+		return save
+	}
+	return func(n *graph.Node, outputs map[string]store.Output) (map[string]string, error) {
+		if err := permit(n); err != nil {
+			return nil, err
+		}
+		return save(n, outputs)
+	}
+}
+
 // Lock gives what the run was made from, for `distillflow.lock`. program is the
 // version of the program. It is an error if the run did not bring every stage
 // that takes part to a final result.

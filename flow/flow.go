@@ -55,6 +55,7 @@ func (e *Engine) Load(path string, opts recipe.Options) (*graph.Graph, *recipe.R
 	// at once.
 	g, more := graph.Build(r, e.Registry)
 	diags.Add(more...)
+	diags.Add(noSecrets(r, g)...)
 	diags.Sort()
 	if diags.HasErrors() {
 		return nil, r, diags
@@ -81,6 +82,10 @@ type RunOptions struct {
 	// that does gives a *[lock.DeviationError], before anything has run where it
 	// can be known.
 	Locked *lock.Recipe
+	// PermitRun and PermitSave may refuse to run a stage, and to write its files to where
+	// save: wants them, for what these do outside the store; see [stage.Reach]. Nil
+	// refuses none.
+	PermitRun, PermitSave func(*graph.Node) error
 	// RetryPause is the rest before a failed stage's second try; 0 is a second.
 	RetryPause time.Duration
 }
@@ -151,7 +156,8 @@ func (r *Result) Close() error { return r.store.Close() }
 // was refused; otherwise close it.
 func (e *Engine) Run(ctx context.Context, g *graph.Graph, o RunOptions) (*Result, error) {
 	start := time.Now()
-	sink := event.Tee(o.Sink)
+	known := e.secretsOf(g)
+	sink := hidden(known, event.Tee(o.Sink))
 	dir, err := e.storeDir(g)
 	if err != nil {
 		return nil, err
@@ -194,12 +200,12 @@ func (e *Engine) Run(ctx context.Context, g *graph.Graph, o RunOptions) (*Result
 	if o.Jobs < 1 {
 		o.Jobs = runtime.GOMAXPROCS(0)
 	}
-	sink = event.Tee(o.Sink, history.event, control.event)
+	sink = hidden(known, event.Tee(o.Sink, history.event, control.event))
 	sink(event.Event{Time: start, Kind: event.RunStarted, Run: history.id, Total: int64(len(g.Nodes)), Message: g.Recipe.File})
 	opts := exec.Options{
 		RunID: history.id, RecipeID: recipeID(g), Seed: o.seed(g), Jobs: o.Jobs, Force: o.Force, Replace: o.Replace,
-		Limits: o.Limits, Devices: gpus, RetryPause: o.RetryPause, Executors: e.Executors, Sink: sink, Save: e.saver(st),
-		Control: control.control, Only: only, Cache: e.cache(),
+		Limits: o.Limits, Devices: gpus, RetryPause: o.RetryPause, Executors: e.Executors, Sink: sink, Save: permitted(e.saver(st), o.PermitSave),
+		Control: control.control, Only: only, Permit: o.PermitRun, Cache: e.cache(),
 	}
 	if e.Cache != nil {
 		e.Cache.Tell(func(message string) {

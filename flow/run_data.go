@@ -12,6 +12,7 @@ import (
 	"github.com/distillflow/distillflow/flow/lock"
 	"github.com/distillflow/distillflow/flow/recipe"
 	"github.com/distillflow/distillflow/flow/stage"
+	"github.com/distillflow/distillflow/internal/base/secret"
 )
 
 // RunData is what a run's record keeps of how the recipe was read, so that it can
@@ -19,7 +20,7 @@ import (
 type RunData struct {
 	Seed    uint64            `json:"seed"`
 	Profile string            `json:"profile,omitempty"`
-	Params  map[string]any    `json:"params,omitempty"` // given by --set and params files; paths are absolute
+	Params  map[string]any    `json:"params,omitempty"` // given by --set and params files; paths are absolute, secrets masked
 	Env     map[string]string `json:"env,omitempty"`    // variables that the recipe lists under env:, as far as they were set
 	Pins    map[string]string `json:"pins,omitempty"`   // what names that others can change stood for; see [lock.Pins]
 }
@@ -64,7 +65,14 @@ func runData(ctx context.Context, g *graph.Graph, seed uint64, locked *lock.Reci
 	}
 	for _, name := range g.Recipe.Env {
 		if v, ok := os.LookupEnv(name); ok {
-			d.Env[name] = v
+			d.Env[name] = secret.MaskURLs(v)
+		}
+	}
+	for name, v := range d.Params {
+		if b, err := json.Marshal(v); err == nil {
+			if m := maskedParam(name, b); string(m) != string(b) {
+				d.Params[name] = m
+			}
 		}
 	}
 	b, err := json.Marshal(d)

@@ -14,6 +14,7 @@ import (
 	"github.com/distillflow/distillflow/flow/recipe"
 	"github.com/distillflow/distillflow/flow/store"
 	"github.com/distillflow/distillflow/internal/base/atomicfile"
+	"github.com/distillflow/distillflow/internal/base/secret"
 )
 
 // RunRecipe is what a run's folder keeps for people: the recipe as the run read it,
@@ -73,12 +74,12 @@ func (e *Engine) runRecipe(g *graph.Graph, locked bool, gpus []string) RunRecipe
 		r.Files = append(r.Files, f.Path)
 	}
 	for _, p := range g.Recipe.Params {
-		r.Params = append(r.Params, RunParam{Name: p.Name, Value: plainJSON(p.Value), Origin: p.Origin})
+		r.Params = append(r.Params, RunParam{Name: p.Name, Value: maskedParam(p.Name, plainJSON(p.Value)), Origin: p.Origin})
 	}
 	for _, n := range g.Nodes {
 		s := RunStage{Name: n.Name, Type: n.Type.Type}
 		if !n.Stage.With.IsNull() {
-			s.With = plainJSON(n.Stage.With)
+			s.With = secret.MaskJSON(plainJSON(n.Stage.With))
 		}
 		for _, in := range n.Inputs {
 			for _, src := range in.Sources {

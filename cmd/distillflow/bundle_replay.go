@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -17,7 +18,6 @@ import (
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/internal/base/paths"
 	"github.com/distillflow/distillflow/internal/lm/hub"
-	"github.com/distillflow/distillflow/stages/data"
 )
 
 func (a app) bundleReplayCmd() *cobra.Command {
@@ -42,8 +42,8 @@ Data sets of the Hugging Face Hub come from the bundle. Weights that the bundle
 leaves out come from this machine's cache of the Hub (HF_HOME) if their checksums are
 right, and from the Hub only with --fetch. Stages whose results are packed need none.
 
-replay writes nothing outside the folder and ignores save:. Stages that run a command
-(exec) run only with --allow-exec unless their results are packed: a bundle's commands
+replay writes nothing outside the folder and ignores save:. Stages that run a program
+(exec, verify-exec) run only with --allow-exec unless their results are packed: a bundle's commands
 can do whatever you can do.
 
 Exit status: 0 everything is equal, 1 a stage failed, 2 the bundle or the usage
@@ -72,10 +72,10 @@ is wrong, 4 a result deviates, 130 interrupted.`,
 			defer view.Downloads(a.err)()
 			if !allowExec {
 				o.Refuse = func(t stage.Task) error {
-					if t.Type != data.Exec.Type {
+					if !startsProgram(reg, t) {
 						return nil
 					}
-					return errors.New("it runs a command of the bundle, and its result is not packed: read the recipe, and give --allow-exec if you trust it")
+					return errors.New("it runs a program of the bundle, and its result is not packed: read the recipe, and give --allow-exec if you trust it")
 				}
 			}
 			if o.Run.Limits, err = limits.limits(a); err != nil {
@@ -103,6 +103,17 @@ is wrong, 4 a result deviates, 130 interrupted.`,
 	c.Flags().IntVarP(&jobs, "jobs", "j", runtime.GOMAXPROCS(0), "how many stages run at a time")
 	limits.add(c)
 	return c
+}
+
+// startsProgram reports whether a task starts a program. One that cannot be told does.
+func startsProgram(reg *stage.Registry, t stage.Task) bool {
+	typ, ok := reg.Lookup(t.Type)
+	var tree any
+	if !ok || json.Unmarshal(t.Config, &tree) != nil {
+		return true
+	}
+	c, errs := typ.Decode(tree)
+	return len(errs) > 0 || len(c.Reach(func(string) string { return "" }).Commands) > 0
 }
 
 // hubOf lets everything in this process that reads the Hub's cache read that of an

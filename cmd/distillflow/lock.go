@@ -12,6 +12,7 @@ import (
 	"github.com/distillflow/distillflow/internal/lm/hub"
 
 	"github.com/distillflow/distillflow/flow"
+	"github.com/distillflow/distillflow/flow/graph"
 	"github.com/distillflow/distillflow/flow/lock"
 	"github.com/distillflow/distillflow/internal/base/paths"
 )
@@ -33,7 +34,8 @@ func (a app) readLock(recipeFile string) (*lock.Recipe, error) {
 }
 
 // writeLock writes the lock of a run that is done.
-func (a app) writeLock(ctx context.Context, recipeFile string, res *flow.Result) error {
+func (a app) writeLock(ctx context.Context, allow trustFlags, g *graph.Graph, res *flow.Result) error {
+	recipeFile := g.Recipe.File
 	l, err := res.Lock(ctx, version)
 	if err != nil {
 		return err
@@ -45,7 +47,10 @@ func (a app) writeLock(ctx context.Context, recipeFile string, res *flow.Result)
 	if changed {
 		fmt.Fprintf(a.err, "wrote %s\n", paths.Relative(lock.PathFor(recipeFile)))
 	}
-	return nil
+	if l, err = lock.Read(recipeFile); err != nil { // as a run that follows it will see it
+		return err
+	}
+	return a.trustLock(ctx, allow, g, lockText(&flow.RunOptions{Locked: l}))
 }
 
 // movedTimeout bounds the question whether the Hub has moved on: it is asked for the

@@ -81,7 +81,10 @@ plan reads inputs and changes no result.`,
 			if diff != "" {
 				return a.planDiff(c.Context(), &f, p, diff, format)
 			}
-			return planview.Write(a.out, format, cmp.Or(g.Recipe.Name, filepath.Base(g.Recipe.File)), p)
+			if err := planview.Write(a.out, format, cmp.Or(g.Recipe.Name, filepath.Base(g.Recipe.File)), p); err != nil || format != "text" {
+				return err
+			}
+			return a.sayConsent(c.Context(), p, &o)
 		},
 	}
 	f.add(c)

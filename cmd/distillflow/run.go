@@ -31,6 +31,7 @@ func (a app) runCmd() *cobra.Command {
 	var limits limitFlags
 	var elsewhere executorFlags
 	var cache cacheFlags
+	var allow trustFlags
 	var refresh []string
 	var reportFile string
 	var metricsAddr string
@@ -61,6 +62,13 @@ store keeps.
 --only-errors asks again for the requests that failed, those among them that a provider
 refused for good, and for nothing else: it runs the stages whose last result lacks
 answers and what depends on them. All other answers come from the memo.
+
+A recipe may be somebody else's. Before it runs a program (exec, verify-exec), sends a key
+to a server that did not give it out, or saves outside of its project, run shows what and
+asks, and remembers the answer in ~/.config/distillflow/trust. Where nobody can be asked
+it refuses unless --allow-exec, --allow-host or --allow-save allow it, and so does a line
+in that file, or for programs a lock that was written here (SECURITY.md).
+'distillflow validate' lists what a recipe may do.
 
 Stages may declare resources: {cpus, memory, gpus}. What the running stages declare
 never exceeds --cpus, --memory and --gpus, by default all that the machine has. A
@@ -94,6 +102,9 @@ a budget, 4 the run deviates from the lock, 130 interrupted.`,
 				return err
 			}
 			if o.Limits, err = limits.limits(a); err != nil {
+				return err
+			}
+			if err := a.consent(c.Context(), allow, e, g, &o); err != nil {
 				return err
 			}
 			if e.Cache, err = cache.open(c.Context(), a, true); err != nil {
@@ -152,7 +163,7 @@ a budget, 4 the run deviates from the lock, 130 interrupted.`,
 				err = errors.Join(err, terr)
 			}
 			if writeLock && err == nil {
-				err = a.writeLock(c.Context(), g.Recipe.File, res)
+				err = a.writeLock(c.Context(), allow, g, res)
 			}
 			return errors.Join(err, verr, res.Close())
 		},
@@ -162,6 +173,8 @@ a budget, 4 the run deviates from the lock, 130 interrupted.`,
 	limits.add(c)
 	elsewhere.add(c)
 	cache.add(c)
+	allow.add(c)
+	allow.addSave(c)
 	c.Flags().StringSliceVar(&refresh, "refresh", nil, "run these `stages` and buy their answers again, past cache and memo (comma-separated, repeatable)")
 	c.Flags().StringVar(&reportFile, "report", "", "write the report to this `file` (default report.html beside the saved outputs)")
 	c.Flags().BoolVar(&onlyErrors, "only-errors", false, "ask again for the requests that failed, and for nothing else")

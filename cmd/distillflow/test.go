@@ -15,6 +15,7 @@ import (
 func (a app) testCmd() *cobra.Command {
 	var pattern string
 	var record, asJSON bool
+	var allow trustFlags
 	c := &cobra.Command{
 		Use:   "test RECIPE|FOLDER...",
 		Short: "Test recipes by the expectations beside them, without network",
@@ -73,6 +74,11 @@ Exit status: 0 all cases passed, 1 one failed, 2 a test file or a recipe is wron
 			case err != nil:
 				return usageError{err}
 			}
+			for _, g := range recipetest.Graphs(suites) {
+				if err := a.consentToTest(c.Context(), allow, g, record); err != nil {
+					return err
+				}
+			}
 			r := recipetest.Runner{Registry: reg, Getenv: a.getenv, Record: record, Out: a.out, JSON: asJSON}
 			failed, err := r.Run(c.Context(), suites)
 			if err == nil && failed > 0 {
@@ -82,6 +88,7 @@ Exit status: 0 all cases passed, 1 one failed, 2 a test file or a recipe is wron
 		},
 	}
 	c.Flags().StringVar(&pattern, "run", "", "run only the cases whose name matches this `regexp`")
+	allow.add(c)
 	c.Flags().BoolVar(&record, "record", false, "ask the models for answers that are not recorded, and record them")
 	c.Flags().BoolVar(&asJSON, "json", false, "print the results as JSON")
 	return c

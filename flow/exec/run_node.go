@@ -175,6 +175,11 @@ func (s *scheduler) execute(ctx context.Context, n *graph.Node, step plan.Step, 
 			return nil, false, err
 		}
 	}
+	if s.opts.Permit != nil {
+		if err := s.opts.Permit(n); err != nil {
+			return nil, false, err
+		}
+	}
 	if err := s.opts.Control.Hold(ctx); err != nil {
 		return nil, false, err
 	}

@@ -70,6 +70,8 @@ type Options struct {
 	// Only reports whether a stage may run. One that may not is taken from the cache
 	// or deferred, with all that depends on it. Nil lets all run.
 	Only func(n *graph.Node) bool
+	// Permit may refuse to run a stage whose result is not cached. Nil refuses none.
+	Permit func(n *graph.Node) error
 	// Check may refuse a stage. It is called when the preimage is known, with nil
 	// outputs, and again with the outputs. Nil refuses none.
 	Check func(ctx context.Context, n *graph.Node, preimage json.RawMessage, outputs map[string]store.Output) error

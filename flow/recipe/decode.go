@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/distillflow/distillflow/flow/diag"
+	"github.com/distillflow/distillflow/internal/base/secret"
 )
 
 // decoder turns the Value tree of a recipe into a Recipe.
@@ -157,6 +158,11 @@ func (d *decoder) envList(v *Value) {
 		}
 		if !envName.MatchString(it.Str) {
 			d.diags.Add(diag.Errorf(it.Pos, "bad-name", "%q cannot be the name of an environment variable", it.Str).Over(it.width()))
+			continue
+		}
+		if secret.Name(it.Str) {
+			d.diags.Add(diag.Errorf(it.Pos, "secret", "%s has the name of a key, which expressions of a recipe may not see: it would get into results, locks and bundles", it.Str).Over(it.width()).
+				WithHelp("name it in api_key_env of a model, or in pass_env of exec"))
 			continue
 		}
 		if _, dup := d.envValues[it.Str]; dup {

@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/distillflow/distillflow/internal/base/secret"
 )
 
 // CheckServer checks what a user said about a server: an http or https base URL,
@@ -23,8 +25,8 @@ func CheckServer(baseURL, providersOwn, key string) (string, error) {
 	switch {
 	case err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "":
 		return "", fmt.Errorf("base_url %q is not an http or https URL such as %s", Scrub(base, key), providersOwn)
-	case u.User != nil:
-		return "", errors.New("base_url holds a user name or password: put the key in the environment instead")
+	case u.User != nil, secret.InURL(base):
+		return "", errors.New("base_url holds a key, a user name or a password: put the key in the environment instead, where api_key_env names it")
 	case strings.ContainsAny(key, "\r\n"):
 		return "", errors.New("the API key holds a line break: remove it")
 	}
@@ -32,14 +34,39 @@ func CheckServer(baseURL, providersOwn, key string) (string, error) {
 }
 
 // HTTPClient gives c or, for nil, a client of its own with a connection pool for
-// many calls to one host.
+// many calls to one host. Its redirects go by [CheckRedirect].
 func HTTPClient(c *http.Client) *http.Client {
 	if c != nil {
-		return c
+		own := *c
+		own.CheckRedirect = CheckRedirect
+		return &own
 	}
 	tr := http.DefaultTransport.(*http.Transport).Clone()
 	tr.MaxIdleConnsPerHost, tr.MaxIdleConns = 512, 512
-	return &http.Client{Transport: fence{tr}}
+	return &http.Client{Transport: fence{tr}, CheckRedirect: CheckRedirect}
+}
+
+// keyHeaders are the request headers in which providers want their keys. The standard
+// client takes only the first of them for a secret, and keeps it for other ports and
+// subdomains of a host.
+var keyHeaders = []string{"Authorization", "X-Api-Key", "X-Goog-Api-Key", "Api-Key", "Cookie"}
+
+// CheckRedirect lets no key and no prompt follow a redirect to another server than the one
+// that the user named: a download goes on without the key, anything else ends.
+func CheckRedirect(req *http.Request, via []*http.Request) error {
+	from := via[0].URL
+	switch to := req.URL; {
+	case len(via) >= 10:
+		return errors.New("stopped after 10 redirects")
+	case to.Scheme == from.Scheme && strings.EqualFold(to.Host, from.Host):
+	case req.Method != http.MethodGet && req.Method != http.MethodHead, via[0].Method != req.Method:
+		return &Error{Kind: KindNotFound, Message: fmt.Sprintf("the server sends the request on to %s://%s: if that is the right server, name it in base_url", to.Scheme, to.Host)}
+	default:
+		for _, name := range keyHeaders {
+			req.Header.Del(name)
+		}
+	}
+	return nil
 }
 
 // MaxAnswer bounds an answer's size in bytes: beyond it something other than an

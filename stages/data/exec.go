@@ -117,6 +117,18 @@ func (c execConfig) Externals(context.Context) ([]stage.External, error) {
 	return stage.FilesBelow("files", c.Files)
 }
 
+// Reach implements [stage.Reaching]: the program.
+func (c execConfig) Reach(func(string) string) stage.Reach {
+	cmd := stage.Command{Args: c.Command, Env: c.Env, PassEnv: c.PassEnv}
+	if c.Image != "" {
+		cmd.Image, cmd.Runtime, cmd.Network = c.Image, c.Runtime, c.Network
+	}
+	for _, f := range c.Files {
+		cmd.Files = append(cmd.Files, string(f))
+	}
+	return stage.Reach{Commands: []stage.Command{cmd}}
+}
+
 // Estimate implements [stage.Estimator]: what a program writes cannot be told.
 func (execConfig) Estimate(context.Context, stage.Question) (stage.Estimate, error) {
 	return stage.Estimate{}, nil

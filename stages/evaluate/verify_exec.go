@@ -79,6 +79,15 @@ func (c verifyExecConfig) Externals(context.Context) ([]stage.External, error) {
 	return stage.FilesBelow("files", c.Files)
 }
 
+// Reach implements [stage.Reaching]: the program.
+func (c verifyExecConfig) Reach(func(string) string) stage.Reach {
+	cmd := stage.Command{Args: c.Command, Env: c.Env}
+	for _, f := range c.Files {
+		cmd.Files = append(cmd.Files, string(f))
+	}
+	return stage.Reach{Commands: []stage.Command{cmd}}
+}
+
 // Estimate implements [stage.Estimator].
 func (verifyExecConfig) Estimate(_ context.Context, q stage.Question) (stage.Estimate, error) {
 	return verified(q)

@@ -3,6 +3,8 @@ package llmstage
 import (
 	"context"
 	"errors"
+	"path/filepath"
+	"strings"
 
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/internal/llm"
@@ -62,6 +64,19 @@ func (o Options) Whole() error {
 // Require implements [stage.Requirer]: the API key of every model that may be asked.
 func (o Options) Require(getenv func(string) string) error {
 	return o.CheckKeys(string(o.APIKeyFile), getenv)
+}
+
+// Reach implements [stage.Reaching]: the servers that are asked, and the keys they get.
+func (o Options) Reach(getenv func(string) string) stage.Reach {
+	var r stage.Reach
+	file := string(o.APIKeyFile)
+	if file != "" && !strings.ContainsRune(file, filepath.Separator) {
+		file = "." + string(filepath.Separator) + file
+	}
+	for _, s := range o.Servers(file, getenv) {
+		r.Servers = append(r.Servers, stage.Server(s))
+	}
+	return r
 }
 
 // Steered implements [stage.Steered].

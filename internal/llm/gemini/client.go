@@ -50,7 +50,7 @@ func New(cfg Config) (*Client, error) {
 	}
 	c, err := genai.NewClient(context.Background(), &genai.ClientConfig{
 		APIKey: key, Backend: genai.BackendGeminiAPI,
-		HTTPClient:  &http.Client{Transport: exchange{next}, Timeout: h.Timeout},
+		HTTPClient:  &http.Client{Transport: exchange{next}, Timeout: h.Timeout, CheckRedirect: h.CheckRedirect},
 		HTTPOptions: genai.HTTPOptions{BaseURL: base},
 	})
 	if err != nil {

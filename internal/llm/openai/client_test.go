@@ -254,7 +254,7 @@ func TestConnectionRefusedHidesTheURL(t *testing.T) {
 	srv := httptest.NewServer(http.NotFoundHandler())
 	url := srv.URL
 	srv.Close()
-	c, err := New(Config{BaseURL: url + "/v1?key=" + planted, Key: planted})
+	c, err := New(Config{BaseURL: url + "/" + planted, Key: planted})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/distillflow/distillflow/internal/base/secret"
 	"github.com/distillflow/distillflow/internal/llm"
 	"github.com/distillflow/distillflow/internal/llm/prices"
 	"github.com/distillflow/distillflow/internal/llm/simulated"
@@ -99,7 +100,10 @@ func (o Options) Validate(maxTokens int, priceFile string) error {
 		fail("fallback", "the simulated model never fails")
 	}
 	o.checkLocals(fail)
-	for _, l := range o.links() {
+	for i, l := range o.links() {
+		if secret.InURL(l.BaseURL) {
+			fail([]string{"base_url", "fallback"}[min(i, 1)], "base_url holds a key, a user name or a password, which everybody who gets the recipe, its lock or its runs would read: put it in the environment, where api_key_env names it")
+		}
 		if (l.PriceInput == nil) != (l.PriceOutput == nil) {
 			fail("price_input", "set both prices, price_input and price_output, or neither")
 		} else if paid && o.BudgetUSD > 0 && priceFile == "" {

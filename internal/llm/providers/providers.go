@@ -249,16 +249,10 @@ func (s Spec) key(f Fallback, file string, getenv func(string) string) (string, 
 		}
 		return key, nil
 	}
-	names := s.KeyEnv
-	if f.APIKeyEnv != "" {
-		names = []string{f.APIKeyEnv}
-	}
-	for _, name := range names {
-		if getenv == nil {
-			break
-		}
-		if key := strings.TrimSpace(getenv(name)); key != "" {
-			return key, nil
+	names := s.keyNames(f)
+	if getenv != nil {
+		if name := s.keyVariable(f, getenv); name != "" {
+			return strings.TrimSpace(getenv(name)), nil
 		}
 	}
 	if len(names) > 0 && (f.BaseURL == "" || f.APIKeyEnv != "") {

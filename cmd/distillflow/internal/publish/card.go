@@ -15,6 +15,7 @@ import (
 	"github.com/distillflow/distillflow/cmd/distillflow/internal/oci"
 	"github.com/distillflow/distillflow/cmd/distillflow/internal/runrecord"
 	"github.com/distillflow/distillflow/cmd/distillflow/internal/view"
+	"github.com/distillflow/distillflow/internal/base/secret"
 	"github.com/distillflow/distillflow/internal/lm/hub"
 )
 
@@ -107,7 +108,7 @@ func (c *card) title() string {
 
 // oneLine is text of the recipe in a line of Markdown.
 func oneLine(s string) string {
-	return strings.Join(strings.Fields(runrecord.MaskURLs(s)), " ")
+	return strings.Join(strings.Fields(secret.MaskURLs(s)), " ")
 }
 
 // code is text in a line of Markdown as it stands.

@@ -79,6 +79,17 @@ func Load(args []string, only *regexp.Regexp, reg *stage.Registry, problems io.W
 	return suites, nil
 }
 
+// Graphs lists what the cases of suites run.
+func Graphs(suites []*Suite) []*graph.Graph {
+	var out []*graph.Graph
+	for _, s := range suites {
+		for _, c := range s.cases {
+			out = append(out, c.graph)
+		}
+	}
+	return out
+}
+
 // testFiles finds the tests that an argument names: a recipe, a test file or a folder.
 func testFiles(arg string) ([]string, error) {
 	info, err := os.Stat(arg)

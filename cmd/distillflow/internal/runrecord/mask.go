@@ -2,46 +2,27 @@ package runrecord
 
 import (
 	"encoding/json"
-	"regexp"
 
 	"github.com/distillflow/distillflow/flow"
+	"github.com/distillflow/distillflow/internal/base/secret"
 )
 
-var (
-	secretName = regexp.MustCompile(`(?i)(^|[_-])(key|token|secret|password|passwd|credentials?)$`)
-	secretJSON = regexp.MustCompile(`(?i)("(?:[^"\\]*[_-])?(?:key|token|secret|password|passwd|credentials?)"\s*:\s*)"(?:[^"\\]|\\.)+"`)
-	userInURL  = regexp.MustCompile(`(://)[^/@\s"]+@`)
-	secretURL  = regexp.MustCompile(`(?i)((?:[?&]|\\u0026)(?:[\w.-]*[_-])?(?:key|token|secret|password|passwd|credentials?)=)[^&#\s"\\]+`) // JSON may write & as \u0026
-)
-
-const mask = "***"
-
-// masked hides fields with secret names, and the user part and parameters with secret
-// names of addresses, in JSON.
-func masked(b json.RawMessage) json.RawMessage {
-	b = secretJSON.ReplaceAll(b, []byte(`${1}"`+mask+`"`))
-	return []byte(maskedURL(string(b)))
-}
-
-func maskedURL(s string) string {
-	s = userInURL.ReplaceAllString(s, "${1}"+mask+"@")
-	return secretURL.ReplaceAllString(s, "${1}"+mask)
-}
+// What a run noted is masked where it is written; this is for runs of older programs.
 
 func maskedParam(name string, value json.RawMessage) json.RawMessage {
-	if secretName.MatchString(name) && string(value) != `""` {
-		return json.RawMessage(`"` + mask + `"`)
+	if secret.Name(name) && string(value) != `""` {
+		return json.RawMessage(`"` + secret.Mask + `"`)
 	}
-	return masked(value)
+	return secret.MaskJSON(value)
 }
 
 func maskGiven(d *flow.RunData) {
 	for name, v := range d.Env {
-		if secretName.MatchString(name) && v != "" {
-			d.Env[name] = mask
+		if secret.Name(name) && v != "" {
+			d.Env[name] = secret.Mask
 			continue
 		}
-		d.Env[name] = maskedURL(v)
+		d.Env[name] = secret.MaskURLs(v)
 	}
 	for name, v := range d.Params {
 		b, err := json.Marshal(v)
@@ -49,14 +30,8 @@ func maskGiven(d *flow.RunData) {
 			err = json.Unmarshal(maskedParam(name, b), &v)
 		}
 		if err != nil {
-			v = mask
+			v = secret.Mask
 		}
 		d.Params[name] = v
 	}
 }
-
-// SecretName reports whether a variable or param of this name holds a secret.
-func SecretName(name string) bool { return secretName.MatchString(name) }
-
-// MaskURLs hides the users of addresses in a text, and parameters with secret names.
-func MaskURLs(s string) string { return maskedURL(s) }

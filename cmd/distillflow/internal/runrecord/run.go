@@ -13,6 +13,7 @@ import (
 	"github.com/distillflow/distillflow/flow/event"
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/flow/store"
+	"github.com/distillflow/distillflow/internal/base/secret"
 )
 
 // Run is one run. It is not safe for concurrent use.
@@ -124,7 +125,7 @@ func Open(st *store.Store, reg *stage.Registry, id string) (*Run, error) {
 	}
 	for _, s := range r.Resolved.Stages {
 		n := r.stage(s.Name, s.Type)
-		n.With = masked(s.With)
+		n.With = secret.MaskJSON(s.With)
 		for _, in := range s.Inputs {
 			if src := r.byName[in.Stage]; src != nil {
 				n.Inputs = append(n.Inputs, Input{Port: in.Port, Stage: src, Output: in.Output})

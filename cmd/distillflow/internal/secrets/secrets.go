@@ -12,8 +12,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/distillflow/distillflow/cmd/distillflow/internal/runrecord"
 	"github.com/distillflow/distillflow/flow/bundle"
+	"github.com/distillflow/distillflow/internal/base/secret"
 )
 
 // Known are the secrets of this machine.
@@ -36,7 +36,7 @@ func Of(environ []string, tokens map[string]string) Known {
 		}
 	}
 	for _, e := range environ {
-		if name, value, _ := strings.Cut(e, "="); runrecord.SecretName(name) {
+		if name, value, _ := strings.Cut(e, "="); secret.Name(name) {
 			add(name, value)
 		}
 	}
@@ -119,12 +119,12 @@ func (k Known) InBundle(ctx context.Context, r io.Reader) (*bundle.Manifest, err
 		}
 	}
 	for _, where := range slices.Sorted(maps.Keys(texts)) {
-		if t := texts[where].String(); runrecord.MaskURLs(t) != t {
+		if t := texts[where].String(); secret.MaskURLs(t) != t {
 			return m, &FoundError{where, "an address with a login or a key"}
 		}
 	}
 	for name, value := range m.Env {
-		if runrecord.SecretName(name) && value != "" {
+		if secret.Name(name) && value != "" {
 			return m, &FoundError{"its manifest", "the variable " + name + ", which the recipe lists under env:"}
 		}
 	}
@@ -135,7 +135,7 @@ func (k Known) InBundle(ctx context.Context, r io.Reader) (*bundle.Manifest, err
 		}
 	}
 	for name, value := range params {
-		if s, ok := value.(string); ok && s != "" && runrecord.SecretName(name) {
+		if s, ok := value.(string); ok && s != "" && secret.Name(name) {
 			return m, &FoundError{"params.json", "the param " + name}
 		}
 	}
