@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -16,6 +18,7 @@ import (
 	"github.com/distillflow/distillflow/flow/lock"
 	"github.com/distillflow/distillflow/flow/recipe"
 	"github.com/distillflow/distillflow/flow/stage"
+	"github.com/distillflow/distillflow/internal/base/secret"
 	"github.com/distillflow/distillflow/schema"
 	"github.com/distillflow/distillflow/stages/analyze"
 	"github.com/distillflow/distillflow/stages/data"
@@ -78,7 +81,12 @@ func (a app) load(ctx context.Context, f *recipeFlags, path string) (*flow.Engin
 // the exit status.
 func (a app) showDiags(diags diag.List, r *recipe.Recipe) error {
 	if len(diags) > 0 {
-		if err := diags.Render(a.err, r.Sources); err != nil {
+		var b strings.Builder
+		if err := diags.Render(&b, r.Sources); err != nil {
+			return err
+		}
+		// A snippet may show a --set with a key in it.
+		if _, err := io.WriteString(a.err, secret.FromEnv(os.Environ()).Hide(b.String())); err != nil {
 			return err
 		}
 	}

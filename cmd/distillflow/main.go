@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -18,6 +19,7 @@ import (
 	"github.com/distillflow/distillflow/flow/diag"
 	"github.com/distillflow/distillflow/flow/exec/job"
 	"github.com/distillflow/distillflow/flow/lock"
+	"github.com/distillflow/distillflow/internal/base/secret"
 	"github.com/distillflow/distillflow/internal/llm"
 )
 
@@ -59,7 +61,14 @@ func main() {
 }
 
 // run executes one command line and gives its exit status.
-func (a app) run(ctx context.Context, args []string) int {
+func (a app) run(ctx context.Context, args []string) (status int) {
+	defer func() {
+		if p := recover(); p != nil {
+			// The runtime would print it as it is, with whatever it holds.
+			a.printError(fmt.Errorf("this is a mistake in distillflow; please report it: %v\n%s", p, debug.Stack()))
+			status = exitFailed
+		}
+	}()
 	root := a.root()
 	root.SetArgs(args)
 	root.SetIn(a.in)
@@ -97,8 +106,9 @@ func exitStatus(ctx context.Context, err error) int {
 }
 
 func (a app) printError(err error) {
+	known := secret.FromEnv(os.Environ())
 	for _, e := range view.Errors(err) {
-		fmt.Fprintf(a.err, "distillflow: %v\n", e)
+		fmt.Fprintf(a.err, "distillflow: %s\n", known.Hide(e.Error()))
 	}
 }
 

@@ -202,6 +202,9 @@ func (r *execRun) run(ctx context.Context) error {
 	}
 	r.env.Progress(stage.Progress{Message: strings.Join(r.cfg.Command, " ")})
 	err = runGroup(ctx, cmd, time.Duration(r.cfg.Grace*float64(time.Second)), func() { r.removeContainer(program) })
+	if herr := r.hideSecrets(); herr != nil {
+		return herr
+	}
 	if ctx.Err() != nil {
 		return fmt.Errorf("%s was stopped: %w", r.cfg.Command[0], ctx.Err())
 	}

@@ -5,6 +5,9 @@ package secret
 
 import (
 	"cmp"
+	"errors"
+	"io"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -88,6 +91,38 @@ func (k *Known) Hide(s string) string {
 		s = MaskURLs(s)
 	}
 	return s
+}
+
+// Empty reports whether no secrets are known.
+func (k *Known) Empty() bool { return k == nil || len(k.values) == 0 }
+
+// InFile names the variable whose value a file holds, as In does for a text.
+func (k *Known) InFile(path string) (string, error) {
+	if k.Empty() {
+		return "", nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	longest := len(k.values[0].value)
+	buf := make([]byte, max(1<<20, 4*longest))
+	kept := 0 // bytes of the last part: a value may lie on both sides of a cut
+	for {
+		n, err := io.ReadFull(f, buf[kept:])
+		n += kept
+		if name := k.In(string(buf[:n])); name != "" {
+			return name, nil
+		}
+		switch {
+		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+			return "", nil
+		case err != nil:
+			return "", err
+		}
+		kept = copy(buf, buf[n-longest:n])
+	}
 }
 
 // In names the variable whose value a text holds; "" if it holds none. Values that may be

@@ -1,6 +1,11 @@
 package secret
 
-import "testing"
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
 
 func TestName(t *testing.T) {
 	for name, want := range map[string]bool{
@@ -41,6 +46,15 @@ func TestKnown(t *testing.T) {
 	for in, want := range map[string]string{"x sk-0123456789abcdefghi": "B_TOKEN", "sk-0123456789abcdef": "A_KEY", "a placeholder": "", "": ""} {
 		if got := k.In(in); got != want {
 			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+	file := filepath.Join(t.TempDir(), "f")
+	for before, want := range map[int]string{0: "A_KEY", 1<<20 - 10: "A_KEY", 1<<20 - 18: "A_KEY", 3<<20 + 5: "A_KEY"} {
+		if err := os.WriteFile(file, []byte(strings.Repeat("x", before)+"sk-0123456789abcdef"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := k.InFile(file); got != want || err != nil {
+			t.Errorf("behind %d bytes: %q, %v", before, got, err)
 		}
 	}
 	var none *Known
