@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -12,11 +13,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/distillflow/distillflow/cmd/distillflow/internal/bundleview"
+	"github.com/distillflow/distillflow/cmd/distillflow/internal/machine"
 	"github.com/distillflow/distillflow/cmd/distillflow/internal/view"
 	"github.com/distillflow/distillflow/flow/bundle"
 	"github.com/distillflow/distillflow/flow/lock"
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/internal/base/paths"
+	"github.com/distillflow/distillflow/internal/base/text"
 	"github.com/distillflow/distillflow/internal/lm/hub"
 )
 
@@ -136,11 +139,37 @@ func (a app) unpack(c *cobra.Command, file, dir string) (*bundle.Manifest, error
 		return nil, usageError{fmt.Errorf("bundle %s: %w", file, paths.Cause(err))}
 	}
 	defer f.Close()
+	head, err := bundle.ReadManifest(f)
+	if err == nil {
+		err = fits(head.Total(), dir)
+	}
+	if err != nil {
+		return nil, usageError{fmt.Errorf("bundle %s: %w", file, err)}
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return nil, err
+	}
 	m, err := bundle.Unpack(c.Context(), f, dir)
 	if err != nil && c.Context().Err() == nil {
 		err = usageError{fmt.Errorf("bundle %s: %w", file, err)}
 	}
 	return m, err
+}
+
+// fits reports whether the disk of a folder, which need not be there yet, has room.
+func fits(need int64, dir string) error {
+	for dir, err := filepath.Abs(dir); err == nil; dir = filepath.Dir(dir) {
+		if free, err := machine.DiskFree(dir); err == nil {
+			if need > free {
+				return fmt.Errorf("unpacked it has %s, and %s has room for %s: name a folder on another disk with --dir", text.Size(need), dir, text.Size(free))
+			}
+			return nil
+		}
+		if dir == filepath.Dir(dir) {
+			break
+		}
+	}
+	return nil // nobody knows
 }
 
 func (a app) bundleShowCmd() *cobra.Command {

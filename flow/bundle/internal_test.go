@@ -36,6 +36,8 @@ func TestParseManifest(t *testing.T) {
 		{"blob", manifest("", "blobs/00"), "gives the blob 00 the digest"},
 		{"no digest", `{"format":1,"entries":[{"path":"answers.bin","bytes":1}]}`, "no size or no digest"},
 		{"size", `{"format":1,"entries":[{"path":"answers.bin","bytes":-1,"digest":"` + digest + `"}]}`, "no size or no digest"},
+		{"more than there is", `{"format":1,"entries":[{"path":"answers.bin","bytes":9223372036854775807,"digest":"` + digest + `"}]}`, "more than 1024 TiB"},
+		{"more than there is, together", `{"format":1,"entries":[{"path":"answers.bin","bytes":1125899906842624,"digest":"` + digest + `"},{"path":"distillflow.lock","bytes":9223372036854775807,"digest":"` + digest + `"}]}`, "more than 1024 TiB"},
 		{"stage twice", manifest(`,"stages":[{"name":"a"},{"name":"a"}]`, "distillflow.lock", "recipe/r.yaml"), `the stage "a" twice`},
 		{"no action", manifest(`,"stages":[{"name":"a","key":"k","packed":true}]`, "distillflow.lock", "recipe/r.yaml"), "does not hold the result of stage a"},
 		{"input folder", manifest(`,"inputs":[{"dir":"../x"}]`, "distillflow.lock", "recipe/r.yaml"), `the input folder "../x" is not in the bundle`},

@@ -28,7 +28,10 @@ const (
 
 // maxManifest bounds what a reader takes into memory before it has checked
 // anything.
-const maxManifest = 256 << 20
+const maxManifest = 64 << 20
+
+// maxTotal bounds the bytes of all files of a bundle, unpacked.
+const maxTotal = 1 << 50
 
 // Manifest says what a bundle holds and how the run read its recipe.
 type Manifest struct {
@@ -138,7 +141,7 @@ func parseManifest(b []byte) (*Manifest, error) {
 	if m.Format != Format {
 		return nil, fmt.Errorf("it has format %d, this program knows %d: use the program that made it, version %q", m.Format, Format, m.Program)
 	}
-	last := ""
+	last, total := "", int64(0)
 	for _, e := range m.Entries {
 		if err := checkPath(e.Path); err != nil {
 			return nil, err
@@ -149,6 +152,9 @@ func parseManifest(b []byte) (*Manifest, error) {
 		last = e.Path
 		if e.Bytes < 0 || !e.Digest.Valid() {
 			return nil, fmt.Errorf("its manifest gives %q no size or no digest", e.Path)
+		}
+		if total += e.Bytes; total < 0 || total > maxTotal {
+			return nil, fmt.Errorf("its files are said to have more than %d TiB", maxTotal>>40)
 		}
 		if hex, ok := strings.CutPrefix(e.Path, blobsDir+"/"); ok && hex != e.Digest.Hex() {
 			return nil, fmt.Errorf("its manifest gives the blob %s the digest %s", hex, e.Digest)

@@ -185,7 +185,10 @@ func parse(body []byte) (*llm.Response, error) {
 func (c *Client) fail(ctx context.Context, err error, call *callInfo) error {
 	e := &llm.Error{Status: call.Status, RetryAfter: call.RetryAfter}
 	var api genai.APIError
+	var sentOn *llm.Error // see llm.CheckRedirect
 	switch {
+	case errors.As(err, &sentOn):
+		e.Kind, e.Message = sentOn.Kind, sentOn.Message
 	case call.Status >= 400:
 		e.Kind = llm.KindOfStatus(call.Status)
 		if errors.As(err, &api) {
