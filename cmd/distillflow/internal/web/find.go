@@ -111,6 +111,9 @@ func (r record) Start() string {
 	left := maxStart
 	gjson.ParseBytes(r.row).ForEach(func(_, v gjson.Result) bool {
 		s := text.FirstLine(v.String())
+		if r := []rune(s[:min(len(s), 4*maxStart)]); len(r) > maxStart { // 4 bytes are the longest rune
+			s = string(r[:maxStart]) + "…"
+		}
 		parts = append(parts, s)
 		left -= len(s)
 		return left > 0

@@ -16,10 +16,10 @@ func TestRecordsOfAnyLengthFitAPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	long := strings.Repeat("word ", 1<<20)
+	long := strings.Repeat("word ", 1<<18)
 	p := &schema.Problem{ID: long, Task: long, Question: long, GoldAnswer: long, Paths: []schema.Path{{
 		Style: long, Prompt: long, Reasoning: long, Response: long, Pred: long, Reason: long, Error: long, Provider: long, FinishReason: long,
-		Span: &schema.Span{Start: 1 << 20, End: 3 << 20}, Judge: &schema.Judge{Reason: long},
+		Span: &schema.Span{Start: 1 << 19, End: 1 << 20}, Judge: &schema.Judge{Reason: long},
 	}}}
 	var row strings.Builder
 	for i := range 2000 {
@@ -30,7 +30,7 @@ func TestRecordsOfAnyLengthFitAPage(t *testing.T) {
 		"row":         {row: []byte(`{"a":"` + long + `","` + long + `":1}`)},
 		"many fields": {row: []byte("{" + row.String()[1:] + "}")},
 	} {
-		page, err := s.render("record", &recordView{record: rec})
+		page, err := s.render("exported", exportView{Records: []*recordView{{record: rec}}})
 		if err != nil {
 			t.Fatal(err)
 		}
