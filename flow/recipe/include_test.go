@@ -19,7 +19,7 @@ func TestInclude(t *testing.T) {
 name: ask
 seed: 99
 include: common.yaml
-env: [KEY]
+env: [PLACE]
 params: {teacher: {default: sim, help: who}, prompt: {type: path, default: p.txt}}
 profiles: {big: {teacher: large}}
 stages:
@@ -40,7 +40,7 @@ stages:
 	if r.Name != "base" || r.Seed != 3 {
 		t.Errorf("name and seed come from what is extended, not from what is included: %q %d", r.Name, r.Seed)
 	}
-	if diff := cmp.Diff([]string{"KEY", "OTHER"}, r.Env); diff != "" {
+	if diff := cmp.Diff([]string{"PLACE", "OTHER"}, r.Env); diff != "" {
 		t.Error(diff)
 	}
 	var names []string
