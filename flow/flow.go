@@ -36,6 +36,7 @@ type Engine struct {
 	Getenv   func(string) string // nil is os.Getenv
 	Layouts  map[string]Layout   // record type -> how save: writes it
 	Fault    func(point string)  // for crash tests; see store.Options
+	Now      func() time.Time    // the clock, for crash tests; nil is time.Now
 	Runner   exec.Runner         // nil runs stages in this process
 	// Executors says which stages run elsewhere than with Runner.
 	Executors exec.Executors
@@ -162,12 +163,10 @@ func (e *Engine) Run(ctx context.Context, g *graph.Graph, o RunOptions) (*Result
 	if err != nil {
 		return nil, err
 	}
-	st, err := store.Open(dir, store.Options{
-		Fault: e.Fault,
-		Warn: func(w store.Warning) {
-			sink(event.Event{Time: time.Now(), Kind: event.StageWarning, Message: w.String()})
-		},
-	})
+	warn := func(w store.Warning) {
+		sink(event.Event{Time: time.Now(), Kind: event.StageWarning, Message: w.String()})
+	}
+	st, err := store.Open(dir, store.Options{Fault: e.Fault, Now: e.Now, Warn: warn})
 	if err != nil {
 		return nil, err
 	}
@@ -190,6 +189,7 @@ func (e *Engine) Run(ctx context.Context, g *graph.Graph, o RunOptions) (*Result
 		return nil, errors.Join(err, st.Close())
 	}
 	memo := UserMemo(e.MemoDir, e.getenv()).Share(e.Cache)
+	memo.opts = store.MemoOptions{Fault: e.Fault, Now: e.Now, Warn: warn}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	control := newController(history, g, stop)
@@ -205,7 +205,7 @@ func (e *Engine) Run(ctx context.Context, g *graph.Graph, o RunOptions) (*Result
 	opts := exec.Options{
 		RunID: history.id, RecipeID: recipeID(g), Seed: o.seed(g), Jobs: o.Jobs, Force: o.Force, Replace: o.Replace,
 		Limits: o.Limits, Devices: gpus, RetryPause: o.RetryPause, Executors: e.Executors, Sink: sink, Save: permitted(e.saver(st), o.PermitSave),
-		Control: control.control, Only: only, Permit: o.PermitRun, Cache: e.cache(),
+		Control: control.control, Only: only, Permit: o.PermitRun, Cache: e.cache(), Now: e.Now,
 	}
 	if e.Cache != nil {
 		e.Cache.Tell(func(message string) {

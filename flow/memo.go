@@ -15,6 +15,7 @@ type Memo struct {
 	dir    string
 	getenv func(string) string
 	cache  *remote.Cache // nil: shared with nobody
+	opts   store.MemoOptions
 	once   sync.Once
 	memo   *store.Memo
 	err    error
@@ -40,7 +41,7 @@ func (l *Memo) open() error {
 				return
 			}
 		}
-		l.memo, l.err = store.OpenMemo(dir, store.MemoOptions{})
+		l.memo, l.err = store.OpenMemo(dir, l.opts)
 	})
 	if l.err != nil {
 		return fmt.Errorf("opening the memo of paid answers: %w", l.err)

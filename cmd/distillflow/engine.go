@@ -116,7 +116,7 @@ func (a app) check(f *recipeFlags, path string) (*flow.Engine, *graph.Graph, flo
 		}
 	}
 	e := &flow.Engine{
-		Registry: reg, StoreDir: f.store, Getenv: a.getenv, Fault: a.fault, Program: version + revision(),
+		Registry: reg, StoreDir: f.store, Getenv: a.getenv, Fault: a.fault, Now: a.now, Program: version + revision(),
 		Layouts: map[string]flow.Layout{schema.Problem{}.RecordType(): layout.Problems},
 	}
 	wd, err := os.Getwd()

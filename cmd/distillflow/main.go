@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -40,6 +41,7 @@ type app struct {
 	err    io.Writer
 	getenv func(string) string
 	fault  func(point string) // crash tests stop the process here; nil otherwise
+	now    func() time.Time   // and let its clock jump; nil otherwise
 }
 
 // usageError is a mistake in the command line or the recipe.
@@ -54,10 +56,15 @@ type shownError struct{ error }
 func (e shownError) Unwrap() error { return e.error }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second interrupt ends the process at once
 	a := app{in: os.Stdin, out: os.Stdout, err: os.Stderr, getenv: os.Getenv}
-	os.Exit(a.run(ctx, os.Args[1:]))
+	os.Exit(a.run(untilSignal(), os.Args[1:]))
+}
+
+// untilSignal ends with the first interrupt; a second one ends the process at once.
+func untilSignal() context.Context {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	return ctx
 }
 
 // run executes one command line and gives its exit status.

@@ -1,12 +1,7 @@
 package main
 
 import (
-	"context"
-	"fmt"
 	"os"
-	"strconv"
-	"sync"
-	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -20,38 +15,10 @@ import (
 // process they can kill.
 const asProgram = "DISTILLFLOW_TEST_AS_PROGRAM"
 
-// With asProgram: the number of the fault point to die at, and a file that gets
-// the name of every point passed.
-const (
-	crashAt    = "DISTILLFLOW_TEST_CRASH_AT"
-	pointsFile = "DISTILLFLOW_TEST_POINTS"
-)
-
 func program() int {
-	a := app{in: os.Stdin, out: os.Stdout, err: os.Stderr, getenv: os.Getenv, fault: faultHook()}
-	return a.run(context.Background(), os.Args[1:])
-}
-
-// faultHook kills the process, as a power cut would, at the wanted point.
-func faultHook() func(string) {
-	var mu sync.Mutex
-	var names *os.File
-	if path := os.Getenv(pointsFile); path != "" {
-		names, _ = os.Create(path)
-	}
-	at, _ := strconv.Atoi(os.Getenv(crashAt))
-	passed := 0
-	return func(point string) {
-		mu.Lock()
-		defer mu.Unlock()
-		if names != nil {
-			fmt.Fprintln(names, point)
-		}
-		if passed++; passed == at {
-			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
-			select {}
-		}
-	}
+	a := app{in: os.Stdin, out: os.Stdout, err: os.Stderr, getenv: os.Getenv}
+	a.fault, a.now = childFaults()
+	return a.run(untilSignal(), os.Args[1:])
 }
 
 func TestMain(m *testing.M) {

@@ -78,12 +78,10 @@ func (s *Store) adopt(path string, d Digest, size int64, dur Durability) error {
 		}
 		return s.writeErr(os.Remove(path))
 	}
-	if err := os.Chmod(path, 0o444); err != nil {
-		return s.writeErr(err)
-	}
-	if err := stamp(path, d, size, s.now()); err != nil {
-		return s.writeErr(err)
-	}
+	// Some file systems know neither modes nor times. The first guards against
+	// mistakes, and without the second a blob is hashed when it is used.
+	_ = os.Chmod(path, 0o444)
+	_ = stamp(path, d, size, s.now())
 	if s.sync(dur) {
 		if err := syncFile(path); err != nil {
 			return s.writeErr(err)
@@ -138,9 +136,7 @@ func (s *Store) move(path, dst string, d Digest, size int64, sync bool) error {
 	} else if got != d {
 		return fmt.Errorf("%s changed while it was published: %w", path, ErrCorrupt)
 	}
-	if err := stamp(tmp, d, size, s.now()); err != nil {
-		return err
-	}
+	_ = stamp(tmp, d, size, s.now()) // as in adopt
 	if sync {
 		if err := syncFile(tmp); err != nil {
 			return err

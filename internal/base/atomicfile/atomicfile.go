@@ -24,8 +24,8 @@ const (
 	Durable
 )
 
-// Write replaces path by what write produces, with the given permissions. The
-// folder must exist. The content is buffered, written beside path and renamed.
+// Write replaces path by what write produces, with the given permissions where the
+// file system has any. The folder must exist. The content is buffered, written beside path and renamed.
 // Errors of write come back as they are.
 func Write(path string, mode fs.FileMode, d Durability, write func(io.Writer) error) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
@@ -39,9 +39,10 @@ func Write(path string, mode fs.FileMode, d Durability, write func(io.Writer) er
 		}
 	}()
 	b := bufio.NewWriterSize(f, 1<<16)
-	if err := errors.Join(write(b), b.Flush(), f.Chmod(mode)); err != nil {
+	if err := errors.Join(write(b), b.Flush()); err != nil {
 		return err
 	}
+	_ = f.Chmod(mode) // where there are no modes it stays as CreateTemp made it: for the user alone
 	if d == Durable {
 		if err := f.Sync(); err != nil {
 			return err
