@@ -24,6 +24,7 @@ type childPlan struct {
 	Clock    time.Duration // how much the clock is ahead from the start
 
 	At   int           // the number, from 1, of the fault point at which Do happens; 0: never
+	Of   string        // count the points of this name only; "": all
 	Do   string        // kill, term, a name of denials, or clock
 	Jump time.Duration // of the clock
 }
@@ -71,6 +72,9 @@ func childFaults() (func(point string), func() time.Time) {
 		defer mu.Unlock()
 		if names != nil {
 			fmt.Fprintln(names, point)
+		}
+		if p.Of != "" && p.Of != point {
+			return
 		}
 		if passed++; passed != p.At {
 			return

@@ -441,7 +441,7 @@ func (v *victim) digests(t *testing.T) map[string]string {
 	for line := range bytes.Lines(v.last) {
 		var e event.Event
 		if err := json.Unmarshal(line, &e); err != nil {
-			t.Fatal(err)
+			t.Fatalf("%v in %s", err, line)
 		}
 		if e.Kind == event.StageDone || e.Kind == event.StageHit {
 			for port, o := range e.Outputs {
@@ -449,7 +449,6 @@ func (v *victim) digests(t *testing.T) map[string]string {
 			}
 		}
 	}
-	// What counts the work of one run is not a result.
 	saved, err := filepath.Glob(filepath.Join(v.dir, "out", "*.jsonl"))
 	if err != nil || len(saved) == 0 || len(m) == 0 {
 		t.Fatalf("nothing to compare: %v, %d outputs (%v)", saved, len(m), err)
