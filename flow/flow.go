@@ -138,9 +138,9 @@ func (r *Result) Output(stageName, port string) string {
 	var path string
 	var err error
 	if o.Kind == store.KindDir {
-		path, err = r.store.MaterializeTree(o.Digest)
+		path, err = r.store.VerifiedTree(o.Digest)
 	} else {
-		path, err = r.store.Path(o.Digest)
+		path, err = r.store.VerifiedPath(o.Digest)
 	}
 	if err != nil {
 		return ""

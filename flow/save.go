@@ -83,7 +83,7 @@ func saveOutput(st *store.Store, l Layout, p stage.Port, o store.Output, place s
 		if holdsTree(st, place, o.Digest) {
 			return nil
 		}
-		src, err := st.MaterializeTree(o.Digest)
+		src, err := st.VerifiedTree(o.Digest)
 		if err != nil {
 			return err
 		}

@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/distillflow/distillflow/internal/base/paths"
+	"github.com/distillflow/distillflow/cmd/distillflow/internal/report"
 )
 
 func (a app) openCmd() *cobra.Command {
@@ -18,26 +18,29 @@ func (a app) openCmd() *cobra.Command {
 		Use:   "open RUN",
 		Short: "Open the report of a run in a browser",
 		Long: `open shows the report of a run in a browser, the program named by BROWSER if that is
-set, and prints where the report is. ` + runDoc,
+set, and prints where the report is. A run that was killed has written none: open writes
+it. ` + runDoc,
 		Args: args(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, pos []string) error {
 			st, r, err := a.openRun(&f, pos[0])
 			if err != nil {
 				return err
 			}
-			if err := st.Close(); err != nil {
-				return err
+			place := r.ReportPath()
+			if _, err = os.Stat(place); err != nil { // as of one that was killed
+				if err = errors.New("it goes on"); !r.Live() {
+					place, err = report.Write(r, "")
+				}
 			}
-			report := r.ReportPath()
-			if _, err := os.Stat(report); err != nil {
-				return fmt.Errorf("run %s has no report (%s: %w); 'distillflow show %s' prints its figures", r.ID, report, paths.Cause(err), pos[0])
+			if err = errors.Join(err, st.Close()); err != nil {
+				return fmt.Errorf("run %s has no report (%w); 'distillflow show %s' prints its figures", r.ID, err, pos[0])
 			}
-			fmt.Fprintln(a.out, report)
+			fmt.Fprintln(a.out, place)
 			argv := a.browser()
 			if argv == nil {
 				return nil
 			}
-			if err := exec.CommandContext(c.Context(), argv[0], append(argv[1:], report)...).Start(); err != nil {
+			if err := exec.CommandContext(c.Context(), argv[0], append(argv[1:], place)...).Start(); err != nil {
 				return errors.Join(errors.New("no browser could be started; open the file above in one"), err)
 			}
 			return nil

@@ -110,7 +110,7 @@ func (a app) render(ctx context.Context, f *recipeFlags, file, name string, pick
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
-	path, err := st.Path(digest)
+	path, err := st.VerifiedPath(digest)
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", src.Label(), err)
 	}

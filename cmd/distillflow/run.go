@@ -256,7 +256,10 @@ func refreshStages(g *graph.Graph, o *flow.RunOptions, names []string) error {
 		case !n.Config.SetFlag("refresh"):
 			return usageError{fmt.Errorf("--refresh %s: %s asks no model; --force %s runs the stage again", name, n.Type.Type, name)}
 		}
-		o.Force[name], o.Replace[name] = true, true
+		o.Force[name] = true
+	}
+	for name := range o.Force { // also where the recipe sets refresh and the user forces the stage
+		o.Replace[name] = g.Node(name).Config.Flag("refresh")
 	}
 	return nil
 }

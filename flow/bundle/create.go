@@ -398,7 +398,7 @@ func (c *creator) result(a *store.Action) error {
 }
 
 func (c *creator) blob(d store.Digest) error {
-	p, err := c.src.Store.Path(d)
+	p, err := c.src.Store.VerifiedPath(d)
 	if err != nil {
 		return err
 	}

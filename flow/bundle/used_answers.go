@@ -106,9 +106,9 @@ func (c *creator) again(ctx context.Context, n *graph.Node, rec *recorder) (why 
 
 func openOutput(st *store.Store, o store.Output) (string, error) {
 	if o.Kind == store.KindDir {
-		return st.MaterializeTree(o.Digest)
+		return st.VerifiedTree(o.Digest)
 	}
-	return st.Path(o.Digest)
+	return st.VerifiedPath(o.Digest)
 }
 
 func digestOf(file string) (store.Digest, error) {

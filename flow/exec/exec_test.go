@@ -351,6 +351,38 @@ func TestRetries(t *testing.T) {
 	}
 }
 
+// What earlier tries paid counts, whatever became of them; what says how a try went does not.
+func TestTriesAddUp(t *testing.T) {
+	tries := 0
+	b := newBench(t, "stages: {a: {uses: pure, with: {act: a}, retries: 2}}", map[string]act{"a": func(_ context.Context, env *stage.Env) (string, error) {
+		tries++
+		env.AddStat("calls", 10)
+		env.AddStat("usd", 0.25)
+		env.AddStat("calls_per_second", 5)
+		if tries < 3 {
+			return "", errors.New("toy failure")
+		}
+		return "at last", nil
+	}})
+	b.mustRun("a:done")
+	want := map[string]float64{"calls": 30, "usd": 0.75, "calls_per_second": 5}
+	for _, e := range b.events {
+		if e.Kind == event.StageDone && !maps.Equal(e.Values, want) {
+			t.Errorf("figures %v, want %v", e.Values, want)
+		}
+	}
+	b = newBench(t, "stages: {a: {uses: pure, with: {act: a}, retries: 1}}", map[string]act{"a": func(_ context.Context, env *stage.Env) (string, error) {
+		env.AddStat("calls", 1)
+		return "", errors.New("toy failure")
+	}})
+	b.mustRun("a:failed")
+	for _, e := range b.events {
+		if e.Kind == event.StageFailed && e.Values["calls"] != 2 {
+			t.Errorf("figures %v", e.Values)
+		}
+	}
+}
+
 // The pause between tries doubles up to a minute.
 func TestPausesBetweenTries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -23,13 +23,17 @@ func (e *TimeoutError) Error() string {
 	return fmt.Sprintf("stopped after its timeout of %s", e.Timeout)
 }
 
-// attempts runs a task, and after a failure again, as often as retries: says.
+// attempts runs a task, and after a failure again, as often as retries: says. What all
+// tries spent is in the result's figures.
 func (s *scheduler) attempts(ctx context.Context, n *graph.Node, task stage.Task, hooks Hooks) (stage.Result, error) {
+	var before map[string]float64
 	r := n.Stage.Resources
 	task.Needs = stage.Needs{CPUs: r.CPUs, Memory: r.Memory, GPUs: r.GPUs, Time: n.Stage.Timeout}
 	pause := s.opts.RetryPause
 	for try := 0; ; try++ {
 		res, err := s.attempt(ctx, n, task, hooks)
+		res.Stats = addSpending(res.Stats, before)
+		before = res.Stats
 		if err == nil || try >= n.Stage.Retries || ctx.Err() != nil || Permanent(err) {
 			return res, err
 		}
@@ -49,6 +53,20 @@ func (s *scheduler) attempts(ctx context.Context, n *graph.Node, task stage.Task
 			}
 		}
 	}
+}
+
+// addSpending adds to the figures of a try what those before it spent.
+func addSpending(stats, before map[string]float64) map[string]float64 {
+	for _, name := range stage.Spending {
+		if before[name] == 0 {
+			continue
+		}
+		if stats == nil {
+			stats = map[string]float64{}
+		}
+		stats[name] += before[name]
+	}
+	return stats
 }
 
 // Permanent reports whether another try would fail too: after a bug in the stage,

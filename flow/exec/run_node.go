@@ -195,7 +195,9 @@ func (s *scheduler) execute(ctx context.Context, n *graph.Node, step plan.Step, 
 	defer func() { discard(n, task, published) }()
 	started := s.opts.Now()
 	s.emit(event.Event{Kind: event.StageStarted, Stage: n.Name, Type: n.Type.Type, Key: step.Key, Reason: step.Reason.String()})
+	before := f.stats // of a run whose result was thrown away
 	res, err := s.perform(ctx, n, task, files, f)
+	f.stats = addSpending(f.stats, before)
 	if err != nil {
 		return nil, false, err
 	}
@@ -302,9 +304,9 @@ func (s *scheduler) workDir(n *graph.Node, key string) (string, error) {
 
 func (s *scheduler) open(p stage.Port, d store.Digest) (string, error) {
 	if p.Kind == stage.DirPort {
-		return s.store.MaterializeTree(d)
+		return s.store.VerifiedTree(d)
 	}
-	return s.store.Path(d)
+	return s.store.VerifiedPath(d)
 }
 
 // publish puts the outputs into the store and then the action that names them.

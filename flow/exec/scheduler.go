@@ -197,7 +197,7 @@ type finished struct {
 	pointer    *store.Pointer     // what to remember for later plans
 	preimage   json.RawMessage    // of its key; nil if it was not reached
 	incomplete bool               // its outputs are usable, but not final
-	stats      map[string]float64 // of the last try, if it ran
+	stats      map[string]float64 // of the last try, if it ran, with what earlier ones spent
 	err        error
 }
 

@@ -209,6 +209,10 @@ func (e *Env) Fault(point string) {
 	}
 }
 
+// Spending names the figures of [Env.AddStat] that say what was paid. Those of several
+// tries of a stage add up.
+var Spending = []string{"calls", "prompt_tokens", "completion_tokens", "reasoning_tokens", "usd"}
+
 // AddStat adds to a figure of the run's record, such as calls, tokens or
 // retries. Stats stand beside the outputs, never in them. Values that are not
 // finite are left out.

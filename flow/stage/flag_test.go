@@ -29,8 +29,11 @@ func TestSetFlag(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]bool{"loud": true, "again": true, "exact": false, "name": false, "none": false} {
-		if got := c.SetFlag(name); got != want {
-			t.Errorf("%s: %v", name, got)
+		if c.Flag(name) {
+			t.Errorf("%s is set", name)
+		}
+		if got := c.SetFlag(name); got != want || c.Flag(name) != want && name != "exact" {
+			t.Errorf("%s: %v, and is %v", name, got, c.Flag(name))
 		}
 	}
 	v := c.Value().(flagged)

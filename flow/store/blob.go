@@ -25,6 +25,12 @@ type fileID struct {
 	inode       uint64
 }
 
+// verifiedFile is a state of a file that had the content of a digest.
+type verifiedFile struct {
+	d  Digest
+	id fileID
+}
+
 func idOf(fi fs.FileInfo) fileID {
 	return fileID{size: fi.Size(), mtime: fi.ModTime().UnixNano(), inode: inode(fi)}
 }
@@ -96,6 +102,9 @@ func (s *Store) adopt(path string, d Digest, size int64, dur Durability) error {
 		if err := atomicfile.SyncDir(filepath.Dir(dst)); err != nil {
 			return s.writeErr(err)
 		}
+	}
+	if fi, err := os.Lstat(dst); err == nil {
+		s.verified.Store(verifiedFile{d, idOf(fi)}, true)
 	}
 	s.fault(FaultBlobPublished)
 	return nil
@@ -214,6 +223,16 @@ func (s *Store) Path(d Digest) (string, error) {
 	return s.blobPath(d), nil
 }
 
+// VerifiedPath is Path for a reader that cannot tell damage from content: the file is
+// hashed unless this process has done so already. Path finds only what a stat call shows,
+// not a disk that changes bytes by itself.
+func (s *Store) VerifiedPath(d Digest) (string, error) {
+	if err := s.checkContent(d, -1, true); err != nil {
+		return "", err
+	}
+	return s.blobPath(d), nil
+}
+
 // OpenBlob opens the blob d for reading. The reader hashes what it hands out
 // and returns ErrCorrupt in place of io.EOF when the content is not d's.
 func (s *Store) OpenBlob(d Digest) (io.ReadCloser, error) {
@@ -266,9 +285,9 @@ func (r *blobReader) Close() error { return r.f.Close() }
 // and unstamps it, so that the next look in any process finds the damage too.
 func (s *Store) damaged(d Digest) error {
 	p := s.blobPath(d)
-	s.verified.Delete(d)
-	if !s.opts.ReadOnly {
-		if fi, err := os.Lstat(p); err == nil && stamped(fi, d) {
+	if fi, err := os.Lstat(p); err == nil {
+		s.verified.Delete(verifiedFile{d, idOf(fi)})
+		if !s.opts.ReadOnly && stamped(fi, d) {
 			t := fi.ModTime().Add(1)
 			_ = os.Chtimes(p, t, t)
 		}
@@ -281,6 +300,12 @@ func (s *Store) damaged(d Digest) error {
 // ErrCorrupt otherwise. size is the expected size, -1 when unknown. The usual
 // cost is one stat call.
 func (s *Store) checkBlob(d Digest, size int64) error {
+	return s.checkContent(d, size, s.opts.VerifyReads)
+}
+
+// checkContent is checkBlob that hashes, once in a process, also what a stat call shows
+// to be sound.
+func (s *Store) checkContent(d Digest, size int64, hash bool) error {
 	if !d.Valid() {
 		return fmt.Errorf("store: %q is not a digest: %w", string(d), ErrNotFound)
 	}
@@ -297,10 +322,10 @@ func (s *Store) checkBlob(d Digest, size int64) error {
 		return fmt.Errorf("store: blob %s: %w", d, ErrCorrupt)
 	}
 	stampOK := stamped(fi, d)
-	if stampOK && !s.opts.VerifyReads {
+	if stampOK && !hash {
 		return nil
 	}
-	if id, ok := s.verified.Load(d); ok && id == idOf(fi) {
+	if _, ok := s.verified.Load(verifiedFile{d, idOf(fi)}); ok {
 		return nil
 	}
 	got, n, err := digestFile(p)
@@ -319,7 +344,7 @@ func (s *Store) checkBlob(d Digest, size int64) error {
 			}
 		}
 	}
-	s.verified.Store(d, idOf(fi))
+	s.verified.Store(verifiedFile{d, idOf(fi)}, true)
 	return nil
 }
 

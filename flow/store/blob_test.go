@@ -211,6 +211,12 @@ func TestSilentDamage(t *testing.T) {
 				t.Fatalf("got %v, want ErrCorrupt", err)
 			}
 		},
+		"what is handed out to be read": func(t *testing.T, s *Store, d Digest) {
+			v, _ := openStore(t, s.Dir(), Options{})
+			if _, err := v.VerifiedPath(d); !errors.Is(err, ErrCorrupt) {
+				t.Fatalf("got %v, want ErrCorrupt", err)
+			}
+		},
 		"Verify": func(t *testing.T, s *Store, d Digest) {
 			rep, err := s.Verify(t.Context(), 0)
 			if err != nil || len(rep.Damaged) != 1 || rep.Damaged[0] != d || len(rep.Broken) != 1 {

@@ -63,7 +63,7 @@ type Store struct {
 	lock      *flock.Flock
 	noLocking bool // the file system has no locks
 
-	verified  sync.Map // Digest -> fileID that hashed right in this process
+	verified  sync.Map // verifiedFile: those that hashed right in this process
 	manifests sync.Map // Digest -> []TreeEntry, parsed and checked
 	lasts     lastFiles
 	stats     statCache

@@ -209,7 +209,9 @@ func parseManifest(b []byte) ([]TreeEntry, error) {
 }
 
 // checkTree returns nil when the manifest and every file of the tree are sound.
-func (s *Store) checkTree(d Digest) error {
+func (s *Store) checkTree(d Digest) error { return s.checkTreeContent(d, s.opts.VerifyReads) }
+
+func (s *Store) checkTreeContent(d Digest, hash bool) error {
 	entries, err := s.Tree(d)
 	if err != nil {
 		return err
@@ -218,7 +220,7 @@ func (s *Store) checkTree(d Digest) error {
 		if e.Digest == "" {
 			continue
 		}
-		if err := s.checkBlob(e.Digest, e.Size); err != nil {
+		if err := s.checkContent(e.Digest, e.Size, hash); err != nil {
 			return fmt.Errorf("file %s: %w", e.Path, err)
 		}
 	}
@@ -230,19 +232,27 @@ func (s *Store) checkTree(d Digest) error {
 // blobs, or copies where the file system has no links or a file is executable.
 // Do not write below it.
 func (s *Store) MaterializeTree(d Digest) (string, error) {
+	return s.materialize(d, s.opts.VerifyReads)
+}
+
+// VerifiedTree is MaterializeTree for a reader that cannot tell damage from content; see
+// VerifiedPath.
+func (s *Store) VerifiedTree(d Digest) (string, error) { return s.materialize(d, true) }
+
+func (s *Store) materialize(d Digest, hash bool) (string, error) {
 	entries, err := s.Tree(d)
 	if err != nil {
 		return "", err
 	}
 	dst := s.path("trees", d.Hex())
-	problem := s.checkMaterialized(dst, entries)
+	problem := s.checkMaterialized(dst, entries, hash)
 	if problem == "" {
 		return dst, nil
 	}
 	if err := s.prepare(); err != nil {
 		return "", err
 	}
-	if err := s.checkTree(d); err != nil {
+	if err := s.checkTreeContent(d, hash); err != nil {
 		return "", err
 	}
 	tmp, err := os.MkdirTemp(s.path("tmp"), "tree-")
@@ -260,7 +270,7 @@ func (s *Store) MaterializeTree(d Digest) (string, error) {
 			return dst, nil
 		}
 		// Something is there: another process was faster, or it is damaged.
-		if problem = s.checkMaterialized(dst, entries); problem == "" {
+		if problem = s.checkMaterialized(dst, entries, hash); problem == "" {
 			return dst, nil
 		}
 		s.warn(dst, "%s; the folder is made again", problem)
@@ -317,8 +327,8 @@ func (s *Store) placeBlob(e TreeEntry, p string) error {
 }
 
 // checkMaterialized returns "" when the folder holds exactly the entries, each
-// file with the stamp of its digest.
-func (s *Store) checkMaterialized(root string, entries []TreeEntry) string {
+// file with the stamp of its digest or, with hash, its content.
+func (s *Store) checkMaterialized(root string, entries []TreeEntry, hash bool) string {
 	if _, err := os.Lstat(root); err != nil {
 		return "is missing"
 	}
@@ -345,12 +355,17 @@ func (s *Store) checkMaterialized(root string, entries []TreeEntry) string {
 		if fi.Size() != e.Size {
 			return e.Path + " was changed"
 		}
-		if stamped(fi, e.Digest) && !s.opts.VerifyReads {
+		if stamped(fi, e.Digest) && !hash {
+			continue
+		}
+		seen := verifiedFile{e.Digest, idOf(fi)}
+		if _, ok := s.verified.Load(seen); ok {
 			continue
 		}
 		if got, _, err := digestFile(p); err != nil || got != e.Digest {
 			return e.Path + " was changed"
 		}
+		s.verified.Store(seen, true)
 	}
 	return ""
 }

@@ -134,7 +134,7 @@ func TestMaterializedTreeHeals(t *testing.T) {
 				t.Fatal(p2, err)
 			}
 			entries, _ := s.Tree(d)
-			if problem := s.checkMaterialized(p, entries); problem != "" {
+			if problem := s.checkMaterialized(p, entries, false); problem != "" {
 				t.Error(problem)
 			}
 			if warned.count() == 0 {

@@ -96,15 +96,15 @@ func (p Process) Run(ctx context.Context, t stage.Task, h exec.Hooks) (stage.Res
 	if errors.Is(waitErr, osexec.ErrWaitDelay) {
 		waitErr = nil // the worker itself ended well
 	}
+	var counted stage.Result // of a task that failed
+	if last.Result != nil {
+		counted.Stats = last.Result.Stats
+	}
 	switch {
 	case ctx.Err() != nil:
-		return stage.Result{}, ctx.Err()
+		return counted, ctx.Err()
 	case last.Error != "":
-		var res stage.Result
-		if last.Result != nil {
-			res.Stats = last.Result.Stats
-		}
-		return res, &job.Error{Msg: last.Error, ExitCode: cmd.ProcessState.ExitCode(), Final: last.Final}
+		return counted, &job.Error{Msg: last.Error, ExitCode: cmd.ProcessState.ExitCode(), Final: last.Final}
 	case last.Result == nil || waitErr != nil:
 		return stage.Result{}, &job.Error{
 			Msg:      fmt.Sprintf("the worker process ended without a result (%v)\n%s", cmp.Or(waitErr, io.ErrUnexpectedEOF), stderr.buf),

@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -92,7 +94,11 @@ func zero() float64 { return 0 }
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asWorker) != "" {
-		err := Attached(context.Background(), os.Stdin, toy(nil), stage.Services{}, os.Stdout, func() { os.Exit(9) })
+		ctx := context.Background()
+		if os.Getenv(asWorker) == "listening" { // to signals, as the program does
+			ctx, _ = signal.NotifyContext(ctx, syscall.SIGTERM)
+		}
+		err := Attached(ctx, os.Stdin, toy(nil), stage.Services{}, os.Stdout, func() { os.Exit(9) })
 		if err != nil {
 			os.Exit(3)
 		}
@@ -175,6 +181,16 @@ func TestProcessInterrupted(t *testing.T) {
 	_, err := p.Run(ctx, task(t, `{"wait": "deaf"}`), exec.Hooks{Progress: func(stage.Progress) { cancel() }})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
+	}
+}
+
+// What a worker had counted when it was interrupted is not lost.
+func TestProcessInterruptedCounts(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	p := Process{Argv: []string{os.Args[0]}, Env: append(os.Environ(), asWorker+"=listening")}
+	res, err := p.Run(ctx, task(t, `{"wait": "ctx"}`), exec.Hooks{Warn: func(string) { time.AfterFunc(50*time.Millisecond, cancel) }})
+	if !errors.Is(err, context.Canceled) || res.Stats["calls"] != 3 {
+		t.Errorf("%+v, error %v", res, err)
 	}
 }
 

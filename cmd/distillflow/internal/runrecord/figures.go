@@ -18,7 +18,7 @@ type Cost struct {
 }
 
 // Cost adds up what this run paid. Hits cost nothing; see [Run.Made] for what they once
-// did. Of a stage that failed the last try counts.
+// did. All tries of a stage count.
 func (r *Run) Cost() Cost {
 	var c Cost
 	for _, s := range r.Stages {

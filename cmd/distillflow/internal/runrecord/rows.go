@@ -18,7 +18,12 @@ import (
 
 // Path is the file of rows, or the folder, of an output in the store. Do not write
 // there. The error is a *[GoneError] if the store no longer holds it.
-func (r *Run) Path(o Output) (string, error) {
+func (r *Run) Path(o Output) (string, error) { return r.path(o, r.st.Path) }
+
+// rowsPath is Path of rows that are about to be read: damage is an error.
+func (r *Run) rowsPath(o Output) (string, error) { return r.path(o, r.st.VerifiedPath) }
+
+func (r *Run) path(o Output, ofRows func(store.Digest) (string, error)) (string, error) {
 	kind := o.Kind
 	if kind == "" {
 		s := r.Stage(o.Stage)
@@ -38,7 +43,7 @@ func (r *Run) Path(o Output) (string, error) {
 	if kind == store.KindDir {
 		path, err = r.st.MaterializeTree(o.Digest)
 	} else {
-		path, err = r.st.Path(o.Digest)
+		path, err = ofRows(o.Digest)
 	}
 	if errors.Is(err, store.ErrNotFound) {
 		return "", &GoneError{Output: o}
@@ -88,7 +93,7 @@ func (r *Run) Condition(o Output, expr string) (*data.Condition, error) {
 // ends the stream. Memory does not grow with the output.
 func (r *Run) Rows(o Output, offset int64, cond *data.Condition) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
-		path, err := r.Path(o)
+		path, err := r.rowsPath(o)
 		if err != nil {
 			yield(Row{}, err)
 			return
@@ -187,7 +192,7 @@ func Read[T stage.Record](r *Run) ([]Table[T], error) {
 
 // Stream gives the rows of one output, decoded, one after the other.
 func Stream[T stage.Record](r *Run, o Output) iter.Seq2[T, error] {
-	path, err := r.Path(o)
+	path, err := r.rowsPath(o)
 	if err != nil {
 		return func(yield func(T, error) bool) {
 			var zero T

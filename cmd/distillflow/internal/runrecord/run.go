@@ -210,18 +210,38 @@ func (r *Run) Refresh() (changed bool, err error) {
 			s.Progress, changed = &p, true
 		}
 		if !r.Live() && !s.State.Over() {
+			if p, ok := progress[s.Name]; ok && s.State == Running {
+				r.lastSign(s, p)
+			}
 			s.State, s.Reason = Stopped, "the run ended first ("+r.Status+")"
 		}
 	}
 	switch {
 	case !r.Finished.IsZero():
-		r.Seconds = r.Finished.Sub(r.Started).Seconds()
+		r.Seconds = seconds(r.Started, r.Finished)
 	case r.Live():
-		r.Seconds = time.Since(r.Started).Seconds()
-	default: // killed: nobody knows when; the last event is the best guess
-		r.Seconds = r.lastEvent.Sub(r.Started).Seconds()
+		r.Seconds = seconds(r.Started, time.Now())
+	default: // killed: nobody knows when; the last sign of life is the best guess
+		r.Seconds = seconds(r.Started, r.lastEvent)
 	}
 	return changed, nil
+}
+
+// seconds is the time between two moments; clocks that are set back do not make it
+// negative, nor does a moment that nobody noted.
+func seconds(from, to time.Time) float64 { return max(0, to.Sub(from).Seconds()) }
+
+// lastSign takes the last progress of a stage that was killed at work for its end.
+func (r *Run) lastSign(s *Stage, p event.Event) {
+	if p.Time.After(r.lastEvent) {
+		r.lastEvent = p.Time
+	}
+	s.Ended, s.Seconds, s.Stats = p.Time, seconds(s.Started, p.Time), map[string]float64{}
+	for _, name := range append([]string{"memo_hits"}, stage.Spending...) {
+		if v := p.Values[name]; v > 0 {
+			s.Stats[name] = v
+		}
+	}
 }
 
 // stage finds a stage, or adds one that the run's recipe does not name.
@@ -284,7 +304,7 @@ func (r *Run) add(e event.Event) {
 			s.State = Stopped
 		}
 		if !s.Started.IsZero() {
-			s.Seconds = e.Time.Sub(s.Started).Seconds()
+			s.Seconds = seconds(s.Started, e.Time)
 		}
 	case event.StageSkipped:
 		s.State, s.Ended = Skipped, e.Time

@@ -352,14 +352,58 @@ func TestLiveRun(t *testing.T) {
 		t.Errorf("b is %s, %v", r.Stage("b").State, err)
 	}
 	tell(event.Event{Kind: event.StageStarted, Stage: "c"})
+	// It was seen at work long after its last event, and had spent something.
+	sign, err := json.Marshal(map[string]event.Event{
+		"a": {Time: time.Now().Add(2 * time.Hour), Values: map[string]float64{"calls": 99}}, // which has ended
+		"c": {Time: time.Now().Add(time.Hour), Values: map[string]float64{"calls": 7, "usd": 0.5, "in_flight": 4}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(run.Dir(), "progress.json"), sign, 0o644); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.Remove(filepath.Join(run.Dir(), "lock")); err != nil { // as when the process has died
 		t.Fatal(err)
 	}
 	if changed, err := r.Refresh(); err != nil || !changed || r.Status != store.RunKilled || r.Stage("c").State != Stopped {
 		t.Errorf("killed: %v, %v, %s, c is %s", changed, err, r.Status, r.Stage("c").State)
 	}
+	if c := r.Stage("c"); r.Seconds < 3599 || r.Seconds > 3700 || c.Seconds < 3599 || r.Cost() != (Cost{Calls: 7, USD: 0.5}) {
+		t.Errorf("killed after %v s, c after %v s, %+v", r.Seconds, c.Seconds, r.Cost())
+	}
 	if changed, err := r.Refresh(); err != nil || changed {
 		t.Errorf("nothing more happens, yet changed is %v, %v", changed, err)
+	}
+}
+
+// A run that was killed before its first event, and one whose clock was set back, took no
+// time, rather than minus some.
+func TestNoNegativeTimes(t *testing.T) {
+	st, err := store.Open(filepath.Join(t.TempDir(), "store"), store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	killed, err := st.NewRun(store.RunInfo{ID: "killed"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, err := st.NewRun(store.RunInfo{ID: "back", Started: time.Now().Add(time.Hour)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.Remove(filepath.Join(killed.Dir(), "lock")), back.Finish("done", nil)); err != nil {
+		t.Fatal(err)
+	}
+	reg, err := stage.NewRegistry(data.Stages()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"killed", "back"} {
+		if r := open(t, st, reg, id); r.Seconds != 0 {
+			t.Errorf("%s: %v s", id, r.Seconds)
+		}
 	}
 }
 
