@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math"
 	"strings"
 	"testing"
 )
@@ -69,6 +70,44 @@ func TestLostAnswersCountInFull(t *testing.T) {
 		}
 		if got := b.Spent(); got != want {
 			t.Errorf("%s: spent %+v, want %+v", kind, got, want)
+		}
+	}
+}
+
+// A provider that lies about the length of its answers does not make the budget grow, nor
+// does it end it: an impossible count is none, and the call counts with its worst case.
+func TestImpossibleCountsOfTokens(t *testing.T) {
+	for name, u := range map[string]Usage{
+		"negative prompt":    {PromptTokens: -1000, CompletionTokens: 2},
+		"negative answer":    {PromptTokens: 3, CompletionTokens: -1000},
+		"negative thoughts":  {PromptTokens: 3, CompletionTokens: 2, ReasoningTokens: -1},
+		"overflow":           {PromptTokens: math.MaxInt, CompletionTokens: math.MaxInt},
+		"the lowest integer": {PromptTokens: math.MinInt},
+		"from a cache":       {PromptTokens: 3, CompletionTokens: 2, CacheReadTokens: 1 << 60},
+	} {
+		for _, fails := range []bool{false, true} {
+			b, err := NewBudget(Limits{Tokens: 1000, USD: 1}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tr := transport(func(context.Context, Request) (*Response, error) {
+				if fails {
+					return nil, &Error{Kind: KindServer, Status: 200, Usage: u}
+				}
+				r := ok("x")
+				r.Usage = u
+				return r, nil
+			}, Options{Budget: b, Price: &Price{Input: 1, Output: 1}})
+			r, err := tr.Complete(t.Context(), prompt("x"))
+			if (err != nil) != fails || r != nil && r.Usage != (Usage{}) {
+				t.Errorf("%s: %+v, %v", name, r, err)
+			}
+			if spent := b.Spent(); spent.Tokens < 0 || spent.Tokens > 1000 || spent.USD < 0 || !fails && spent.Tokens == 0 {
+				t.Errorf("%s, fails %v: spent %+v", name, fails, spent)
+			}
+			if s := tr.Stats(); s.PromptTokens < 0 || s.CompletionTokens < 0 || s.USD < 0 {
+				t.Errorf("%s: %+v", name, s)
+			}
 		}
 	}
 }

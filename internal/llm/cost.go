@@ -127,7 +127,7 @@ func usageOf(resp *Response, err error) Usage {
 	case err == nil:
 		return resp.Usage
 	case errors.As(err, &e):
-		return e.Usage
+		return e.Usage.possible()
 	}
 	return Usage{}
 }

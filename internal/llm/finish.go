@@ -68,9 +68,11 @@ func classOf(reason string) (c Class, known bool) {
 	return Cut, false
 }
 
-// settleFinish puts an answer's finish reason into our words. known is false for a reason
-// that stays as it is; a failed generation is an error.
+// settleFinish puts an answer's finish reason into our words and drops an impossible count
+// of its tokens. known is false for a reason that stays as it is; a failed generation is an
+// error.
 func settleFinish(r *Response) (known bool, err error) {
+	r.Usage = r.Usage.possible()
 	c, known := classOf(r.FinishReason)
 	switch {
 	case !known:

@@ -71,6 +71,17 @@ type Usage struct {
 	CacheReadTokens  int `json:"cache_read_tokens,omitempty"`
 }
 
+// possible is u, or no count at all where the provider cannot mean it: below zero, or
+// beyond what a sum of such counts may hold.
+func (u Usage) possible() Usage {
+	for _, n := range []int{u.PromptTokens, u.CompletionTokens, u.ReasoningTokens, u.CacheWriteTokens, u.CacheReadTokens} {
+		if n < 0 || n > 1<<30 {
+			return Usage{}
+		}
+	}
+	return u
+}
+
 // Response is a completed answer. A truncated or refused answer is a Response too, told by
 // its FinishReason; only an answer that never arrived is an error.
 type Response struct {

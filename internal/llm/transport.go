@@ -128,6 +128,9 @@ func (t *Transport) Complete(ctx context.Context, req Request) (*Response, error
 			return nil, err
 		}
 		r, err := t.p.Client.Complete(ctx, req)
+		if err != nil && ctx.Err() != nil {
+			err = &canceledError{context.Cause(ctx)}
+		}
 		t.stats.add(func(s *Stats) { s.Calls++ })
 		t.countAnswer(r, err)
 		return r, err

@@ -212,6 +212,22 @@ func TestCancellation(t *testing.T) {
 	})
 }
 
+// A call of the simulated provider that its caller gave up is no error of the provider, and
+// its cause no failure of the call.
+func TestCancellationOfTheSimulatedProvider(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cause := &Error{Kind: KindServer, Message: "of another request"}
+	cancel(cause)
+	tr := NewTransport(Provider{Name: Simulated, Client: clientFunc(func(ctx context.Context, _ Request) (*Response, error) {
+		return nil, context.Cause(ctx)
+	})}, Options{})
+	_, err := tr.Complete(ctx, prompt("p"))
+	var e *Error
+	if !errors.Is(err, cause) || errors.As(err, &e) || len(tr.Stats().Errors) > 0 {
+		t.Errorf("error %v, counted %v", err, tr.Stats().Errors)
+	}
+}
+
 // A call that ends because another request failed is not counted as that failure, and its
 // budget counts it in full: the provider may have answered it.
 func TestCancellationByAnotherRequest(t *testing.T) {
