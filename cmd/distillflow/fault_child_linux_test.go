@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/signal"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -43,7 +42,6 @@ func childFaults() (func(point string), func() time.Time) {
 		return nil, nil
 	}
 	if p.FileSize > 0 {
-		signal.Ignore(syscall.SIGXFSZ)
 		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: p.FileSize, Max: p.FileSize}); err != nil {
 			panic(err)
 		}

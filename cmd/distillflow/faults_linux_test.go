@@ -161,6 +161,15 @@ var faultKinds = []faultKind{
 		b.wait(t).want(t, exitOK)
 		return 0
 	}},
+	{"two coordinators without locks", func(t *testing.T, v *victim, r *rand.Rand, ref *reference) int {
+		v.always.Deny = []string{pick(r, "flock", "flock2", "flock3")}
+		a := v.start(t, childPlan{})
+		time.Sleep(ref.moment(r) / 4)
+		b := v.start(t, childPlan{})
+		a.wait(t).want(t, exitOK)
+		b.wait(t).want(t, exitOK)
+		return ref.requests // the program warns that both pay
+	}},
 	{"two coordinators, one killed", func(t *testing.T, v *victim, r *rand.Rand, ref *reference) int {
 		a, b := v.start(t, childPlan{At: ref.point(r), Do: "kill"}), v.start(t, childPlan{})
 		a.wait(t).mayBeKilled(t)

@@ -2,7 +2,9 @@ package train
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -54,7 +56,9 @@ func trainModels(ctx context.Context, env *stage.Env, p *plan, rows stage.Rows[s
 		}
 		t.checkpoint = func() error {
 			env.Fault("train-checkpoint")
-			if err := t.save(state); err != nil {
+			// On a file system without locks another run may do the same work, and remove
+			// the folder when it is done.
+			if err := errors.Join(os.MkdirAll(env.WorkDir, 0o777), t.save(state)); err != nil {
 				return fmt.Errorf("writing the checkpoint: %w", err)
 			}
 			env.Fault("train-checkpointed")
