@@ -161,6 +161,16 @@ var faultKinds = []faultKind{
 		b.wait(t).want(t, exitOK)
 		return 0
 	}},
+	{"two stores, one memo", func(t *testing.T, v *victim, r *rand.Rand, ref *reference) (lost int) {
+		var plan childPlan
+		if r.IntN(2) == 0 {
+			plan, lost = childPlan{At: ref.point(r), Do: "kill"}, inFlight
+		}
+		a, b := v.start(t, plan, "--store", v.path("other")), v.start(t, childPlan{})
+		a.wait(t).mayBeKilled(t)
+		b.wait(t).want(t, exitOK)
+		return lost
+	}},
 	{"two coordinators without locks", func(t *testing.T, v *victim, r *rand.Rand, ref *reference) int {
 		v.always.Deny = []string{pick(r, "flock", "flock2", "flock3")}
 		a := v.start(t, childPlan{})
@@ -317,6 +327,8 @@ func newVictim(t *testing.T) *victim {
 	return v
 }
 
+func (v *victim) path(name string) string { return filepath.Join(v.dir, name) }
+
 func (v *victim) fill(t *testing.T) {
 	t.Helper()
 	if err := os.MkdirAll(v.dir, 0o777); err != nil {
@@ -327,7 +339,7 @@ func (v *victim) fill(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(filepath.Join(v.dir, f), b, 0o644); err != nil {
+		if err := os.WriteFile(v.path(f), b, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -356,9 +368,9 @@ func (v *victim) start(t *testing.T, plan childPlan, flags ...string) *process {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	p := &process{v: v, cancel: cancel}
 	args := append([]string{"run", "--json", "-j", "2", "--set", "url=" + v.teacher.srv.URL}, flags...)
-	p.cmd = exec.CommandContext(ctx, os.Args[0], append(args, filepath.Join(v.dir, "r.yaml"))...)
+	p.cmd = exec.CommandContext(ctx, os.Args[0], append(args, v.path("r.yaml"))...)
 	p.cmd.Env = append(os.Environ(), asProgram+"=1", faultPlan+"="+string(text), "OPENAI_API_KEY=none", "GOMAXPROCS=2",
-		"DISTILLFLOW_MEMO="+filepath.Join(v.dir, "memo"))
+		"DISTILLFLOW_MEMO="+v.path("memo"))
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.err
 	p.cmd.Cancel = func() error { return p.cmd.Process.Signal(syscall.SIGQUIT) } // shows where it hangs
 	p.cmd.WaitDelay = 10 * time.Second
@@ -458,7 +470,7 @@ func (v *victim) digests(t *testing.T) map[string]string {
 			}
 		}
 	}
-	saved, err := filepath.Glob(filepath.Join(v.dir, "out", "*.jsonl"))
+	saved, err := filepath.Glob(v.path("out/*.jsonl"))
 	if err != nil || len(saved) == 0 || len(m) == 0 {
 		t.Fatalf("nothing to compare: %v, %d outputs (%v)", saved, len(m), err)
 	}
@@ -499,7 +511,7 @@ func (v *victim) shiftTimes(t *testing.T, by time.Duration) {
 // checkStore wants a store without damage, in which every run has an end.
 func (v *victim) checkStore(t *testing.T) {
 	t.Helper()
-	st, err := store.Open(filepath.Join(v.dir, ".distillflow"), store.Options{ReadOnly: true, Warn: func(w store.Warning) { t.Error(w) }})
+	st, err := store.Open(v.path(".distillflow"), store.Options{ReadOnly: true, Warn: func(w store.Warning) { t.Error(w) }})
 	if err != nil {
 		t.Fatal(err)
 	}

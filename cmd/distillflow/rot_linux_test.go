@@ -26,10 +26,10 @@ func TestRot(t *testing.T) {
 	if testing.Short() {
 		t.Skip("repeats whole runs; not with -short")
 	}
-	count, seed := faultCount(t, 60)
+	count, seed := faultCount(t, 40)
 	v := newVictim(t)
 	for name, value := range map[string]string{
-		"DISTILLFLOW_MEMO": filepath.Join(v.dir, "memo"), "OPENAI_API_KEY": "none",
+		"DISTILLFLOW_MEMO": v.path("memo"), "OPENAI_API_KEY": "none",
 		"HF_HUB_CACHE": "", "HF_HUB_OFFLINE": "", // which replay sets
 	} {
 		t.Setenv(name, value)
@@ -118,8 +118,6 @@ func inTraining(t *testing.T, v *victim) snapshot {
 	}
 	return v.snapshot(t)
 }
-
-func (v *victim) path(name string) string { return filepath.Join(v.dir, name) }
 
 // app runs a command in this process.
 func (v *victim) app(args ...string) (status int, out string) {
