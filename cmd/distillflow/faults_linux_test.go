@@ -361,6 +361,11 @@ type process struct {
 func (v *victim) start(t *testing.T, plan childPlan, flags ...string) *process {
 	t.Helper()
 	plan.Deny = append(slices.Clone(v.always.Deny), plan.Deny...)
+	if denials[plan.Do] != nil || len(plan.Deny) > 0 {
+		if err := deniable(); err != nil {
+			t.Skip(err)
+		}
+	}
 	text, err := json.Marshal(plan)
 	if err != nil {
 		t.Fatal(err)
@@ -379,6 +384,16 @@ func (v *victim) start(t *testing.T, plan childPlan, flags ...string) *process {
 	}
 	return p
 }
+
+// deniable tells why calls of the system cannot be made to fail here, as under gVisor.
+var deniable = sync.OnceValue(func() error {
+	cmd := exec.Command(os.Args[0], "version")
+	cmd.Env = append(os.Environ(), asProgram+"=1", faultPlan+`={"Deny":["links"]}`)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("no seccomp filters: %w\n%s", err, out)
+	}
+	return nil
+})
 
 func (p *process) signalAfter(d time.Duration, s syscall.Signal) *process {
 	p.timer = time.AfterFunc(d, func() { _ = p.cmd.Process.Signal(s) })
