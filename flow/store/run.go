@@ -55,7 +55,7 @@ type Run struct {
 
 // NewRun starts a run's history: runs/ID/run.json and events.jsonl. ID, Started
 // and Status of info are filled in where they are empty.
-func (s *Store) NewRun(info RunInfo) (*Run, error) {
+func (s *Store) NewRun(info RunInfo) (_ *Run, err error) {
 	if err := s.prepare(); err != nil {
 		return nil, err
 	}
@@ -77,6 +77,11 @@ func (s *Store) NewRun(info RunInfo) (*Run, error) {
 	if err := os.Mkdir(r.dir, 0o777); err != nil {
 		return nil, s.writeErr(err)
 	}
+	defer func() {
+		if err != nil {
+			_ = os.RemoveAll(r.dir) // a leftover without a record is passed over
+		}
+	}()
 	if err := r.hold(); err != nil { // before run.json, so that nobody finds it without
 		return nil, err
 	}
@@ -217,6 +222,9 @@ func (s *Store) Runs() ([]RunInfo, error) {
 	var out []RunInfo
 	for _, n := range names {
 		info, err := s.Run(n)
+		if errors.Is(err, ErrNotFound) && s.neverBegan(n) {
+			continue
+		}
 		if errors.Is(err, ErrNotFound) || errors.Is(err, ErrCorrupt) {
 			s.warn(s.path("runs", n), "has no readable run.json; the run is left out")
 			continue
@@ -233,6 +241,13 @@ func (s *Store) Runs() ([]RunInfo, error) {
 		return strings.Compare(a.ID, b.ID)
 	})
 	return out, nil
+}
+
+// neverBegan reports whether a run without a record has no events either: its process
+// ended between making the folder and writing the record.
+func (s *Store) neverBegan(id string) bool {
+	fi, err := os.Lstat(s.path("runs", id, "events.jsonl"))
+	return errors.Is(err, fs.ErrNotExist) || err == nil && fi.Size() == 0
 }
 
 // Run returns the record of one run: ErrNotFound when there is none.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -73,10 +74,7 @@ func TestRuns(t *testing.T) {
 		}
 	}
 	overwrite(t, s.path("runs", ids[1], "run.json"), []byte("{"))
-	if err := os.Mkdir(s.path("runs", "20260101-nothing"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if runs, err := s.Runs(); err != nil || len(runs) != 2 || warned.count() != 2 {
+	if runs, err := s.Runs(); err != nil || len(runs) != 2 || warned.count() != 1 {
 		t.Error(fmt.Sprint(runs), err, warned.all)
 	}
 	if _, err := s.Run("../etc"); !errors.Is(err, ErrNotFound) {
@@ -144,5 +142,38 @@ func TestRunDir(t *testing.T) {
 		if _, err := os.Stat(s.RunDir(id)); err == nil || filepath.Dir(s.RunDir(id)) != s.path("runs") {
 			t.Errorf("%q gives %s", id, s.RunDir(id))
 		}
+	}
+}
+
+// A run whose record could not be written, as on a full disk, leaves nothing, and one that
+// was killed before it had a record is no damaged one.
+func TestRunsThatNeverBegan(t *testing.T) {
+	s, warned := newStore(t)
+	if _, err := s.NewRun(RunInfo{ID: "run-1"}); err != nil {
+		t.Fatal(err)
+	}
+	tmp := filepath.Join(s.Dir(), "tmp")
+	if err := os.Rename(tmp, tmp+"-aside"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.NewRun(RunInfo{ID: "run-2"}); err == nil {
+		t.Fatal("no error")
+	}
+	if err := os.Rename(tmp+"-aside", tmp); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Lstat(filepath.Join(s.Dir(), "runs", "run-2")); !errors.Is(err, fs.ErrNotExist) {
+		t.Error("left behind", err)
+	}
+	for _, id := range []string{"run-3", "run-4"} {
+		if err := os.Mkdir(filepath.Join(s.Dir(), "runs", id), 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(s.Dir(), "runs", "run-4", "events.jsonl"), nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if runs, err := s.Runs(); err != nil || len(runs) != 1 || warned.count() > 0 {
+		t.Errorf("%+v, %v, %v", runs, err, warned.all)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -57,8 +58,14 @@ func trainModels(ctx context.Context, env *stage.Env, p *plan, rows stage.Rows[s
 		t.checkpoint = func() error {
 			env.Fault("train-checkpoint")
 			// On a file system without locks another run may do the same work, and remove
-			// the folder when it is done.
-			if err := errors.Join(os.MkdirAll(env.WorkDir, 0o777), t.save(state)); err != nil {
+			// the folder when it is done: once.
+			err := t.save(state)
+			if errors.Is(err, fs.ErrNotExist) {
+				if err = os.MkdirAll(env.WorkDir, 0o777); err == nil {
+					err = t.save(state)
+				}
+			}
+			if err != nil {
 				return fmt.Errorf("writing the checkpoint: %w", err)
 			}
 			env.Fault("train-checkpointed")
