@@ -25,8 +25,8 @@ const (
 )
 
 // Write replaces path by what write produces, with the given permissions where the
-// file system has any. The folder must exist. The content is buffered, written beside path and renamed.
-// Errors of write come back as they are.
+// file system has any. The folder must exist. The content is buffered, written beside
+// path and renamed. Errors of write come back as they are.
 func Write(path string, mode fs.FileMode, d Durability, write func(io.Writer) error) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
 	if err != nil {
