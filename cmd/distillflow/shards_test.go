@@ -95,8 +95,11 @@ type shardVictim struct{ dir string }
 func (v shardVictim) run(t *testing.T, shards, at int) (events []event.Event) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], "run", "--json", "-j", "1", "--set", fmt.Sprint("n=", shards), filepath.Join(v.dir, "r.yaml"))
-	cmd.Env = append(os.Environ(), asProgram+"=1", "DISTILLFLOW_MEMO="+filepath.Join(v.dir, "memo"), fmt.Sprint(crashAt, "=", at),
-		pointsFile+"="+filepath.Join(v.dir, "points"))
+	plan, err := json.Marshal(childPlan{At: at, Do: "kill", Points: filepath.Join(v.dir, "points")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Env = append(os.Environ(), asProgram+"=1", "DISTILLFLOW_MEMO="+filepath.Join(v.dir, "memo"), faultPlan+"="+string(plan))
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -141,7 +144,7 @@ func results(t *testing.T, events []event.Event) (made map[string]string, shards
 func TestKilledShards(t *testing.T) {
 	recipe := func(t *testing.T) shardVictim {
 		dir := t.TempDir()
-		b, err := os.ReadFile("testdata/crash/train.jsonl")
+		b, err := os.ReadFile("testdata/faults/train.jsonl")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package main
+
+import "errors"
+
+func deny(...string) error { return errors.ErrUnsupported }
