@@ -62,7 +62,6 @@ them than chance does.`,
 	c.Flags().StringVar(&o.sheet, "sheet", "", "write the sample to label to this `file`, .csv or .jsonl")
 	c.Flags().StringVar(&o.labels, "labels", "", "take the labels of this `file`, a sheet, into the notes")
 	c.Flags().StringVar(&o.format, "format", "text", "text or json")
-	_ = c.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp)) // fails for unknown flags only
 	return c
 }
 

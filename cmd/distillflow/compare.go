@@ -60,7 +60,6 @@ sign test over problems; it is not corrected for their number.`,
 	f.add(c)
 	c.ValidArgsFunction = a.manyRunNames(&f)
 	c.Flags().StringVar(&format, "format", "text", "text, md or json")
-	_ = c.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"text", "md", "json"}, cobra.ShellCompDirectiveNoFileComp)) // fails for unknown flags only
 	c.Flags().IntVar(&flips, "flips", 10, "list at most this many `records` a test and direction")
 	return c
 }

@@ -30,7 +30,10 @@ func (a app) complete(root *cobra.Command) {
 		"profile": fromRecipe(profilesOf),
 		"force":   fromRecipe(stagesOf),
 		"refresh": fromRecipe(stagesOf),
-		"format":  fixed(planview.Formats()...),
+	}
+	formats := map[string]completer{
+		"plan": fixed(planview.Formats()...), "compare": fixed("text", "md", "json"), "audit": fixed("text", "json"),
+		"runs": fixed("text", "json"), "stages": fixed("text", "md"),
 	}
 	positions := map[string]completer{
 		"run": recipeFiles, "plan": recipeFiles, "validate": recipeFiles, "fmt": recipeFiles, "test": recipeFiles,
@@ -39,6 +42,7 @@ func (a app) complete(root *cobra.Command) {
 	}
 	var visit func(c *cobra.Command)
 	visit = func(c *cobra.Command) {
+		flags["format"] = formats[c.Name()]
 		for name, f := range flags {
 			if c.Flags().Lookup(name) != nil {
 				_ = c.RegisterFlagCompletionFunc(name, f) // fails for unknown flags only

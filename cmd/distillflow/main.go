@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 	"time"
 
@@ -77,6 +78,9 @@ func (a app) run(ctx context.Context, args []string) (status int) {
 		}
 	}()
 	root := a.root()
+	if len(args) > 0 && strings.HasPrefix(args[0], cobra.ShellCompRequestCmd) { // a shell asks; cobra keeps what it is told for ever
+		a.complete(root)
+	}
 	root.SetArgs(args)
 	root.SetIn(a.in)
 	root.SetOut(a.out)
@@ -147,7 +151,6 @@ which student. Every result is cached by the content it was made from.`,
 	root.SuggestionsMinimumDistance = 2
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(a.runCmd(), a.planCmd(), a.validateCmd(), a.stagesCmd(), a.stageCmd(), a.schemaCmd(), a.gradeCmd(), a.renderCmd(), a.mergeCmd(), a.versionCmd(), a.workerCmd(), a.cacheCmd(), a.initCmd(), a.fmtCmd(), a.testCmd(), a.runsCmd(), a.showCmd(), a.outputsCmd(), a.catCmd(), a.logCmd(), a.openCmd(), a.ctlCmd(), a.uiCmd(), a.auditCmd(), a.compareCmd(), a.bundleCmd(), a.pushCmd(), a.pullCmd(), a.memoCmd(), a.doctorCmd())
-	a.complete(root)
 	return root
 }
 
