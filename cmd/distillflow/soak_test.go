@@ -221,7 +221,8 @@ func (s *soak) doRound() {
 	for _, step := range steps {
 		step(s)
 	}
-	s.do(s.t.Context(), []int{exitOK}, "cache", "gc", "--keep-last", "2")
+	// Without --older-than the checkpoints of runs that were interrupted would stay.
+	s.do(s.t.Context(), []int{exitOK}, "cache", "gc", "--keep-last", "2", "--older-than", "1s")
 }
 
 var soakSteps = []func(*soak){
