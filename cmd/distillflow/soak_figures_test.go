@@ -39,6 +39,7 @@ type soakFigure struct {
 
 var soakFigures = [...]soakFigure{
 	{"resident memory", "MiB", 8},
+	{"resident memory without files", "MiB", 4}, // such as the program's own code
 	{"heap after collection", "MiB", 2},
 	{"objects on the heap", "thousands", 10},
 	{"goroutines", "", 1},
@@ -60,7 +61,7 @@ func (s *soak) sample(at time.Duration) soakSample {
 	runtime.ReadMemStats(&m)
 	const mib = 1 << 20
 	return soakSample{at, s.round, [...]float64{
-		procStatus("VmRSS:") / 1024, float64(m.HeapAlloc) / mib, float64(m.HeapObjects) / 1000,
+		procStatus("VmRSS:") / 1024, procStatus("RssAnon:") / 1024, float64(m.HeapAlloc) / mib, float64(m.HeapObjects) / 1000,
 		float64(runtime.NumGoroutine()), procStatus("Threads:"), entries("/proc/self/fd"), children(),
 		entries(s.tmp), folderBytes(filepath.Join(s.dir, ".distillflow")) / mib,
 	}}

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"go.uber.org/goleak"
 )
 
 // The test binary runs itself as a child; the child does one publishing job
@@ -31,7 +33,7 @@ func TestMain(m *testing.M) {
 	case os.Getenv(envMemoDir) != "":
 		os.Exit(memoChild(os.Getenv(envMemoDir), os.Getenv(envMemoJob)))
 	}
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m) // no test leaves goroutines behind
 }
 
 // killAt returns a hook that kills this process, without any clean-up, when it

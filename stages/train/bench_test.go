@@ -22,6 +22,7 @@ func BenchmarkSampleStudents(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
+			b.Cleanup(tr.close)
 			pass := func() {
 				tr.step = 0
 				if !routed {

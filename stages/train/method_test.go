@@ -29,6 +29,7 @@ func trained(t *testing.T, p *plan, paths []trainPath) *trainer {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(tr.close)
 	if err := tr.run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -44,6 +45,7 @@ func moved(t *testing.T, cfg trainConfig) (names []string, tr *trainer) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(fresh.close)
 	for i, x := range tr.tensors() {
 		if !slices.Equal(x.Data, fresh.tensors()[i].Data) {
 			names = append(names, x.Name)

@@ -61,6 +61,7 @@ func TestNewTerms(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		t.Cleanup(tr.close)
 		if err := tr.run(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -95,6 +96,7 @@ func TestNewTerms(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(tr.close)
 	if err := tr.run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -110,6 +112,7 @@ func TestNewTerms(t *testing.T) {
 	if tr, _, err = newTrainer(t.Context(), p, 3, openCPU, testPaths(t, 6)); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(tr.close)
 	if err := tr.run(t.Context()); err == nil || !strings.Contains(err.Error(), `term state_norm reads "hidden" and does not say so`) {
 		t.Errorf("a term that reads in secret: %v", err)
 	}

@@ -155,6 +155,7 @@ func TestRenderMoEMatchesTrainer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(tr.close)
 	for s, st := range cfg.Students {
 		for i, p := range paths {
 			r, err := Render(context.Background(), cfg, rows, Pick{Row: i, Student: st.Name})

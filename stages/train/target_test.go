@@ -124,6 +124,7 @@ func TestThoughtsAlign(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(tr.close)
 	p := paths[0]
 	for _, s := range tr.students {
 		ends := s.seqs[0].ends

@@ -66,24 +66,34 @@ type dropped struct{ all, noReasoning, longReasoning, long map[string]int }
 // for any student, and initialises everything that is trained. open opens devices.
 func newTrainer(ctx context.Context, p *plan, seed uint64, open func(name string) (*device.Device, error), paths []trainPath) (*trainer, *dropped, error) {
 	t := &trainer{plan: p, seed: seed, now: time.Now}
+	drop, err := t.prepare(ctx, open, paths)
+	if err != nil {
+		t.close()
+		return nil, drop, err
+	}
+	return t, drop, nil
+}
+
+func (t *trainer) prepare(ctx context.Context, open func(name string) (*device.Device, error), paths []trainPath) (*dropped, error) {
+	p, seed := t.plan, t.seed
 	t.bases.hub.Progress = p.fetching
 	if p.route != nil {
 		t.signal = newLossSignal()
 	}
 	if err := t.newStudents(ctx, open, textsOf(paths)); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	drop, err := t.tokenize(paths)
 	if err != nil {
-		return nil, drop, err
+		return drop, err
 	}
 	for _, s := range t.students {
 		if err := s.initialise(ctx); err != nil {
-			return nil, drop, err
+			return drop, err
 		}
 	}
 	if err := p.route.covers(t.paths[:len(t.lengths)]); err != nil {
-		return nil, drop, err
+		return drop, err
 	}
 	if p.route != nil {
 		dev, encDim := t.students[0].devs[0], 1
@@ -93,7 +103,7 @@ func newTrainer(ctx context.Context, p *plan, seed uint64, open func(name string
 				read = t.paths
 			}
 			if encDim, err = t.encode(ctx, dev, read); err != nil {
-				return nil, drop, err
+				return drop, err
 			}
 			if p.route.shuffle {
 				t.shuffleEncodings()
@@ -101,7 +111,7 @@ func newTrainer(ctx context.Context, p *plan, seed uint64, open func(name string
 		}
 		t.router, err = newRouter(dev, p.route.losses, len(t.students), encDim, p.route.hidden, p.route.peerDim, streamSeed(seed, streamInit+"/router"))
 		if err != nil {
-			return nil, drop, err
+			return drop, err
 		}
 	}
 	t.warmupOrder = order{seed: seed, stream: streamData + "/warmup", lengths: t.lengths, batch: p.warmupBatch}
@@ -113,9 +123,9 @@ func newTrainer(ctx context.Context, p *plan, seed uint64, open func(name string
 		}
 	}
 	if t.fingerprint, err = t.identify(); err != nil {
-		return nil, drop, err
+		return drop, err
 	}
-	return t, drop, nil
+	return drop, nil
 }
 
 // close lets go of what training needed besides the weights.

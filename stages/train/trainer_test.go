@@ -51,6 +51,7 @@ func testTrainer(t testing.TB, cfg trainConfig, seed uint64) *trainer {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(tr.close)
 	return tr
 }
 

@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/distillflow/distillflow/flow/exec"
 	"github.com/distillflow/distillflow/flow/exec/job"
 	"github.com/distillflow/distillflow/flow/stage"
@@ -104,7 +106,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m) // no test leaves goroutines behind
 }
 
 func task(t *testing.T, cfg string) stage.Task {

@@ -116,6 +116,7 @@ func TestTuneSaveGenerate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer tuner.Close()
 	opt := optim.NewAdamW(tuner.Trained, nil)
 	facts := map[string]string{"1+2=": "3", "2+5=": "7", "4+4=": "8", "9+3=": "12"}
 	var rows []chat.Encoded
@@ -212,6 +213,7 @@ func TestAccumulation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer tuner.Close()
 	x, y := example(t, m, "1+2=", "3"), example(t, m, "9+9=", "18")
 	whole := batchOf(x, y)
 	want, err := tuner.Gradients(whole)
@@ -232,6 +234,7 @@ func TestAccumulation(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		defer other.Close()
 		got, err := other.Gradients(parts...)
 		if err != nil {
 			t.Fatal(err)

@@ -135,6 +135,7 @@ func TestEnginesAgree(t *testing.T) {
 						if err != nil {
 							t.Fatal(err)
 						}
+						defer tuner.Close()
 						if res[i], err = tuner.Gradients(b); err != nil {
 							t.Fatal(at, err)
 						}

@@ -84,6 +84,7 @@ func TestQuantizedBase(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
+					defer tuner.Close()
 					got, err := tuner.Gradients(batch)
 					if err != nil {
 						t.Fatal(err)
@@ -203,6 +204,7 @@ func TestOn(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			defer tuner.Close()
 			if res[i], err = tuner.Gradients(batch); err != nil {
 				t.Fatal(err)
 			}

@@ -111,6 +111,7 @@ func measure(t *testing.T, dir, text string) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		defer tuner.Close()
 		b := Batch{Rows: c.Rows, Seq: c.Seq}
 		for i := range int32(c.Rows * c.Seq) {
 			b.IDs = append(b.IDs, 100+i%9000)

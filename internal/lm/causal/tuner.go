@@ -143,6 +143,7 @@ func NewTuner(trained weights.Set, o TunerOptions) (*Tuner, error) {
 	for _, b := range o.Bases {
 		e, err := newEngine(b, trained, o)
 		if err != nil {
+			t.Close()
 			return nil, err
 		}
 		t.engines = append(t.engines, e)
