@@ -26,7 +26,9 @@ import (
 // The header has its own checksum so that a scan can skip payloads, and a
 // reader that meets damage can search for the next record.
 const (
-	memoHeader   = "DFMEMO1\n"
+	memoName     = "DFMEMO"
+	memoVersion  = 1
+	memoHeader   = memoName + "1\n"
 	memoMagic    = "DFMR"
 	memoHead     = 52
 	memoTrail    = 8

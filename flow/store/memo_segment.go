@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 )
@@ -94,6 +95,11 @@ func (m *Memo) scan(i int) error {
 			return nil // just created
 		}
 		if string(head) != memoHeader {
+			if first := r.at(off+int64(len(memoHeader)), memoHead); first == nil || !isMemoHead(first) {
+				if v := newerMemo(r.at(0, min(int(size), 20))); v > 0 {
+					return fmt.Errorf("store: memo %s: has format %d, this program knows %d: use a newer distillflow, or another memo (DISTILLFLOW_MEMO)", g.path, v, memoVersion)
+				}
+			}
 			m.corrupt++
 			m.warn(g.path, "does not begin like a file of the memo; its records are searched for")
 		}
@@ -130,6 +136,22 @@ func (m *Memo) scan(i int) error {
 		return fmt.Errorf("store: memo %s: %w", g.path, r.err)
 	}
 	return nil
+}
+
+func isMemoHead(b []byte) bool {
+	_, ok := parseMemoHead(b)
+	return ok
+}
+
+// newerMemo is the format that the begin of a segment names, if that is newer than this
+// program's; otherwise 0.
+func newerMemo(begin []byte) int {
+	line, _, whole := bytes.Cut(begin, []byte("\n"))
+	number, named := bytes.CutPrefix(line, []byte(memoName))
+	if v, err := strconv.Atoi(string(number)); whole && named && err == nil && v > memoVersion {
+		return v
+	}
+	return 0
 }
 
 // forget takes the records of segment i out of the index. The caller holds m.mu.
