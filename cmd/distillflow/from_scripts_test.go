@@ -11,6 +11,9 @@ import (
 // What docs/from-scripts.md shows works as it stands there, on a data folder and logs in the
 // layout of the Python scripts: tables, rates and students without a teacher.
 func TestFromScriptsPage(t *testing.T) {
+	if raced {
+		t.Skip("starts many processes one after the other")
+	}
 	recipe := readPage(t, "from-scripts.md").block(t, "yaml")
 	old, err := filepath.Abs("testdata/from-scripts")
 	if err != nil {

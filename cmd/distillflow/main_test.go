@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -28,11 +29,26 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"distillflow": main})
 }
 
+// atOnce are the scripts in which several things happen at a time. The race detector looks
+// at these; what the others start it sees in the tests of the packages.
+var atOnce = []string{
+	"bundle_hub", "cache_gc_locks", "ctl", "embed", "exit", "hub_local", "local", "lock_all",
+	"only_errors", "refresh", "score", "train_moe", "ui", "waiting", "watching",
+}
+
 // TestScripts runs the whole program on the scripts of testdata/script.
 func TestScripts(t *testing.T) {
 	gguf := localtest.GGUF(t, nil)
+	dir, files := "testdata/script", []string(nil)
+	if raced {
+		for _, name := range atOnce {
+			files = append(files, filepath.Join(dir, name+".txtar"))
+		}
+		dir = ""
+	}
 	testscript.Run(t, testscript.Params{
-		Dir:           "testdata/script",
+		Dir:           dir,
+		Files:         files,
 		UpdateScripts: os.Getenv("DISTILLFLOW_UPDATE") != "",
 		Setup: func(e *testscript.Env) error {
 			root, err := os.Getwd()

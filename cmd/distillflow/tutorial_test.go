@@ -10,6 +10,9 @@ import (
 // Every command of docs/tutorial.md works as it stands there and prints what it shows, and
 // both students learn.
 func TestTutorialPage(t *testing.T) {
+	if raced {
+		t.Skip("starts many processes one after the other")
+	}
 	p := readPage(t, "tutorial.md")
 	t.Chdir(t.TempDir())
 	p.run(t)
