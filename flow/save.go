@@ -131,10 +131,15 @@ func replaceFolder(src, dst string) error {
 	if err := copyTree(src, fresh); err != nil {
 		return err
 	}
-	if err := os.Rename(dst, filepath.Join(tmp, "old")); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+	for i := 0; ; i++ {
+		if err := os.Rename(dst, filepath.Join(tmp, fmt.Sprint("old", i))); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		// Another run may have put its own there in between.
+		if err := os.Rename(fresh, dst); !errors.Is(err, fs.ErrExist) || i == 1000 {
+			return err
+		}
 	}
-	return os.Rename(fresh, dst)
 }
 
 func copyTree(src, dst string) error {
