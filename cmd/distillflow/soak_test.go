@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -285,11 +286,15 @@ func (s *soak) cancel() {
 // killWorkers lets the processes of stages die at a point of their work.
 func (s *soak) killWorkers() {
 	run := []string{"run", "--plain", "--isolate", "--seed", s.seed(), "small.yaml"}
-	if err := os.Setenv(crashAt, strconv.Itoa(1+s.rand.IntN(4))); err != nil {
+	plan, err := json.Marshal(childPlan{Worker: true, At: 1 + s.rand.IntN(4), Do: "kill"})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := os.Setenv(faultPlan, string(plan)); err != nil {
 		s.t.Fatal(err)
 	}
 	s.do(s.t.Context(), []int{exitOK, exitFailed}, run...)
-	if err := os.Unsetenv(crashAt); err != nil {
+	if err := os.Unsetenv(faultPlan); err != nil {
 		s.t.Fatal(err)
 	}
 	s.do(s.t.Context(), []int{exitOK}, run...)

@@ -1,6 +1,7 @@
 package runrecord
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
