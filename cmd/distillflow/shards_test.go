@@ -94,7 +94,7 @@ type shardVictim struct{ dir string }
 // run runs the recipe in a process of its own, which dies at a fault point if at is not 0.
 func (v shardVictim) run(t *testing.T, shards, at int) (events []event.Event) {
 	t.Helper()
-	cmd := exec.Command(os.Args[0], "run", "--json", "-j", "1", "--set", fmt.Sprint("n=", shards), filepath.Join(v.dir, "r.yaml"))
+	cmd := exec.Command(os.Args[0], "run", "--json", "--allow-exec", "-j", "1", "--set", fmt.Sprint("n=", shards), filepath.Join(v.dir, "r.yaml"))
 	plan, err := json.Marshal(childPlan{At: at, Do: "kill", Points: filepath.Join(v.dir, "points")})
 	if err != nil {
 		t.Fatal(err)
