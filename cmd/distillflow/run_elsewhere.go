@@ -9,6 +9,7 @@ import (
 
 	"github.com/distillflow/distillflow/cmd/distillflow/internal/executors"
 	"github.com/distillflow/distillflow/flow/exec"
+	"github.com/distillflow/distillflow/flow/exec/slurm"
 	"github.com/distillflow/distillflow/flow/graph"
 )
 
@@ -51,5 +52,13 @@ func (a app) executors(ctx context.Context, f *executorFlags, cache *cacheFlags,
 
 // executorKinds are the types of executors.
 func (a app) executorKinds() map[string]executors.Kind {
-	return map[string]executors.Kind{}
+	return map[string]executors.Kind{
+		"slurm": func(settings func(any) error) (exec.Runner, error) {
+			var s slurm.Settings
+			if err := settings(&s); err != nil {
+				return nil, err
+			}
+			return slurm.New(s, slurm.Host{Version: version + revision()})
+		},
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/distillflow/distillflow/flow/exec/job"
 	"github.com/distillflow/distillflow/flow/exec/kube"
 	"github.com/distillflow/distillflow/flow/exec/local"
+	"github.com/distillflow/distillflow/flow/exec/serve"
 	"github.com/distillflow/distillflow/flow/stage"
 )
 
@@ -19,6 +20,7 @@ import (
 // gets the task's name in the bucket of --cache.
 func (a app) workerCmd() *cobra.Command {
 	var cache cacheFlags
+	var server string
 	c := &cobra.Command{
 		Use:    "worker FOLDER|bucket:NAME|-",
 		Short:  "Run one serialised stage",
@@ -50,9 +52,19 @@ func (a app) workerCmd() *cobra.Command {
 			if pos[0] == "-" {
 				return local.Attached(c.Context(), a.in, reg, svc, out, func() { os.Exit(exitInterrupted) })
 			}
+			s, err := serve.Parse(server)
+			if err != nil {
+				return usageError{err}
+			}
+			stop, err := s.Start(c.Context())
+			if err != nil {
+				return err
+			}
+			defer stop()
 			return job.Work(c.Context(), job.Folder(pos[0]), reg, svc)
 		},
 	}
 	cache.add(c)
+	c.Flags().StringVar(&server, "serve", "", "start this server beside the stage, as JSON")
 	return c
 }
