@@ -28,7 +28,7 @@ func command(ctx context.Context, stdin string, name string, argv ...string) (st
 	cmd.Stdout, cmd.Stderr = &out, &stderr
 	if err := cmd.Run(); err != nil {
 		if said := strings.TrimSpace(stderr.String()); said != "" {
-			return "", fmt.Errorf("%s: %s", name, said)
+			return "", fmt.Errorf("%s: %s", name, strings.TrimPrefix(said, name+": "))
 		}
 		if errors.Is(err, osexec.ErrNotFound) {
 			return "", fmt.Errorf("%s: there is no such command here: is this a login node of the cluster? %w", name, err)

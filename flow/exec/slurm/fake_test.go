@@ -53,6 +53,7 @@ type fakeState struct {
 	Faults     map[string]string // command -> what it says instead of working
 	Hold       bool              // jobs stay pending
 	Accounting bool
+	Nodes      int // processes of nodes at work
 }
 
 // update changes the state under a lock.
@@ -133,14 +134,14 @@ func sbatch(dir string, s *fakeState, argv []string) string {
 		j := &fakeJob{ID: len(s.Jobs) + 1, Base: base, Index: i, Array: array, Name: name, State: "PENDING", Reason: "Resources", Script: script, Argv: argv}
 		s.Jobs = append(s.Jobs, j)
 		if !s.Hold {
-			startJob(j)
+			startJob(s, j)
 		}
 	}
 	return strconv.Itoa(base) + "\n"
 }
 
 // startJob starts a job's node, which sets the state.
-func startJob(j *fakeJob) {
+func startJob(s *fakeState, j *fakeJob) {
 	j.State, j.Reason = "CONFIGURING", "None"
 	cmd := osexec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), fakeNode+"="+strconv.Itoa(j.ID))
@@ -149,6 +150,7 @@ func startJob(j *fakeJob) {
 		panic(err)
 	}
 	_ = cmd.Process.Release()
+	s.Nodes++
 }
 
 // slurmd runs a job's script and notes its end.
@@ -158,6 +160,7 @@ func slurmd(dir string, id int) {
 	update(dir, func(s *fakeState) {
 		j := s.Jobs[id-1]
 		if j.State != "CONFIGURING" {
+			s.Nodes--
 			return
 		}
 		cmd = osexec.Command("sh", j.Script)
@@ -176,6 +179,7 @@ func slurmd(dir string, id int) {
 	}
 	err := cmd.Wait()
 	update(dir, func(s *fakeState) {
+		s.Nodes--
 		j := s.Jobs[id-1]
 		if j.State != "RUNNING" || j.Restarts != restart {
 			return // somebody ended it
@@ -279,6 +283,10 @@ func newFake(t *testing.T) fake {
 				}
 			}
 		})
+		eventually(t, "the nodes are idle", func() (idle bool) {
+			update(dir, func(s *fakeState) { idle = s.Nodes == 0 })
+			return idle
+		})
 	})
 	return f
 }
@@ -327,5 +335,8 @@ func (f fake) requeue(id int) {
 		j.State, j.Reason, j.Restarts = "PENDING", "BeginTime", j.Restarts+1
 	})
 	time.Sleep(100 * time.Millisecond)
-	f.update(func(s *fakeState) { startJob(s.Jobs[id-1]) })
+	f.update(func(s *fakeState) { startJob(s, s.Jobs[id-1]) })
 }
+
+// tell tells the script of a job that its time is almost up, as --signal=B:TERM does.
+func (j *fakeJob) tell() { _ = syscall.Kill(j.Group, syscall.SIGTERM) }

@@ -80,7 +80,10 @@ func (e *element) explain(ctx context.Context) error {
 	id := cmp.Or(e.intent.id(), e.row.ID)
 	f, known := describe(ctx, id)
 	if !known {
-		f = facts{State: e.row.State, Reason: e.row.Reason, Node: e.row.Node}
+		f.Node = e.row.Node
+		if e.absent == 0 { // else its last state is an old one
+			f.State, f.Reason = e.row.State, e.row.Reason
+		}
 	}
 	said, has := readEnd(e.folder, e.intent.Name)
 	if has {

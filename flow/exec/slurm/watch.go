@@ -243,7 +243,7 @@ func (r *Runner) retry(ctx context.Context, part []*element, name string, err er
 		given := !slices.ContainsFunc(part, func(e *element) bool { return !e.cancel })
 		r.mu.Unlock()
 		if given {
-			break
+			return // to be found and cancelled, if it is there
 		}
 	}
 	part[0].warn("Slurm takes no job for the moment, it is submitted again later: " + err.Error())
