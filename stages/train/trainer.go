@@ -2,6 +2,7 @@ package train
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -53,6 +54,7 @@ type trainer struct {
 	checkpoint func() error // saves the state
 	now        func() time.Time
 	saved      time.Time
+	savedStep  int
 	speed      speedometer
 }
 
@@ -238,10 +240,12 @@ func (t *trainer) evalEvery() int {
 // run trains from the current step to the end.
 func (t *trainer) run(ctx context.Context) error {
 	total, warmup := t.totalSteps(), t.plan.warmupSteps
-	t.saved = t.now()
+	t.saved, t.savedStep = t.now(), t.step
 	for t.step < total && !t.stopped {
 		if err := ctx.Err(); err != nil {
-			return err
+			// Whoever stops a training, such as a cluster at the end of a job's time,
+			// wants it to go on from here.
+			return errors.Join(err, t.saveNow())
 		}
 		if t.step == warmup {
 			if err := t.enterMain(); err != nil {
@@ -308,7 +312,15 @@ func (t *trainer) saveInTime(total int) error {
 	if t.step%t.plan.CheckpointEvery != 0 && !late {
 		return nil
 	}
-	t.saved = t.now()
+	return t.saveNow()
+}
+
+// saveNow saves a checkpoint, unless the last one is as new.
+func (t *trainer) saveNow() error {
+	if t.checkpoint == nil || t.step == t.savedStep {
+		return nil
+	}
+	t.saved, t.savedStep = t.now(), t.step
 	return t.checkpoint()
 }
 
@@ -344,7 +356,9 @@ func (t *trainer) plain(ctx context.Context, o *order, first, until int) (map[st
 	}
 	last := make([]stepResult, len(t.students))
 	rates := make([]float64, len(t.students))
-	g, ctx := parallel.WithContext(ctx)
+	// Students that were stopped between the steps would have no common state to save. It
+	// is not far to the next one.
+	g, ctx := parallel.WithContext(context.WithoutCancel(ctx))
 	for k, s := range t.students {
 		g.Go(func() error {
 			for i, paths := range batches {

@@ -228,35 +228,41 @@ func TestResumeGivesTheSameBits(t *testing.T) {
 	}
 	// Before the first checkpoint, at the first routed step, between two checkpoints.
 	for _, stop := range []int{2, 4, 8} {
-		path := filepath.Join(t.TempDir(), stateFile)
-		first := testTrainer(t, smallConfig(), 7)
-		first.checkpoint = func() error { return first.save(path) }
-		stopErr := errors.New("stopped")
-		cctx, cancel := context.WithCancelCause(ctx)
-		first.onStep = func(step, _ int, _ map[string]float64) {
-			if step >= stop {
-				cancel(stopErr)
+		for _, killed := range []bool{false, true} {
+			path := filepath.Join(t.TempDir(), stateFile)
+			first := testTrainer(t, smallConfig(), 7)
+			cctx, cancel := context.WithCancelCause(ctx)
+			first.checkpoint = func() error {
+				if killed && cctx.Err() != nil {
+					return nil
+				}
+				return first.save(path)
 			}
-		}
-		if err := first.run(cctx); err == nil {
-			t.Fatalf("stop at %d: ran to the end", stop)
-		}
-		second := testTrainer(t, smallConfig(), 7)
-		resumed, err := second.restore(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if resumed != (second.step > 0) {
-			t.Fatalf("stop at %d: resumed %v at step %d", stop, resumed, second.step)
-		}
-		if err := second.run(ctx); err != nil {
-			t.Fatal(err)
-		}
-		if !slices.Equal(hashes(second), hashes(whole)) {
-			t.Errorf("stop at %d, resumed at %v: other weights", stop, resumed)
-		}
-		if !reflect.DeepEqual(second.routings, whole.routings) || !slices.Equal(second.metrics, whole.metrics) {
-			t.Errorf("stop at %d: %d decisions and %d metrics, want %d and %d", stop, len(second.routings), len(second.metrics), len(whole.routings), len(whole.metrics))
+			first.onStep = func(step, _ int, _ map[string]float64) {
+				if step >= stop {
+					cancel(errors.New("stopped"))
+				}
+			}
+			if err := first.run(cctx); err == nil {
+				t.Fatalf("stop at %d: ran to the end", stop)
+			}
+			second := testTrainer(t, smallConfig(), 7)
+			resumed, err := second.restore(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if resumed != (second.step > 0) || !killed && second.step != first.step || killed && second.step >= first.step {
+				t.Fatalf("stop at %d, killed %v: resumed %v at step %d", stop, killed, resumed, second.step)
+			}
+			if err := second.run(ctx); err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Equal(hashes(second), hashes(whole)) {
+				t.Errorf("stop at %d, resumed at %v: other weights", stop, resumed)
+			}
+			if !reflect.DeepEqual(second.routings, whole.routings) || !slices.Equal(second.metrics, whole.metrics) {
+				t.Errorf("stop at %d: %d decisions and %d metrics, want %d and %d", stop, len(second.routings), len(second.metrics), len(whole.routings), len(whole.metrics))
+			}
 		}
 	}
 }

@@ -29,6 +29,9 @@ func newRunner(t *testing.T, s Settings) *Runner {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		eventually(t, "the watcher ends", func() bool { r.mu.Lock(); defer r.mu.Unlock(); return !r.watching })
+	})
 	return r
 }
 

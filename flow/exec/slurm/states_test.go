@@ -451,9 +451,6 @@ func TestCancelAll(t *testing.T) {
 			t.Errorf("job %s is %s", j.id(), j.State)
 		}
 	}
-	if r.watching {
-		eventually(t, "the watcher ends", func() bool { r.mu.Lock(); defer r.mu.Unlock(); return !r.watching })
-	}
 }
 
 func TestStuck(t *testing.T) {
