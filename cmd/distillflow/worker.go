@@ -21,12 +21,16 @@ import (
 func (a app) workerCmd() *cobra.Command {
 	var cache cacheFlags
 	var server string
+	var probe bool
 	c := &cobra.Command{
 		Use:    "worker FOLDER|bucket:NAME|-",
 		Short:  "Run one serialised stage",
 		Hidden: true,
 		Args:   args(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, pos []string) error {
+			if probe {
+				return job.Folder(pos[0]).Answer(version + revision())
+			}
 			reg, err := registry()
 			if err != nil {
 				return err
@@ -66,5 +70,6 @@ func (a app) workerCmd() *cobra.Command {
 	}
 	cache.add(c)
 	c.Flags().StringVar(&server, "serve", "", "start this server beside the stage, as JSON")
+	c.Flags().BoolVar(&probe, "probe", false, "write down what is there instead of running a task")
 	return c
 }

@@ -25,7 +25,9 @@ fi
 if [ "$verb" = ctld ]; then exec slurmctld -f "$SLURM_CONF"; fi
 
 mkdir -p "$root"/{run,log,state,dev}
-for i in 0 1; do : >"$root/dev/nvidia$i"; done
+for i in 0 1; do # devices that are like /dev/null; where none may be made, jobs see no GPU
+  mknod "$root/dev/nvidia$i" c 1 3 2>/dev/null || : >"$root/dev/nvidia$i"
+done
 
 # munge signs what Slurm's parts say to each other.
 if ! munge -n >/dev/null 2>&1; then

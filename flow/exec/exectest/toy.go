@@ -245,6 +245,8 @@ func Program(exit func(code int), runner func() (exec.Runner, error)) (code int,
 	switch {
 	case len(os.Args) > 2 && os.Args[1] == "worker" && os.Args[2] == "-":
 		err = local.Attached(ctx, os.Stdin, Registry(), stage.Services{}, os.Stdout, func() { exit(1) })
+	case len(os.Args) > 3 && os.Args[1] == "worker" && os.Args[2] == "--probe":
+		err = job.Folder(os.Args[3]).Answer("test")
 	case len(os.Args) > 2 && os.Args[1] == "worker":
 		err = work(ctx, os.Args[2:])
 	case os.Getenv(coordinatorVar) != "":

@@ -19,8 +19,9 @@ const (
 const noFolder = 66
 
 // script is the job of some tasks, one an element. An element whose folder names another
-// submission by now does nothing: somebody has given it up.
-func script(name, binary string, req request, folders []job.Folder) string {
+// submission by now does nothing: somebody has given it up. verb is the program's
+// command, before the folder.
+func script(name, binary, verb string, req request, folders []job.Folder) string {
 	var b strings.Builder
 	p := func(format string, args ...any) { fmt.Fprintf(&b, format, args...) }
 	p("#!/bin/sh\ncase ${SLURM_ARRAY_TASK_ID:-0} in\n")
@@ -40,7 +41,7 @@ func script(name, binary string, req request, folders []job.Folder) string {
 	}
 	// As many threads as the job has cores, wherever the cluster does not hold it to them.
 	p("if [ -n \"$SLURM_CPUS_PER_TASK\" ]; then export GOMAXPROCS=${GOMAXPROCS:-$SLURM_CPUS_PER_TASK}; fi\n")
-	p("%s worker", quote(binary))
+	p("%s %s", quote(binary), verb)
 	if req.serve.Command != "" {
 		s, _ := json.Marshal(req.serve) // strings and a duration
 		p(" --serve %s", quote(string(s)))

@@ -195,7 +195,7 @@ func (r *Runner) submit(ctx context.Context, part []*element) {
 	if in.Array {
 		argv = append(argv, fmt.Sprintf("--array=0-%d", len(part)-1))
 	}
-	out, err := command(ctx, script(in.Name, r.binary, part[0].req, folders), "sbatch", append(argv, part[0].req.argv...)...)
+	out, err := command(ctx, script(in.Name, r.binary, "worker", part[0].req, folders), "sbatch", append(argv, part[0].req.argv...)...)
 	if err != nil && passing(err) {
 		r.retry(ctx, part, in.Name, err)
 		return
