@@ -68,14 +68,14 @@ func (r *Runner) Check(ctx context.Context, dir string, tell func(string)) (foun
 	in.Job, _, _ = strings.Cut(strings.TrimSpace(out), ";")
 	add("submission", true, fmt.Sprintf("job %s, with %s", in.Job, strings.Join(req.argv, " ")), "")
 	tell("job " + in.Job + " is in the queue")
-	probes, seen, over, err := r.probes(ctx, in, folders, tell)
+	answers, over, err := r.answers(ctx, in, folders, tell)
 	if err != nil {
 		_, cerr := command(context.WithoutCancel(ctx), "", "scancel", in.Job)
 		return found, errors.Join(err, cerr)
 	}
 	in.Index = 0
 	f, known := describe(ctx, in.id())
-	if len(probes) == 0 {
+	if len(answers) == 0 {
 		why, do := "the jobs ended without an answer", "see the table in docs/clusters.md"
 		switch {
 		case !over:
@@ -90,29 +90,29 @@ func (r *Runner) Check(ctx context.Context, dir string, tell func(string)) (foun
 			why += "; its log: " + strings.Join(strings.Fields(string(b)), " ")
 		}
 		add("worker", false, why, do)
-		_, err := command(ctx, "", "scancel", in.Job)
-		return found, err
+		_, _ = command(ctx, "", "scancel", in.Job) // they have ended, or soon will
+		return found, nil
 	}
 	var hosts []string
-	for _, p := range probes {
+	for _, p := range answers {
 		hosts = append(hosts, p.Host)
 	}
-	p := probes[0]
-	add("array", len(probes) == 2, fmt.Sprintf("%d of 2 elements ran, on %s; at most %d an array", len(probes), strings.Join(hosts, ", "), most), "")
-	add("shared folder", p.Word == in.Name, fmt.Sprintf("%s; a node's file shows here %s", dir, latency(seen.Sub(p.Time))), "")
+	p := answers[0]
+	add("array", len(answers) == 2, fmt.Sprintf("%d of 2 elements ran, on %s; at most %d an array", len(answers), strings.Join(hosts, ", "), most), "")
+	add("shared folder", p.Word == in.Name, fmt.Sprintf("%s; a node's file shows here %s", dir, latency(p.seen.Sub(p.Time))), "")
 	same := p.Version == r.host.Version
 	do := ""
 	if !same {
 		do = "the node must run the same program: name it with binary"
 	}
 	add("program", same, fmt.Sprintf("%s is %s there, %s here", r.binary, p.Version, r.host.Version), do)
-	off := max(began.Sub(p.Time), p.Time.Sub(seen), 0)
+	off := max(began.Sub(p.Time), p.Time.Sub(p.seen), 0)
 	do = ""
 	if off > clockLimit {
 		do = "let the clocks be set by NTP; results do not depend on it, times in logs do"
 	}
 	add("clock", off <= clockLimit, fmt.Sprintf("at least %s apart", off.Round(time.Millisecond)), do)
-	gpus(ctx, req, p, add)
+	gpus(ctx, req, p.Probe, add)
 	add("cores and time", true, fmt.Sprintf("%d threads; the job may run for %s", p.Threads, cmp.Or(f.Limit, "an unknown time")), "")
 	if _, err := command(ctx, "", "sacct", "-n", "-P", "-X", "-j", in.Job, "-o", "State"); err != nil {
 		add("accounting", true, "none ("+err.Error()+"): what Slurm forgets after some minutes cannot be explained later, nothing else needs it", "")
@@ -145,23 +145,29 @@ func gpus(ctx context.Context, req request, p job.Probe, add func(what string, o
 	}
 }
 
-// probes waits for the answers of the jobs. seen is when the first showed, over whether
-// the jobs have ended.
-func (r *Runner) probes(ctx context.Context, in intent, folders []job.Folder, tell func(string)) (all []job.Probe, seen time.Time, over bool, err error) {
+// answer is a probe, and when it showed here.
+type answer struct {
+	job.Probe
+	seen time.Time
+}
+
+// answers waits for those of the jobs. over reports that the jobs have ended.
+func (r *Runner) answers(ctx context.Context, in intent, folders []job.Folder, tell func(string)) (all []answer, over bool, err error) {
 	var shown string
 	var next, ended time.Time
+	seen := make([]time.Time, len(folders))
 	for {
 		all = nil
-		for _, f := range folders {
+		for i, f := range folders {
 			if p, ok := f.Answered(); ok {
-				all = append(all, p)
+				if seen[i].IsZero() {
+					seen[i] = time.Now()
+				}
+				all = append(all, answer{p, seen[i]})
 			}
 		}
-		if len(all) > 0 && seen.IsZero() {
-			seen = time.Now()
-		}
 		if len(all) == len(folders) || !ended.IsZero() && time.Since(ended) > r.s.Lag {
-			return all, seen, !ended.IsZero(), nil
+			return all, !ended.IsZero(), nil
 		}
 		if time.Now().After(next) {
 			next = time.Now().Add(min(r.s.Poll, 3*time.Second))
@@ -187,7 +193,7 @@ func (r *Runner) probes(ctx context.Context, in intent, folders []job.Folder, te
 		}
 		select {
 		case <-ctx.Done():
-			return all, seen, false, context.Cause(ctx)
+			return all, false, context.Cause(ctx)
 		case <-time.After(min(fileEvery, 100*time.Millisecond)):
 		}
 	}

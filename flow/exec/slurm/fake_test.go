@@ -90,13 +90,16 @@ func fakeCommand() (is bool) {
 	}
 	name := filepath.Base(os.Args[0])
 	run, ok := map[string]func(string, *fakeState, []string) string{
-		"sbatch": sbatch, "squeue": squeue, "scontrol": scontrol, "scancel": fakeScancel, "sacct": sacct}[name]
+		"sbatch": sbatch, "squeue": squeue, "scontrol": scontrol, "scancel": fakeScancel, "sacct": sacct,
+		"sinfo": func(string, *fakeState, []string) string { return "gpu:a100:4\n(null)\n" }}[name]
 	if !ok {
 		return false
 	}
 	var fault, out string
 	update(dir, func(s *fakeState) {
-		fault = s.Faults[name]
+		if fault = s.Faults[name]; fault == "" && len(os.Args) > 1 {
+			fault = s.Faults[name+" "+os.Args[1]]
+		}
 		if fault == "" || strings.HasPrefix(fault, "taken:") {
 			out = run(dir, s, os.Args[1:])
 		}
@@ -110,6 +113,9 @@ func fakeCommand() (is bool) {
 }
 
 func sbatch(dir string, s *fakeState, argv []string) string {
+	if argv[0] == "--version" {
+		return "slurm 22.05.8\n"
+	}
 	text, err := io.ReadAll(os.Stdin)
 	if err != nil || !strings.HasPrefix(string(text), "#!") {
 		return "error: This does not look like a batch script."
@@ -222,7 +228,7 @@ func scontrol(_ string, s *fakeState, argv []string) string {
 func fakeScancel(_ string, s *fakeState, argv []string) string {
 	for _, j := range s.Jobs {
 		for _, id := range argv {
-			if j.id() == id && !j.State.ended() {
+			if (j.id() == id || strconv.Itoa(j.Base) == id) && !j.State.ended() {
 				j.State, j.Reason = "CANCELLED", "None"
 				j.kill(syscall.SIGKILL)
 			}
@@ -266,7 +272,7 @@ func newFake(t *testing.T) fake {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"sbatch", "squeue", "scontrol", "scancel", "sacct"} {
+	for _, name := range []string{"sbatch", "squeue", "scontrol", "scancel", "sacct", "sinfo"} {
 		if err := os.Symlink(self, filepath.Join(dir, name)); err != nil {
 			t.Fatal(err)
 		}
