@@ -85,13 +85,16 @@ func (f Folder) task() (t stage.Task, err error) {
 	return t, nil
 }
 
-// Forget removes a result, so that the task can be tried again.
+// Forget removes a result and what was told before it, so that the task can be tried
+// again.
 func (f Folder) Forget() error {
-	err := os.Remove(f.File(resultFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+	var errs []error
+	for _, name := range []string{resultFile, messagesFile, ordersFile} {
+		if err := os.Remove(f.File(name)); !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
 	}
-	return err
+	return errors.Join(errs...)
 }
 
 // Order tells the worker what is wanted of its stage from now on.
@@ -120,6 +123,9 @@ func (w *Follower) Poll(h exec.Hooks) (started *Start, err error) {
 		return nil, fmt.Errorf("reading what the worker tells: %w", err)
 	}
 	defer f.Close()
+	if info, err := f.Stat(); err == nil && info.Size() < w.next {
+		w.next = 0 // another try's
+	}
 	b, err := io.ReadAll(io.NewSectionReader(f, w.next, 1<<62))
 	if err != nil {
 		return nil, fmt.Errorf("reading what the worker tells: %w", err)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	osexec "os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -39,16 +40,11 @@ func command(ctx context.Context, stdin string, name string, argv ...string) (st
 }
 
 // environment is what Slurm's commands get, and jobs by them: without what belongs to the
-// job that this process may itself be part of.
+// job that this process may itself be part of, and without the user's taste for lists.
 func environment(all []string) []string {
-	kept := make([]string, 0, len(all)+1)
-	for _, v := range all {
-		if strings.HasPrefix(v, "SLURM_") && !strings.HasPrefix(v, "SLURM_CONF=") {
-			continue
-		}
-		kept = append(kept, v)
-	}
-	return kept
+	return slices.DeleteFunc(all, func(v string) bool {
+		return strings.HasPrefix(v, "SLURM_") && !strings.HasPrefix(v, "SLURM_CONF=") || strings.HasPrefix(v, "SQUEUE_")
+	})
 }
 
 // A state is what Slurm says of a job.

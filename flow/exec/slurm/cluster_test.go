@@ -1,3 +1,5 @@
+//go:build unix
+
 package slurm
 
 import (
@@ -127,6 +129,7 @@ func TestStatesOnCluster(t *testing.T) {
 			task, _ := exectest.Task(t, "alive")
 			g.Go(func() error { _, err := r.Run(ctx, task, exec.Hooks{}); return err })
 		}
+		eventually(t, "the queue is empty", func() bool { return slurmDo(t, "squeue", "-h", "-r") == "" })
 		eventually(t, "five are in the queue", func() bool { return strings.Count(slurmDo(t, "squeue", "-h", "-r", "-o", "%i"), "\n") == 4 })
 		cancel()
 		if err := g.Wait(); !errors.Is(err, context.Canceled) {

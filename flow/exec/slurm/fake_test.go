@@ -1,3 +1,5 @@
+//go:build unix
+
 package slurm
 
 import (
@@ -171,6 +173,9 @@ func slurmd(dir string, id int) {
 		}
 		cmd = osexec.Command("sh", j.Script)
 		cmd.Env = append(os.Environ(), fakeNode+"=", "SLURM_JOB_ID="+strconv.Itoa(j.ID), "SLURM_CPUS_PER_TASK=1")
+		if j.Restarts > 0 {
+			cmd.Env = append(cmd.Env, "SLURM_RESTART_COUNT="+strconv.Itoa(j.Restarts))
+		}
 		if j.Array {
 			cmd.Env = append(cmd.Env, "SLURM_ARRAY_TASK_ID="+strconv.Itoa(j.Index))
 		}

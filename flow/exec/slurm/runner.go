@@ -116,6 +116,9 @@ func (r *Runner) Run(ctx context.Context, t stage.Task, h exec.Hooks) (stage.Res
 		r.add(e)
 		res, err := r.follow(ctx, e, &follow)
 		r.remove(e)
+		if err == nil && e.queuedAgain() { // its node failed after it had done its work, say
+			_, _ = command(context.WithoutCancel(ctx), "", "scancel", e.intent.id()) // it would do nothing
+		}
 		var gone *goneError
 		if errors.As(err, &gone) && try < maxGone && ctx.Err() == nil {
 			e.warn(gone.Error() + "; it is submitted again")
@@ -144,6 +147,17 @@ func (e *goneError) Error() string { return e.what }
 
 // errStillThere says that a job may be in the queue yet.
 var errStillThere = errors.New("its job may still be in Slurm's queue")
+
+// queuedAgain reports whether the job was last seen waiting. Only for one that the watcher
+// knows no more.
+func (e *element) queuedAgain() bool {
+	switch s := e.row.State; s {
+	case "", "RUNNING", "COMPLETING":
+		return false
+	default:
+		return !s.ended() && e.intent.id() != ""
+	}
+}
 
 func (e *element) warn(m string) {
 	if e.hooks.Warn != nil {
@@ -209,13 +223,14 @@ func (e *element) resume(follow *job.Follower) (res stage.Result, done bool, err
 // orders.
 func (r *Runner) follow(ctx context.Context, e *element, f *job.Follower) (stage.Result, error) {
 	var last stage.Orders
-	var broken time.Time // since when the result cannot be taken
+	ordered := !r.attached(e) // else an earlier run may have left orders
+	var broken time.Time      // since when the result cannot be taken
 	var shown string
 	for {
 		orders, changed := e.hooks.Control.Orders(e.task.Stage)
-		if orders.Paused != last.Paused || !maps.Equal(orders.Set, last.Set) {
+		if !ordered || orders.Paused != last.Paused || !maps.Equal(orders.Set, last.Set) {
 			if err := e.folder.Order(orders); err == nil { // else soon again
-				last = orders
+				last, ordered = orders, true
 			}
 		}
 		_, pollErr := f.Poll(e.hooks)

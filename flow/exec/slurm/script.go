@@ -29,8 +29,9 @@ func script(name, binary, verb string, req request, folders []job.Folder) string
 		p("%d) folder=%s;;\n", i, quote(string(f)))
 	}
 	p("*) exit 2;;\nesac\n")
-	// A network file system may show a new file late.
-	p("n=0\nuntil [ -f \"$folder/%s\" ] || [ $n -ge 60 ]; do sleep 1; n=$((n+1)); done\n", intentFile)
+	// A network file system may show a new file late. To a job that was requeued it is old:
+	// one that is missing says that the task is done.
+	p("n=${SLURM_RESTART_COUNT:+60}\nuntil [ -f \"$folder/%s\" ] || [ ${n:=0} -ge 60 ]; do sleep 1; n=$((n+1)); done\n", intentFile)
 	p("[ -f \"$folder/%s\" ] || exit %d\n", intentFile, noFolder)
 	p("grep -q '\"name\":\"%s\"' \"$folder/%s\" || exit 0\n", name, intentFile)
 	p("exec >>\"$folder/%s\" 2>&1\nrm -f \"$folder/%s\"\n", logFile, endFile)

@@ -32,7 +32,20 @@ func (r *Runner) add(e *element) {
 	}
 	if !r.watching {
 		r.watching = true
-		parallel.Start(func() error { r.watch(); return nil })
+		parallel.Start(func() error {
+			if err := parallel.Call(func() error { r.watch(); return nil }); err != nil {
+				r.mu.Lock()
+				defer r.mu.Unlock()
+				r.watching = false
+				for e := range r.queue {
+					e.err = err
+				}
+				for _, e := range r.waiting {
+					e.err = err
+				}
+			}
+			return nil
+		})
 	}
 	r.poke()
 }
