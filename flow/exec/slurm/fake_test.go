@@ -233,7 +233,11 @@ func scontrol(_ string, s *fakeState, argv []string) string {
 func fakeScancel(_ string, s *fakeState, argv []string) string {
 	for _, j := range s.Jobs {
 		for _, id := range argv {
-			if (j.id() == id || strconv.Itoa(j.Base) == id) && !j.State.ended() {
+			if (j.id() == id || strconv.Itoa(j.Base) == id) && j.State != "" && !j.State.ended() {
+				if j.Array && j.State == "PENDING" {
+					j.State = "" // Slurm forgets such elements at once
+					continue
+				}
 				j.State, j.Reason = "CANCELLED", "None"
 				j.kill(syscall.SIGKILL)
 			}

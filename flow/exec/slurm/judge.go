@@ -41,7 +41,7 @@ func (r *Runner) judge(ctx context.Context, e *element) (over bool, err error) {
 		return false, nil
 	case s.absent > 0 && s.row.State == "" && s.attached && s.intent.Job == "":
 		// An earlier run was killed between its word and its deed.
-		if s.absentAt.Sub(s.intent.At) < settle && time.Since(s.intent.At) < r.s.Lag {
+		if time.Since(s.intent.At) < settle+r.s.Poll {
 			return false, nil
 		}
 		return true, &goneError{"job " + s.intent.Name + " of an earlier run is not in Slurm's queue"}

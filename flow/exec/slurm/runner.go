@@ -316,7 +316,7 @@ func (r *Runner) cancel(ctx context.Context, e *element) error {
 			waits = waits || w == e
 		}
 		gone := e.err != nil || !queued && !waits || queued && !e.cancelled.IsZero() && e.rowAt.After(e.cancelled) && (e.row.State.ended() || e.row.State.interrupted()) ||
-			queued && e.absent > 0 && e.absentAt.Sub(e.intent.At) > settle
+			queued && e.absent > 0 && (e.row.State != "" || time.Since(e.intent.At) > settle)
 		r.mu.Unlock()
 		if gone {
 			return cause
