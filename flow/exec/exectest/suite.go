@@ -1,7 +1,6 @@
 package exectest
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -288,12 +287,11 @@ func (s Suite) killed(t *testing.T) {
 	for range 2 {
 		cmd := osexec.Command(os.Args[0])
 		cmd.Env = append(append(os.Environ(), s.Env...), coordinatorVar+"="+file)
-		var said bytes.Buffer
-		cmd.Stdout, cmd.Stderr = &said, &said
+		cmd.Stderr = os.Stderr
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		s.wait(t, "the stage has not started: "+said.String(), func() bool { return Count(t, mark, "started") > 0 })
+		s.wait(t, "the stage has not started", func() bool { return Count(t, mark, "started") > 0 })
 		time.Sleep(200 * time.Millisecond)
 		if err := cmd.Process.Kill(); err != nil {
 			t.Fatal(err)

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/distillflow/distillflow/internal/base/parallel"
 )
 
 func TestCheck(t *testing.T) {
@@ -27,7 +29,14 @@ func TestCheck(t *testing.T) {
 			"submission": "false sbatch: error: Invalid account"}},
 		"a node without the folder": {Settings{}, func(f fake) {
 			f.update(func(s *fakeState) { s.Hold = true })
-			time.AfterFunc(300*time.Millisecond, func() { f.end(1, "FAILED", noFolder, 0); f.end(2, "FAILED", noFolder, 0) })
+			parallel.Start(func() error {
+				for len(f.jobs()) < 2 {
+					time.Sleep(10 * time.Millisecond)
+				}
+				f.end(1, "FAILED", noFolder, 0)
+				f.end(2, "FAILED", noFolder, 0)
+				return nil
+			})
 		}, map[string]string{"worker": "false fake1 does not see"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -53,6 +53,7 @@ type fakeState struct {
 	Jobs       []*fakeJob
 	Submitted  int               // calls of sbatch that it took
 	Faults     map[string]string // command -> what it says instead of working
+	Calls      map[string]int    // command -> how often it was called
 	Hold       bool              // jobs stay pending
 	Accounting bool
 	Nodes      int // processes of nodes at work
@@ -99,6 +100,10 @@ func fakeCommand() (is bool) {
 	}
 	var fault, out string
 	update(dir, func(s *fakeState) {
+		if s.Calls == nil {
+			s.Calls = map[string]int{}
+		}
+		s.Calls[name]++
 		if fault = s.Faults[name]; fault == "" && len(os.Args) > 1 {
 			fault = s.Faults[name+" "+os.Args[1]]
 		}
@@ -320,6 +325,11 @@ func (f fake) job(id int) (j fakeJob) {
 
 func (f fake) submitted() (n int) {
 	f.update(func(s *fakeState) { n = s.Submitted })
+	return n
+}
+
+func (f fake) calls(command string) (n int) {
+	f.update(func(s *fakeState) { n = s.Calls[command] })
 	return n
 }
 
