@@ -41,7 +41,7 @@ Exit status: 0 all is well, 1 something is not.`,
 		Args: args(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, pos []string) error {
 			path, must := executors.Path(file, a.getenv)
-			f, err := executors.Read(path, must, a.executorKinds())
+			f, err := executors.Read(path, must, a.executorKinds(c.Context(), &cacheFlags{}))
 			if err != nil {
 				return usageError{err}
 			}

@@ -25,9 +25,7 @@ func (f *executorFlags) add(c *cobra.Command) {
 func (a app) executors(ctx context.Context, f *executorFlags, cache *cacheFlags, g *graph.Graph) (exec.Executors, error) {
 	e := exec.Executors{Default: f.name, Runners: map[string]exec.Runner{}}
 	path, must := executors.Path(f.file, a.getenv)
-	kinds := a.executorKinds()
-	kinds["kube"] = kubeKind(ctx, cache)
-	file, err := executors.Read(path, must, kinds)
+	file, err := executors.Read(path, must, a.executorKinds(ctx, cache))
 	if err != nil {
 		return e, usageError{err}
 	}
@@ -50,15 +48,16 @@ func (a app) executors(ctx context.Context, f *executorFlags, cache *cacheFlags,
 	return e, nil
 }
 
-// executorKinds are the types of executors.
-func (a app) executorKinds() map[string]executors.Kind {
+// executorKinds are the types of executors. Their workers share the run's cache.
+func (a app) executorKinds(ctx context.Context, cache *cacheFlags) map[string]executors.Kind {
 	return map[string]executors.Kind{
+		"kube": kubeKind(ctx, cache),
 		"slurm": func(settings func(any) error) (exec.Runner, error) {
 			var s slurm.Settings
 			if err := settings(&s); err != nil {
 				return nil, err
 			}
-			return slurm.New(s, slurm.Host{Version: version + revision()})
+			return slurm.New(s, slurm.Host{Version: version + revision(), Worker: cache.worker()})
 		},
 	}
 }

@@ -171,6 +171,8 @@ func (e *element) tail() string {
 	}
 	b, _ := io.ReadAll(io.LimitReader(f, tailBytes))
 	lines := bytes.Split(bytes.TrimRight(b, "\n"), []byte("\n"))
-	lines = lines[max(0, len(lines)-logTail):]
+	if lines = lines[max(0, len(lines)-logTail):]; bytes.HasPrefix(lines[len(lines)-1], []byte(logHead)) {
+		return "" // the worker wrote nothing
+	}
 	return fmt.Sprintf("\n%s ends:\n%s", path, bytes.Join(lines, []byte("\n")))
 }

@@ -15,6 +15,9 @@ const (
 	logFile    = "worker.log" // standard output and error of the job
 )
 
+// logHead begins the line that a job begins its part of the log with.
+const logHead = "== job"
+
 // noFolder is the exit status of a job that does not see its folder.
 const noFolder = 66
 
@@ -35,7 +38,7 @@ func script(name, binary, verb string, req request, folders []job.Folder) string
 	p("[ -f \"$folder/%s\" ] || exit %d\n", intentFile, noFolder)
 	p("grep -q '\"name\":\"%s\"' \"$folder/%s\" || exit 0\n", name, intentFile)
 	p("exec >>\"$folder/%s\" 2>&1\nrm -f \"$folder/%s\"\n", logFile, endFile)
-	p("echo \"== job $SLURM_JOB_ID, %s, on $(uname -n), $(date)\"\n", name)
+	p("echo \"%s $SLURM_JOB_ID, %s, on $(uname -n), $(date)\"\n", logHead, name)
 	p("told=false pid=\ntrap 'told=true; [ -z \"$pid\" ] || kill -TERM $pid' TERM\n")
 	if req.setup != "" {
 		p("%s\n", req.setup)

@@ -172,7 +172,8 @@ func (s Settings) request(t stage.Task) request {
 
 // Host is what a runner knows of the program that it is part of.
 type Host struct {
-	Version string // as `distillflow version` prints it; for [Runner.Check]
+	Version string   // as `distillflow version` prints it; for [Runner.Check]
+	Worker  []string // flags of the worker
 }
 
 // binary gives the program that the nodes run.

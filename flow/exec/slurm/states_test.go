@@ -219,7 +219,7 @@ func TestEnds(t *testing.T) {
 		wants []string
 	}{
 		"out of memory":         {func(f fake) { f.end(1, "OUT_OF_MEMORY", 0, 125) }, exec.OfMemory, []string{"job 1 on fake1 took more than the 512 MiB", "raise the stage's resources: {memory: ...}"}},
-		"killed, not explained": {func(f fake) { f.end(1, "FAILED", 0, 9) }, exec.OfMemory, []string{"killed by signal 9", "512 MiB", "worker.log ends:"}},
+		"killed, not explained": {func(f fake) { f.end(1, "FAILED", 0, 9) }, exec.OfMemory, []string{"killed by signal 9", "512 MiB"}},
 		"out of time":           {func(f fake) { f.end(1, "TIMEOUT", 0, 15) }, exec.OfTime, []string{"came to the end of its time, 00:01:00", "raise the stage's timeout:"}},
 		"cancelled by others":   {func(f fake) { f.end(1, "CANCELLED", 0, 15) }, "", []string{"job 1 on fake1 was cancelled by somebody else"}},
 		"failed":                {func(f fake) { f.end(1, "FAILED", 3, 0) }, "", []string{"ended without a result (FAILED, exit status 3"}},

@@ -208,7 +208,7 @@ func (r *Runner) submit(ctx context.Context, part []*element) {
 	if in.Array {
 		argv = append(argv, fmt.Sprintf("--array=0-%d", len(part)-1))
 	}
-	out, err := command(ctx, script(in.Name, r.binary, "worker", part[0].req, folders), "sbatch", append(argv, part[0].req.argv...)...)
+	out, err := command(ctx, script(in.Name, r.binary, r.worker(), part[0].req, folders), "sbatch", append(argv, part[0].req.argv...)...)
 	if err != nil && passing(err) {
 		r.retry(ctx, part, in.Name, err)
 		return
@@ -224,6 +224,15 @@ func (r *Runner) submit(ctx context.Context, part []*element) {
 		e.intent.Job = id
 		_ = e.intent.write(e.folder, atomicfile.Relaxed) // the name suffices
 	}
+}
+
+// worker is the command of a worker, before its folder.
+func (r *Runner) worker() string {
+	words := []string{"worker"}
+	for _, f := range r.host.Worker {
+		words = append(words, quote(f))
+	}
+	return strings.Join(words, " ")
 }
 
 // refuse ends elements that cannot be submitted.
