@@ -74,7 +74,7 @@ func (r *Runner) Check(ctx context.Context, dir string, tell func(string)) (foun
 		return found, errors.Join(err, cerr)
 	}
 	in.Index = 0
-	f, known := describe(ctx, in.id())
+	f, known, _ := describe(ctx, in.id())
 	if len(answers) == 0 {
 		why, do := "the jobs ended without an answer", "see the table in docs/clusters.md"
 		switch {

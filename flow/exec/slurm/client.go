@@ -123,9 +123,14 @@ type facts struct {
 }
 
 // describe asks for what is known of a job: of the controller while it remembers the
-// job, then of the accounting, where there is one. ok is false if neither tells.
-func describe(ctx context.Context, id string) (f facts, ok bool) {
-	if out, err := command(ctx, "", "scontrol", "show", "job", "-o", id); err == nil {
+// job, then of the accounting, where there is one. ok is false if neither knows it; an
+// error says that they could not be asked.
+func describe(ctx context.Context, id string) (f facts, ok bool, err error) {
+	out, err := command(ctx, "", "scontrol", "show", "job", "-o", id)
+	switch {
+	case err != nil && passing(err):
+		return f, false, err
+	case err == nil:
 		for _, kv := range strings.Fields(out) {
 			k, v, _ := strings.Cut(kv, "=")
 			switch k {
@@ -146,21 +151,18 @@ func describe(ctx context.Context, id string) (f facts, ok bool) {
 			}
 		}
 		if f.State != "" {
-			return f, true
+			return f, true, nil
 		}
 	}
-	out, err := command(ctx, "", "sacct", "-n", "-P", "-X", "-j", id, "-o", "State,ExitCode,Elapsed,Timelimit,NodeList")
-	if err != nil {
-		return f, false
-	}
+	out, err = command(ctx, "", "sacct", "-n", "-P", "-X", "-j", id, "-o", "State,ExitCode,Elapsed,Timelimit,NodeList")
 	v := strings.Split(strings.TrimSpace(out), "|")
-	if len(v) != 5 {
-		return f, false
+	if err != nil || len(v) != 5 {
+		return f, false, nil // most clusters that forget a job have no accounting either
 	}
 	s, _, _ := strings.Cut(v[0], " ") // CANCELLED by 1000
 	f = facts{State: state(s), Ran: v[2], Limit: v[3], Node: v[4]}
 	f.exit(v[1])
-	return f, s != ""
+	return f, s != "", nil
 }
 
 // exit reads CODE:SIGNAL.

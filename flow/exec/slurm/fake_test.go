@@ -55,6 +55,7 @@ type fakeState struct {
 	Faults     map[string]string // command -> what it says instead of working
 	Calls      map[string]int    // command -> how often it was called
 	Hold       bool              // jobs stay pending
+	Hide       bool              // jobs are not listed
 	Accounting bool
 	Nodes      int // processes of nodes at work
 }
@@ -214,7 +215,7 @@ func slurmd(dir string, id int) {
 func squeue(_ string, s *fakeState, _ []string) string {
 	var b strings.Builder
 	for _, j := range s.Jobs {
-		if j.State != "" { // forgotten
+		if j.State != "" && !s.Hide { // forgotten
 			fmt.Fprintf(&b, "%s|%s|%s|%s|fake1\n", j.id(), j.Name, j.State, j.Reason)
 		}
 	}

@@ -72,19 +72,27 @@ func (r *Runner) judge(ctx context.Context, e *element) (over bool, err error) {
 		}
 		return false, nil
 	}
-	return true, s.explain(ctx)
+	id := cmp.Or(s.intent.id(), s.row.ID)
+	f, known, err := describe(ctx, id)
+	switch {
+	case err != nil:
+		return false, nil
+	case known && !f.State.ended() && !f.State.interrupted(): // the list was wrong, or is old by now
+		r.mu.Lock()
+		e.absent = 0
+		r.mu.Unlock()
+		return false, nil
+	case !known:
+		f.Node = s.row.Node
+		if s.absent == 0 { // else its last state is an old one
+			f.State, f.Reason = s.row.State, s.row.Reason
+		}
+	}
+	return true, s.explain(id, f)
 }
 
 // explain says why a job left no result.
-func (e *element) explain(ctx context.Context) error {
-	id := cmp.Or(e.intent.id(), e.row.ID)
-	f, known := describe(ctx, id)
-	if !known {
-		f.Node = e.row.Node
-		if e.absent == 0 { // else its last state is an old one
-			f.State, f.Reason = e.row.State, e.row.Reason
-		}
-	}
+func (e *element) explain(id string, f facts) error {
 	said, has := readEnd(e.folder, e.intent.Name)
 	if has {
 		f.exit(fmt.Sprintf("%d:%d", said.Code, f.Signal))
@@ -109,26 +117,26 @@ func (e *element) explain(ctx context.Context) error {
 		had.Memory = bytesOf(f.Memry)
 	}
 	switch {
+	case f.State.interrupted():
+		return &goneError{fmt.Sprintf("%s ended (%s) and Slurm does not queue it again", where, f.State)}
 	case f.State == "OUT_OF_MEMORY":
 		return &exec.ShortageError{Of: exec.OfMemory, Had: had, Msg: where + " took more than " + memory + moreMemory}
 	case f.State == "TIMEOUT" || has && said.Told && f.State != "CANCELLED":
 		limit := cmp.Or(strings.Trim(f.Limit, " "), "its limit")
 		return &exec.ShortageError{Of: exec.OfTime, Had: had, Msg: fmt.Sprintf("%s came to the end of its time, %s, before the stage did; another try goes on from what is saved%s", where, limit, moreTime)}
-	case f.Signal == 9 && (f.State == "FAILED" || f.State == "COMPLETED"):
+	case f.Signal == 9 && (f.State == "FAILED" || f.State == ""):
 		return &exec.ShortageError{Of: exec.OfMemory, Had: had, Msg: fmt.Sprintf("%s was killed by signal 9, as jobs are that take more than they may: probably more than %s%s", where, memory, moreMemory) + e.tail()}
-	case f.State == "PREEMPTED" || f.State == "NODE_FAIL" || f.State == "BOOT_FAIL":
-		return &goneError{fmt.Sprintf("%s ended (%s) and Slurm does not queue it again", where, f.State)}
 	}
 	msg := where
 	switch {
 	case has && f.Code == noFolder, !has && f.State == "FAILED" && f.Code == noFolder:
 		msg += fmt.Sprintf(" did not see the folder %s: the store must lie on a file system that all nodes share; `distillflow executor test` looks at it", e.folder)
-	case f.State == "":
+	case f.State == "" && !has:
 		msg += " is no longer in Slurm's queue and left no result"
 	case f.State == "CANCELLED":
 		msg += " was cancelled by somebody else"
 	default:
-		msg += fmt.Sprintf(" ended without a result (%s, exit status %d", f.State, f.Code)
+		msg += fmt.Sprintf(" ended without a result (%s, exit status %d", cmp.Or(f.State, "forgotten by Slurm"), f.Code)
 		if f.Signal > 0 {
 			msg += fmt.Sprintf(", signal %d", f.Signal)
 		}

@@ -1,6 +1,7 @@
 package slurm
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -56,8 +57,7 @@ func New(s Settings, h Host) (*Runner, error) {
 	return &Runner{s: s, host: h, binary: binary, queue: map[*element]struct{}{}, wake: make(chan struct{}, 1)}, nil
 }
 
-// element is one task on its way through the queue. The fields below mu belong to the
-// runner's.
+// element is one task on its way through the queue.
 type element struct {
 	task   stage.Task
 	folder job.Folder
@@ -260,9 +260,9 @@ func (r *Runner) follow(ctx context.Context, e *element, f *job.Follower) (stage
 			if r.attached(e) { // the outputs may have been taken already, before the kill
 				return stage.Result{}, &goneError{"the outputs of its earlier job are gone"}
 			}
-			return stage.Result{}, fmt.Errorf("taking the result of job %s: %w", e.intent.id(), resErr)
+			return stage.Result{}, fmt.Errorf("taking the result of job %s: %w", r.id(e), resErr)
 		}
-		if s := r.shown(e); s != shown && pollErr == nil {
+		if s := r.shown(e); s != "" && s != shown && pollErr == nil {
 			shown = s
 			e.say(s)
 		}
@@ -273,6 +273,13 @@ func (r *Runner) follow(ctx context.Context, e *element, f *job.Follower) (stage
 			return stage.Result{}, r.cancel(ctx, e)
 		}
 	}
+}
+
+// id names an element's job.
+func (r *Runner) id(e *element) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return cmp.Or(e.intent.id(), e.intent.Name)
 }
 
 func (r *Runner) attached(e *element) bool {
@@ -322,7 +329,7 @@ func (r *Runner) cancel(ctx context.Context, e *element) error {
 			return cause
 		}
 		if time.Since(start) > patience {
-			e.warn(fmt.Sprintf("job %s (%s) could not be cancelled in time: look with squeue, and end it with scancel", e.intent.id(), e.intent.Name))
+			e.warn(fmt.Sprintf("job %s could not be cancelled in time: look with squeue, and end it with scancel", r.id(e)))
 			return errors.Join(cause, errStillThere)
 		}
 		time.Sleep(fileEvery / 4)

@@ -175,6 +175,17 @@ func TestInterruptions(t *testing.T) {
 			f.fault("squeue", "")
 			f.fault("scontrol", "")
 		},
+		"lists without it, for long": func(f fake) {
+			f.update(func(s *fakeState) { s.Hide = true })
+			time.Sleep(2 * time.Second)
+			f.fault("scontrol", "slurm_load_jobs error: Unable to contact slurm controller (connect failure)")
+			time.Sleep(2 * time.Second)
+			f.fault("scontrol", "")
+			f.update(func(s *fakeState) { s.Hide = false })
+		},
+		"preempted for good, with notice": func(f fake) {
+			f.update(func(s *fakeState) { s.Jobs[0].State = "PREEMPTED"; s.Jobs[0].tell() })
+		},
 		"a list without it": func(f fake) {
 			f.update(func(s *fakeState) { s.Jobs[0].State = "" })
 			time.Sleep(300 * time.Millisecond)
@@ -192,7 +203,7 @@ func TestInterruptions(t *testing.T) {
 			res, err := wait()
 			exectest.Check(t, task, res, err)
 			switch name {
-			case "preempted for good":
+			case "preempted for good", "preempted for good, with notice":
 				if f.submitted() != 2 || !h.has("PREEMPTED) and Slurm does not queue it again; it is submitted again") {
 					t.Errorf("%d submissions, %q", f.submitted(), h.lines)
 				}
