@@ -43,9 +43,9 @@ func TestStatesOnCluster(t *testing.T) {
 		}
 		return "", ""
 	}
-	// leaves waits until a job no longer runs.
+	// leaves waits until a job no longer runs, and its processes are gone.
 	leaves := func(t *testing.T, id string) {
-		eventually(t, "the job leaves its node", func() bool { return slurmDo(t, "squeue", "-h", "-t", "all", "-j", id, "-o", "%T") != "RUNNING" })
+		eventually(t, "the job leaves its node", func() bool { return slurmDo(t, "squeue", "-h", "-t", "all", "-j", id, "-o", "%T") == "PENDING" })
 	}
 	again := map[string]int{"requeued": 2, "node down": 2, "preempted": 2}
 	for name, interrupt := range map[string]func(t *testing.T, id, node string){
