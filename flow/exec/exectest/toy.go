@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -146,6 +147,7 @@ func run(ctx context.Context, env *stage.Env, c toy, _ noIn, o outs) error {
 				b[i] = 1
 			}
 			all = append(all, b)
+			runtime.KeepAlive(all)
 			time.Sleep(50 * time.Millisecond)
 		}
 	case "resume": // does half, goes on from there

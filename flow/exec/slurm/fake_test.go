@@ -259,7 +259,7 @@ func sacct(_ string, s *fakeState, argv []string) string {
 	for _, j := range s.Jobs {
 		for _, a := range argv {
 			if a == j.id() {
-				return fmt.Sprintf("OUT_OF_MEMORY|0:125|00:01:00|00:10:00|fake1\n")
+				return "OUT_OF_MEMORY|0:125|00:01:00|00:10:00|fake1\n"
 			}
 		}
 	}
