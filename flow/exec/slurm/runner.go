@@ -76,6 +76,7 @@ type element struct {
 	stateAt   time.Time // when the state was first seen
 	absent    int       // good queries in a row that did not list it
 	absentAt  time.Time // the first of them
+	ran       bool      // it was seen at work
 	held      bool      // that it does not start was told
 	cancel    bool
 	cancelled time.Time // when scancel was last told
@@ -148,16 +149,9 @@ func (e *goneError) Error() string { return e.what }
 // errStillThere says that a job may be in the queue yet.
 var errStillThere = errors.New("its job may still be in Slurm's queue")
 
-// queuedAgain reports whether the job was last seen waiting. Only for one that the watcher
-// knows no more.
-func (e *element) queuedAgain() bool {
-	switch s := e.row.State; s {
-	case "", "RUNNING", "COMPLETING":
-		return false
-	default:
-		return !s.ended() && e.intent.id() != ""
-	}
-}
+// queuedAgain reports whether the job ran and was last seen waiting. Only for one that the
+// watcher knows no more.
+func (e *element) queuedAgain() bool { return e.ran && e.row.State == "PENDING" }
 
 func (e *element) warn(m string) {
 	if e.hooks.Warn != nil {

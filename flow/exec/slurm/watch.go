@@ -319,6 +319,7 @@ func (r *Runner) look(ctx context.Context) error {
 			e.stateAt = at
 		}
 		e.row, e.rowAt = row, at
+		e.ran = e.ran || row.State == "RUNNING"
 		if e.intent.Job == "" {
 			e.intent.Job, _, _ = strings.Cut(row.ID, "_")
 		}
