@@ -150,9 +150,7 @@ which student. Every result is cached by the content it was made from.`,
 	})
 	root.SuggestionsMinimumDistance = 2
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(a.runCmd(), a.planCmd(), a.validateCmd(), a.stagesCmd(), a.stageCmd(), a.schemaCmd(), a.gradeCmd(), a.renderCmd(), a.mergeCmd(), a.versionCmd(), a.workerCmd(), a.cacheCmd(), a.initCmd(), a.fmtCmd(), a.testCmd(), a.runsCmd(), a.showCmd(), a.outputsCmd(), a.catCmd(), a.logCmd(), a.openCmd(), a.ctlCmd(), a.uiCmd(), a.auditCmd(), a.compareCmd(), a.bundleCmd(), a.pushCmd(), a.pullCmd(), a.memoCmd(), a.doctorCmd())
 	root.AddCommand(a.runCmd(), a.planCmd(), a.validateCmd(), a.stagesCmd(), a.stageCmd(), a.schemaCmd(), a.gradeCmd(), a.renderCmd(), a.mergeCmd(), a.versionCmd(), a.workerCmd(), a.cacheCmd(), a.initCmd(), a.fmtCmd(), a.testCmd(), a.runsCmd(), a.showCmd(), a.outputsCmd(), a.catCmd(), a.logCmd(), a.openCmd(), a.ctlCmd(), a.uiCmd(), a.auditCmd(), a.compareCmd(), a.bundleCmd(), a.pushCmd(), a.pullCmd(), a.memoCmd(), a.doctorCmd(), a.executorCmd())
-	a.complete(root)
 	return root
 }
 
