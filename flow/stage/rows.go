@@ -9,6 +9,8 @@ import (
 	"io"
 	"iter"
 	"os"
+	"slices"
+	"unicode"
 )
 
 // MaxLine bounds one JSONL line, in bytes, so that a broken file cannot exhaust
@@ -57,7 +59,30 @@ func (e *RowError) Unwrap() error { return e.Err }
 // A read error ends the stream.
 func (r Rows[T]) All() iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
-		var zero T
+		for p, err := range r.Placed() {
+			if !yield(p.Record, err) {
+				return
+			}
+		}
+	}
+}
+
+// Place is where a record stands in its rows.
+type Place struct {
+	offset int64
+	size   int
+}
+
+// Placed is a record and its place, for [Reader.At].
+type Placed[T Record] struct {
+	Record T
+	Place  Place
+}
+
+// Placed is All with the places of the records.
+func (r Rows[T]) Placed() iter.Seq2[Placed[T], error] {
+	return func(yield func(Placed[T], error) bool) {
+		var zero Placed[T]
 		if r.path == "" {
 			return
 		}
@@ -72,19 +97,50 @@ func (r Rows[T]) All() iter.Seq2[T, error] {
 				yield(zero, fmt.Errorf("reading %s: %w", r.label, err))
 				return
 			}
-			var t T
-			if err := decodeRecord(line.Text, &t); err != nil {
+			p := Placed[T]{Place: Place{line.Offset, len(line.Text)}}
+			if err := decodeRecord(line.Text, &p.Record); err != nil {
 				if !yield(zero, &RowError{Source: r.label, Line: line.Number, Err: err}) {
 					return
 				}
 				continue
 			}
-			if !yield(t, nil) {
+			if !yield(p, nil) {
 				return
 			}
 		}
 	}
 }
+
+// Reader reads single records again, in any order, so that a stage need not hold them.
+type Reader[T Record] struct {
+	f     *os.File
+	label string
+	buf   []byte
+}
+
+// Open opens the rows for reading records again.
+func (r Rows[T]) Open() (*Reader[T], error) {
+	f, err := os.Open(r.path)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", r.label, err)
+	}
+	return &Reader[T]{f: f, label: r.label}, nil
+}
+
+// At reads the record at a place that Placed gave.
+func (r *Reader[T]) At(p Place) (t T, err error) {
+	r.buf = slices.Grow(r.buf[:0], p.size)[:p.size]
+	if _, err := r.f.ReadAt(r.buf, p.offset); err != nil {
+		return t, fmt.Errorf("reading %s at byte %d again: %w", r.label, p.offset, err)
+	}
+	if err := decodeRecord(r.buf, &t); err != nil {
+		return t, fmt.Errorf("reading %s at byte %d again: %w", r.label, p.offset, err)
+	}
+	return t, nil
+}
+
+// Close closes the rows.
+func (r *Reader[T]) Close() error { return r.f.Close() }
 
 // Count counts the records without decoding them.
 func (r Rows[T]) Count() (int64, error) {
@@ -122,7 +178,8 @@ func decodeRecord[T any](line []byte, t *T) error {
 
 // Line is one line of a file. Text is valid until the next one.
 type Line struct {
-	Number int // 1-based
+	Number int   // 1-based
+	Offset int64 // where Text begins in the stream, in bytes
 	Text   []byte
 }
 
@@ -134,6 +191,7 @@ func Lines(r io.Reader) iter.Seq2[Line, error] {
 		br := getReader(r)
 		defer putReader(br)
 		var long []byte
+		at := int64(0) // where the line begins
 		for n := 1; ; n++ {
 			long = long[:0]
 			line, err := br.ReadSlice('\n')
@@ -153,15 +211,19 @@ func Lines(r io.Reader) iter.Seq2[Line, error] {
 				yield(Line{Number: n}, err)
 				return
 			}
+			text := line
 			if n == 1 {
-				line = bytes.TrimPrefix(line, []byte("\ufeff"))
+				text = bytes.TrimPrefix(text, []byte("\ufeff"))
 			}
-			if text := bytes.TrimSpace(line); len(text) > 0 && !yield(Line{Number: n, Text: text}, nil) {
+			text = bytes.TrimLeftFunc(text, unicode.IsSpace)
+			start := at + int64(len(line)-len(text))
+			if text = bytes.TrimRightFunc(text, unicode.IsSpace); len(text) > 0 && !yield(Line{Number: n, Offset: start, Text: text}, nil) {
 				return
 			}
 			if err != nil {
 				return
 			}
+			at += int64(len(line))
 		}
 	}
 }

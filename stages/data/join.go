@@ -31,7 +31,7 @@ func (c joinConfig) Validate() error {
 
 type joinIn struct {
 	Rows stage.Rows[schema.Problem] `port:"rows" doc:"Problems; their order is kept."`
-	With stage.Rows[schema.Problem] `port:"with" doc:"Problems to take fields from; held in memory."`
+	With stage.Rows[schema.Problem] `port:"with" doc:"Problems to take fields from."`
 }
 
 type joinOut struct {
@@ -46,13 +46,13 @@ var Join = stage.Define(stage.Spec{
 tool, or the paths of a second teacher.
 
 Two rows of with must not have one id; two of rows may. The stage counts the rows of
-with that have no partner and leaves them out. It holds with in memory, at most
-8 GiB as JSON.`,
+with that have no partner and leaves them out. It holds the ids of with in memory,
+at most 8 GiB.`,
 }, join)
 
 // partner is a row of with.
 type partner struct {
-	row  []byte // as JSON, which takes a third of the memory
+	at   stage.Place
 	used bool
 }
 
@@ -60,6 +60,13 @@ func join(ctx context.Context, env *stage.Env, c joinConfig, in joinIn, out join
 	partners, err := c.partners(ctx, env, in.With)
 	if err != nil {
 		return err
+	}
+	var again *stage.Reader[schema.Problem]
+	if len(partners) > 0 {
+		if again, err = in.With.Open(); err != nil {
+			return err
+		}
+		defer again.Close()
 	}
 	used := 0
 	for row, err := range each(ctx, env, in.Rows) {
@@ -79,8 +86,8 @@ func join(ctx context.Context, env *stage.Env, c joinConfig, in joinIn, out join
 				p.used = true
 				used++
 			}
-			var with schema.Problem
-			if err := with.UnmarshalJSON(p.row); err != nil {
+			with, err := again.At(p.at)
+			if err != nil {
 				return err
 			}
 			if err := c.merge(&row, &with); err != nil {
@@ -104,19 +111,19 @@ func (c joinConfig) partners(ctx context.Context, env *stage.Env, rows stage.Row
 	m := map[string]*partner{}
 	var held rowMemory
 	absent := slices.DeleteFunc(slices.Clone(c.Fields), func(name string) bool { return name == "paths" })
-	for row, err := range each(ctx, env, rows) {
+	for placed, err := range eachPlaced(ctx, env, rows) {
 		if err != nil {
 			return nil, err
 		}
+		row := &placed.Record
 		if m[row.ID] != nil {
 			return nil, fmt.Errorf("id %q occurs twice in with: remove one of the two, for example with concat and duplicates: first", row.ID)
 		}
-		b, err := held.keep(&row)
-		if err != nil {
-			return nil, fmt.Errorf("with: %w", err)
+		if err := held.hold(len(row.ID)); err != nil {
+			return nil, fmt.Errorf("with: %w: work on parts of the data", err)
 		}
-		m[strings.Clone(row.ID)] = &partner{row: b}
-		absent = slices.DeleteFunc(absent, func(name string) bool { return !isEmpty(&row, name) })
+		m[strings.Clone(row.ID)] = &partner{at: placed.Place}
+		absent = slices.DeleteFunc(absent, func(name string) bool { return !isEmpty(row, name) })
 	}
 	if len(m) > 0 {
 		for _, name := range absent {

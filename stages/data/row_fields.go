@@ -182,8 +182,19 @@ func compile(src string, fields rowexpr.Fields, want expr.Want, path ...string) 
 // each streams rows, with progress, until ctx is done.
 func each(ctx context.Context, env *stage.Env, rows stage.Rows[schema.Problem]) iter.Seq2[schema.Problem, error] {
 	return func(yield func(schema.Problem, error) bool) {
+		for row, err := range eachPlaced(ctx, env, rows) {
+			if !yield(row.Record, err) {
+				return
+			}
+		}
+	}
+}
+
+// eachPlaced is each with the places of the rows.
+func eachPlaced(ctx context.Context, env *stage.Env, rows stage.Rows[schema.Problem]) iter.Seq2[stage.Placed[schema.Problem], error] {
+	return func(yield func(stage.Placed[schema.Problem], error) bool) {
 		n := int64(0)
-		for row, err := range rows.All() {
+		for row, err := range rows.Placed() {
 			if n++; n%1024 == 0 {
 				env.Progress(stage.Progress{Done: n, Unit: "rows"})
 				if err == nil {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"slices"
 	"strconv"
@@ -62,12 +63,12 @@ var Sort = stage.Define(stage.Spec{
 ` + exprFieldsDoc + `
 
 Null comes first, then false, true, numbers and text. Text is ordered by its bytes.
-The stage holds the rows in memory, at most 8 GiB as JSON.`,
+The stage holds the values of the expressions in memory, at most 8 GiB.`,
 }, sortRows)
 
-// sortable is a row with its values of the keys.
+// sortable is a row's place with its values of the keys.
 type sortable struct {
-	row  []byte // as JSON, which takes a third of the memory
+	at   stage.Place
 	keys []any
 }
 
@@ -78,18 +79,22 @@ func sortRows(ctx context.Context, env *stage.Env, c sortConfig, in sortIn, out 
 	}
 	var rows []sortable
 	var held rowMemory
-	for row, err := range each(ctx, env, in.Rows) {
+	for row, err := range eachPlaced(ctx, env, in.Rows) {
 		if err != nil {
 			return err
 		}
-		x := sortable{keys: make([]any, len(keys))}
+		x := sortable{at: row.Place, keys: make([]any, len(keys))}
+		size := 0
 		for i, k := range keys {
-			if x.keys[i], err = k.value(&row); err != nil {
-				return rowErr("by."+strconv.Itoa(i), &row, err)
+			if x.keys[i], err = k.value(&row.Record); err != nil {
+				return rowErr("by."+strconv.Itoa(i), &row.Record, err)
+			}
+			if s, ok := x.keys[i].(string); ok {
+				size += len(s)
 			}
 		}
-		if x.row, err = held.keep(&row); err != nil {
-			return err
+		if err := held.hold(size); err != nil {
+			return fmt.Errorf("%w: sort by shorter values, or work on parts of the data", err)
 		}
 		rows = append(rows, x)
 	}
@@ -107,12 +112,20 @@ func sortRows(ctx context.Context, env *stage.Env, c sortConfig, in sortIn, out 
 		}
 		return 0
 	})
+	if len(rows) == 0 {
+		return nil
+	}
+	again, err := in.Rows.Open()
+	if err != nil {
+		return err
+	}
+	defer again.Close()
 	for i, x := range rows {
 		if i%1024 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		var row schema.Problem
-		if err := row.UnmarshalJSON(x.row); err != nil {
+		row, err := again.At(x.at)
+		if err != nil {
 			return err
 		}
 		if err := out.Rows.Write(row); err != nil {

@@ -1,7 +1,6 @@
 package runrecord
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -138,16 +137,12 @@ func rowsOf(path string, offset int64) iter.Seq2[Row, error] {
 			yield(Row{}, err)
 			return
 		}
-		b := bufio.NewReaderSize(f, 256<<10)
-		for {
-			line, err := b.ReadBytes('\n')
-			if err != nil && !errors.Is(err, io.EOF) {
+		for line, err := range stage.Lines(f) {
+			if err != nil {
 				yield(Row{}, err)
 				return
 			}
-			row := Row{Offset: offset, JSON: bytes.TrimSpace(line)}
-			offset += int64(len(line))
-			if len(row.JSON) > 0 && !yield(row, nil) || err != nil {
+			if !yield(Row{Offset: offset + line.Offset, JSON: bytes.Clone(line.Text)}, nil) {
 				return
 			}
 		}
