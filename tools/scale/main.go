@@ -27,7 +27,7 @@ import (
 )
 
 func main() {
-	rows := flag.String("rows", "1000,10000,100000", "numbers of problems, each about ten times the one before")
+	rows := flag.String("rows", "1000,10000,100000", "numbers of problems, separated by commas")
 	only := flag.String("steps", "", "measure these steps only, separated by commas; the others still make their inputs")
 	dir := flag.String("dir", "", "an empty `folder` for the data, which is removed: 8 GB for a million problems")
 	flag.Parse()
@@ -57,6 +57,9 @@ func run(program, dir, rows, only string) error {
 	var names []string
 	for _, s := range steps(1, 1) {
 		names = append(names, s.name)
+		if s.recipe != "" {
+			names = append(names, s.name+": run", s.name+": plan, all cached", s.name+": run, all cached")
+		}
 	}
 	for _, w := range wanted {
 		if !slices.Contains(names, w) {
@@ -79,7 +82,7 @@ func run(program, dir, rows, only string) error {
 	for i, n := range sizes {
 		b := bench{program: program, dir: filepath.Join(dir, strconv.Itoa(n)), wanted: wanted, versions: map[string]int{}}
 		err := b.run(n, func(name string, c cost) {
-			fmt.Fprintf(os.Stderr, "%9d %-18s %8.2f s CPU %8.2f s wall %6d MiB RSS %8.1f MiB written\n",
+			fmt.Fprintf(os.Stderr, "%9d %-24s %8.2f s CPU %8.2f s wall %6d MiB RSS %8.1f MiB written\n",
 				n, name, c.cpu.Seconds(), c.wall.Seconds(), c.rss>>20, float64(c.written)/(1<<20))
 			for len(measured[name]) < i {
 				measured[name] = append(measured[name], cost{})
@@ -92,7 +95,7 @@ func run(program, dir, rows, only string) error {
 	}
 	fmt.Printf("A process that does nothing takes %.2f s CPU and %d MiB.\n\n", start.cpu.Seconds(), start.rss>>20)
 	printTable(sizes, names, measured, start)
-	return nil
+	return runSweep(program, dir)
 }
 
 // cost is what one process took.
@@ -114,16 +117,21 @@ func (b *bench) run(n int, report func(name string, c cost)) error {
 	}
 	all := steps(n, 1)
 	for i, s := range all {
-		if s.make != nil {
-			if err := s.make(b.dir); err != nil {
-				return fmt.Errorf("%s: %w", s.name, err)
+		wanted := len(b.wanted) == 0 || slices.Contains(b.wanted, s.name)
+		var err error
+		switch {
+		case s.make != nil:
+			err = s.make(b.dir)
+		case s.recipe != "" && wanted:
+			err = b.recipe(s.name, s.recipe, report)
+		case s.uses != "" && (wanted || len(s.out) > 0):
+			var c cost
+			if c, err = b.stage(s); err == nil {
+				report(s.name, c)
 			}
-		} else if len(s.out) > 0 || len(b.wanted) == 0 || slices.Contains(b.wanted, s.name) {
-			c, err := b.stage(s)
-			if err != nil {
-				return fmt.Errorf("%s: %w", s.name, err)
-			}
-			report(s.name, c)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
 		}
 		// What no later step reads goes at once: the disk need not hold the sum.
 		for _, x := range s.reads() {

@@ -17,8 +17,10 @@ type step struct {
 	in   map[string][]string // port -> names
 	out  map[string]string   // port -> name, of what later steps read
 
-	make func(dir string) error // in place of a stage
-	from []string               // what make reads
+	// In place of a stage:
+	make   func(dir string) error
+	recipe string
+	from   []string // what these read
 }
 
 func (s step) reads() []string {
@@ -36,7 +38,7 @@ type ports = map[string][]string
 type kept = map[string]string
 type config = map[string]any
 
-// styles are those of the six; their templates are short, for the disk's sake.
+// styles are the six of wrap-cot; their templates here are short, for the disk's sake.
 var styles = []string{"cot", "code", "knowledge", "tree", "forward-backward", "plain"}
 
 // steps lists all of them for n problems in the order in which they run.
@@ -56,6 +58,7 @@ func steps(n int, seed uint64) []step {
 			return answer(filepath.Join(dir, "prompts"), filepath.Join(dir, "replies.jsonl"), seed)
 		}},
 		{uses: "import", root: "replies.jsonl"},
+		{name: "chain", recipe: chain, from: []string{"replies.jsonl"}},
 		{uses: "extract", in: ports{"problems": {"replies.jsonl"}}, out: kept{"problems": "preds"}},
 		{uses: "verify-math", in: ports{"problems": {"preds"}}},
 		{uses: "verify-expr", with: config{"correct": "pred == gold"}, in: ports{"problems": {"preds"}}},
@@ -68,7 +71,6 @@ func steps(n int, seed uint64) []step {
 		{uses: "accuracy", in: ports{"rows": {"graded"}}, out: kept{"table": "accuracy"}},
 		{uses: "filter", with: config{"paths": "correct"}, in: ports{"rows": {"graded"}}, out: kept{"rows": "kept"}},
 		{uses: "sample-paths", in: ports{"rows": {"graded"}, "like": {"kept"}}},
-		{name: "make kept", from: []string{"kept"}, make: func(string) error { return nil }}, // no longer needed
 		{uses: "derive", with: config{"set": config{"solved": "count(paths, .correct)"}}, in: ports{"rows": {"graded"}}},
 		{uses: "sort", with: config{"by": []string{"count(paths, .correct) desc", "question"}}, in: ports{"rows": {"graded"}}},
 		{uses: "join", with: config{"fields": []string{"paths"}}, in: ports{"rows": {"problems"}, "with": {"graded"}}},
