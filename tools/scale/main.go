@@ -1,3 +1,5 @@
+//go:build linux
+
 // Command scale measures how the stages that ask no model and train nothing grow with
 // the rows: CPU seconds, wall time, peak memory and bytes written, each stage in a worker
 // process of its own. docs/scale.md has its table.
