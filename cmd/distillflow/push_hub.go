@@ -33,7 +33,7 @@ func (a app) pushHub(ctx context.Context, f *storeFlags, name, to string, h hubP
 	}
 	if h.Bundle != "" {
 		if b, err := oci.Parse(h.Bundle); err != nil || !b.Exact() {
-			return usageError{fmt.Errorf("--bundle %s: want the exact name that 'distillflow push ... oci://...' printed: oci://registry/name@sha256:...", h.Bundle)}
+			return usageError{fmt.Errorf("--bundle %s: want the exact name oci://registry/name@sha256:DIGEST, as 'distillflow push' prints it", h.Bundle)}
 		}
 	}
 	h.Repo, h.Dataset, h.Program = ref.Repo, strings.HasPrefix(to, hub.Scheme+"datasets/"), version

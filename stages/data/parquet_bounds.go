@@ -251,7 +251,7 @@ func (p *parquetBounds) page(c pageColumn, h *format.PageHeader, at, size int64)
 	case format.DataPageV2:
 		return memory, p.dataPageV2(c, h, n, b)
 	}
-	if e := h.DictionaryPageHeader.V.Encoding; e != format.Plain && e != format.PlainDictionary {
+	if e := h.DictionaryPageHeader.V.Encoding; e != format.Plain && e != plainDictionary {
 		return 0, fmt.Errorf("a dictionary in the encoding %s", e)
 	}
 	_, err = p.unpack(c.codec, b, unpacked)
@@ -310,10 +310,13 @@ func (p *parquetBounds) dataPageV2(c pageColumn, h *format.PageHeader, n int, b 
 	return p.values(c, v.Encoding, b, n)
 }
 
+// plainDictionary is an encoding that the format calls deprecated, and older writers use.
+const plainDictionary = format.Encoding(2)
+
 // values checks the lengths that an encoding writes.
 func (p *parquetBounds) values(c pageColumn, e format.Encoding, b []byte, n int) error {
 	switch e {
-	case format.RLEDictionary, format.PlainDictionary:
+	case format.RLEDictionary, plainDictionary:
 		if len(b) == 0 {
 			return nil
 		}
