@@ -153,15 +153,16 @@ func TestRealCluster(t *testing.T) {
 	})
 	t.Run("an evicted pod comes again", func(t *testing.T) {
 		before := b.kubelet.Started()
+		mark := filepath.Join(b.dir, "evicted") // is there once the stage has begun
 		go func() {
 			for range 600 {
 				time.Sleep(100 * time.Millisecond)
-				if b.kubelet.Started() == before+1 && b.kubelet.Evict() > 0 {
+				if _, err := os.Stat(mark); err == nil && b.kubelet.Evict() > 0 {
 					return
 				}
 			}
 		}()
-		if _, _, err := b.run(t.Context(), b.runner(Settings{}), b.task(filepath.Join(b.dir, "evicted"), "second")); err != nil || b.kubelet.Started() != before+2 {
+		if _, _, err := b.run(t.Context(), b.runner(Settings{}), b.task(mark, "second")); err != nil || b.kubelet.Started() != before+2 {
 			t.Errorf("%v, %d pods", err, b.kubelet.Started()-before)
 		}
 	})
