@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -22,6 +24,7 @@ import (
 	k8stesting "k8s.io/client-go/testing"
 
 	"github.com/distillflow/distillflow/flow/exec"
+	"github.com/distillflow/distillflow/flow/exec/exectest"
 	"github.com/distillflow/distillflow/flow/exec/job"
 	"github.com/distillflow/distillflow/flow/exec/parcel"
 	"github.com/distillflow/distillflow/flow/remote"
@@ -96,13 +99,13 @@ type cluster struct {
 
 	created atomic.Int64
 	mu      sync.Mutex
-	cancels map[string]context.CancelFunc // job -> stops its pods
+	cancels map[string]func() // job -> stops its pods, as a deletion in the foreground does
 	pods    sync.WaitGroup
 }
 
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
-	c := &cluster{T: t, client: fake.NewClientset(), reg: toys(t), dir: t.TempDir(), cancels: map[string]context.CancelFunc{}}
+	c := &cluster{T: t, client: fake.NewClientset(), reg: toys(t), dir: t.TempDir(), cancels: map[string]func(){}}
 	var err error
 	if c.bucket, err = remote.Open(t.Context(), "file://"+filepath.ToSlash(filepath.Join(c.dir, "bucket")), true); err != nil {
 		t.Fatal(err)
@@ -120,18 +123,20 @@ func newCluster(t *testing.T) *cluster {
 	})
 	c.client.PrependReactor("delete", "jobs", func(a k8stesting.Action) (bool, runtime.Object, error) {
 		c.mu.Lock()
-		defer c.mu.Unlock()
-		if stop := c.cancels[a.(k8stesting.DeleteAction).GetName()]; stop != nil {
+		stop := c.cancels[a.(k8stesting.DeleteAction).GetName()]
+		c.mu.Unlock()
+		if stop != nil {
 			stop()
 		}
 		return false, nil, nil
 	})
 	t.Cleanup(func() {
 		c.mu.Lock()
-		for _, stop := range c.cancels {
+		all := slices.Collect(maps.Values(c.cancels))
+		c.mu.Unlock()
+		for _, stop := range all {
 			stop()
 		}
-		c.mu.Unlock()
 		c.pods.Wait()
 		_, _ = c.bucket.Close(), c.store.Close()
 	})
@@ -141,11 +146,14 @@ func newCluster(t *testing.T) *cluster {
 // start runs the pods of a job.
 func (c *cluster) start(j *batch.Job) {
 	ctx, stop := context.WithCancel(context.WithoutCancel(c.Context()))
+	var pods sync.WaitGroup
 	c.mu.Lock()
-	c.cancels[j.Name] = stop
+	c.cancels[j.Name] = func() { stop(); pods.Wait() }
 	c.mu.Unlock()
 	for i := range int(*j.Spec.Completions) {
+		pods.Add(1)
 		c.pods.Go(func() {
+			defer pods.Done()
 			for try := 0; ; try++ {
 				end := c.work(ctx, j, i, try)
 				if ctx.Err() != nil {
@@ -317,6 +325,26 @@ func (c *cluster) ticket(task stage.Task) *ticket {
 		c.Fatal(err)
 	}
 	return tk
+}
+
+// suited gives tasks the store that a scheduler would give them.
+type suited struct {
+	*Runner
+	store *store.Store
+}
+
+func (s suited) Run(ctx context.Context, task stage.Task, h exec.Hooks) (stage.Result, error) {
+	h.Store = s.store
+	return s.Runner.Run(ctx, task, h)
+}
+
+// What every runner passes. The rest of the suite is about folders that runners share.
+func TestSuite(t *testing.T) {
+	exectest.Suite{New: func(t *testing.T) exec.Runner {
+		c := newCluster(t)
+		c.reg = exectest.Registry()
+		return suited{c.runner(Settings{}), c.store}
+	}}.Run(t)
 }
 
 // The note of a job that was never created, because the run was killed in between, leads

@@ -26,7 +26,8 @@ type Follower struct {
 	Parcel Parcel
 
 	started  job.Start
-	warnings int // how many of this worker were passed on
+	warnings int    // how many of this worker were passed on
+	progress string // what was passed on last, as JSON
 }
 
 // Poll passes on what is new. It reports the worker that has begun, if one is new.
@@ -51,7 +52,8 @@ func (f *Follower) Poll(ctx context.Context, h exec.Hooks) (*job.Start, error) {
 			h.Warn(t.Warnings[f.warnings])
 		}
 	}
-	if t.Progress != nil && h.Progress != nil {
+	if b, err := json.Marshal(t.Progress); err == nil && t.Progress != nil && h.Progress != nil && string(b) != f.progress {
+		f.progress = string(b)
 		h.Progress(*t.Progress)
 	}
 	return begun, nil
