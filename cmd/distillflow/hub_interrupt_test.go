@@ -48,8 +48,9 @@ func TestInterruptWhileTheHubIsAsked(t *testing.T) {
 			var out, errs bytes.Buffer
 			a := app{in: strings.NewReader(""), out: &out, err: &errs, getenv: os.Getenv}
 			status := a.run(ctx, []string{"run", recipe})
+			_ = hub.Close() // else a command that does not ask would be waited for
 			if err := <-asked; err != nil {
-				t.Fatal(err)
+				t.Fatalf("the Hub was not asked; status %d\n%s", status, errs.String())
 			}
 			if status != exitInterrupted || strings.Contains(errs.String(), "r.yaml:") {
 				t.Errorf("status %d, want %d:\n%s", status, exitInterrupted, errs.String())

@@ -150,6 +150,7 @@ func (u *upgrade) lock(t *testing.T) {
 // The bundle: every stage gives the same bytes, from answers in the bundle alone.
 func (u *upgrade) bundle(t *testing.T) {
 	dir, env := u.here(t, "store", "memo")
+	keepHubVariables(t)
 	status, out := runApp(t, env, "bundle", "replay", filepath.Join(dir, "bundle.tar.zst"), "--dir", filepath.Join(dir, "replay"))
 	switch {
 	case len(u.raised) == 0 && (status != exitOK || !strings.Contains(out, "6 equal")):
@@ -171,6 +172,7 @@ func (u *upgrade) newer(t *testing.T) {
 	if err := writeEntries(file, list); err != nil {
 		t.Fatal(err)
 	}
+	keepHubVariables(t)
 	status, out := runApp(t, nil, "bundle", "replay", file, "--dir", filepath.Join(t.TempDir(), "replay"))
 	if status != exitUsage || !strings.Contains(out, "it has format 9, this program knows 1: use the program that made it") {
 		t.Errorf("bundle: status %d\n%s", status, out)
@@ -208,5 +210,12 @@ func (u *upgrade) newer(t *testing.T) {
 		if after, err := os.ReadFile(files[0]); err != nil || !bytes.Equal(after, b) {
 			t.Errorf("%s was changed (%v)", c.file, err)
 		}
+	}
+}
+
+// keepHubVariables undoes at the test's end what a replay sets for its process.
+func keepHubVariables(t *testing.T) {
+	for _, name := range []string{"HF_HUB_CACHE", "HF_HUB_OFFLINE"} {
+		t.Setenv(name, os.Getenv(name))
 	}
 }
