@@ -51,8 +51,11 @@ func fakeRun(sink event.Sink, sleep func(time.Duration)) {
 		Outputs: map[string]event.Output{"replies": {Rows: 200}}})
 	emit(event.Event{Kind: event.StageSaved, Stage: "replies", Outputs: map[string]event.Output{"replies": {Path: "runs/demo/replies.enriched.jsonl"}}})
 	var wg sync.WaitGroup
-	for w, name := range []string{"students-llama", "students-gemma"} {
+	students := []string{"students-llama", "students-gemma"}
+	for _, name := range students { // before any of them tells anything: tests compare the order
 		emit(event.Event{Kind: event.StageStarted, Stage: name, Type: "train-moe", Reason: "never run"})
+	}
+	for w, name := range students {
 		wg.Go(func() {
 			for i := 1; i <= 400; i++ {
 				if w == 0 {
