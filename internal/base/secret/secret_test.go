@@ -38,9 +38,9 @@ func TestMask(t *testing.T) {
 }
 
 func TestKnown(t *testing.T) {
-	k := FromEnv([]string{"A_KEY=sk-0123456789abcdef", "B_TOKEN=sk-0123456789abcdefgh", "C_KEY=placeholder", "D_KEY=none", "HOME=/home/somebody/with/a/long/name", "ODD"})
-	if got, want := k.Hide("sk-0123456789abcdefgh, sk-0123456789abcdef, placeholder, none, /home/somebody/with/a/long/name, http://u:p@h"),
-		"[B_TOKEN], [A_KEY], [C_KEY], none, /home/somebody/with/a/long/name, http://***@h"; got != want {
+	k := FromEnv([]string{"A_KEY=sk-0123456789abcdef", "B_TOKEN=sk-0123456789abcdefgh", "C_KEY=placeholder", "D_KEY=none", "HOME=/srv/somebody/with/a/long/name", "ODD"})
+	if got, want := k.Hide("sk-0123456789abcdefgh, sk-0123456789abcdef, placeholder, none, /srv/somebody/with/a/long/name, http://u:p@h"),
+		"[B_TOKEN], [A_KEY], [C_KEY], none, /srv/somebody/with/a/long/name, http://***@h"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	for in, want := range map[string]string{"x sk-0123456789abcdefghi": "B_TOKEN", "sk-0123456789abcdef": "A_KEY", "a placeholder": "", "": ""} {

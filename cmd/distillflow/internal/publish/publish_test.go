@@ -13,12 +13,12 @@ import (
 
 // The recipe in a card holds what the stages were given, and no place of this machine.
 func TestRecipeYAML(t *testing.T) {
-	a := &runrecord.Stage{Name: "a", Type: "scan", With: json.RawMessage(`{"root": "/home/ann/proj/data/x.jsonl", "n": 12, "lr": 0.01, "on": true, "none": null, "text": "yes", "many": "a: b\n# c"}`)}
+	a := &runrecord.Stage{Name: "a", Type: "scan", With: json.RawMessage(`{"root": "/srv/proj/data/x.jsonl", "n": 12, "lr": 0.01, "on": true, "none": null, "text": "yes", "many": "a: b\n# c"}`)}
 	b := &runrecord.Stage{Name: "b", Type: "exec", With: json.RawMessage(`{"command": ["python", "/opt/secret/run.py", "hf://a/b", "../x"]}`), Inputs: []runrecord.Input{
 		{Port: "rows", Stage: a, Output: "problems"}, {Port: "dir", Stage: a, Output: "files"}, {Port: "rows", Stage: a, Output: "more"}, {Port: "rows", Stage: a, Output: "yet"},
 	}}
 	r := &runrecord.Run{Stages: []*runrecord.Stage{a, b}}
-	r.RecipeID, r.Resolved.Name, r.Given.Seed = "/home/ann/proj/r.yaml", "x: y", 7
+	r.RecipeID, r.Resolved.Name, r.Given.Seed = "/srv/proj/r.yaml", "x: y", 7
 	text, err := recipeYAML(r, r.Stages)
 	if err != nil {
 		t.Fatal(err)

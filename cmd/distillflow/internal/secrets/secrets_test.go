@@ -3,10 +3,10 @@ package secrets
 import "testing"
 
 func TestSearch(t *testing.T) {
-	known := Of([]string{"OPENAI_API_KEY=sk-12345678", "SHORT_KEY=abc", "HOME=/home/someone", "EMPTY_TOKEN="}, map[string]string{"the token": " hf_abcdefgh\n"})
+	known := Of([]string{"OPENAI_API_KEY=sk-12345678", "SHORT_KEY=abc", "HOME=/srv/someone", "EMPTY_TOKEN="}, map[string]string{"the token": " hf_abcdefgh\n"})
 	for text, want := range map[string]string{
 		"":                          "",
-		"nothing, /home/someone":    "",
+		"nothing, /srv/someone":     "",
 		"abc":                       "",
 		"x sk-12345678 y":           "OPENAI_API_KEY",
 		"sk-1234567 sk-1234567":     "",

@@ -14,7 +14,7 @@ import (
 
 // File is what a user has allowed: lines of text, of which each allows one thing.
 //
-//	folder /home/me/experiments   all that recipes in this folder ask for
+//	folder /data/experiments      all that recipes in this folder ask for
 //	host llm.lab.example:8000     keys may go to this server; without a port, to all of the host
 //	exec 8f3c...                  this command in this recipe
 //	save 77ab...                  this target of this recipe

@@ -53,7 +53,7 @@ export HOME="$0" OPENAI_API_KEY=none DISTILLFLOW_MEMO="$0/memo"
 mkdir "$here/$commit"
 cp -r "$work/.distillflow" "$here/$commit/store" # the usual name is ignored by git
 cp -r "$work/memo" "$work/distillflow.lock" "$work/bundle.tar.zst" "$work/recipe.yaml" "$work/rows.jsonl" "$here/$commit"
-rm "$here/$commit/store/.gitignore"
+rm "$here/$commit/store/.gitignore" "$here/$commit"/store/runs/*/report.html # a copy of what the run itself says
 find "$here/$commit" -type d -empty -delete
 if grep -rlF -e "$(hostname)" -e "$(git -C "$here" rev-parse --show-toplevel)" "$here/$commit"; then
 	echo "these files name this machine" >&2
