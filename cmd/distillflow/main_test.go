@@ -59,6 +59,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("TINY_MODEL", root+"/../../stages/train/testdata/train-sft/basic/model")
 			e.Setenv("TINY_GGUF", gguf)
 			e.Setenv("DISTILLFLOW_MEMO", e.WorkDir+"/memo")
+			e.Setenv("GORACE", os.Getenv("GORACE"))
 			e.Values[teacherKey{}] = &map[string]any{}
 			e.Values[hubKey{}] = &[]*hubtest.Server{}
 			e.Values[registryKey{}] = new(*ocitest.Server)

@@ -58,7 +58,7 @@ func runInWorker(t *testing.T, typ *stage.Type, caseDir string) map[string]strin
 		t.Fatal(err)
 	}
 	cmd := exec.Command(os.Args[0], "worker", string(folder))
-	cmd.Env = []string{asProgram + "=1", "DISTILLFLOW_MEMO=" + filepath.Join(dir, "memo"), "HOME=" + dir}
+	cmd.Env = []string{asProgram + "=1", "DISTILLFLOW_MEMO=" + filepath.Join(dir, "memo"), "HOME=" + dir, "GORACE=" + os.Getenv("GORACE")}
 	out, err := cmd.CombinedOutput()
 	_, taskErr := folder.Collect(task)
 	if (err == nil) != (taskErr == nil) || errors.Is(taskErr, job.ErrNoResult) {
