@@ -40,6 +40,9 @@ type soakFigure struct {
 var soakFigures = [...]soakFigure{
 	{"resident memory", "MiB", 8},
 	{"resident memory without files", "MiB", 4}, // such as the program's own code
+	{"pages of the heap in use", "MiB", 4},      // spans that hold at least one object
+	{"stacks and the runtime's tables", "MiB", 4},
+	{"resident, none of these", "MiB", 4}, // freed pages the system has not taken back, memory of C
 	{"heap after collection", "MiB", 2},
 	{"objects on the heap", "thousands", 10},
 	{"goroutines", "", 1},
@@ -60,8 +63,9 @@ func (s *soak) sample(at time.Duration) soakSample {
 	debug.FreeOSMemory()
 	runtime.ReadMemStats(&m)
 	const mib = 1 << 20
+	anon, spans, tables := procStatus("RssAnon:")/1024, float64(m.HeapInuse)/mib, float64(m.StackSys+m.MSpanSys+m.MCacheSys+m.GCSys+m.BuckHashSys+m.OtherSys)/mib
 	return soakSample{at, s.round, [...]float64{
-		procStatus("VmRSS:") / 1024, procStatus("RssAnon:") / 1024, float64(m.HeapAlloc) / mib, float64(m.HeapObjects) / 1000,
+		procStatus("VmRSS:") / 1024, anon, spans, tables, anon - spans - tables, float64(m.HeapAlloc) / mib, float64(m.HeapObjects) / 1000,
 		float64(runtime.NumGoroutine()), procStatus("Threads:"), entries("/proc/self/fd"), children(),
 		entries(s.tmp), folderBytes(filepath.Join(s.dir, ".distillflow")) / mib,
 	}}

@@ -61,6 +61,14 @@ func TestSoak(t *testing.T) {
 	}
 }
 
+// TestSoakBegins runs the step that goes through most stages, so that what the soak needs
+// stays true between soaks.
+func TestSoakBegins(t *testing.T) {
+	s := newSoak(t)
+	s.round = 1
+	s.train()
+}
+
 // soak is the state of the test: one folder with recipes, their store and memo, and a
 // teacher.
 type soak struct {
@@ -76,6 +84,31 @@ type soak struct {
 
 // soakRecipes are small recipes of different kinds; each run differs by its seed or its rows.
 var soakRecipes = map[string]string{
+	"small.yaml": `
+stages:
+  problems: {uses: scan, with: {root: train.jsonl, task: gsm8k}}
+  prompts: {uses: wrap-cot, from: problems, with: {styles: [cot, code, plain]}}
+  replies: {uses: batch-llm, from: prompts}
+  preds: {uses: extract, from: replies}
+  graded: {uses: verify-math, from: preds, save: out/}
+  judged: {uses: judge, from: graded.correct}
+  students:
+    uses: train-moe
+    from: judged.valid
+    with:
+      students:
+        - {name: llama, arch: llama, d_model: 16, layers: 1, tokenizer: word}
+        - {name: gemma, arch: gemma, d_model: 16, layers: 1, tokenizer: bpe}
+      warmup_steps: 4
+      warmup_batch: 4
+      max_steps: 6
+      batch: 4
+      checkpoint_every: 2
+      log_every: 2
+  tests: {uses: scan, with: {root: test.jsonl, task: gsm8k}}
+  scores: {uses: evaluate-students, from: {models: students.models, problems: tests}, save: out/}
+  rates: {uses: posrate, from: students.router_log, save: out/}
+`,
 	"asked.yaml": `
 params: {model: openai/m}
 stages:
@@ -128,8 +161,8 @@ func newSoak(t *testing.T) *soak {
 	for name, text := range soakRecipes {
 		s.write(name, strings.ReplaceAll(strings.TrimSpace(text)+"\n", "TEACHER", s.teacher.srv.URL))
 	}
-	for _, f := range []string{"small.yaml", "train.jsonl", "test.jsonl"} {
-		s.copy(filepath.Join("testdata", "crash", f), f)
+	for _, f := range []string{"train.jsonl", "test.jsonl"} {
+		s.copy(filepath.Join("testdata", "faults", f), f)
 	}
 	if err := os.CopyFS(filepath.Join(s.dir, "model"), os.DirFS("../../stages/train/testdata/train-sft/basic/model")); err != nil {
 		t.Fatal(err)
