@@ -29,13 +29,21 @@ distillflow: closing x: full
 	}
 }
 
-// The type of an error does not cross the border of a process; the exit status
-// of the worker does.
+// The type of an error does not cross the border of a process; what decides about the
+// exit status does. A crash is none of it, whatever its status.
 func TestExitStatusOfAWorker(t *testing.T) {
-	for code, want := range map[int]int{exitBudget: exitBudget, exitFailed: exitFailed, -1: exitFailed} {
-		err := multierror.Append(nil, &exec.StageError{Stage: "a", Err: &job.Error{Msg: "stopped", ExitCode: code}})
-		if got := exitStatus(context.Background(), err); got != want {
-			t.Errorf("a worker's %d gives %d, want %d", code, got, want)
+	_, budget := job.Message{Error: "stopped", Budget: true}.Outcome()
+	_, other := job.Message{Error: "stopped"}.Outcome()
+	for want, errs := range map[int][]error{
+		exitBudget: {other, budget}, // of two stages
+		exitFailed: {other, &job.Error{Msg: "it crashed", ExitCode: exitBudget}},
+	} {
+		var all *multierror.Error
+		for _, err := range errs {
+			all = multierror.Append(all, &exec.StageError{Stage: "a", Err: err})
+		}
+		if got := exitStatus(context.Background(), all); got != want {
+			t.Errorf("%v gives %d, want %d", errs, got, want)
 		}
 	}
 }

@@ -19,10 +19,9 @@ import (
 	"github.com/distillflow/distillflow/cmd/distillflow/internal/view"
 	"github.com/distillflow/distillflow/flow"
 	"github.com/distillflow/distillflow/flow/diag"
-	"github.com/distillflow/distillflow/flow/exec/job"
+	"github.com/distillflow/distillflow/flow/exec"
 	"github.com/distillflow/distillflow/flow/lock"
 	"github.com/distillflow/distillflow/internal/base/secret"
-	"github.com/distillflow/distillflow/internal/llm"
 )
 
 // The exit statuses.
@@ -97,10 +96,8 @@ func (a app) run(ctx context.Context, args []string) (status int) {
 
 func exitStatus(ctx context.Context, err error) int {
 	var usage usageError
-	var budget *llm.BudgetError
 	var diags diag.List
 	var deviates *lock.DeviationError
-	var worker *job.Error // of run --isolate: its exit status says what its error was
 	switch {
 	case err == nil:
 		return exitOK
@@ -110,7 +107,7 @@ func exitStatus(ctx context.Context, err error) int {
 		return exitDeviates
 	case errors.As(err, &usage), errors.As(err, &diags):
 		return exitUsage
-	case errors.As(err, &budget), errors.As(err, &worker) && worker.ExitCode == exitBudget:
+	case exec.OverBudget(err):
 		return exitBudget
 	}
 	return exitFailed

@@ -14,6 +14,7 @@ const (
 	StageHit      Kind = "stage_hit"      // the cache held the stage's result
 	StageWaiting  Kind = "stage_waiting"  // somebody else is making the same result; Message says who
 	StageStarted  Kind = "stage_started"  // the stage's code is invoked
+	StagePlaced   Kind = "stage_placed"   // another machine runs it; Message says where, and where its worker's log is
 	StageProgress Kind = "stage_progress" // how far it is
 	StageWarning  Kind = "stage_warning"
 	StageDone     Kind = "stage_done"    // it ran and its result is published

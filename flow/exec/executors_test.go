@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -47,12 +48,16 @@ stages:
 		case <-time.After(10 * time.Second):
 			return stage.Result{}, errors.New("the other one did not start")
 		}
+		h.Placed("on node 1")
 		return b.Run(ctx, task, h)
 	}
 	b.opts.Executors = exec.Executors{Default: "cluster", Runners: map[string]exec.Runner{"cluster": runnerFunc(cluster)}}
 	out, err := b.run(t.Context())
 	if err != nil || len(out.Errors) > 0 || waiting.Load() != 2 {
 		t.Errorf("%v, %v, %d elsewhere", err, out.Errors, waiting.Load())
+	}
+	if got := b.messages(event.StagePlaced); !slices.Equal(got, []string{"on node 1", "on node 1"}) {
+		t.Errorf("placed %q", got)
 	}
 }
 

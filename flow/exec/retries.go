@@ -78,6 +78,13 @@ func Permanent(err error) bool {
 	return errors.As(err, &bug) || errors.As(err, &p) && p.Permanent()
 }
 
+// OverBudget reports whether an error says, by a method BudgetSpent(), that a budget does
+// not allow what the stage needs.
+func OverBudget(err error) bool {
+	var b interface{ BudgetSpent() }
+	return errors.As(err, &b)
+}
+
 // attempt runs a task once; here within its stage's timeout:.
 func (s *scheduler) attempt(ctx context.Context, n *graph.Node, task stage.Task, hooks Hooks) (stage.Result, error) {
 	runner, err := s.opts.Executors.Elsewhere(n)

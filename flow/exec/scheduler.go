@@ -31,6 +31,7 @@ type Runner interface {
 type Hooks struct {
 	Progress func(stage.Progress)
 	Warn     func(string)
+	Placed   func(string)   // another machine has begun with the task: where, and where its log is
 	Control  *stage.Control // steers the stage; nil: nobody does
 	Store    *store.Store   // holds the task's inputs, for a runner that brings them elsewhere
 }

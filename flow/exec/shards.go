@@ -67,7 +67,10 @@ func (s *scheduler) hooks(n *graph.Node) Hooks {
 			s.emit(event.Event{Kind: event.StageProgress, Stage: n.Name, Type: n.Type.Type, Done: p.Done,
 				Total: p.Total, Unit: p.Unit, Values: p.Values, Message: p.Message})
 		},
-		Warn:    func(m string) { s.warn(n, m) },
+		Warn: func(m string) { s.warn(n, m) },
+		Placed: func(m string) {
+			s.emit(event.Event{Kind: event.StagePlaced, Stage: n.Name, Type: n.Type.Type, Message: m})
+		},
 		Control: s.opts.Control,
 		Store:   s.store,
 	}
@@ -299,7 +302,8 @@ func (sh *sharding) finish(p *shard, res *stage.Result) {
 // hooksOf say which shard it is that reports something.
 func (sh *sharding) hooksOf(p *shard) Hooks {
 	h := sh.hooks
-	h.Warn = func(m string) { sh.warn(sh.node, fmt.Sprintf("shard %d/%d: %s", p.number, len(sh.shards), m)) }
+	h.Warn = func(m string) { sh.hooks.Warn(fmt.Sprintf("shard %d/%d: %s", p.number, len(sh.shards), m)) }
+	h.Placed = func(m string) { sh.hooks.Placed(fmt.Sprintf("shard %d/%d: %s", p.number, len(sh.shards), m)) }
 	h.Progress = func(g stage.Progress) {
 		sh.mu.Lock()
 		p.progress = g

@@ -141,6 +141,7 @@ func (w *watched) Run(ctx context.Context, t stage.Task, h exec.Hooks) (stage.Re
 			return stage.Result{}, err
 		}
 	}
+	h.Placed("on a node")
 	res, err := w.Runner.Run(ctx, t, h)
 	if err == nil && w.after != nil {
 		err = w.after(t)
@@ -598,6 +599,9 @@ func TestShardsElsewhere(t *testing.T) {
 		o, err := b.run(t.Context())
 		if slices.Sort(w.ran); err != nil || strings.Join(w.ran, " ") != shardNames(1, 5, 5) || time.Since(start) != time.Second {
 			t.Errorf("%s ran in %v (%v, %v)", w.ran, time.Since(start), err, o.Errors)
+		}
+		if placed := b.messages(event.StagePlaced); len(placed) != 5 || !slices.Contains(placed, "shard 3/5: on a node") {
+			t.Errorf("placed %q", placed)
 		}
 		if d := cmp.Diff(want, o.Outputs); d != "" {
 			t.Errorf("(-one piece +shards):\n%s", d)

@@ -32,6 +32,9 @@ func (e *BudgetError) Error() string {
 // Permanent reports that another try of the stage changes nothing.
 func (e *BudgetError) Permanent() bool { return true }
 
+// BudgetSpent marks the error wherever it gets, also as a worker's message.
+func (e *BudgetError) BudgetSpent() {}
+
 // Budget keeps the sum of what is spent and what calls in flight may still cost below its
 // limits, and writes both into a Ledger. It is safe for concurrent use, and several
 // Transports may share one. A nil *Budget allows everything.

@@ -46,6 +46,11 @@ slurmctld -f "$SLURM_CONF"
 calm
 say "kill the coordinator again"; kill -9 $pid; wait $pid 2>/dev/null; sleep 5
 start 'stages: {evaluate-students: {memory: 20MB}}' "$@"
+calm
+say "stop the run, with $(squeue -h -r | wc -l) jobs in the queue"
+"$prog" ctl last stop --store "$store" | tee -a "$log"
+wait $pid; say "the run ended with status $?; left in the queue: $(squeue -h -r | wc -l)"
+start 'stages: {evaluate-students: {memory: 20MB}}' "$@"
 wait $pid; say "the run ended with status $?; it lacked memory, which is given now"
 start 'memory: 2GB' "$@"
 wait $pid; say "the run ended with status $?"

@@ -7,6 +7,7 @@ import (
 	"os"
 	osexec "os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -29,6 +30,10 @@ type Suite struct {
 	// run tasks with.
 	Coordinator bool
 	Env         []string // of that process, besides this one's
+	// Log is a pattern of what a runner on other machines tells of where a task runs and
+	// where its worker's log is; its group, if it has one, is a file. "" is for a runner
+	// that tells nothing.
+	Log string
 	// Patience bounds everything that must happen soon; 0 is 20 s.
 	Patience time.Duration
 }
@@ -38,10 +43,12 @@ type heard struct {
 	mu       sync.Mutex
 	progress []stage.Progress
 	warnings []string
+	placed   []string
 }
 
 func (h *heard) hooks() exec.Hooks {
 	return exec.Hooks{
+		Placed:   func(m string) { h.mu.Lock(); defer h.mu.Unlock(); h.placed = append(h.placed, m) },
 		Progress: func(p stage.Progress) { h.mu.Lock(); defer h.mu.Unlock(); h.progress = append(h.progress, p) },
 		Warn:     func(m string) { h.mu.Lock(); defer h.mu.Unlock(); h.warnings = append(h.warnings, m) },
 		Control:  &stage.Control{},
@@ -63,6 +70,9 @@ func (s Suite) Run(t *testing.T) {
 		t.Run("time is up", s.late)
 		t.Run("a result that is there", s.found)
 		t.Run("damaged outputs", s.damaged)
+	}
+	if s.Log != "" {
+		t.Run("log", s.log)
 	}
 	if s.Coordinator {
 		t.Run("the coordinator is killed", s.killed)
@@ -128,17 +138,55 @@ func (s Suite) failures(t *testing.T) {
 	for act, want := range map[string]struct {
 		message   string
 		permanent bool
-	}{"fail": {"toy failure", false}, "final": {"toy budget spent", true}, "panic": {"internal error: toy panic", true}} {
+		budget    bool
+	}{
+		"fail": {"toy failure", false, false}, "final": {"toy refusal", true, false},
+		"budget": {"toy budget spent", true, true}, "panic": {"internal error: toy panic", true, false},
+	} {
 		t.Run(act, func(t *testing.T) {
 			task, _ := Task(t, act)
 			res, err := s.New(t).Run(s.context(t), task, exec.Hooks{})
 			if err == nil || !strings.Contains(err.Error(), want.message) || exec.Permanent(err) != want.permanent {
 				t.Errorf("%v, permanent %v", err, exec.Permanent(err))
 			}
+			if exec.OverBudget(errors.Join(errors.New("another stage's"), err)) != want.budget {
+				t.Errorf("%v, over budget %v", err, !want.budget)
+			}
 			if res.Stats["calls"] != 3 {
 				t.Errorf("the stats of a failed task: %v", res.Stats)
 			}
 		})
+	}
+}
+
+// A runner tells, once a worker has begun, where that is and where its log is.
+func (s Suite) log(t *testing.T) {
+	task, mark := Task(t, "speak")
+	var h heard
+	var res stage.Result
+	r, ctx := s.New(t), s.context(t)
+	wait := parallel.Start(func() (err error) { res, err = r.Run(ctx, task, h.hooks()); return err })
+	var told string
+	s.wait(t, "nobody says where the task runs", func() bool {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		told = strings.Join(h.placed, "")
+		return told != ""
+	})
+	if m := regexp.MustCompile(s.Log).FindStringSubmatch(told); m == nil {
+		t.Errorf("it tells %q", told)
+	} else if len(m) > 1 {
+		s.wait(t, "the worker's log lacks what it wrote", func() bool {
+			b, err := os.ReadFile(m[1])
+			return err == nil && strings.Contains(string(b), "toy speaks")
+		})
+	}
+	if err := os.WriteFile(filepath.Join(mark, "go"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	Check(t, task, res, wait())
+	if len(h.placed) != 1 {
+		t.Errorf("it tells %q", h.placed)
 	}
 }
 

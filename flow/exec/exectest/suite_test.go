@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	osexec "os/exec"
+	"strconv"
 	"testing"
 	"time"
 
@@ -32,7 +33,7 @@ func TestProcess(t *testing.T) {
 
 // A worker in a child process, by a folder and nothing else.
 func TestFolder(t *testing.T) {
-	exectest.Suite{New: func(*testing.T) exec.Runner { return inFolder{} }, Elsewhere: true}.Run(t)
+	exectest.Suite{New: func(*testing.T) exec.Runner { return inFolder{} }, Elsewhere: true, Log: "its log is (.*)$"}.Run(t)
 }
 
 type inFolder struct{}
@@ -53,6 +54,12 @@ func (inFolder) Run(ctx context.Context, t stage.Task, h exec.Hooks) (stage.Resu
 	}
 	cmd := osexec.CommandContext(ctx, os.Args[0], "worker", string(f))
 	cmd.Cancel = func() error { return cmd.Process.Kill() }
+	log, err := os.Create(f.File("worker.log"))
+	if err != nil {
+		return stage.Result{}, err
+	}
+	defer log.Close()
+	cmd.Stderr = log
 	if err := cmd.Start(); err != nil {
 		return stage.Result{}, err
 	}
@@ -63,7 +70,9 @@ func (inFolder) Run(ctx context.Context, t stage.Task, h exec.Hooks) (stage.Resu
 		if o, _ := h.Control.Orders(t.Stage); h.Control != nil {
 			_ = f.Order(o)
 		}
-		_, _ = follow.Poll(h)
+		if s, _ := follow.Poll(h); s != nil && h.Placed != nil {
+			h.Placed("process " + strconv.Itoa(s.PID) + "; its log is " + log.Name())
+		}
 		res, err := f.Collect(t)
 		var short *exec.ShortageError
 		if errors.As(err, &short) {

@@ -53,6 +53,10 @@ type permanent struct{ error }
 
 func (permanent) Permanent() bool { return true }
 
+type budget struct{ permanent }
+
+func (budget) BudgetSpent() {}
+
 // Registry holds the toy stage that tasks of the suite run.
 func Registry() *stage.Registry {
 	reg, err := stage.NewRegistry(stage.Define(stage.Spec{Type: "toy", Version: 1, Class: stage.Sampled, Doc: "A toy."}, run))
@@ -86,7 +90,9 @@ func run(ctx context.Context, env *stage.Env, c toy, _ noIn, o outs) error {
 	case "fail":
 		return errors.New("toy failure")
 	case "final":
-		return permanent{errors.New("toy budget spent")}
+		return permanent{errors.New("toy refusal")}
+	case "budget":
+		return budget{permanent{errors.New("toy budget spent")}}
 	case "panic":
 		panic("toy panic")
 	case "alive": // until it is stopped
@@ -97,7 +103,10 @@ func run(ctx context.Context, env *stage.Env, c toy, _ noIn, o outs) error {
 			time.Sleep(20 * time.Millisecond)
 		}
 		return errors.Join(ctx.Err(), c.mark("stopped"))
-	case "wait": // for a file
+	case "wait", "speak": // for a file
+		if c.Act == "speak" {
+			fmt.Fprintln(os.Stderr, "toy speaks")
+		}
 		for !exists(filepath.Join(c.Mark, "go")) {
 			if ctx.Err() != nil {
 				return ctx.Err()

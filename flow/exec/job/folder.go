@@ -6,6 +6,7 @@
 package job
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -19,6 +20,7 @@ import (
 	"github.com/distillflow/distillflow/flow/exec"
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/internal/base/atomicfile"
+	"github.com/distillflow/distillflow/internal/base/text"
 )
 
 // Folder is the folder of one task. Whoever gives a runner the same task again, such as
@@ -110,6 +112,7 @@ func (f Folder) Order(o stage.Orders) error {
 type Follower struct {
 	Folder Folder
 	next   int64 // where unread messages begin
+	long   bool  // that is within a line that is too long
 }
 
 // Poll passes on what is new. Started is the last worker's that has begun, if one is new.
@@ -124,23 +127,31 @@ func (w *Follower) Poll(h exec.Hooks) (started *Start, err error) {
 	}
 	defer f.Close()
 	if info, err := f.Stat(); err == nil && info.Size() < w.next {
-		w.next = 0 // another try's
+		w.next, w.long = 0, false // another try's
 	}
-	b, err := io.ReadAll(io.NewSectionReader(f, w.next, 1<<62))
-	if err != nil {
-		return nil, fmt.Errorf("reading what the worker tells: %w", err)
-	}
+	b := bufio.NewReaderSize(io.NewSectionReader(f, w.next, 1<<62), readBuffer)
 	for {
-		line, rest, whole := bytes.Cut(b, []byte("\n"))
-		if !whole {
+		line, n, err := readLine(b)
+		switch {
+		case err != nil && !errors.Is(err, io.EOF):
+			return started, fmt.Errorf("reading what the worker tells: %w", err)
+		case n > maxLine && !w.long:
+			w.long = true
+			tooLong(h)
+		case err != nil && !w.long:
+			return started, nil // the rest of the line will come
+		}
+		w.next += n
+		if err != nil {
 			return started, nil
 		}
-		m, _ := pass(line, h)
-		if m.Started != nil {
+		if w.long {
+			w.long = false
+			continue
+		}
+		if m, _ := pass(line, h); m.Started != nil {
 			started = m.Started
 		}
-		w.next += int64(len(line)) + 1
-		b = rest
 	}
 }
 
@@ -161,6 +172,9 @@ type OutputFile struct {
 
 // Result reads what a worker left; [ErrNoResult] if there is nothing.
 func (f Folder) Result() (r Result, err error) {
+	if info, err := os.Stat(f.File(resultFile)); err == nil && info.Size() > maxResult {
+		return r, fmt.Errorf("%s: it has %s, which is no result of this program", f.File(resultFile), text.Size(info.Size()))
+	}
 	b, err := os.ReadFile(f.File(resultFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return r, ErrNoResult
@@ -178,7 +192,7 @@ func (f Folder) Result() (r Result, err error) {
 var ErrNoResult = errors.New("the worker has left no result")
 
 // Collect brings the outputs of a finished task to where t wants them. It gives
-// [ErrNoResult] as long as there is none; an [*Error] or [*exec.ShortageError] for a
+// [ErrNoResult] as long as there is none; the error of [Message.Outcome] for a
 // task that failed, beside a result with its stats; and an error that wraps
 // [ErrNotThere] for outputs that do not (yet) read as the worker wrote them.
 func (f Folder) Collect(t stage.Task) (stage.Result, error) {

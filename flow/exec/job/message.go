@@ -19,6 +19,7 @@ type Message struct {
 	Result   *stage.Result   `json:"result,omitempty"`
 	Error    string          `json:"error,omitempty"`    // beside the Result's Stats
 	Final    bool            `json:"final,omitempty"`    // of Error: another try would fail too
+	Budget   bool            `json:"budget,omitempty"`   // of Error: see [exec.OverBudget]
 	Shortage exec.Shortage   `json:"shortage,omitempty"` // of Error: see [exec.ShortageError]
 }
 
@@ -41,8 +42,17 @@ func (e *Error) Permanent() bool { return e.Final }
 // Error implements error.
 func (e *Error) Error() string { return e.Msg }
 
-// Outcome is what a task's last message says: its result, with an [*Error] or
-// [*exec.ShortageError] if it failed.
+// budgetError is an Error of a task that a budget stopped.
+type budgetError struct{ err *Error }
+
+func (e budgetError) Error() string { return e.err.Msg }
+func (e budgetError) Unwrap() error { return e.err }
+
+// BudgetSpent is what [exec.OverBudget] looks for.
+func (budgetError) BudgetSpent() {}
+
+// Outcome is what a task's last message says: its result, with an error that wraps an
+// [*Error], or is an [*exec.ShortageError], if it failed.
 func (m Message) Outcome() (stage.Result, error) {
 	var res stage.Result
 	if m.Result != nil {
@@ -52,7 +62,11 @@ func (m Message) Outcome() (stage.Result, error) {
 	case m.Shortage != "":
 		return res, &exec.ShortageError{Of: m.Shortage, Msg: m.Error}
 	case m.Error != "":
-		return res, &Error{Msg: m.Error, ExitCode: -1, Final: m.Final}
+		e := &Error{Msg: m.Error, ExitCode: -1, Final: m.Final}
+		if m.Budget {
+			return res, budgetError{e}
+		}
+		return res, e
 	}
 	return res, nil
 }
@@ -68,12 +82,13 @@ func Run(ctx context.Context, t stage.Task, reg *stage.Registry, svc stage.Servi
 
 // run gives a task's last message and, if it failed, its error.
 func run(ctx context.Context, t stage.Task, reg *stage.Registry, svc stage.Services, send func(Message)) (Message, error) {
-	svc.Progress = func(p stage.Progress) { send(Message{Progress: &p}) }
-	svc.Warn = func(m string) { send(Message{Warning: m}) }
+	svc.Progress = func(p stage.Progress) { p.Message = clip(p.Message); send(Message{Progress: &p}) }
+	svc.Warn = func(m string) { send(Message{Warning: clip(m)}) }
 	res, err := reg.Run(ctx, t, svc)
 	if err != nil {
-		return Message{Error: err.Error(), Final: exec.Permanent(err), Result: &stage.Result{Stats: res.Stats}}, err
+		return Message{Error: clip(err.Error()), Final: exec.Permanent(err), Budget: exec.OverBudget(err), Result: &stage.Result{Stats: res.Stats}}, err
 	}
+	res.Incomplete = clip(res.Incomplete)
 	return Message{Result: &res}, nil
 }
 
@@ -96,9 +111,14 @@ func newSender(w io.Writer) func(Message) {
 // the end: a worker must never wait for its reader. Other lines are the output of some
 // library; they are dropped, as its standard error is.
 func Relay(r io.Reader, h exec.Hooks) (last Message) {
-	b := bufio.NewReaderSize(r, 64<<10)
+	b := bufio.NewReaderSize(r, readBuffer)
+	told := false
 	for {
-		line, err := b.ReadBytes('\n')
+		line, n, err := readLine(b)
+		if n > maxLine && !told {
+			told = true
+			tooLong(h)
+		}
 		if m, ok := pass(line, h); ok {
 			last = m
 		}

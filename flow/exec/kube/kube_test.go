@@ -340,7 +340,8 @@ func (s suited) Run(ctx context.Context, task stage.Task, h exec.Hooks) (stage.R
 
 // What every runner passes. The rest of the suite is about folders that runners share.
 func TestSuite(t *testing.T) {
-	exectest.Suite{New: func(t *testing.T) exec.Runner {
+	log := `^job df-[a-z0-9]{12}, index 0; its pod's log: kubectl --namespace lab logs --tail -1 --selector batch.kubernetes.io/job-name=df-[a-z0-9]{12},batch.kubernetes.io/job-completion-index=0$`
+	exectest.Suite{Log: log, New: func(t *testing.T) exec.Runner {
 		c := newCluster(t)
 		c.reg = exectest.Registry()
 		return suited{c.runner(Settings{}), c.store}

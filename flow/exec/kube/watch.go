@@ -126,7 +126,7 @@ func failed(j *batch.Job) string {
 
 // talk passes on what a task's worker tells and what is wanted of it.
 func (r *Runner) talk(ctx context.Context, t *ticket) {
-	_, _ = t.follow.Poll(ctx, t.hooks) // the next poll tells it
+	t.hear(ctx)
 	o, _ := t.hooks.Control.Orders(t.task.Stage)
 	if o.Paused != t.orders.Paused || !maps.Equal(o.Set, t.orders.Set) {
 		if t.parcel().Order(ctx, o) == nil {
@@ -135,9 +135,21 @@ func (r *Runner) talk(ctx context.Context, t *ticket) {
 	}
 }
 
+// hear passes on what a task's worker tells, and where one has begun. What cannot be read
+// now comes with the next look.
+func (t *ticket) hear(ctx context.Context) {
+	s, err := t.follow.Poll(ctx, t.hooks)
+	if err != nil || s == nil || t.hooks.Placed == nil {
+		return
+	}
+	p := t.place
+	t.hooks.Placed(fmt.Sprintf("job %s, index %d; its pod's log: kubectl --namespace %s logs --tail -1 --selector %s=%s,%s=%d",
+		p.Job, p.Index, p.Namespace, batch.JobNameLabel, p.Job, batch.JobCompletionIndexAnnotation, p.Index))
+}
+
 // collect ends a task that has left a result. It reports false if there is none.
 func (r *Runner) collect(ctx context.Context, t *ticket) bool {
-	_, _ = t.follow.Poll(ctx, t.hooks)
+	t.hear(ctx)
 	res, err := t.parcel().Collect(ctx, t.hooks.Store, t.task)
 	if errors.Is(err, job.ErrNoResult) {
 		return false

@@ -104,7 +104,8 @@ func (p Process) Run(ctx context.Context, t stage.Task, h exec.Hooks) (stage.Res
 	case ctx.Err() != nil:
 		return counted, ctx.Err()
 	case last.Error != "":
-		return counted, &job.Error{Msg: last.Error, ExitCode: cmd.ProcessState.ExitCode(), Final: last.Final}
+		_, err := last.Outcome()
+		return counted, err
 	case last.Result == nil || waitErr != nil:
 		return stage.Result{}, &job.Error{
 			Msg:      fmt.Sprintf("the worker process ended without a result (%v)\n%s", cmp.Or(waitErr, io.ErrUnexpectedEOF), stderr.buf),

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -179,6 +180,18 @@ func TestThereAndBack(t *testing.T) {
 	b.reg, _ = stage.NewRegistry()
 	if err := b.work(t, t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// Warnings are sent again with each change, so they are bounded together.
+func TestManyWarnings(t *testing.T) {
+	var tell teller
+	for range 100 {
+		tell.hooks().Warn(strings.Repeat("w", 64<<10))
+	}
+	all := tell.told.Warnings
+	if len(all) != 17 || !strings.Contains(all[16], "left out") {
+		t.Errorf("%d warnings, the last %.20q", len(all), all[len(all)-1])
 	}
 }
 

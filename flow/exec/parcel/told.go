@@ -65,14 +65,30 @@ type teller struct {
 
 	mu      sync.Mutex
 	told    told
+	size    int // bytes of the warnings
 	changed bool
 }
+
+// maxWarnings bounds the warnings of a worker, which are sent again with each change, in
+// bytes.
+const maxWarnings = 1 << 20
 
 // hooks collect.
 func (t *teller) hooks() exec.Hooks {
 	return exec.Hooks{
 		Progress: func(p stage.Progress) { t.change(func() { t.told.Progress = &p }) },
-		Warn:     func(m string) { t.change(func() { t.told.Warnings = append(t.told.Warnings, m) }) },
+		Warn:     func(m string) { t.change(func() { t.warn(m) }) },
+	}
+}
+
+// warn adds a warning while there is room, and then one that says so.
+func (t *teller) warn(m string) {
+	had := t.size
+	switch t.size += len(m); {
+	case t.size <= maxWarnings:
+		t.told.Warnings = append(t.told.Warnings, m)
+	case had <= maxWarnings:
+		t.told.Warnings = append(t.told.Warnings, "further warnings are left out: those so far have a megabyte")
 	}
 }
 

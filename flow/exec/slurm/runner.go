@@ -227,22 +227,22 @@ func (r *Runner) follow(ctx context.Context, e *element, f *job.Follower) (stage
 				last, ordered = orders, true
 			}
 		}
-		_, pollErr := f.Poll(e.hooks)
+		pollErr := r.hear(e, f)
 		verdict, err := r.judge(ctx, e) // before the result is looked for: it may come meanwhile
 		res, resErr := e.folder.Collect(e.task)
 		var failed *job.Error
 		var short *exec.ShortageError
 		switch {
 		case resErr == nil:
-			_, _ = f.Poll(e.hooks) // what it told last
+			_ = r.hear(e, f) // what it told last
 			return res, nil
 		case errors.As(resErr, &short):
-			_, _ = f.Poll(e.hooks)
+			_ = r.hear(e, f)
 			short.Had = e.req.had
 			return res, short
 		case errors.As(resErr, &failed):
-			_, _ = f.Poll(e.hooks)
-			return res, failed
+			_ = r.hear(e, f)
+			return res, resErr
 		case errors.Is(resErr, job.ErrNoResult):
 			broken = time.Time{}
 			if verdict {
@@ -267,6 +267,15 @@ func (r *Runner) follow(ctx context.Context, e *element, f *job.Follower) (stage
 			return stage.Result{}, r.cancel(ctx, e)
 		}
 	}
+}
+
+// hear passes on what a task's worker tells, and where one has begun.
+func (r *Runner) hear(e *element, f *job.Follower) error {
+	s, err := f.Poll(e.hooks)
+	if s != nil && e.hooks.Placed != nil {
+		e.hooks.Placed(fmt.Sprintf("job %s on %s; until it is done its worker's log is %s", r.id(e), s.Host, e.folder.File(logFile)))
+	}
+	return err
 }
 
 // id names an element's job.

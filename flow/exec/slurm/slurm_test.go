@@ -37,8 +37,11 @@ func newRunner(t *testing.T, s Settings) *Runner {
 	return r
 }
 
+// logPattern is what is told of a job at work.
+const logPattern = `^job \d+ on [^ ]+; until it is done its worker's log is (/.*/worker\.log)$`
+
 func TestSuite(t *testing.T) {
-	exectest.Suite{Elsewhere: true, Coordinator: true, New: func(t *testing.T) exec.Runner {
+	exectest.Suite{Elsewhere: true, Coordinator: true, Log: logPattern, New: func(t *testing.T) exec.Runner {
 		if os.Getenv(fakeDir) == "" {
 			newFake(t)
 		}
@@ -61,7 +64,7 @@ func TestSuiteOnCluster(t *testing.T) {
 	realCluster(t)
 	s := quick()
 	s.Memory = "500MB"
-	exectest.Suite{Elsewhere: true, Coordinator: true, Patience: time.Minute, New: func(t *testing.T) exec.Runner {
+	exectest.Suite{Elsewhere: true, Coordinator: true, Log: logPattern, Patience: time.Minute, New: func(t *testing.T) exec.Runner {
 		return newRunner(t, s)
 	}}.Run(t)
 }

@@ -26,6 +26,8 @@ func LogLine(e event.Event) string {
 		word, msg = "start", e.Reason
 	case event.StageProgress:
 		word, msg = "running", joinNonEmpty("; ", done(e), Values(e.Values), e.Message)
+	case event.StagePlaced:
+		word, msg = "placed", e.Message
 	case event.StageWarning:
 		word, msg = "warning", e.Message
 	case event.StageDone:

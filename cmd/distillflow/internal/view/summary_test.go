@@ -91,6 +91,7 @@ func TestLogLine(t *testing.T) {
 		{event.Event{Kind: event.StageStarted, Stage: "a", Type: "scan", Reason: "never run"}, "start    a (scan): never run"},
 		{event.Event{Kind: event.StageProgress, Stage: "a", Done: 3, Total: 9, Unit: "rows", Values: map[string]float64{"loss": 1.5}}, "running  a: 3 of 9 rows; loss 1.5"},
 		{event.Event{Kind: event.StageProgress, Stage: "a"}, "running  a"},
+		{event.Event{Kind: event.StagePlaced, Stage: "a", Message: "job 1"}, "placed   a: job 1"},
 		{event.Event{Kind: event.StageWarning, Stage: "a\x1b[2J", Message: "b\x1b[2J\n"}, "warning  a [2J: b [2J"},
 		{event.Event{Kind: event.StageFailed, Stage: "a", Error: "one\n  two\x1b[0m\n"}, "failed   a: one\n                              two [0m"},
 		{event.Event{Kind: event.StageSaved, Stage: "a", Outputs: map[string]event.Output{"y": {Path: "out/y"}, "x": {Path: "out/x"}}}, "saved    a: out/x, out/y"},
