@@ -57,8 +57,9 @@ wait $pid; say "the run ended with status $?"
 left=$(squeue -h -r | wc -l)
 say "left in the queue: $left; submissions: $(($(submissions) - before - others))"
 
-python3 - "$local" "$store" <<'P'
-import json, pathlib, sys
+python3 - "$local" "$store" "$base/log/slurmctld.log" "$before" <<'P'
+import json, pathlib, re, sys
+local, store, log, before = sys.argv[1:]
 def actions(store):
     found = {}
     for f in pathlib.Path(store, "actions").rglob("*"):
@@ -66,8 +67,35 @@ def actions(store):
             a = json.loads(f.read_text())["action"]
             found[f.name] = (a["stage"], json.dumps(a["outputs"], sort_keys=True))
     return found
-a, b = actions(sys.argv[1]), actions(sys.argv[2])
+a, b = actions(local), actions(store)
 other = [a[k][0] for k in a if k in b and a[k] != b[k]]
 print(f"{len(a)} results here, {len(b)} there, {len(a.keys() & b.keys())} of the same key, {len(other)} of them with other digests", *other)
-sys.exit(bool(other or a.keys() ^ b.keys()))
+
+# Which jobs ran a stage, by the runs' events; and when each of them ran, by Slurm.
+jobs = {}
+for f in sorted(pathlib.Path(store, "runs").glob("*/events.jsonl")):
+    for line in f.read_text().splitlines():
+        e = json.loads(line)
+        if e["kind"] == "stage_placed":
+            jobs.setdefault(e["stage"], {})[e["message"].split()[1]] = True
+began, ended, submitted = {}, {}, 0
+for line in pathlib.Path(log).read_text().splitlines():
+    submitted += "_slurm_rpc_submit_batch_job: JobId" in line
+    m = re.match(r"\[(\S+)\] (.*)JobId=(\d+(?:_\d+)?)", line)
+    if not m or submitted <= int(before):
+        continue
+    at, what, id = m.groups()
+    if "Allocate" in what or "_start_job" in what:
+        began.setdefault(id, at)
+    elif "_job_complete" in what or "equeu" in what or "KILL_JOB" in what:
+        ended[id] = at
+print(f"{len(began)} jobs began; {len(jobs)} stages told of theirs, these of several:")
+twice = 0
+for stage, ids in jobs.items():
+    ids = sorted(ids, key=lambda id: began.get(id, ""))
+    for x, y in zip(ids, ids[1:]):
+        beside = began[y] < ended.get(x, "never")
+        twice += beside
+        print(f"  {stage}: {x} until {ended.get(x)}, {y} from {began[y]}", "AT THE SAME TIME" if beside else "")
+sys.exit(bool(other or a.keys() ^ b.keys() or twice))
 P
