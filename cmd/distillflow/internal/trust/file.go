@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -72,17 +73,27 @@ func Read(path string) (*File, error) {
 	s := bufio.NewScanner(r)
 	s.Buffer(nil, maxFile)
 	for s.Scan() {
-		if w := strings.Fields(s.Text()); len(w) >= 2 && !strings.HasPrefix(w[0], "#") {
-			if w[0] == "folder" { // whose name may hold spaces
-				w[1] = strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(s.Text()), "folder"))
-			}
-			f.lines = append(f.lines, [2]string{w[0], w[1]})
+		if l, ok := parseLine(s.Text()); ok {
+			f.lines = append(f.lines, l)
 		}
 	}
 	if err := s.Err(); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return f, nil
+}
+
+// parseLine reads a line; ok is false for one that allows nothing.
+func parseLine(text string) (l [2]string, ok bool) {
+	w := strings.Fields(text)
+	if len(w) < 2 || strings.HasPrefix(w[0], "#") {
+		return l, false
+	}
+	l = [2]string{w[0], w[1]}
+	if w[0] == "folder" { // whose name may hold spaces
+		l[1] = strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(text), "folder"))
+	}
+	return l, true
 }
 
 func (f *File) allows(kind, what string) bool {
@@ -101,29 +112,45 @@ func (f *File) each(kind string) []string {
 	return out
 }
 
-// Remember adds lines, for later runs. about is for people.
+// Remember adds lines, for later runs. It is an error, and nothing is added, if one of them
+// would be read as another: a recipe chooses the names of its servers and folders.
 func (f *File) Remember(lines []Line) (err error) {
 	if f == nil || f.path == "" {
 		return errors.New("there is no folder for settings: set HOME")
 	}
 	var b strings.Builder
+	var added [][2]string
 	for _, l := range lines {
-		if !f.allows(l.Kind, l.What) {
-			f.lines = append(f.lines, [2]string{l.Kind, l.What})
-			b.WriteString(strings.TrimSpace(strings.Join([]string{l.Kind, l.What, l.About}, " ")) + "\n")
+		entry := [2]string{l.Kind, l.What}
+		if f.allows(l.Kind, l.What) || slices.Contains(added, entry) {
+			continue
 		}
+		text := strings.TrimSpace(strings.Join([]string{l.Kind, l.What, l.About}, " "))
+		if got, ok := parseLine(text); !ok || got != entry || strings.ContainsAny(text, "\n\r") {
+			return fmt.Errorf("%s %q cannot stand on a line of %s", l.Kind, l.What, f.path)
+		}
+		added = append(added, entry)
+		b.WriteString(text + "\n")
 	}
 	if b.Len() == 0 {
 		return nil
 	}
+	f.lines = append(f.lines, added...)
 	if err := os.MkdirAll(filepath.Dir(f.path), 0o700); err != nil {
 		return err
 	}
-	w, err := os.OpenFile(f.path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	w, err := os.OpenFile(f.path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
 	}
-	_, err = w.WriteString(b.String()) // in one write: other processes append too
+	text := b.String()
+	if size, err := w.Seek(0, io.SeekEnd); err == nil && size > 0 {
+		var last [1]byte
+		if _, err := w.ReadAt(last[:], size-1); err == nil && last[0] != '\n' { // written by hand
+			text = "\n" + text
+		}
+	}
+	_, err = w.WriteString(text) // in one write: other processes append too
 	return errors.Join(err, w.Close())
 }
 

@@ -291,6 +291,25 @@ func TestFile(t *testing.T) {
 	if f, err = Read(path); err != nil || !f.allows("host", "h") || !f.allows("folder", "/a b") || f.allows("exec", "h") {
 		t.Error(f, err)
 	}
+	// A recipe chooses these names: none may become a line of its own.
+	for _, bad := range []Line{{"host", "x\nfolder /", ""}, {"folder", "/x\nfolder /", ""}, {"folder", "/a ", ""}, {"host", "a b", ""}, {"host", "h2", "#\rx"}} {
+		if err := f.Remember([]Line{{"exec", "1", ""}, bad}); err == nil || !strings.Contains(err.Error(), "cannot stand on a line of "+path) {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+	if after, err := os.ReadFile(path); err != nil || string(after) != string(b) {
+		t.Errorf("%q, %v", after, err)
+	}
+	// A line that was written by hand may lack its end.
+	if err := os.WriteFile(path, []byte("host h"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Remember([]Line{{"exec", "2", ""}}); err != nil {
+		t.Fatal(err)
+	}
+	if f, err = Read(path); err != nil || !f.allows("host", "h") || !f.allows("exec", "2") {
+		t.Error(f, err)
+	}
 	if err := os.Chmod(path, 0o666); err != nil {
 		t.Fatal(err)
 	}
