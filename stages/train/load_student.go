@@ -177,6 +177,11 @@ func readModels(dir string) (info modelsInfo, err error) {
 	if info.Format != modelsFormat {
 		return info, fmt.Errorf("%s: format %d, this version reads %d: train again", modelsFile, info.Format, modelsFormat)
 	}
+	for _, name := range info.Students { // the folder may be a stranger's
+		if name == "" || name == untrainedDir || !fileName(name) {
+			return info, fmt.Errorf("%s: %q cannot be the folder of a student", filepath.Join(dir, modelsFile), name)
+		}
+	}
 	return info, nil
 }
 

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 
 	"github.com/distillflow/distillflow/internal/lm/checkpoint"
 	"github.com/distillflow/distillflow/internal/lm/device"
 	"github.com/distillflow/distillflow/internal/lm/hub"
+	"github.com/distillflow/distillflow/internal/lm/weights"
 )
 
 // The files of a learned router in the models folder.
@@ -56,19 +58,35 @@ func (t *trainer) saveRouter(models string) error {
 // errOtherEncoder says that there is no asking the router.
 var errOtherEncoder = errors.New("the text encoder is not the one that the router was trained with: put that one back, or train again")
 
+// readRouter reads the router of a models folder; params are nil where it has none. Nothing
+// is wider than the file has numbers for.
+func readRouter(models string, students int) (info routerInfo, params weights.Set, err error) {
+	err = checkpoint.ReadJSON(filepath.Join(models, routerFile), &info)
+	if errors.Is(err, fs.ErrNotExist) {
+		return info, nil, nil
+	}
+	if err != nil {
+		return info, nil, err
+	}
+	if info.Format != routerFormat {
+		return info, nil, fmt.Errorf("%s: format %d, this version reads %d: train again", routerFile, info.Format, routerFormat)
+	}
+	if params, err = checkpoint.ReadFile(filepath.Join(models, routerWeights)); err != nil {
+		return info, nil, err
+	}
+	if len(params) != rCount || !slices.Equal(params[rB1].Dims, []int{info.Hidden}) ||
+		!slices.Equal(params[rW2].Dims, []int{students, info.Hidden}) || !slices.Equal(params[rGamma].Dims, []int{students, info.Peers}) {
+		return info, nil, fmt.Errorf("%s is not the router that %s describes, with %d outputs", filepath.Join(models, routerWeights), routerFile, students)
+	}
+	return info, params, nil
+}
+
 // routedPicks gives, for each text, the student that the router of a models folder prefers,
 // by its noise-free scores; nil where the folder has no router.
 func routedPicks(ctx context.Context, dev *device.Device, models string, students int, texts []string, o hub.Options) ([]int, error) {
-	var info routerInfo
-	err := checkpoint.ReadJSON(filepath.Join(models, routerFile), &info)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
+	info, params, err := readRouter(models, students)
+	if err != nil || params == nil {
 		return nil, err
-	}
-	if info.Format != routerFormat {
-		return nil, fmt.Errorf("%s: format %d, this version reads %d: train again", routerFile, info.Format, routerFormat)
 	}
 	enc, dim, name, err := info.Encoder.encode(ctx, dev, texts, o)
 	if err != nil {
@@ -77,11 +95,10 @@ func routedPicks(ctx context.Context, dev *device.Device, models string, student
 	if name != info.Digest {
 		return nil, errOtherEncoder
 	}
-	r, err := newRouter(dev, nil, students, dim, info.Hidden, info.Peers, 0)
-	if err != nil {
-		return nil, err
+	if len(params[rW1].Data) != info.Hidden*dim {
+		return nil, fmt.Errorf("%s reads encodings of another width than the %d of its encoder", routerWeights, dim)
 	}
-	params, err := checkpoint.ReadFile(filepath.Join(models, routerWeights))
+	r, err := newRouter(dev, nil, students, dim, info.Hidden, info.Peers, 0)
 	if err != nil {
 		return nil, err
 	}
