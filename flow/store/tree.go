@@ -180,7 +180,7 @@ func parseManifest(b []byte) ([]TreeEntry, error) {
 	kinds := make(map[string]bool, len(m.Entries)) // path -> is a leaf
 	last := ""
 	for i, e := range m.Entries {
-		if e.Path != path.Clean(e.Path) || e.Path == "." || !filepath.IsLocal(filepath.FromSlash(e.Path)) {
+		if e.Path != path.Clean(e.Path) || e.Path == "." || !filepath.IsLocal(filepath.FromSlash(e.Path)) || strings.ContainsRune(e.Path, 0) {
 			return nil, fmt.Errorf("%w: bad path %q", ErrCorrupt, e.Path)
 		}
 		if i > 0 && e.Path <= last {

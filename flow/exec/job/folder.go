@@ -204,7 +204,7 @@ func (f Folder) Collect(t stage.Task) (stage.Result, error) {
 	if err != nil {
 		return res, err
 	}
-	if strings.ContainsAny(r.Out, `/\`) {
+	if !filepath.IsLocal(r.Out) || r.Out == "." || strings.ContainsAny(r.Out, `/\`) {
 		return res, fmt.Errorf("%s: out %q is not the name of a folder", f.File(resultFile), r.Out)
 	}
 	for port, to := range t.Outputs {

@@ -87,6 +87,11 @@ func queue(ctx context.Context) ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
+	return parseQueue(out), nil
+}
+
+// parseQueue reads what squeue prints in the format of [queue].
+func parseQueue(out string) []row {
 	var rows []row
 	for line := range strings.Lines(out) {
 		f := strings.Split(strings.TrimSpace(line), "|")
@@ -94,7 +99,7 @@ func queue(ctx context.Context) ([]row, error) {
 			rows = append(rows, row{f[0], f[1], state(f[2]), f[3], f[4]})
 		}
 	}
-	return rows, nil
+	return rows
 }
 
 // config gives a number of the cluster's configuration, or otherwise.
@@ -103,6 +108,11 @@ func config(ctx context.Context, name string, otherwise int) int {
 	if err != nil {
 		return otherwise
 	}
+	return parseConfig(out, name, otherwise)
+}
+
+// parseConfig finds a number in what scontrol prints.
+func parseConfig(out, name string, otherwise int) int {
 	for line := range strings.Lines(out) {
 		k, v, _ := strings.Cut(line, "=")
 		if n, err := strconv.Atoi(strings.TrimSpace(v)); err == nil && strings.TrimSpace(k) == name {
@@ -131,38 +141,52 @@ func describe(ctx context.Context, id string) (f facts, ok bool, err error) {
 	case err != nil && passing(err):
 		return f, false, err
 	case err == nil:
-		for _, kv := range strings.Fields(out) {
-			k, v, _ := strings.Cut(kv, "=")
-			switch k {
-			case "JobState":
-				f.State = state(v)
-			case "ExitCode":
-				f.exit(v)
-			case "Reason":
-				f.Reason = v
-			case "RunTime":
-				f.Ran = v
-			case "TimeLimit":
-				f.Limit = v
-			case "NodeList":
-				f.Node = v
-			case "MinMemoryNode", "MinMemoryCPU":
-				f.Memry = v
-			}
-		}
-		if f.State != "" {
+		if f = parseJob(out); f.State != "" {
 			return f, true, nil
 		}
 	}
 	out, err = command(ctx, "", "sacct", "-n", "-P", "-X", "-j", id, "-o", "State,ExitCode,Elapsed,Timelimit,NodeList")
-	v := strings.Split(strings.TrimSpace(out), "|")
-	if err != nil || len(v) != 5 {
+	if err != nil {
 		return f, false, nil // most clusters that forget a job have no accounting either
+	}
+	f, ok = parseAccount(out)
+	return f, ok, nil
+}
+
+// parseJob reads what scontrol prints of a job.
+func parseJob(out string) (f facts) {
+	for _, kv := range strings.Fields(out) {
+		k, v, _ := strings.Cut(kv, "=")
+		switch k {
+		case "JobState":
+			f.State = state(v)
+		case "ExitCode":
+			f.exit(v)
+		case "Reason":
+			f.Reason = v
+		case "RunTime":
+			f.Ran = v
+		case "TimeLimit":
+			f.Limit = v
+		case "NodeList":
+			f.Node = v
+		case "MinMemoryNode", "MinMemoryCPU":
+			f.Memry = v
+		}
+	}
+	return f
+}
+
+// parseAccount reads what sacct prints of a job in the format of [describe].
+func parseAccount(out string) (f facts, ok bool) {
+	v := strings.Split(strings.TrimSpace(out), "|")
+	if len(v) != 5 {
+		return f, false
 	}
 	s, _, _ := strings.Cut(v[0], " ") // CANCELLED by 1000
 	f = facts{State: state(s), Ran: v[2], Limit: v[3], Node: v[4]}
 	f.exit(v[1])
-	return f, s != "", nil
+	return f, s != ""
 }
 
 // exit reads CODE:SIGNAL.

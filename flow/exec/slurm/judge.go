@@ -157,13 +157,18 @@ func bytesOf(s string) int64 {
 	}
 	switch unit {
 	case "K":
-		return int64(n * (1 << 10))
+		n *= 1 << 10
 	case "G":
-		return int64(n * (1 << 30))
+		n *= 1 << 30
 	case "T":
-		return int64(n * (1 << 40))
+		n *= 1 << 40
+	default: // M, or none
+		n *= 1 << 20
 	}
-	return int64(n * (1 << 20)) // M, or none
+	if !(n > 0 && n < 1<<62) {
+		return 0
+	}
+	return int64(n)
 }
 
 // tail gives the last lines of the worker's log, and where it is.
