@@ -47,21 +47,3 @@ func TestExitStatusOfAWorker(t *testing.T) {
 		}
 	}
 }
-
-func TestWithValues(t *testing.T) {
-	for text, want := range map[string]any{
-		"2020-01-01": "2020-01-01", "": nil, "3": 3, "1.5": 1.5, "yes": "yes", "true": true, "'3'": "3",
-		"{1: 2020-01-01, b: [x, null]}": map[string]any{"1": "2020-01-01", "b": []any{"x", nil}},
-	} {
-		got, err := yamlTree(text)
-		if err != nil {
-			t.Error(err)
-		}
-		if d := cmp.Diff(want, got); d != "" {
-			t.Errorf("%s: %s", text, d)
-		}
-	}
-	if _, err := yamlTree("*a"); err == nil {
-		t.Error("an unknown alias is taken")
-	}
-}

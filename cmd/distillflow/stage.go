@@ -12,8 +12,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"go.yaml.in/yaml/v4"
 
+	"github.com/distillflow/distillflow/cmd/distillflow/internal/withflags"
 	"github.com/distillflow/distillflow/flow"
 	"github.com/distillflow/distillflow/flow/plan"
 	"github.com/distillflow/distillflow/flow/stage"
@@ -186,27 +186,9 @@ func copyProblems(to io.Writer, from io.Reader) error {
 
 // config builds the stage's config from --with.
 func (f filter) config(with []string) ([]byte, error) {
-	tree := map[string]any{}
-	for _, kv := range with {
-		key, text, ok := strings.Cut(kv, "=")
-		if !ok || key == "" {
-			return nil, usageError{fmt.Errorf("--with %q: want key=value", kv)}
-		}
-		v, err := yamlTree(text)
-		if err != nil {
-			return nil, usageError{fmt.Errorf("--with %s: %w", key, err)}
-		}
-		m := tree
-		parts := strings.Split(key, ".")
-		for _, p := range parts[:len(parts)-1] {
-			next, ok := m[p].(map[string]any)
-			if !ok {
-				next = map[string]any{}
-				m[p] = next
-			}
-			m = next
-		}
-		m[parts[len(parts)-1]] = v
+	tree, err := withflags.Tree(with)
+	if err != nil {
+		return nil, usageError{err}
 	}
 	f.typ.MapPaths(tree, func(_ []string, p string) string {
 		if abs, err := filepath.Abs(p); err == nil && !strings.Contains(p, "://") {
@@ -227,51 +209,6 @@ func (f filter) config(with []string) ([]byte, error) {
 		return nil, usageError{fmt.Errorf("%w\n'distillflow stages %s' shows the fields", errors.Join(all...), f.typ.Type)}
 	}
 	return cfg.JSON()
-}
-
-// yamlTree reads YAML as recipes do: dates stay strings and keys are strings.
-func yamlTree(text string) (any, error) {
-	var doc yaml.Node
-	if err := yaml.Unmarshal([]byte(text), &doc); err != nil {
-		return nil, err
-	}
-	if len(doc.Content) == 0 {
-		return nil, nil
-	}
-	return nodeTree(doc.Content[0])
-}
-
-func nodeTree(n *yaml.Node) (any, error) {
-	switch n.Kind {
-	case yaml.MappingNode:
-		m := map[string]any{}
-		for i := 0; i+1 < len(n.Content); i += 2 {
-			v, err := nodeTree(n.Content[i+1])
-			if err != nil {
-				return nil, err
-			}
-			m[n.Content[i].Value] = v
-		}
-		return m, nil
-	case yaml.SequenceNode:
-		l := make([]any, len(n.Content))
-		for i, c := range n.Content {
-			var err error
-			if l[i], err = nodeTree(c); err != nil {
-				return nil, err
-			}
-		}
-		return l, nil
-	case yaml.AliasNode:
-		return nil, errors.New("an alias has no place here")
-	}
-	switch n.ShortTag() {
-	case "!!null", "!!bool", "!!int", "!!float":
-		var v any
-		err := n.Decode(&v)
-		return v, err
-	}
-	return n.Value, nil
 }
 
 func copyOut(w io.Writer, path string) error {
