@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -353,7 +354,13 @@ func FuzzMemoScan(f *testing.F) {
 		if err := os.WriteFile(filepath.Join(dir, "seg-0.dfm"), b, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		m, _ := openMemo(t, dir, MemoOptions{Refresh: -1})
+		m, err := OpenMemo(dir, MemoOptions{Refresh: -1, Warn: (&warnings{}).add})
+		if err != nil { // such as of a later version
+			if !strings.Contains(err.Error(), dir) {
+				t.Errorf("%v does not name the file", err)
+			}
+			return
+		}
 		defer m.Close()
 		for i := 1; i < 3; i++ {
 			if v, ok, err := m.Get(memoKey(i)); err != nil || ok && !bytes.Equal(v, memoValue(i)) {
