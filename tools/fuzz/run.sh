@@ -4,22 +4,27 @@
 #
 # PATTERN is a regular expression over "PACKAGE TARGET", such as 'internal/lm/ ' or
 # 'FuzzParse$'; all targets without it.
-#   FUZZTIME=30m     how long each of them searches
+#   FUZZTIME=30m     how long each of them searches: a number and s, m or h
 #   FUZZDIR=FOLDER   keeps what was found interesting there, for the next run to begin
 #                    with, and in times.tsv what each target had (seconds, CPU seconds,
 #                    executions, new inputs); a folder that is removed at the end without it
 #   FUZZTOTAL=1      FUZZTIME is meant with what FUZZDIR's times.tsv counts already: a
 #                    round that was stopped goes on where it was
-# What breaks a target lies, made small, in testdata/fuzz of its package afterwards: a
+# What breaks a target lies, made smaller, in testdata/fuzz of its package afterwards: a
 # test case that stays in the repository. The exit status is 1 then.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 pattern=${1:-.}
-case ${FUZZTIME:-30m} in
-*h) want=$((${FUZZTIME%h} * 3600)) ;;
-*m) want=${FUZZTIME:-30m} want=$((${want%m} * 60)) ;;
-*) want=$((${FUZZTIME%s})) ;;
+fuzztime=${FUZZTIME:-30m}
+if [[ ! $fuzztime =~ ^([0-9]+)([smh])$ ]]; then
+	echo "FUZZTIME $fuzztime is no time such as 90s, 30m or 1h" >&2
+	exit 2
+fi
+want=${BASH_REMATCH[1]}
+case ${BASH_REMATCH[2]} in
+m) want=$((want * 60)) ;;
+h) want=$((want * 3600)) ;;
 esac
 tmp=$(mktemp -d)
 # What the targets write lies in memory where that is possible: on a disk some of them do
