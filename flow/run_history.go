@@ -68,7 +68,7 @@ func newHistorian(st *store.Store, info store.RunInfo, r RunRecipe, sink event.S
 		return nil, err
 	}
 	h := &historian{id: run.ID(), run: run, keys: map[string]string{}, progress: map[string]event.Event{}}
-	h.err = r.write(run.Dir())
+	h.err = r.write(run)
 	return h, nil
 }
 

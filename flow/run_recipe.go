@@ -1,10 +1,10 @@
 package flow
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,7 +13,6 @@ import (
 	"github.com/distillflow/distillflow/flow/graph"
 	"github.com/distillflow/distillflow/flow/recipe"
 	"github.com/distillflow/distillflow/flow/store"
-	"github.com/distillflow/distillflow/internal/base/atomicfile"
 	"github.com/distillflow/distillflow/internal/base/secret"
 )
 
@@ -101,12 +100,14 @@ func plainJSON(v *recipe.Value) json.RawMessage {
 	return b
 }
 
-func (r RunRecipe) write(dir string) error {
-	return atomicfile.Write(filepath.Join(dir, runRecipeFile), 0o644, atomicfile.Relaxed, func(w io.Writer) error {
-		e := json.NewEncoder(w)
-		e.SetEscapeHTML(false)
-		return e.Encode(r)
-	})
+func (r RunRecipe) write(run *store.Run) error {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(r); err != nil {
+		return err
+	}
+	return run.Keep(runRecipeFile, b.Bytes())
 }
 
 // ReadRunRecipe reads what a run noted of its recipe; nil for a run of a program that

@@ -10,6 +10,7 @@ import (
 	"github.com/distillflow/distillflow/flow/event"
 	"github.com/distillflow/distillflow/flow/graph"
 	"github.com/distillflow/distillflow/flow/recipe"
+	"github.com/distillflow/distillflow/internal/base/paths"
 	"github.com/distillflow/distillflow/internal/base/secret"
 )
 
@@ -64,7 +65,7 @@ func (e *Engine) secretsOf(g *graph.Graph) *secret.Known {
 			if !strings.ContainsRune(s.Key, filepath.Separator) {
 				continue
 			}
-			if b, err := os.ReadFile(s.Key); err == nil {
+			if b, err := paths.ReadFile(s.Key, 1<<20); err == nil {
 				environ = append(environ, "API_KEY="+string(b))
 			}
 		}

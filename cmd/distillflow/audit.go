@@ -87,7 +87,7 @@ func (a app) audit(storeDir string, r *runrecord.Run, stage string, o auditFlags
 		if err := writeSheet(s, o.sheet, labels); err != nil {
 			return err
 		}
-		fmt.Fprintf(a.err, "wrote %s to %s; put right or wrong into mark, then give it to --labels\n", text.Plural(len(s.Items()), "path"), o.sheet)
+		fmt.Fprintf(a.notes(), "wrote %s to %s; put right or wrong into mark, then give it to --labels\n", text.Plural(len(s.Items()), "path"), o.sheet)
 	}
 	e := s.Estimate(labels)
 	if o.format == "json" {
@@ -142,7 +142,7 @@ func (a app) takeLabels(storeDir string, r *runrecord.Run, sheet string, labels 
 	if err := notes.Append(storeDir, fresh...); err != nil {
 		return err
 	}
-	fmt.Fprintf(a.err, "took %s of %s into %s\n", text.Plural(len(fresh), "new label"), sheet, notes.Path(storeDir))
+	fmt.Fprintf(a.notes(), "took %s of %s into %s\n", text.Plural(len(fresh), "new label"), sheet, notes.Path(storeDir))
 	return nil
 }
 

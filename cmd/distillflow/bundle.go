@@ -96,7 +96,7 @@ it holds the values of the environment variables that the recipe lists under env
 			if err != nil {
 				return err
 			}
-			bundleview.Created(a.out, a.err, pos[1], info.Size(), m)
+			bundleview.Created(a.out, a.notes(), pos[1], info.Size(), m)
 			return nil
 		},
 	}
@@ -145,7 +145,7 @@ func (a app) loadProblems(err error) error {
 	if !errors.As(err, &load) {
 		return err
 	}
-	if rerr := load.Problems.Render(a.err, load.Recipe.Sources); rerr != nil {
+	if rerr := load.Problems.Render(a.notes(), load.Recipe.Sources); rerr != nil {
 		return rerr
 	}
 	return shownError{usageError{err}}

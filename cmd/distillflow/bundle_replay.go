@@ -72,7 +72,7 @@ is wrong, 4 a result deviates, 130 interrupted.`,
 			if err := hubOf(dir, fetch); err != nil {
 				return err
 			}
-			defer view.Downloads(a.err)()
+			defer view.Downloads(a.notes())()
 			if !allowExec {
 				o.Refuse = func(t stage.Task) error {
 					if !startsProgram(reg, t) {
@@ -93,7 +93,7 @@ is wrong, 4 a result deviates, 130 interrupted.`,
 				return a.loadProblems(err)
 			}
 			if m.Program != version {
-				fmt.Fprintf(a.err, "distillflow: version %s made the bundle, this is %s\n", m.Program, version)
+				fmt.Fprintf(a.notes(), "distillflow: version %s made the bundle, this is %s\n", m.Program, version)
 			}
 			return shownError{err}
 		},

@@ -36,7 +36,7 @@ func (f *cacheFlags) open(ctx context.Context, a app, run bool) (*remote.Cache, 
 	if f.url == "" {
 		return nil, nil
 	}
-	warn := func(message string) { fmt.Fprintf(a.err, "distillflow: warning: %s\n", message) }
+	warn := func(message string) { fmt.Fprintf(a.notes(), "distillflow: warning: %s\n", message) }
 	b, err := remote.Open(ctx, f.url, run && mode == remote.Write)
 	switch {
 	case errors.Is(err, store.ErrNotFound):

@@ -88,7 +88,7 @@ func (a app) cat(r *runrecord.Run, name, where string, head int) error {
 	}
 	if cond != nil && o.Rows > 0 {
 		for _, unseen := range cond.Unseen() {
-			fmt.Fprintf(a.err, "distillflow: warning: --where: %s\n", unseen)
+			fmt.Fprintf(a.notes(), "distillflow: warning: --where: %s\n", unseen)
 		}
 	}
 	return nil

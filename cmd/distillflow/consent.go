@@ -119,7 +119,7 @@ func (a app) consentToTest(ctx context.Context, f trustFlags, g *graph.Graph, re
 	if err != nil {
 		return err
 	}
-	open = slices.DeleteFunc(open, func(q trust.Question) bool { return q.Save || q.Line.Kind == "host" && !record })
+	open = slices.DeleteFunc(open, func(q trust.Question) bool { return q.Save || q.Line.Kind != "exec" && !record })
 	if len(open) == 0 {
 		return nil
 	}
@@ -159,7 +159,7 @@ func (a app) ask(ctx context.Context, p trust.Policy, g *graph.Graph, list []tru
 		return refused("it was not allowed now")
 	}
 	if err := p.File.Remember(lines); err != nil {
-		fmt.Fprintf(a.err, "distillflow: warning: your answer holds for this run only: %v\n", err)
+		fmt.Fprintf(a.notes(), "distillflow: warning: your answer holds for this run only: %v\n", err)
 	}
 	return nil
 }
@@ -231,7 +231,7 @@ func (a app) trustLock(ctx context.Context, f trustFlags, g *graph.Graph, lock s
 		return err // it came from the cache, and nobody has looked at its commands
 	}
 	if err := p.File.Remember(lines); err != nil {
-		fmt.Fprintf(a.err, "distillflow: warning: run --locked will ask for the commands of the lock: %v\n", err)
+		fmt.Fprintf(a.notes(), "distillflow: warning: run --locked will ask for the commands of the lock: %v\n", err)
 	}
 	return nil
 }

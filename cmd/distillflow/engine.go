@@ -69,7 +69,7 @@ func (a app) load(ctx context.Context, f *recipeFlags, path string) (*flow.Engin
 	if err != nil {
 		return nil, nil, o, err
 	}
-	defer view.Downloads(a.err)()
+	defer view.Downloads(a.notes())()
 	diags, err := g.Resolve(ctx)
 	if err != nil {
 		return nil, nil, o, err
@@ -86,7 +86,7 @@ func (a app) showDiags(diags diag.List, r *recipe.Recipe) error {
 			return err
 		}
 		// A snippet may show a --set with a key in it.
-		if _, err := io.WriteString(a.err, secret.FromEnv(os.Environ()).Hide(b.String())); err != nil {
+		if _, err := io.WriteString(a.notes(), secret.FromEnv(os.Environ()).Hide(b.String())); err != nil {
 			return err
 		}
 	}

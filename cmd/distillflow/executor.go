@@ -66,7 +66,7 @@ Exit status: 0 all is well, 1 something is not.`,
 			}
 			ctx, cancel := context.WithTimeoutCause(c.Context(), wait, fmt.Errorf("no answer within %s; look at the queue, or give more with --wait", wait))
 			defer cancel()
-			found, err := checker.Check(ctx, dir, func(m string) { fmt.Fprintln(a.err, text.OneLine(m)) })
+			found, err := checker.Check(ctx, dir, func(m string) { fmt.Fprintln(a.notes(), text.OneLine(m)) })
 			bad := 0
 			for _, f := range found {
 				word := "ok"

@@ -65,7 +65,7 @@ func (a app) initFrom(ctx context.Context, from, target string) error {
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return usageError{err}
 	}
-	defer view.Downloads(a.err)()
+	defer view.Downloads(a.notes())()
 	sample, err := data.FirstRows(ctx, from, rowsSeen)
 	if bad := (stage.FieldError{}); errors.As(err, &bad) {
 		return usageError{fmt.Errorf("--from: %w", err)}

@@ -56,6 +56,6 @@ func (a app) workForBucket(ctx context.Context, name string, cache *cacheFlags, 
 	if index := a.getenv(indexVar); index != "" {
 		name = strings.TrimSuffix(name, "/") + "/" + index
 	}
-	fmt.Fprintf(a.err, "task %s of %s\n", name, bucket)
+	fmt.Fprintf(a.notes(), "task %s of %s\n", name, bucket)
 	return parcel.Work(ctx, parcel.Parcel{Bucket: bucket, Name: name}, scratch, reg, stage.Services{Memo: memo, Getenv: a.getenv, Fault: a.fault})
 }

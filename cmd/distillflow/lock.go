@@ -28,7 +28,7 @@ func (a app) readLock(recipeFile string) (*lock.Recipe, error) {
 	}
 	if l.Program != version {
 		// Results depend on the versions of the stage types, which are checked.
-		fmt.Fprintf(a.err, "distillflow: version %s wrote the lock, this is %s\n", l.Program, version)
+		fmt.Fprintf(a.notes(), "distillflow: version %s wrote the lock, this is %s\n", l.Program, version)
 	}
 	return l, nil
 }
@@ -45,7 +45,7 @@ func (a app) writeLock(ctx context.Context, allow trustFlags, g *graph.Graph, re
 		return err
 	}
 	if changed {
-		fmt.Fprintf(a.err, "wrote %s\n", paths.Relative(lock.PathFor(recipeFile)))
+		fmt.Fprintf(a.notes(), "wrote %s\n", paths.Relative(lock.PathFor(recipeFile)))
 	}
 	if l, err = lock.Read(recipeFile); err != nil { // as a run that follows it will see it
 		return err
@@ -76,7 +76,7 @@ func (a app) sayMoved(ctx context.Context, pins map[string]string) {
 			continue
 		}
 		if now, err := c.Latest(ctx, asked); err == nil && now != locked.Revision {
-			fmt.Fprintf(a.err, "distillflow: %s is now at %.12s on the Hub; the lock keeps %.12s (run --lock takes the newer one)\n", name, now, locked.Revision)
+			fmt.Fprintf(a.notes(), "distillflow: %s is now at %.12s on the Hub; the lock keeps %.12s (run --lock takes the newer one)\n", name, now, locked.Revision)
 		}
 	}
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/distillflow/distillflow/flow/exec"
 	"github.com/distillflow/distillflow/flow/lock"
 	"github.com/distillflow/distillflow/internal/base/secret"
+	"github.com/distillflow/distillflow/internal/base/text"
 )
 
 // The exit statuses.
@@ -57,6 +58,9 @@ func (e shownError) Unwrap() error { return e.error }
 
 func main() {
 	a := app{in: os.Stdin, out: os.Stdout, err: os.Stderr, getenv: os.Getenv}
+	if isTerminal(os.Stdout) {
+		a.out = text.Screen(os.Stdout) // models, data sets and recipes wrote much of what is shown
+	}
 	os.Exit(a.run(untilSignal(), os.Args[1:]))
 }
 
@@ -83,7 +87,7 @@ func (a app) run(ctx context.Context, args []string) (status int) {
 	root.SetArgs(args)
 	root.SetIn(a.in)
 	root.SetOut(a.out)
-	root.SetErr(a.err)
+	root.SetErr(a.notes())
 	err := root.ExecuteContext(ctx)
 	if err != nil {
 		var shown shownError
@@ -113,10 +117,13 @@ func exitStatus(ctx context.Context, err error) int {
 	return exitFailed
 }
 
+// notes is where errors and warnings go. They quote recipes, files, servers and programs.
+func (a app) notes() io.Writer { return text.Screen(a.err) }
+
 func (a app) printError(err error) {
 	known := secret.FromEnv(os.Environ())
 	for _, e := range view.Errors(err) {
-		fmt.Fprintf(a.err, "distillflow: %s\n", known.Hide(e.Error()))
+		fmt.Fprintf(a.notes(), "distillflow: %s\n", known.Hide(e.Error()))
 	}
 }
 

@@ -76,7 +76,7 @@ func (a app) openMemo() (*store.Memo, error) {
 		return nil, err
 	}
 	return store.OpenMemo(dir, store.MemoOptions{
-		Warn: func(w store.Warning) { fmt.Fprintf(a.err, "distillflow: warning: %s\n", w) },
+		Warn: func(w store.Warning) { fmt.Fprintf(a.notes(), "distillflow: warning: %s\n", w) },
 	})
 }
 
@@ -279,7 +279,7 @@ file on. API keys are not in it.`,
 				return err
 			}
 			for _, stage := range slices.Sorted(maps.Keys(notes)) {
-				fmt.Fprintf(a.err, "distillflow: warning: the answers of stage %s are left out: %s\n", stage, notes[stage])
+				fmt.Fprintf(a.notes(), "distillflow: warning: the answers of stage %s are left out: %s\n", stage, notes[stage])
 			}
 			fmt.Fprintf(a.out, "wrote %s (%s): %s\n", pos[0], text.Size(info.Size()), text.Plural(n, "answer"))
 			return nil

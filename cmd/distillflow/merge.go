@@ -59,7 +59,7 @@ ever added.`,
 				return r.JSON(a.out)
 			}
 			for _, w := range r.Warnings {
-				fmt.Fprintf(a.err, "warning: %s\n", w)
+				fmt.Fprintf(a.notes(), "warning: %s\n", w)
 			}
 			return r.Text(a.out)
 		},

@@ -75,7 +75,7 @@ func (a app) bundleOf(ctx context.Context, f *storeFlags, name, file string) err
 	if err != nil {
 		return err
 	}
-	bundleview.Notes(a.err, m)
+	bundleview.Notes(a.notes(), m)
 	return nil
 }
 

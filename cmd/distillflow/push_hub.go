@@ -54,13 +54,13 @@ func (a app) pushHub(ctx context.Context, f *storeFlags, name, to string, h hubP
 		return err
 	}
 	defer os.RemoveAll(tmp)
-	defer view.Downloads(a.err)()
+	defer view.Downloads(a.notes())()
 	p, err := publish.New(ctx, r, out, h.Options, tmp)
 	if err != nil {
 		return unfit(err)
 	}
 	for _, w := range p.Warnings {
-		fmt.Fprintf(a.err, "distillflow: warning: %s\n", w)
+		fmt.Fprintf(a.notes(), "distillflow: warning: %s\n", w)
 	}
 	if err := a.searched(p.Files); err != nil {
 		return err

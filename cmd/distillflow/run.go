@@ -8,7 +8,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -131,10 +130,10 @@ a budget, 4 the run deviates from the lock, 130 interrupted.`,
 			case jsonEvents:
 				v = view.For(a.out, false, true)
 			case quiet:
-				v = view.Plain(a.err, view.Options{Quiet: true})
+				v = view.Plain(a.notes(), view.Options{Quiet: true})
 			}
 			if (!a.terminal() || plain) && !quiet { // the live view owns the terminal
-				defer view.Downloads(a.err)()
+				defer view.Downloads(a.notes())()
 			}
 			metrics, traces := &telemetry.Metrics{}, telemetry.NewTraces(a.getenv)
 			if metricsAddr != "" {
@@ -142,14 +141,14 @@ a budget, 4 the run deviates from the lock, 130 interrupted.`,
 				if err != nil {
 					return errors.Join(usageError{fmt.Errorf("--metrics-addr %s: %w; port 0 takes a free one", metricsAddr, err)}, v.Close())
 				}
-				fmt.Fprintf(a.err, "metrics at %s\n", url)
+				fmt.Fprintf(a.notes(), "metrics at %s\n", url)
 				defer func() { _ = stop() }() // the run is over, and has its own error
 			}
 			o.Sink, o.OnlyErrors = event.Tee(v.Event, metrics.Event, traces.Event), onlyErrors
 			res, err := e.Run(c.Context(), g, o)
 			verr := v.Close()
 			if err := traces.Send(); err != nil {
-				fmt.Fprintf(a.err, "distillflow: warning: %v\n", err)
+				fmt.Fprintf(a.notes(), "distillflow: warning: %v\n", err)
 			}
 			if errors.Is(err, flow.ErrNoErrors) {
 				err = usageError{err}
@@ -158,7 +157,7 @@ a budget, 4 the run deviates from the lock, 130 interrupted.`,
 				return errors.Join(err, verr)
 			}
 			if terr := a.tell(res, pos[0], f.store, reportFile, !jsonEvents); jsonEvents && reportFile == "" && terr != nil {
-				fmt.Fprintf(a.err, "distillflow: the report could not be written: %v\n", terr)
+				fmt.Fprintf(a.notes(), "distillflow: the report could not be written: %v\n", terr)
 			} else {
 				err = errors.Join(err, terr)
 			}
@@ -192,7 +191,7 @@ a budget, 4 the run deviates from the lock, 130 interrupted.`,
 func (a app) tell(res *flow.Result, recipe, storeDir, reportFile string, summary bool) error {
 	if res.ID == flow.Unrecorded { // the store is read-only
 		if reportFile != "" {
-			fmt.Fprintln(a.err, "distillflow: no report: the store is read-only, and what is not recorded cannot be reported")
+			fmt.Fprintln(a.notes(), "distillflow: no report: the store is read-only, and what is not recorded cannot be reported")
 		}
 		if !summary {
 			return nil
@@ -214,7 +213,7 @@ func (a app) tell(res *flow.Result, recipe, storeDir, reportFile string, summary
 	case err != nil && reportFile != "": // somebody waits for that file
 		missing = fmt.Errorf("the report could not be written: %w", err)
 	case err != nil: // the run is none the worse
-		fmt.Fprintf(a.err, "distillflow: the report could not be written: %v\n", err)
+		fmt.Fprintf(a.notes(), "distillflow: the report could not be written: %v\n", err)
 	}
 	if !summary {
 		return errors.Join(missing, st.Close())
@@ -227,20 +226,9 @@ func (a app) tell(res *flow.Result, recipe, storeDir, reportFile string, summary
 		next = append(next, "--store", storeDir)
 	}
 	for i, word := range next {
-		next[i] = shellWord(word)
+		next[i] = text.ShellWord(word)
 	}
 	return errors.Join(missing, view.Summary(a.out, r, place, strings.Join(next, " ")), st.Close())
-}
-
-// shellWord quotes a word where a shell would not take it as it is.
-func shellWord(s string) string {
-	plain := func(r rune) bool {
-		return strings.ContainsRune("._-/:,+@", r) || unicode.IsLetter(r) || unicode.IsDigit(r)
-	}
-	if s != "" && !strings.ContainsFunc(s, func(r rune) bool { return !plain(r) }) {
-		return s
-	}
-	return "'" + strings.ReplaceAll(text.OneLine(s), "'", `'\''`) + "'"
 }
 
 // refreshStages makes stages ask their model again: each is run though it may be
@@ -268,9 +256,10 @@ func refreshStages(g *graph.Graph, o *flow.RunOptions, names []string) error {
 // goes.
 func (a app) terminal() bool {
 	f, ok := a.err.(*os.File)
-	if !ok {
-		return false
-	}
+	return ok && isTerminal(f) && a.getenv("TERM") != "dumb"
+}
+
+func isTerminal(f *os.File) bool {
 	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0 && a.getenv("TERM") != "dumb"
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }

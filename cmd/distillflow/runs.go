@@ -83,7 +83,7 @@ func (a app) entries(st *store.Store) ([]runrecord.Entry, error) {
 	for _, info := range runs {
 		r, err := runrecord.Open(st, reg, info.ID)
 		if err != nil {
-			fmt.Fprintf(a.err, "distillflow: warning: %v; the run is left out\n", err)
+			fmt.Fprintf(a.notes(), "distillflow: warning: %v; the run is left out\n", err)
 			continue
 		}
 		e, _ := r.Entry() // figures whose rows are gone are left out

@@ -50,7 +50,7 @@ func (f *storeFlags) open(a app, recipe string, readOnly bool) (*store.Store, er
 	}
 	return store.Open(dir, store.Options{
 		ReadOnly: readOnly,
-		Warn:     func(w store.Warning) { fmt.Fprintf(a.err, "distillflow: warning: %s\n", w) },
+		Warn:     func(w store.Warning) { fmt.Fprintf(a.notes(), "distillflow: warning: %s\n", w) },
 	})
 }
 

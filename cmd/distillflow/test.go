@@ -66,7 +66,7 @@ Exit status: 0 all cases passed, 1 one failed, 2 a test file or a recipe is wron
 			if err != nil {
 				return err
 			}
-			suites, err := recipetest.Load(pos, only, reg, a.err)
+			suites, err := recipetest.Load(pos, only, reg, a.notes())
 			var shown diag.List
 			switch {
 			case errors.As(err, &shown):

@@ -139,7 +139,7 @@ func (a app) serve(ctx context.Context, addr string, s *web.Server) error {
 	}
 	server := http.Server{
 		Handler: s.Handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
-		ErrorLog:    log.New(a.err, "distillflow: ", 0),
+		ErrorLog:    log.New(a.notes(), "distillflow: ", 0),
 		BaseContext: func(net.Listener) context.Context { return ctx }, // pages that go on end with it
 	}
 	stop := context.AfterFunc(ctx, func() {

@@ -141,15 +141,17 @@ func ImportAnswers(r io.Reader, memo *store.Memo) (int, error) {
 	return loadAnswers(z, memo)
 }
 
-// putAtOnce is how many answers wait together until the disk has them.
-const putAtOnce = 64
+// How many answers, and about how many bytes of them, wait together until the disk has them.
+const (
+	putAtOnce = 64
+	putBytes  = 64 << 20
+)
 
 // loadAnswers puts the answers of r into a memo and returns how many there were.
 func loadAnswers(r io.Reader, memo *store.Memo) (n int, err error) {
 	b := bufio.NewReaderSize(r, 256<<10)
 	var last [32]byte
-	var puts parallel.Group
-	puts.SetLimit(putAtOnce)
+	puts, waiting := newPuts(), 0
 	defer func() { err = errors.Join(err, puts.Wait()) }()
 	for ; ; n++ {
 		var head [36]byte
@@ -167,6 +169,18 @@ func loadAnswers(r io.Reader, memo *store.Memo) (n int, err error) {
 			return n, fmt.Errorf("the list of answers is cut short: %w", err)
 		}
 		puts.Go(func() error { return memo.Put(key, v.Bytes()) })
+		if waiting += v.Len(); waiting > putBytes {
+			if err := puts.Wait(); err != nil {
+				return n, nil //nolint:nilerr // the deferred Wait gives it again
+			}
+			puts, waiting = newPuts(), 0
+		}
 		last = key
 	}
+}
+
+func newPuts() *parallel.Group {
+	g := &parallel.Group{}
+	g.SetLimit(putAtOnce)
+	return g
 }

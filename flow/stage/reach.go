@@ -27,6 +27,9 @@ type Server struct {
 	// Own says that the key goes where it belongs: to whom gave it out, or to the server
 	// that the user's environment names.
 	Own bool `json:"own,omitempty"`
+	// Known says that the server is a provider's, or the one that the user's environment
+	// names: nobody who wrote a recipe reads there what it gets.
+	Known bool `json:"known,omitempty"`
 }
 
 // Reaching is implemented by configs whose stage starts programs or talks to servers.

@@ -1,9 +1,12 @@
 package store
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -132,7 +135,7 @@ func (c *collector) remove(path string) error {
 }
 
 func (c *collector) markRuns() error {
-	runs, err := c.s.Runs()
+	runs, damaged, err := c.s.runs()
 	if err != nil {
 		return err
 	}
@@ -142,6 +145,11 @@ func (c *collector) markRuns() error {
 			for _, key := range r.Actions {
 				c.keys[key] = true
 			}
+			if len(r.Actions) == 0 { // it was killed: what it has made stands in its events
+				if err := c.markNamed(r.ID, eventsFile); err != nil {
+					return err
+				}
+			}
 			continue
 		}
 		c.rep.Runs++
@@ -149,13 +157,52 @@ func (c *collector) markRuns() error {
 			return err
 		}
 	}
+	for _, id := range damaged {
+		c.s.warn(c.s.path("runs", id), "the record of this run is damaged; all results that it still names are kept until you delete this folder")
+		if err := errors.Join(c.markNamed(id, recordFile), c.markNamed(id, eventsFile)); err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+// markNamed keeps every action whose key stands in quotation marks in a file of a run,
+// whatever else is in it.
+func (c *collector) markNamed(id, name string) error {
+	f, err := os.Open(c.s.path("runs", id, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	defer f.Close()
+	b := bufio.NewReader(f)
+	for long := false; ; {
+		word, err := b.ReadSlice('"')
+		if errors.Is(err, bufio.ErrBufferFull) {
+			long = true
+			continue
+		}
+		if key := string(bytes.TrimSuffix(word, []byte{'"'})); !long && checkKey(key) == nil {
+			c.keys[key] = true
+		}
+		if long = false; errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("store: run %s: %w", id, err)
+		}
+	}
 }
 
 func (c *collector) markPointers() error {
 	return c.s.eachLastFile(func(f *lastFile) {
 		for _, p := range f.pointers {
 			c.keys[p.Key] = true
+		}
+		if f.bad > 0 {
+			c.s.warn(f.path, "%d damaged records: the results that these stages of %s had last are kept only if a run names them", f.bad, f.recipe)
 		}
 	})
 }

@@ -32,7 +32,9 @@ type lastFile struct {
 	id       fileID
 	recipe   string // as its first line says; "" when that is damaged
 	pointers map[string]Pointer
-	lines    int // lines in the file, live or replaced
+	lines    int    // lines in the file, live or replaced
+	bad      int    // of these, damaged
+	path     string // of eachLastFile
 }
 
 // A pointer file is append-only: its first line names the recipe, each further
@@ -186,17 +188,17 @@ func (s *Store) loadLast(recipeID string) (*lastFile, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
-	f, bad := parseLast(b)
-	if bad > 0 {
-		s.warn(path, "%d damaged records were skipped; the plan may show some stages as never run", bad)
+	f := parseLast(b)
+	if f.bad > 0 {
+		s.warn(path, "%d damaged records were skipped; the plan may show some stages as never run", f.bad)
 	}
 	f.id = idOf(fi)
 	s.lasts.files[recipeID] = f
 	return f, nil
 }
 
-func parseLast(b []byte) (f *lastFile, bad int) {
-	f = &lastFile{pointers: map[string]Pointer{}}
+func parseLast(b []byte) *lastFile {
+	f := &lastFile{pointers: map[string]Pointer{}}
 	for line := range bytes.Lines(b) {
 		f.lines++
 		fields, ok := splitLine(line, 3)
@@ -204,13 +206,13 @@ func parseLast(b []byte) (f *lastFile, bad int) {
 			if head, ok := splitLine(line, 1); ok && f.lines == 1 {
 				f.recipe, _ = unquoteField(head[0])
 			} else {
-				bad++
+				f.bad++
 			}
 			continue
 		}
 		stage, okStage := unquoteField(fields[0])
 		if !okStage || checkKey(string(fields[1])) != nil {
-			bad++
+			f.bad++
 			continue
 		}
 		p := Pointer{Key: string(fields[1]), Preimage: fields[2]}
@@ -219,7 +221,7 @@ func parseLast(b []byte) (f *lastFile, bad int) {
 		}
 		f.pointers[stage] = p
 	}
-	return f, bad
+	return f
 }
 
 // Use names a recipe's stage that points to an action.
@@ -251,11 +253,13 @@ func (s *Store) eachLastFile(fn func(*lastFile)) error {
 		if len(n) != 32 || !isLowerHex(n) {
 			continue
 		}
-		b, err := os.ReadFile(s.path("last", n))
+		path := s.path("last", n)
+		b, err := os.ReadFile(path)
 		if err != nil {
 			return fmt.Errorf("store: %w", err)
 		}
-		f, _ := parseLast(b)
+		f := parseLast(b)
+		f.path = path
 		fn(f)
 	}
 	return nil

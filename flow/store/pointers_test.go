@@ -129,7 +129,7 @@ func FuzzParseLast(f *testing.F) {
 	f.Add(good)
 	f.Add(bytes.Repeat([]byte("\n\t"), 20))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		got, _ := parseLast(b)
+		got := parseLast(b)
 		for stage, p := range got.pointers {
 			if checkKey(p.Key) != nil {
 				t.Fatalf("stage %q has key %q", stage, p.Key)

@@ -4,11 +4,15 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash"
+	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,6 +21,8 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
+
+	"github.com/distillflow/distillflow/internal/base/paths"
 )
 
 // RunInfo is what run.json says about one run of a recipe.
@@ -29,7 +35,15 @@ type RunInfo struct {
 	Status   string            `json:"status,omitempty"`  // [RunRunning], then what Finish was given; [RunKilled] without it
 	Actions  map[string]string `json:"actions,omitempty"` // stage name -> action key; kept by GC
 	Data     json.RawMessage   `json:"data,omitempty"`    // whatever the engine wants to remember
+	Files    map[string]Digest `json:"files,omitempty"`   // the other files of the record that are complete
 }
+
+const (
+	recordFile = "run.json"
+	eventsFile = "events.jsonl"
+	// maxRecord bounds run.json.
+	maxRecord = 256 << 20
+)
 
 // The statuses that the store itself gives.
 const (
@@ -49,6 +63,7 @@ type Run struct {
 	w    *bufio.Writer
 	// events writes to w one line an event.
 	events *json.Encoder
+	sum    hash.Hash // of what w has passed on
 	// lock is held while the run lives; nil where there are no locks.
 	lock *flock.Flock
 }
@@ -85,11 +100,12 @@ func (s *Store) NewRun(info RunInfo) (_ *Run, err error) {
 	if err := r.hold(); err != nil { // before run.json, so that nobody finds it without
 		return nil, err
 	}
-	f, err := os.OpenFile(s.path("runs", info.ID, "events.jsonl"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o666)
+	f, err := os.OpenFile(s.path("runs", info.ID, eventsFile), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o666)
 	if err != nil {
 		return nil, errors.Join(s.writeErr(err), r.letGo())
 	}
-	r.f, r.w = f, bufio.NewWriterSize(f, 64<<10)
+	r.sum = sha256.New()
+	r.f, r.w = f, bufio.NewWriterSize(io.MultiWriter(f, r.sum), 64<<10)
 	r.events = json.NewEncoder(r.w)
 	r.events.SetEscapeHTML(false)
 	if err := r.save(); err != nil {
@@ -147,7 +163,42 @@ func (r *Run) save() error {
 	if err != nil {
 		return fmt.Errorf("store: run %s: %w", r.info.ID, err)
 	}
-	return r.s.replaceFile(r.s.path("runs", r.info.ID, "run.json"), append(b, '\n'), false)
+	return r.s.replaceFile(r.s.path("runs", r.info.ID, recordFile), sealed(bytes.TrimSuffix(b, []byte("\n}"))), false)
+}
+
+// sumField is the last field of run.json: the digest of what stands before it.
+var sumField = []byte(",\n  \"sum\": \"")
+
+func sealed(body []byte) []byte {
+	return fmt.Appendf(bytes.Clone(body), "%s%s\"\n}\n", sumField, DigestBytes(body))
+}
+
+// sound reports whether run.json is as it was written. That of an older program has no
+// digest.
+func sound(b []byte) bool {
+	i := bytes.LastIndex(b, sumField)
+	return i < 0 || bytes.Equal(b, sealed(b[:i]))
+}
+
+// Keep writes a further file of the run's record. It counts as damaged from then on if it
+// changes.
+func (r *Run) Keep(name string, data []byte) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.s.replaceFile(filepath.Join(r.dir, name), data, false); err != nil {
+		return err
+	}
+	r.seal(name, DigestBytes(data))
+	return r.save()
+}
+
+func (r *Run) seal(name string, d Digest) {
+	files := maps.Clone(r.info.Files) // callers may hold the old one
+	if files == nil {
+		files = map[string]Digest{}
+	}
+	files[name] = d
+	r.info.Files = files
 }
 
 // Event appends v as one JSON line to the run's events. Events are buffered;
@@ -192,7 +243,11 @@ func (r *Run) Finish(status string, change func(*RunInfo)) error {
 	if r.f == nil {
 		return nil
 	}
-	err := errors.Join(r.w.Flush(), r.f.Close())
+	err := r.w.Flush()
+	if err == nil {
+		r.seal(eventsFile, digestOf(r.sum))
+	}
+	err = errors.Join(err, r.f.Close())
 	r.f = nil
 	id := r.info.ID
 	if change != nil {
@@ -215,38 +270,46 @@ func (s *Store) RunDir(id string) string {
 // Runs lists the recorded runs, the oldest first. Damaged records are skipped
 // with a warning.
 func (s *Store) Runs() ([]RunInfo, error) {
+	runs, damaged, err := s.runs()
+	for _, id := range damaged {
+		s.warn(s.path("runs", id), "has no readable %s; the run is left out", recordFile)
+	}
+	return runs, err
+}
+
+// runs is Runs, and the ids of the runs whose records are damaged.
+func (s *Store) runs() (sound []RunInfo, damaged []string, err error) {
 	names, err := readDirNames(s.path("runs"))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var out []RunInfo
 	for _, n := range names {
 		info, err := s.Run(n)
 		if errors.Is(err, ErrNotFound) && s.neverBegan(n) {
 			continue
 		}
 		if errors.Is(err, ErrNotFound) || errors.Is(err, ErrCorrupt) {
-			s.warn(s.path("runs", n), "has no readable run.json; the run is left out")
+			damaged = append(damaged, n)
 			continue
 		}
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		out = append(out, info)
+		sound = append(sound, info)
 	}
-	slices.SortStableFunc(out, func(a, b RunInfo) int {
+	slices.SortStableFunc(sound, func(a, b RunInfo) int {
 		if c := a.Started.Compare(b.Started); c != 0 {
 			return c
 		}
 		return strings.Compare(a.ID, b.ID)
 	})
-	return out, nil
+	return sound, damaged, nil
 }
 
 // neverBegan reports whether a run without a record has no events either: its process
 // ended between making the folder and writing the record.
 func (s *Store) neverBegan(id string) bool {
-	fi, err := os.Lstat(s.path("runs", id, "events.jsonl"))
+	fi, err := os.Lstat(s.path("runs", id, eventsFile))
 	return errors.Is(err, fs.ErrNotExist) || err == nil && fi.Size() == 0
 }
 
@@ -255,7 +318,7 @@ func (s *Store) Run(id string) (RunInfo, error) {
 	if checkKey(id) != nil {
 		return RunInfo{}, fmt.Errorf("store: run %q: %w", id, ErrNotFound)
 	}
-	b, err := os.ReadFile(s.path("runs", id, "run.json"))
+	b, err := paths.ReadFile(s.path("runs", id, recordFile), maxRecord)
 	if errors.Is(err, fs.ErrNotExist) {
 		return RunInfo{}, fmt.Errorf("store: run %s: %w", id, ErrNotFound)
 	}
@@ -263,14 +326,29 @@ func (s *Store) Run(id string) (RunInfo, error) {
 		return RunInfo{}, fmt.Errorf("store: %w", err)
 	}
 	var info RunInfo
-	if err := json.Unmarshal(b, &info); err != nil || info.ID != id {
+	if err := json.Unmarshal(b, &info); err != nil || info.ID != id || !sound(b) {
 		return RunInfo{}, fmt.Errorf("store: run %s: %w", id, ErrCorrupt)
 	}
 	if info.Status == RunRunning && !s.alive(id) {
 		// It may have finished since run.json was read.
-		if again, err := os.ReadFile(s.path("runs", id, "run.json")); err == nil && bytes.Equal(again, b) {
+		if again, err := os.ReadFile(s.path("runs", id, recordFile)); err == nil && bytes.Equal(again, b) {
 			info.Status = RunKilled
 		}
 	}
 	return info, nil
+}
+
+// CheckRun reads the files of a run's record again. The error wraps [ErrCorrupt] if one of
+// them is not what the run wrote.
+func (s *Store) CheckRun(info RunInfo) error {
+	for _, name := range slices.Sorted(maps.Keys(info.Files)) {
+		d, _, err := digestFile(filepath.Join(s.RunDir(info.ID), name))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("store: run %s: %w", info.ID, err)
+		}
+		if d != info.Files[name] {
+			return fmt.Errorf("store: run %s: %s is damaged or was changed: %w", info.ID, name, ErrCorrupt)
+		}
+	}
+	return nil
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/internal/base/jsoncheck"
+	"github.com/distillflow/distillflow/internal/base/paths"
 	"github.com/distillflow/distillflow/schema"
 )
 
@@ -238,7 +239,7 @@ func (r *routerLogReader) style(index int) (string, error) {
 
 // weights reads one log of main_log_weight.
 func (r *routerLogReader) weights(l epochLog) error {
-	b, err := os.ReadFile(l.path)
+	b, err := paths.ReadFile(l.path, stage.MaxLine)
 	if err != nil {
 		return fmt.Errorf("reading the log: %w", err)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/distillflow/distillflow/flow/stage"
+	"github.com/distillflow/distillflow/internal/base/paths"
 )
 
 // file is one file to read: JSONL, JSON, CSV, TSV or Parquet.
@@ -50,8 +51,10 @@ func listFiles(ctx context.Context, root string, includeTrain bool) ([]file, err
 func listLocal(root string, includeTrain bool) ([]file, error) {
 	info, err := os.Stat(root)
 	switch {
-	case err == nil && !info.IsDir():
+	case err == nil && info.Mode().IsRegular():
 		return []file{{path: root}}, nil
+	case err == nil && !info.IsDir():
+		return nil, stage.Invalid("root", "%s is neither a file nor a folder", root)
 	case err == nil:
 		return listMatches(root, includeTrain, []string{"**", "*" + extension}, []string{"**", "*" + extension + ".gz"}, []string{"**", "*" + extension + ".zst"})
 	case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrInvalid):
@@ -197,6 +200,9 @@ func matchSegment(pattern, seg string, isDir, barred bool) bool {
 // tableExtensions are the files that a table field may name.
 var tableExtensions = []string{".txt", ".csv", ".tsv", ".md"}
 
+// maxTable bounds the bytes of such a file, which goes into prompts as it is.
+const maxTable = 16 << 20
+
 // tableRef reports whether a table field names a file instead of holding the
 // table: one line without column bars that ends in a known extension.
 func tableRef(table string) bool {
@@ -218,12 +224,12 @@ func readTable(dir, ref string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	b, err := os.ReadFile(path)
+	b, err := paths.ReadFile(path, maxTable)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("table %q: there is no such file beside the rows", ref)
 	}
 	if err != nil {
-		return "", fmt.Errorf("table %q: %w", ref, err)
+		return "", fmt.Errorf("table %q: %w", ref, paths.Cause(err))
 	}
 	b = bytes.ReplaceAll(bytes.TrimPrefix(b, []byte("\ufeff")), []byte("\r\n"), []byte("\n"))
 	return strings.TrimRight(string(b), "\n"), nil

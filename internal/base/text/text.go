@@ -2,8 +2,11 @@
 package text
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -41,7 +44,7 @@ func Plural(n int, noun string) string {
 // breaks in it cannot move the cursor, nor marks turn its direction. White space, control
 // characters and such marks become single spaces.
 func OneLine(s string) string {
-	return strings.Join(strings.FieldsFunc(s, func(r rune) bool {
+	return strings.Join(strings.FieldsFunc(strings.ToValidUTF8(s, "\ufffd"), func(r rune) bool {
 		return unicode.IsSpace(r) || unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r)
 	}), " ")
 }
@@ -73,6 +76,68 @@ func JSON(b []byte) []byte {
 		b = b[n:]
 	}
 	return out
+}
+
+// Lines makes text of several lines safe for a terminal: what a terminal may act on, but for
+// line feeds and tabs, stands as in JSON.
+func Lines(s string) string {
+	calm := func(r rune) bool {
+		return r == '\n' || r == '\t' || !unicode.IsControl(r) && !unicode.Is(unicode.Bidi_Control, r)
+	}
+	s = strings.ToValidUTF8(s, "\ufffd")
+	if !strings.ContainsFunc(s, func(r rune) bool { return !calm(r) }) {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		if calm(r) {
+			b.WriteRune(r)
+		} else {
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
+	}
+	return b.String()
+}
+
+// Screen writes to a terminal what [Lines] makes of it.
+func Screen(w io.Writer) io.Writer { return &screen{w: w} }
+
+type screen struct {
+	mu   sync.Mutex
+	w    io.Writer
+	rest []byte // the begin of a character whose end has not come
+}
+
+// Write implements [io.Writer].
+func (s *screen) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := append(s.rest, p...)
+	whole := len(b)
+	for i := 1; i < utf8.UTFMax && i <= len(b); i++ {
+		if c := b[len(b)-i]; utf8.RuneStart(c) {
+			if !utf8.FullRune(b[len(b)-i:]) {
+				whole -= i
+			}
+			break
+		}
+	}
+	s.rest = bytes.Clone(b[whole:])
+	if _, err := io.WriteString(s.w, Lines(string(b[:whole]))); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// ShellWord quotes a word where a shell would not take it as it is.
+func ShellWord(s string) string {
+	plain := func(r rune) bool {
+		return strings.ContainsRune("._-/:,+@", r) || unicode.IsLetter(r) || unicode.IsDigit(r)
+	}
+	if s != "" && !strings.ContainsFunc(s, func(r rune) bool { return !plain(r) }) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(OneLine(s), "'", `'\''`) + "'"
 }
 
 // Duration prints seconds with one decimal below ten, whole ones above, then minutes

@@ -8,13 +8,13 @@ import (
 	_ "embed"
 	"fmt"
 	"math"
-	"os"
 	"regexp"
 	"strings"
 	"sync"
 
 	"go.yaml.in/yaml/v4"
 
+	"github.com/distillflow/distillflow/internal/base/paths"
 	"github.com/distillflow/distillflow/internal/llm"
 )
 
@@ -49,7 +49,7 @@ var Builtin = sync.OnceValues(func() (*Table, error) { return Parse(builtin) })
 
 // Read reads a user's table.
 func Read(file string) (*Table, error) {
-	b, err := os.ReadFile(file)
+	b, err := paths.ReadFile(file, 16<<20)
 	if err != nil {
 		return nil, fmt.Errorf("reading price_file: %w", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"slices"
@@ -230,12 +231,29 @@ func newLink(ctx context.Context, l Link, keyFile string, getenv func(string) st
 // endpoint is the name of the server in memo keys and locks.
 func (s Spec) endpoint(f Fallback) string { return cmp.Or(f.Endpoint, f.BaseURL, s.URL) }
 
+// maxKey is more bytes than any key has: a device that somebody names may have no end.
+const maxKey = 64 << 10
+
+// readKey reads a file, or a pipe from a program that keeps keys.
+func readKey(file string) ([]byte, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxKey+1))
+	if err == nil && len(b) > maxKey {
+		err = errors.New("it holds no key: it is too long")
+	}
+	return b, err
+}
+
 // key takes the API key from a file, else from the environment. Servers other than the
 // provider's own may need none, so a missing key is an error only where it was named
 // or is always needed.
 func (s Spec) key(f Fallback, file string, getenv func(string) string) (string, error) {
 	if file != "" {
-		b, err := os.ReadFile(file)
+		b, err := readKey(file)
 		if err != nil {
 			var pe *fs.PathError
 			if errors.As(err, &pe) {

@@ -33,6 +33,8 @@ type Server struct {
 	// Own says that the key goes where it belongs: to a server of whoever gave it out, over
 	// an encrypted connection, or to the one that the user's own environment names.
 	Own bool
+	// Known says that the server is a provider's, or the one that the environment names.
+	Known bool
 }
 
 // Servers lists the servers that get requests, each with the key that goes there. keyFile is
@@ -64,17 +66,27 @@ func (s Spec) server(f Fallback, keyFile string, getenv func(string) string) Ser
 		v.Key = s.keyVariable(f, getenv)
 	}
 	users := s.URLEnv != "" && f.BaseURL != "" && f.BaseURL == strings.TrimRight(strings.TrimSpace(getenv(s.URLEnv)), "/")
-	hosts, known := keyHosts[v.Key]
+	key := strings.ToUpper(v.Key) // some systems take any case for the same variable
+	hosts, known := keyHosts[key]
 	if !known && f.BaseURL == "" { // a second key for the same provider
 		known, hosts = true, keyHosts[s.KeyEnv[0]]
 	}
-	u, err := url.Parse(v.URL)
-	v.Own = v.Key == "" || users && (!known || slices.Contains(s.KeyEnv, v.Key)) ||
-		err == nil && known && u.Scheme == "https" && slices.ContainsFunc(hosts, func(h string) bool {
-			name := strings.ToLower(u.Hostname())
-			return name == h || strings.HasSuffix(name, "."+h)
-		})
+	v.Own = v.Key == "" || users && (!known || slices.Contains(s.KeyEnv, key)) || known && isOf(v.URL, hosts)
+	v.Known = users || f.BaseURL == ""
+	for _, hosts := range keyHosts {
+		v.Known = v.Known || isOf(v.URL, hosts)
+	}
 	return v
+}
+
+// isOf reports whether an address is, over an encrypted connection, one of the hosts or of
+// their subdomains.
+func isOf(address string, hosts []string) bool {
+	u, err := url.Parse(address)
+	return err == nil && u.Scheme == "https" && slices.ContainsFunc(hosts, func(h string) bool {
+		name := strings.ToLower(u.Hostname())
+		return name == h || strings.HasSuffix(name, "."+h)
+	})
 }
 
 // keyNames are the variables in which the key is looked for.

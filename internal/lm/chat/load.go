@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"github.com/distillflow/distillflow/internal/base/paths"
 )
 
 // Files beside a model that say how it reads conversations.
@@ -35,7 +37,7 @@ func Load(dir string) (*Template, error) {
 		return nil, err
 	}
 	path := filepath.Join(dir, TemplateFile)
-	switch data, err := os.ReadFile(path); {
+	switch data, err := paths.ReadFile(path, 1<<30); {
 	case err == nil:
 		source = string(data)
 	case !errors.Is(err, fs.ErrNotExist):
@@ -145,7 +147,7 @@ func templateOf(raw json.RawMessage) (string, error) {
 }
 
 func readJSON(path string, v any) error {
-	data, err := os.ReadFile(path)
+	data, err := paths.ReadFile(path, 1<<30)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

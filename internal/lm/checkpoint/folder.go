@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/distillflow/distillflow/internal/base/atomicfile"
+	"github.com/distillflow/distillflow/internal/base/paths"
 	"github.com/distillflow/distillflow/internal/lm/decoder"
 	"github.com/distillflow/distillflow/internal/lm/tokenizer"
 	"github.com/distillflow/distillflow/internal/lm/weights"
@@ -82,7 +83,7 @@ func WriteJSON(path string, v any) error {
 
 // ReadJSON reads one JSON document and refuses fields that v does not have.
 func ReadJSON(path string, v any) error {
-	data, err := os.ReadFile(path)
+	data, err := paths.ReadFile(path, 1<<30)
 	if err != nil {
 		return err
 	}

@@ -7,9 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 
+	"github.com/distillflow/distillflow/internal/base/paths"
 	"github.com/distillflow/distillflow/internal/lm/safetensors"
 	"github.com/distillflow/distillflow/internal/lm/weights"
 )
@@ -95,7 +95,7 @@ func reorder(tensors []safetensors.Tensor, recorded string) ([]safetensors.Tenso
 
 // ReadFile decodes a file; errors name it.
 func ReadFile(path string) (weights.Set, error) {
-	data, err := os.ReadFile(path)
+	data, err := paths.ReadFile(path, 1<<30)
 	if err != nil {
 		return nil, err
 	}

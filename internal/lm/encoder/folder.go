@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/distillflow/distillflow/internal/base/paths"
 	"github.com/distillflow/distillflow/internal/lm/hub"
 	"github.com/distillflow/distillflow/internal/lm/safetensors"
 )
@@ -172,7 +173,7 @@ func checkPooling(dir string) error {
 // readJSON reads a file that may be missing.
 func readJSON(dir, name string, into any) error {
 	file := filepath.Join(dir, filepath.FromSlash(name))
-	data, err := os.ReadFile(file)
+	data, err := paths.ReadFile(file, 1<<30)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
-	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -16,6 +15,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/distillflow/distillflow/internal/base/parallel"
+	"github.com/distillflow/distillflow/internal/base/paths"
 	"github.com/distillflow/distillflow/internal/lm/device"
 	"github.com/distillflow/distillflow/internal/lm/safetensors"
 	"github.com/distillflow/distillflow/internal/lm/tokenizer/hf"
@@ -45,7 +45,7 @@ type Sentence struct {
 // normalised. Errors name the file.
 func Load(dir string, dev *device.Device) (*Sentence, error) {
 	file := filepath.Join(dir, configFile)
-	data, err := os.ReadFile(file)
+	data, err := paths.ReadFile(file, 1<<30)
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/distillflow/distillflow/internal/base/paths"
 	"github.com/distillflow/distillflow/internal/lm/decoder"
 	"github.com/distillflow/distillflow/internal/lm/safetensors"
 	"github.com/distillflow/distillflow/internal/lm/weights"
@@ -181,7 +182,7 @@ func Base(dir string) (name, revision string, err error) {
 
 func readConfig(dir string) (p peftConfig, err error) {
 	path := filepath.Join(dir, ConfigFile)
-	data, err := os.ReadFile(path)
+	data, err := paths.ReadFile(path, 1<<30)
 	if err != nil {
 		return p, err
 	}

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/distillflow/distillflow/internal/base/paths"
 	"github.com/distillflow/distillflow/internal/lm/chat"
 	"github.com/distillflow/distillflow/internal/lm/decoder"
 	"github.com/distillflow/distillflow/internal/lm/gguf"
@@ -62,7 +63,7 @@ func (m *merger) companions(dir, adapter string) error {
 
 // copyFile copies a small file if it is there.
 func copyFile(from, to string) (found bool, err error) {
-	data, err := os.ReadFile(from)
+	data, err := paths.ReadFile(from, 1<<30)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/distillflow/distillflow/internal/base/paths"
 	"github.com/distillflow/distillflow/internal/base/text"
 	"github.com/distillflow/distillflow/internal/lm/lora"
 	"github.com/distillflow/distillflow/internal/lm/pretrained"
@@ -108,7 +109,7 @@ func readStudent(dir string) (ref studentRef, err error) {
 		return ref, &NoStudentError{fmt.Sprintf("%s holds no adapters (%s): name a student that was trained with lora%s", dir, lora.ConfigFile, hint)}
 	}
 	name := filepath.Join(dir, StudentFile)
-	data, err := os.ReadFile(name)
+	data, err := paths.ReadFile(name, 1<<30)
 	if err == nil {
 		if err := json.Unmarshal(data, &ref); err != nil {
 			return ref, fmt.Errorf("%s: %w", name, err)

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/distillflow/distillflow/internal/base/paths"
 	"github.com/distillflow/distillflow/internal/lm/decoder"
 	"github.com/distillflow/distillflow/internal/lm/gguf"
 	"github.com/distillflow/distillflow/internal/lm/hub"
@@ -139,7 +140,7 @@ func Open(ctx context.Context, ref string, o Options) (*Model, error) {
 func (m *Model) openFolder() error {
 	name := filepath.Join(m.Dir, ConfigFile)
 	var err error
-	if m.ConfigJSON, err = os.ReadFile(name); err != nil {
+	if m.ConfigJSON, err = paths.ReadFile(name, 1<<30); err != nil {
 		return fmt.Errorf("model %s: %w", m.Ref, err)
 	}
 	if m.Config, err = decoder.ParseHF(m.ConfigJSON); err != nil {
@@ -208,7 +209,7 @@ func (m *Model) companions() error {
 	}
 	var generation ends
 	name := filepath.Join(m.Dir, GenerationFile)
-	if b, err := os.ReadFile(name); err == nil {
+	if b, err := paths.ReadFile(name, 1<<30); err == nil {
 		if err := json.Unmarshal(b, &generation); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}

@@ -5,10 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/distillflow/distillflow/internal/base/paths"
 )
 
 // Names of a checkpoint's files in a Hugging Face folder.
@@ -80,7 +81,7 @@ type Checkpoint struct {
 func OpenCheckpoint(dir string) (*Checkpoint, error) {
 	c := &Checkpoint{Dir: dir, where: map[string]*File{}}
 	index := filepath.Join(dir, IndexFile)
-	data, err := os.ReadFile(index)
+	data, err := paths.ReadFile(index, 1<<30)
 	if errors.Is(err, fs.ErrNotExist) {
 		f, err := Open(filepath.Join(dir, SingleFile))
 		if err != nil {
@@ -145,7 +146,7 @@ func parseIndex(index string, data []byte) (shards map[string][]string, names []
 // Shards lists the files that an index file (model.safetensors.index.json) names,
 // sorted. They need not be there.
 func Shards(index string) ([]string, error) {
-	data, err := os.ReadFile(index)
+	data, err := paths.ReadFile(index, 1<<30)
 	if err != nil {
 		return nil, err
 	}

@@ -15,8 +15,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
+
+	"github.com/distillflow/distillflow/internal/base/paths"
 )
 
 // Tokenizer is what the rest of the system uses of any tokenizer.
@@ -139,7 +140,7 @@ func Parse(data []byte) (Tokenizer, error) {
 // Load reads a tokenizer file; errors name it. A published model's tokenizer.json
 // takes its special tokens from the files beside it.
 func Load(path string) (Tokenizer, error) {
-	data, err := os.ReadFile(path)
+	data, err := paths.ReadFile(path, 1<<30)
 	if err != nil {
 		return nil, err
 	}

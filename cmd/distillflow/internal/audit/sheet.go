@@ -34,7 +34,7 @@ type line struct {
 	Text      string `json:"text"`
 }
 
-// columns of a CSV sheet; those of free text are for reading only.
+// columns of a CSV sheet.
 var columns = []string{"mark", "comment", "id", "style", "replicate", "question", "gold", "pred", "reason", "judge", "reasoning", "response", "stage", "text"}
 
 func (s *Sample) lines(labels map[schema.NoteKey]schema.Note) []line {
@@ -59,11 +59,11 @@ func (s *Sample) WriteCSV(w io.Writer, labels map[schema.NoteKey]schema.Note) er
 		return err
 	}
 	for _, l := range s.lines(labels) {
-		row := []string{l.Mark, inert(l.Comment), l.ID, l.Style, strconv.Itoa(l.Replicate)}
-		for _, free := range []string{l.Question, l.Gold, l.Pred, l.Reason, l.Judge, l.Reasoning, l.Response} {
+		var row []string
+		for _, free := range []string{l.Mark, l.Comment, l.ID, l.Style, strconv.Itoa(l.Replicate), l.Question, l.Gold, l.Pred, l.Reason, l.Judge, l.Reasoning, l.Response, l.Stage, l.Text} {
 			row = append(row, inert(free))
 		}
-		if err := c.Write(append(row, l.Stage, l.Text)); err != nil {
+		if err := c.Write(row); err != nil {
 			return err
 		}
 	}
@@ -73,8 +73,16 @@ func (s *Sample) WriteCSV(w io.Writer, labels map[schema.NoteKey]schema.Note) er
 
 // inert keeps a spreadsheet from running text as a formula.
 func inert(s string) string {
-	if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
+	if s != "" && strings.ContainsRune("=+-@\t\r'", rune(s[0])) {
 		return "'" + s
+	}
+	return s
+}
+
+// active is the text of a cell that inert wrote, or that a person did.
+func active(s string) string {
+	if rest, ok := strings.CutPrefix(s, "'"); ok && rest != inert(rest) {
+		return rest
 	}
 	return s
 }
@@ -165,11 +173,11 @@ func readCSV(b []byte, each func(l line, at int) error) error {
 		at, _ := c.FieldPos(0)
 		get := func(name string) string {
 			if i := slices.Index(head, name); i >= 0 {
-				return row[i]
+				return active(row[i])
 			}
 			return ""
 		}
-		l := line{Mark: get("mark"), Comment: strings.TrimPrefix(get("comment"), "'"), ID: get("id"), Style: get("style"), Stage: get("stage"), Text: get("text")}
+		l := line{Mark: get("mark"), Comment: get("comment"), ID: get("id"), Style: get("style"), Stage: get("stage"), Text: get("text")}
 		if r := get("replicate"); r != "" {
 			if l.Replicate, err = strconv.Atoi(r); err != nil {
 				return fmt.Errorf("line %d: replicate %q: want a whole number", at, r)

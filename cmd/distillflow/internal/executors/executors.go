@@ -17,6 +17,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/distillflow/distillflow/flow/exec"
+	"github.com/distillflow/distillflow/internal/base/paths"
 )
 
 // Kind makes an executor of one type. Settings decodes what the user wrote, strictly, into
@@ -26,18 +27,28 @@ type Kind func(settings func(into any) error) (exec.Runner, error)
 // FileVar names the environment variable that names the file.
 const FileVar = "DISTILLFLOW_EXECUTORS"
 
-// Path is the user's file: the named one, or $DISTILLFLOW_EXECUTORS, or
-// distillflow/executors.yaml in the user's configuration folder. must reports whether it
-// has to be there. The path is "" where there is no such folder.
+// Path is the user's file: the named one, or $DISTILLFLOW_EXECUTORS, or executors.yaml in
+// [paths.Settings]. must reports whether it has to be there. The path is "" where there is no
+// such folder.
 func Path(file string, getenv func(string) string) (path string, must bool) {
 	if file = cmp.Or(file, getenv(FileVar)); file != "" {
 		return file, true
 	}
-	dir, err := os.UserConfigDir()
-	if err != nil {
-		return "", false
+	const name = "executors.yaml"
+	if dir := paths.Settings(getenv); dir != "" {
+		path = filepath.Join(dir, name)
 	}
-	return filepath.Join(dir, "distillflow", "executors.yaml"), false
+	if _, err := os.Stat(path); err == nil {
+		return path, false
+	}
+	// Where earlier versions had it: on macOS in ~/Library/Application Support.
+	if dir, err := os.UserConfigDir(); err == nil {
+		old := filepath.Join(dir, "distillflow", name)
+		if _, err := os.Stat(old); err == nil {
+			return old, false
+		}
+	}
+	return path, false
 }
 
 // File is such a file. Each kind is an executor too, with its default settings, unless

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -114,7 +115,21 @@ func TestPath(t *testing.T) {
 	if p, must := Path("", env("y.yaml")); p != "y.yaml" || !must {
 		t.Error(p, must)
 	}
-	if p, must := Path("", env("")); must || filepath.Base(p) != "executors.yaml" {
+	home := func(name string) string { return map[string]string{"HOME": "/h"}[name] }
+	if p, must := Path("", home); must || p != "/h/.config/distillflow/executors.yaml" {
+		t.Error(p, must)
+	}
+	// The file of earlier versions, where it is the only one.
+	was := t.TempDir()
+	t.Setenv("XDG_CONFIG_HOME", was) // what os.UserConfigDir goes by here
+	old := filepath.Join(was, "distillflow", "executors.yaml")
+	if err := os.MkdirAll(filepath.Dir(old), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(old, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if p, must := Path("", home); must || p != old && runtime.GOOS == "linux" {
 		t.Error(p, must)
 	}
 }

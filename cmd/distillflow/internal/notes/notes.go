@@ -10,7 +10,6 @@
 package notes
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -24,12 +23,17 @@ import (
 	"github.com/gofrs/flock"
 
 	"github.com/distillflow/distillflow/cmd/distillflow/internal/runrecord"
+	"github.com/distillflow/distillflow/internal/base/lines"
 	"github.com/distillflow/distillflow/internal/base/text"
 	"github.com/distillflow/distillflow/schema"
 )
 
-// maxLine bounds what one note can take.
-const maxLine = 64 << 10
+// maxLine bounds what one note can take, and maxRead the line that is read for one: a person
+// may have laid it out otherwise.
+const (
+	maxLine = 64 << 10
+	maxRead = 1 << 20
+)
 
 // Path is the file of the notes on the records of a store: beside it, since a store is a
 // cache that may be deleted.
@@ -129,26 +133,25 @@ func Read(storeDir string) (map[schema.NoteKey]schema.Note, error) {
 	}
 	defer f.Close()
 	var errs []error
-	b := bufio.NewScanner(f)
-	b.Buffer(nil, 1<<20)
-	for i := 1; b.Scan(); i++ {
-		if len(bytes.TrimSpace(b.Bytes())) == 0 {
-			continue
-		}
+	i := 0
+	for l, err := range lines.Of(f, maxRead) {
+		i++
 		var n schema.Note
-		if err := json.Unmarshal(b.Bytes(), &n); err == nil {
-			err = n.Check()
-			if err == nil {
+		switch text := bytes.TrimSpace(l.Text); {
+		case err != nil:
+		case l.Long:
+			err = errors.New("too long for a note; mend or delete the line")
+		case len(text) == 0:
+			continue
+		default:
+			if err = json.Unmarshal(text, &n); err != nil {
+				err = fmt.Errorf("not a note; mend or delete the line: %w", err)
+			} else if err = n.Check(); err == nil {
 				add(list, n)
 				continue
 			}
-			errs = append(errs, fmt.Errorf("%s:%d: %w", path, i, err))
-		} else {
-			errs = append(errs, fmt.Errorf("%s:%d: not a note; mend or delete the line: %w", path, i, err))
 		}
-	}
-	if err := b.Err(); err != nil {
-		errs = append(errs, fmt.Errorf("%s: %w", path, err))
+		errs = append(errs, fmt.Errorf("%s:%d: %w", path, i, err))
 	}
 	return list, errors.Join(errs...)
 }

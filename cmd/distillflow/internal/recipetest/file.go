@@ -19,11 +19,11 @@ package recipetest
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/distillflow/distillflow/flow/diag"
+	"github.com/distillflow/distillflow/internal/base/paths"
 	"github.com/distillflow/distillflow/internal/llm/recorded"
 )
 
@@ -141,7 +141,7 @@ func bounds(lo, hi int64) string {
 // Sources serve to render them.
 func Read(path string) (*File, diag.List) {
 	f := &File{Path: path, Sources: &diag.Sources{}}
-	src, err := os.ReadFile(path)
+	src, err := paths.ReadFile(path, 16<<20)
 	if err != nil {
 		var list diag.List
 		list.Errorf(diag.Pos{File: path}, "read", "cannot read the tests: %v", err)

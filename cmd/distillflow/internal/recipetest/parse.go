@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,7 +12,9 @@ import (
 
 	"github.com/distillflow/distillflow/flow/diag"
 	"github.com/distillflow/distillflow/flow/recipe"
+	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/flow/store"
+	"github.com/distillflow/distillflow/internal/base/paths"
 	"github.com/distillflow/distillflow/internal/llm/recorded"
 )
 
@@ -181,7 +182,7 @@ func (p *parser) answersOf(path string) ([]recorded.Answer, error) {
 	if a, ok := p.files[path]; ok {
 		return a, nil
 	}
-	src, err := os.ReadFile(path)
+	src, err := paths.ReadFile(path, stage.MaxLine)
 	if err != nil {
 		return nil, fmt.Errorf("reading recorded answers: %w", err)
 	}

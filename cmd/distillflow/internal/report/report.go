@@ -114,6 +114,9 @@ func FiguresFolder(file string) string {
 // writeFigures puts every figure into a folder as SVG and PNG, in place of those of an
 // earlier run.
 func (p *Page) writeFigures(dir string) error {
+	if info, err := os.Lstat(dir); err == nil && !info.IsDir() {
+		return fmt.Errorf("%s is no folder: the figures of the report are left out, because a link may lead anywhere", dir)
+	}
 	keep := map[string]bool{}
 	for _, f := range p.Figures {
 		if err := os.MkdirAll(dir, 0o755); err != nil {

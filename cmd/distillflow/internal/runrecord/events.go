@@ -1,7 +1,6 @@
 package runrecord
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -13,11 +12,15 @@ import (
 
 	"github.com/distillflow/distillflow/flow/event"
 	"github.com/distillflow/distillflow/flow/store"
+	"github.com/distillflow/distillflow/internal/base/lines"
 )
+
+// maxEvent bounds the line of an event.
+const maxEvent = 64 << 20
 
 // Events reads the events of a run that lie behind a byte offset; next is the offset
 // behind the last. A line that is not complete yet is left for later, and damaged lines
-// are left out.
+// are left out, and those without end.
 func Events(st *store.Store, id string, offset int64) (events []event.Event, next int64, err error) {
 	f, err := os.Open(filepath.Join(st.RunDir(id), "events.jsonl"))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -30,19 +33,18 @@ func Events(st *store.Store, id string, offset int64) (events []event.Event, nex
 	if _, err := f.Seek(offset, io.SeekStart); err != nil {
 		return nil, offset, fmt.Errorf("run %s: %w", id, err)
 	}
-	b := bufio.NewReaderSize(f, 64<<10)
-	for {
-		line, err := b.ReadBytes('\n')
-		if errors.Is(err, io.EOF) {
-			return events, offset, nil
-		}
+	for line, err := range lines.Of(f, maxEvent) {
 		if err != nil {
 			return events, offset, fmt.Errorf("run %s: %w", id, err)
 		}
-		offset += int64(len(line))
+		if line.Cut {
+			break
+		}
+		offset += line.Size
 		var e event.Event
-		if json.Unmarshal(bytes.TrimSpace(line), &e) == nil && e.Kind != "" {
+		if json.Unmarshal(bytes.TrimSpace(line.Text), &e) == nil && e.Kind != "" {
 			events = append(events, e)
 		}
 	}
+	return events, offset, nil
 }

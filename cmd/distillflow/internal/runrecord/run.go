@@ -34,6 +34,8 @@ type Run struct {
 	byName map[string]*Stage
 	next   int64 // where the events go on
 
+	checked bool // the files of the record are what the run wrote
+
 	lastEvent time.Time
 }
 
@@ -191,6 +193,12 @@ func (r *Run) Refresh() (changed bool, err error) {
 	}
 	info.Data = nil // Given has it, masked
 	r.RunInfo = info
+	if !r.checked && !r.Live() { // nothing is written any more
+		if err := r.st.CheckRun(info); err != nil {
+			return false, fmt.Errorf("%w; what the run made is in the store all the same: run the recipe again", err)
+		}
+		r.checked = true
+	}
 	events, next, err := Events(r.st, r.ID, r.next)
 	if err != nil {
 		return false, err

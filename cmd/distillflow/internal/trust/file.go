@@ -11,6 +11,8 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+
+	"github.com/distillflow/distillflow/internal/base/paths"
 )
 
 // File is what a user has allowed: lines of text, of which each allows one thing.
@@ -30,20 +32,13 @@ type File struct {
 // maxFile bounds what is read of the file.
 const maxFile = 16 << 20
 
-// Path is the file of a user: distillflow/trust in the folder for settings.
+// Path is the file of a user, in [paths.Settings]; "" where there is no such folder.
 func Path(getenv func(string) string) string {
-	dir := getenv("XDG_CONFIG_HOME")
-	switch home := getenv("HOME"); {
-	case filepath.IsAbs(dir):
-	case runtime.GOOS == "windows":
-		dir = getenv("AppData")
-	case home != "":
-		dir = filepath.Join(home, ".config")
-	}
+	dir := paths.Settings(getenv)
 	if dir == "" {
 		return ""
 	}
-	return filepath.Join(dir, "distillflow", "trust")
+	return filepath.Join(dir, "trust")
 }
 
 // Read reads the file of a user; one that is not there allows nothing. A file that everybody

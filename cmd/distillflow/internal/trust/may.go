@@ -74,9 +74,9 @@ func Of(ctx context.Context, g *graph.Graph, getenv func(string) string) May {
 	return m
 }
 
-// reads lists the paths that a stage's settings name, and the files below them that are
-// links to elsewhere.
-func reads(ctx context.Context, n *graph.Node) []string {
+// reads lists the paths that a stage's settings name, but for some fields, and the files below
+// them that are links to elsewhere.
+func reads(ctx context.Context, n *graph.Node, except ...string) []string {
 	var out []string
 	b, err := n.Config.JSON()
 	if err != nil {
@@ -86,8 +86,10 @@ func reads(ctx context.Context, n *graph.Node) []string {
 	if json.Unmarshal(b, &tree) != nil {
 		return nil
 	}
-	n.Type.MapPaths(tree, func(_ []string, path string) string {
-		out = append(out, path)
+	n.Type.MapPaths(tree, func(field []string, path string) string {
+		if !slices.Contains(except, field[len(field)-1]) {
+			out = append(out, path)
+		}
 		return path
 	})
 	if n.Config.Networked() {
@@ -161,8 +163,18 @@ func (m May) Text(w io.Writer) error {
 	return err
 }
 
-// maxShown is how many characters of a command are shown.
-const maxShown = 2000
+// How many characters of a command, and of the value of a variable, are shown.
+const (
+	maxShown = 2000
+	maxValue = 200
+)
+
+func clipped(s string, most int) string {
+	if r := []rune(s); len(r) > most {
+		return fmt.Sprintf("%s… and %d further characters", string(r[:most]), len(r)-most)
+	}
+	return s
+}
 
 // CommandText shows a command on one line.
 func CommandText(c stage.Command) string {
@@ -176,10 +188,7 @@ func CommandText(c stage.Command) string {
 		}
 		words = append(words, a)
 	}
-	s := text.OneLine(strings.Join(words, " "))
-	if r := []rune(s); len(r) > maxShown {
-		s = fmt.Sprintf("%s… and %d further characters", string(r[:maxShown]), len(r)-maxShown)
-	}
+	s := clipped(text.OneLine(strings.Join(words, " ")), maxShown)
 	if c.Image != "" {
 		s += ", in the image " + text.OneLine(c.Image) + " by " + c.Runtime
 		if c.Network {
@@ -189,8 +198,8 @@ func CommandText(c stage.Command) string {
 	if len(c.PassEnv) > 0 {
 		s += ", with your " + strings.Join(c.PassEnv, ", ")
 	}
-	if len(c.Env) > 0 {
-		s += ", with " + strings.Join(slices.Sorted(maps.Keys(c.Env)), ", ") + " set"
+	for _, name := range slices.Sorted(maps.Keys(c.Env)) { // PATH and its like decide what runs
+		s += ", with " + name + "=" + clipped(text.OneLine(c.Env[name]), maxValue)
 	}
 	return s
 }

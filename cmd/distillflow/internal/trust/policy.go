@@ -51,6 +51,7 @@ func (p Policy) Questions(ctx context.Context, g *graph.Graph, lock string) ([]Q
 	}
 	var out []Question
 	content := contentOf(g.Recipe)
+	leaks := leaks{p: p, r: g.Recipe, of: map[*graph.Node][]string{}}
 	for _, n := range g.Nodes {
 		if n.Skip {
 			continue
@@ -71,12 +72,27 @@ func (p Policy) Questions(ctx context.Context, g *graph.Graph, lock string) ([]Q
 			}
 		}
 		for _, s := range r.Servers {
-			if s.Key == "" || s.Own || p.knowsServer(g.Recipe, s.URL) {
+			if p.knowsServer(g.Recipe, s.URL) {
 				continue
 			}
-			host := hostOf(s.URL)
-			out = append(out, Question{Node: n, Flag: "--allow-host " + host, Line: Line{"host", host, about(n, "")},
-				What: fmt.Sprintf("send the key in %s to %s", text.OneLine(s.Key), text.OneLine(s.URL))})
+			host, stranger := hostOf(s.URL), !s.Known || p.strangersKey(g.Recipe, s.Key)
+			var what, read []string
+			if !s.Own {
+				what = append(what, "the key in "+text.OneLine(s.Key))
+			}
+			if stranger {
+				if read = leaks.from(ctx, n); len(read) > 0 {
+					what = append(what, "what it reads outside of its project ("+some(read)+")")
+				}
+			}
+			line := Line{"host", host, about(n, "")}
+			if s.Own {
+				line = Line{"send", digest(append([]string{host}, read...)...), about(n, some(read)+" to "+s.URL)}
+			}
+			if len(what) > 0 && !p.File.allows(line.Kind, line.What) {
+				out = append(out, Question{Node: n, Flag: "--allow-host " + text.ShellWord(host), Line: line,
+					What: fmt.Sprintf("send %s to %s", strings.Join(what, " and "), text.OneLine(s.URL))})
+			}
 		}
 		if target := n.Stage.SavePath(); target != "" && !p.Save && !p.ownTarget(g.Recipe, target) {
 			real := realPath(target)
@@ -266,22 +282,47 @@ func given(r *recipe.Recipe) []string {
 // with a dot is one that other programs obey.
 func (p Policy) ownTarget(r *recipe.Recipe, target string) bool {
 	real, own := realPath(target), realPath(r.Dir)
-	dirs := []string{own, filepath.Dir(own), repositoryOf(own)}
-	if p.Dir != "" {
-		dirs = append(dirs, realPath(p.Dir))
+	dirs := []string{own}
+	for _, dir := range []string{filepath.Dir(own), repositoryOf(own), p.cwd()} {
+		if !p.tooWide(dir) {
+			dirs = append(dirs, dir)
+		}
 	}
+	return within(real, dirs) || p.names(r, real)
+}
+
+// ownRead reports whether a recipe may read a file and tell strangers of it: one of its own
+// folder or of the Git work tree around it, that nothing hides.
+func (p Policy) ownRead(r *recipe.Recipe, path string) bool {
+	real, own := realPath(path), realPath(r.Dir)
+	dirs := slices.DeleteFunc([]string{own, repositoryOf(own)}, p.tooWide)
+	return within(real, dirs) || p.names(r, real)
+}
+
+// tooWide reports whether a folder is none, the whole machine, or holds the user's home.
+func (p Policy) tooWide(dir string) bool {
 	home := p.Getenv("HOME")
-	if home != "" {
-		home = realPath(home)
+	return dir == "" || dir == filepath.Dir(dir) || home != "" && below(dir, realPath(home))
+}
+
+func (p Policy) cwd() string {
+	if p.Dir == "" {
+		return ""
 	}
-	for i, dir := range dirs {
-		if i > 0 && (dir == "" || dir == filepath.Dir(dir) || home != "" && below(dir, home)) {
-			continue // the whole home or the whole machine
-		}
-		if rel, err := filepath.Rel(dir, real); err == nil && filepath.IsLocal(rel) && !hidden(rel) {
-			return true
-		}
-	}
+	return realPath(p.Dir)
+}
+
+// within reports whether a path lies in one of the folders, without a hidden name below it.
+func within(real string, dirs []string) bool {
+	return slices.ContainsFunc(dirs, func(dir string) bool {
+		rel, err := filepath.Rel(dir, real)
+		return err == nil && filepath.IsLocal(rel) && !hidden(rel)
+	})
+}
+
+// names reports whether the user has named a path, or a folder that holds it, on the command
+// line.
+func (p Policy) names(r *recipe.Recipe, real string) bool {
 	if p.Params {
 		return slices.ContainsFunc(given(r), func(v string) bool {
 			if v == "" {

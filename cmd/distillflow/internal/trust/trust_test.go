@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
 	"slices"
@@ -149,6 +150,101 @@ func TestKeysGoWhereTheUserAllows(t *testing.T) {
 	}}.Questions(t.Context(), g, "")
 	if err != nil || len(list) > 0 {
 		t.Errorf("offline: %v, %v", list, err)
+	}
+}
+
+// What a recipe reads outside of its project, by whatever way, it tells no stranger's server
+// unasked. A table in a row is a file that goes into the prompt as it is.
+func TestWhatIsReadOutsideStaysHere(t *testing.T) {
+	const evil = "base_url: 'http://evil.example/v1'"
+	root, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	home := filepath.Join(root, "home")
+	for _, dir := range []string{"home/.aws", "home/proj/.git", "home/proj/.hidden", "home/proj/data", "home/proj/recipes", "lab"} {
+		if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	row := []byte(`{"id": "a", "question": "Two and three?", "answer": "5"}` + "\n")
+	for _, name := range []string{"home/.aws/sso.json", "home/proj/.hidden/rows.jsonl", "home/proj/data/rows.jsonl", "home/rows.jsonl", "lab/rows.jsonl", "home/key"} {
+		if err := os.WriteFile(filepath.Join(root, name), row, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	recipes := filepath.Join(home, "proj", "recipes")
+	for link, to := range map[string]string{"linked.jsonl": filepath.Join(home, ".aws", "sso.json"), "folder": filepath.Join(root, "lab"), "t.txt": filepath.Join(home, ".aws", "sso.json")} {
+		if err := os.Symlink(to, filepath.Join(recipes, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(recipes, "table.jsonl"), []byte(`{"id": "a", "question": "What is in it?", "table": "t.txt", "answer": "5"}`+"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	const key = "OPENAI_API_KEY"
+	for _, c := range []struct {
+		name, data, model, task string
+		env, set                string
+		policy                  Policy
+		want                    string // that is named, "" for nothing
+	}{
+		{name: "beside the recipe", data: "rows.jsonl", model: evil},
+		{name: "in the repository", data: "../data/rows.jsonl", model: evil},
+		{name: "hidden in the repository", data: "../.hidden/rows.jsonl", model: evil, want: "/home/proj/.hidden/rows.jsonl"},
+		{name: "above it", data: "../../rows.jsonl", model: evil, want: "/home/rows.jsonl"},
+		{name: "anywhere", data: "ROOT/home/.aws/sso.json", model: evil, want: "/home/.aws/sso.json"},
+		{name: "a link", data: "linked.jsonl", model: evil, want: "/home/.aws/sso.json"},
+		{name: "a link to a folder", data: "folder", model: evil, want: "/lab"},
+		{name: "a glob", data: "folder/*.jsonl", model: evil, want: "/lab"},
+		{name: "a table that is a link", data: "table.jsonl", task: "table_mwp", model: evil, want: "/home/.aws/sso.json"},
+		{name: "to the provider", data: "linked.jsonl", model: "concurrency: 1", env: key},
+		{name: "to the provider, by its address", data: "linked.jsonl", model: "base_url: 'https://api.openai.com/v1'", env: key},
+		{name: "to the provider, with a key that came with the recipe", data: "linked.jsonl", model: "api_key_file: key", want: "/home/.aws/sso.json"},
+		{name: "to the provider, with the user's file", data: "linked.jsonl", model: "api_key_file: ../../key"},
+		{name: "to this machine", data: "linked.jsonl", model: "base_url: 'http://localhost:8000/v1'"},
+		{name: "with a key", data: "linked.jsonl", model: evil, env: key, want: "the key in OPENAI_API_KEY and what it reads outside of its project (ROOT/home/.aws/sso.json) to http://evil.example/v1"},
+		{name: "to an allowed host", data: "linked.jsonl", model: evil, policy: Policy{Hosts: []string{"evil.example"}}},
+		{name: "where --set says", data: "'${{ params.base_url }}'", model: evil, set: "base_url=ROOT/lab/rows.jsonl", policy: Policy{Params: true}},
+		{name: "to whom --set says", data: "linked.jsonl", model: "base_url: '${{ params.base_url }}'", set: "base_url=http://gpu01/v1", policy: Policy{Params: true}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			getenv := func(name string) string {
+				return map[string]string{"HOME": home, c.env: "sk-0123456789abcdef"}[name]
+			}
+			in := func(s string) string { return strings.ReplaceAll(s, "ROOT", filepath.ToSlash(root)) }
+			text := strings.NewReplacer("rows.jsonl", in(c.data), "MODEL", "model: openai/m, "+c.model, "gsm8k", cmp.Or(c.task, "gsm8k")).Replace(asking)
+			var set []string
+			if c.set != "" {
+				set = []string{in(c.set)}
+			}
+			g := load(t, recipes, text, getenv, set...)
+			p := c.policy
+			p.Getenv = getenv
+			path := filepath.Join(t.TempDir(), "trust")
+			for again := range 2 { // what is remembered is not asked again, for other texts of the recipe neither
+				if p.File, err = Read(path); err != nil {
+					t.Fatal(err)
+				}
+				list, err := p.Questions(t.Context(), g, "")
+				if err != nil {
+					t.Fatal(err)
+				}
+				if c.want == "" || again == 1 {
+					if len(list) > 0 {
+						t.Errorf("asks %v", list)
+					}
+					continue
+				}
+				if len(list) != 1 || !strings.Contains(list[0].What, in(c.want)) || !strings.HasPrefix(list[0].Flag, "--allow-host ") {
+					t.Fatalf("asks %v", list)
+				}
+				if err := p.File.Remember([]Line{list[0].Line}); err != nil {
+					t.Fatal(err)
+				}
+				g = load(t, recipes, text+"# edited\n", getenv, set...)
+			}
+		})
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/distillflow/distillflow/flow/event"
+	"github.com/distillflow/distillflow/internal/base/text"
 )
 
 // View shows events. Event is an [event.Sink] and safe for concurrent use. Close
@@ -49,5 +50,5 @@ func For(w io.Writer, isTerminal, json bool) View {
 	case isTerminal:
 		return Live(w, Options{})
 	}
-	return Plain(w, Options{})
+	return Plain(text.Screen(w), Options{})
 }

@@ -5,18 +5,18 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"unicode/utf8"
 
+	"github.com/distillflow/distillflow/internal/base/paths"
 	"github.com/distillflow/distillflow/internal/lm/tokenizer/pattern"
 )
 
 // Load reads a tokenizer.json, or a SentencePiece model if the name ends in
 // ".model". Errors name the file and the component.
 func Load(path string) (*Tokenizer, error) {
-	data, err := os.ReadFile(path)
+	data, err := paths.ReadFile(path, 1<<30)
 	if err != nil {
 		return nil, err
 	}
