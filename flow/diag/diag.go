@@ -52,6 +52,17 @@ type Diagnostic struct {
 	Help string
 	// Related lists further places.
 	Related []Related
+	// Leg is the leg of a matrix that this is about; the zero value for what is not of one.
+	Leg Leg
+	// MoreLegs counts further legs in which the same place is wrong; see [List.Sort].
+	MoreLegs int
+}
+
+// Leg is one of the stages that a matrix makes of one.
+type Leg struct {
+	Stage  string // the stage in the text
+	Name   string // of the leg
+	Number int    // its place among all stages
 }
 
 // Errorf makes an error diagnostic for the single rune at pos.

@@ -3,6 +3,8 @@ package diag
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -114,4 +116,41 @@ func FuzzRender(f *testing.F) {
 			t.Errorf("an escape reaches the screen: %q", out)
 		}
 	})
+}
+
+// A mistake in a matrix is told once and not once a leg.
+func TestLegs(t *testing.T) {
+	at := Pos{File: "r.yaml", Line: 3, Col: 5}
+	var l List
+	add := func(stage string, number int, code, summary string) {
+		before := len(l)
+		l.Add(Errorf(at, code, "%s", summary))
+		if stage != "" {
+			l.Of(before, Leg{Stage: stage, Name: fmt.Sprintf("%s[n=%d]", stage, number), Number: number})
+		}
+	}
+	for i, text := range []string{"z is not there", "b is not there", "y is not there"} {
+		add("a", i, "config", text)
+		add("a", i, "config", "the same in all")
+		add("b", 10+i, "config", "the same in all") // a shared place, such as a task
+	}
+	add("a", 2, "config", "another mistake of the third")
+	add("b", 11, "config", "b alone")
+	add("", 0, "config", "no leg")
+	add("", 0, "config", "no leg either")
+	add("a", 1, "edge", "only here")
+	for range 2 { // sorted again, it stays
+		l.Sort()
+		var got []string
+		for _, d := range l {
+			got = append(got, fmt.Sprintf("%s %s+%d", d.Summary, d.Leg.Name, d.MoreLegs))
+		}
+		want := []string{"no leg +0", "no leg either +0", "the same in all a[n=0]+2", "z is not there a[n=0]+0", "b alone b[n=11]+0", "only here a[n=1]+0"}
+		if !slices.Equal(got, want) {
+			t.Errorf("got %q\nwant %q", got, want)
+		}
+	}
+	if got := l[2].Render(nil); !strings.Contains(got, "note: this is a[n=0]; 2 more legs are wrong here, too") {
+		t.Error(got)
+	}
 }

@@ -34,17 +34,61 @@ func (l List) Err() error {
 	return l
 }
 
+// Of says of all diagnostics from index n on which leg they are about.
+func (l List) Of(n int, leg Leg) {
+	for i := n; i < len(l); i++ {
+		l[i].Leg = leg
+	}
+}
+
 // Sort orders by file, line, column, severity and summary, and drops exact
-// repetitions (one mistake can be met on several ways through a recipe). Equal
+// repetitions (one mistake can be met on several ways through a recipe). What is wrong at
+// one place in several legs of a matrix stays for the first of them. Equal
 // places keep a fixed order, so output is the same on every run.
 func (l *List) Sort() {
+	slices.SortStableFunc(*l, func(a, b Diagnostic) int { return cmp.Or(comparePlace(a, b), cmp.Compare(a.Summary, b.Summary)) })
+	*l = slices.CompactFunc(*l, func(a, b Diagnostic) bool { return comparePlace(a, b) == 0 && a.Summary == b.Summary })
 	slices.SortStableFunc(*l, func(a, b Diagnostic) int {
-		return cmp.Or(a.Span.Start.Compare(b.Span.Start), cmp.Compare(a.Severity, b.Severity),
-			cmp.Compare(a.Code, b.Code), cmp.Compare(a.Summary, b.Summary))
+		return cmp.Or(comparePlace(a, b), cmp.Compare(a.Leg.Stage, b.Leg.Stage), cmp.Compare(a.Summary, b.Summary))
 	})
-	*l = slices.CompactFunc(*l, func(a, b Diagnostic) bool {
-		return a.Span.Start == b.Span.Start && a.Severity == b.Severity && a.Code == b.Code && a.Summary == b.Summary
-	})
+	out := (*l)[:0]
+	for rest := *l; len(rest) > 0; {
+		n := 1
+		for n < len(rest) && comparePlace(rest[0], rest[n]) == 0 && rest[0].Leg.Stage == rest[n].Leg.Stage {
+			n++
+		}
+		out = append(out, firstLeg(rest[:n])...)
+		rest = rest[n:]
+	}
+	clear((*l)[len(out):])
+	*l = out
+}
+
+// comparePlace orders by all but what is said.
+func comparePlace(a, b Diagnostic) int {
+	return cmp.Or(a.Span.Start.Compare(b.Span.Start), cmp.Compare(a.Severity, b.Severity), cmp.Compare(a.Code, b.Code))
+}
+
+// firstLeg leaves of what is said about the legs of a stage at one place that of the first
+// leg, and counts the other legs.
+func firstLeg(l List) List {
+	if l[0].Leg.Stage == "" {
+		return l
+	}
+	first := slices.MinFunc(l, func(a, b Diagnostic) int { return cmp.Compare(a.Leg.Number, b.Leg.Number) }).Leg
+	more, others := 0, map[int]bool{}
+	kept := l[:0]
+	for _, d := range l {
+		more += d.MoreLegs
+		if d.Leg == first {
+			d.MoreLegs = 0
+			kept = append(kept, d)
+		} else {
+			others[d.Leg.Number] = true
+		}
+	}
+	kept[0].MoreLegs = more + len(others)
+	return kept
 }
 
 // Error joins the first lines of all diagnostics, sorted by position.

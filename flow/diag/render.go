@@ -136,6 +136,12 @@ func (d Diagnostic) Render(src *Sources) string {
 	for _, line := range textLines(d.Help) {
 		fmt.Fprintf(&b, "  help: %s\n", line)
 	}
+	switch {
+	case d.MoreLegs == 1:
+		fmt.Fprintf(&b, "  note: this is %s; another leg is wrong here, too\n", d.Leg.Name)
+	case d.MoreLegs > 1:
+		fmt.Fprintf(&b, "  note: this is %s; %d more legs are wrong here, too\n", d.Leg.Name, d.MoreLegs)
+	}
 	return b.String()
 }
 

@@ -79,11 +79,11 @@ func (g *Graph) Node(name string) *Node { return g.byName[name] }
 func Build(r *recipe.Recipe, reg *stage.Registry) (*Graph, diag.List) {
 	b := builder{reg: reg, g: &Graph{Recipe: r, byName: make(map[string]*Node, len(r.Stages)), Nodes: make([]*Node, 0, len(r.Stages))},
 		hasPath: map[*stage.Type]bool{}}
-	for _, s := range r.Stages {
-		b.node(s)
+	for i, s := range r.Stages {
+		b.about(s, i, func() { b.node(s) })
 	}
-	for _, n := range b.g.Nodes {
-		b.edges(n)
+	for i, n := range b.g.Nodes {
+		b.about(n.Stage, i, func() { b.edges(n) })
 		n.setDeps()
 	}
 	b.saves()
@@ -101,6 +101,14 @@ type builder struct {
 
 	hasPath map[*stage.Type]bool // a field of the type's config, at any depth, is a path
 	names   []string             // of all nodes, for suggestions
+}
+
+// about says of all that f reports which leg it is about.
+func (b *builder) about(s *recipe.Stage, number int, f func()) {
+	before := len(b.diags)
+	if f(); len(s.Leg) > 0 {
+		b.diags.Of(before, diag.Leg{Stage: s.Base, Name: s.Name, Number: number})
+	}
 }
 
 func (b *builder) readsPath(t *stage.Type) bool {
@@ -231,16 +239,20 @@ func (b *builder) unknownTask(n *Node, e stage.FieldError) diag.List {
 // such as a network that is down, as an error.
 func (g *Graph) Resolve(ctx context.Context) (diag.List, error) {
 	var diags diag.List
-	for _, n := range g.Nodes {
+	for i, n := range g.Nodes {
 		if n.Skip || !n.Config.Networked() {
 			continue
 		}
+		before := len(diags)
 		_, err := n.Config.Externals(ctx)
 		if err != nil && (ctx.Err() != nil || !stage.IsFieldError(err)) {
 			return nil, fmt.Errorf("stage %s: %w", n.Name, err)
 		}
 		for _, e := range stage.FieldErrors(err) {
 			diags.Add(fieldError(n, e)...)
+		}
+		if len(n.Stage.Leg) > 0 {
+			diags.Of(before, diag.Leg{Stage: n.Stage.Base, Name: n.Name, Number: i})
 		}
 	}
 	diags.Sort()

@@ -78,8 +78,10 @@ func (d *decoder) expand(en Entry, ev *evaluator, legs []leg) bool {
 	}
 	for _, l := range legs {
 		lev.setLeg(l)
+		before := len(*d.diags)
 		s := d.stage(en, lev)
 		s.Leg, s.Name = l, s.Base+l.suffix()
+		d.diags.Of(before, diag.Leg{Stage: s.Base, Name: s.Name, Number: len(d.recipe.Stages)})
 		d.recipe.Stages = append(d.recipe.Stages, s)
 	}
 	return true
