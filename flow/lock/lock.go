@@ -19,6 +19,7 @@ import (
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/flow/store"
 	"github.com/distillflow/distillflow/internal/base/atomicfile"
+	"github.com/distillflow/distillflow/internal/base/paths"
 )
 
 // FileName is the name of the lock file of a folder's recipes.
@@ -78,8 +79,11 @@ func Read(recipeFile string) (*Recipe, error) {
 	return ReadFrom(PathFor(recipeFile), recipeFile)
 }
 
+// maxLock bounds a lock: it may come with a stranger's recipe.
+const maxLock = 256 << 20
+
 func readFile(path string) (*File, error) {
-	b, err := os.ReadFile(path)
+	b, err := paths.ReadFile(path, maxLock)
 	if err != nil {
 		return nil, fmt.Errorf("reading the lock: %w", err)
 	}

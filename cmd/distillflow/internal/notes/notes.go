@@ -77,6 +77,9 @@ func Append(storeDir string, list ...schema.Note) (err error) {
 		return fmt.Errorf("notes: %w", err)
 	}
 	defer func() { err = errors.Join(err, lock.Unlock()) }()
+	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() { // a link may lead anywhere
+		return fmt.Errorf("notes: %s is not a regular file: remove it", path)
+	}
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o644)
 	if err != nil {
 		return fmt.Errorf("notes: %w", err)
@@ -124,10 +127,17 @@ func line(n schema.Note) ([]byte, error) {
 func Read(storeDir string) (map[schema.NoteKey]schema.Note, error) {
 	list := map[schema.NoteKey]schema.Note{}
 	path := Path(storeDir)
-	f, err := os.Open(path)
+	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return list, nil
 	}
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is not a regular file: remove it", path)
+	}
+	if err != nil {
+		return list, fmt.Errorf("notes: %w", err)
+	}
+	f, err := os.Open(path)
 	if err != nil {
 		return list, fmt.Errorf("notes: %w", err)
 	}

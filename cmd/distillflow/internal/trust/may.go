@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/distillflow/distillflow/flow/graph"
 	"github.com/distillflow/distillflow/flow/recipe"
@@ -44,9 +45,13 @@ func Of(ctx context.Context, g *graph.Graph, getenv func(string) string) May {
 	home := realPath(g.Recipe.Dir)
 	outside := func(path string) bool { return strings.Contains(path, "://") || !below(home, realPath(path)) }
 	read := func(path string, stages ...string) {
-		if outside(path) {
-			m.Reads = add(m.Reads, path, stages...)
+		if !outside(path) {
+			return
 		}
+		if abs, err := filepath.Abs(path); err == nil && (below(home, abs) || below(g.Recipe.Dir, path)) {
+			path = realPath(path) // a link: its name hides where it leads
+		}
+		m.Reads = add(m.Reads, path, stages...)
 	}
 	for _, f := range g.Recipe.Files {
 		if f.Role != recipe.ParamsFile { // that the user named
@@ -141,7 +146,7 @@ func (m May) Text(w io.Writer) error {
 		line("run", CommandText(u.What), u.Stages)
 	}
 	for _, u := range m.Asks {
-		what := text.OneLine(u.What.URL)
+		what := address(u.What.URL)
 		if u.What.Key != "" {
 			what += ", with the key in " + text.OneLine(u.What.Key)
 		}
@@ -161,6 +166,15 @@ func (m May) Text(w io.Writer) error {
 	}
 	_, err := io.WriteString(w, "Beyond its folder this recipe may\n"+strings.Join(lines, ""))
 	return err
+}
+
+// address shows an address. Letters of other alphabets look like those of a known host.
+func address(url string) string {
+	url = text.OneLine(url)
+	if strings.ContainsFunc(url, func(r rune) bool { return r >= utf8.RuneSelf }) {
+		return fmt.Sprintf("%+q", url)
+	}
+	return url
 }
 
 // How many characters of a command, and of the value of a variable, are shown.

@@ -91,7 +91,7 @@ func (p Policy) Questions(ctx context.Context, g *graph.Graph, lock string) ([]Q
 			}
 			if len(what) > 0 && !p.File.allows(line.Kind, line.What) {
 				out = append(out, Question{Node: n, Flag: "--allow-host " + text.ShellWord(host), Line: line,
-					What: fmt.Sprintf("send %s to %s", strings.Join(what, " and "), text.OneLine(s.URL))})
+					What: fmt.Sprintf("send %s to %s", strings.Join(what, " and "), address(s.URL))})
 			}
 		}
 		if target := n.Stage.SavePath(); target != "" && !p.Save && !p.ownTarget(g.Recipe, target) {

@@ -58,7 +58,7 @@ stages:
 func TestKeysGoWhereTheUserAllows(t *testing.T) {
 	const openai = "model: openai/gpt-4o-mini"
 	env := map[string]string{"OPENAI_API_KEY": "sk-0123456789abcdef", "ANTHROPIC_API_KEY": "sk-0123456789abcdef", "DEEPSEEK_API_KEY": "sk-0123456789abcdef",
-		"MINE": "sk-0123456789abcdef", "HF_TOKEN": "hf_0123456789abcdef"}
+		"MINE": "sk-0123456789abcdef", "anthropic_api_key": "sk-0123456789abcdef", "HF_TOKEN": "hf_0123456789abcdef"}
 	for _, c := range []struct {
 		name, model string
 		base        string // OPENAI_BASE_URL
@@ -89,6 +89,13 @@ func TestKeysGoWhereTheUserAllows(t *testing.T) {
 		{name: "this machine, by address", model: openai + ", base_url: 'http://127.0.0.1:8000/v1'"},
 		{name: "this machine, by address 6", model: openai + ", base_url: 'http://[::1]:8000/v1'"},
 		{name: "like this machine", model: openai + ", base_url: 'http://localhost.evil.example:8000/v1'", want: "--allow-host localhost.evil.example:8000"},
+		{name: "no port, but what a shell would obey", model: openai + ", base_url: 'http://a&reboot/v1'", want: "--allow-host 'a&reboot'"},
+		{name: "a name in full", model: openai + ", base_url: 'https://api.openai.com./v1'", want: "--allow-host api.openai.com."},
+		{name: "letters that look alike", model: openai + ", base_url: 'https://\uff41pi.openai.com/v1'", want: "--allow-host \uff41pi.openai.com"},
+		{name: "this machine with a zone", model: openai + ", base_url: 'http://[::1%25lo]:8000/v1'"},
+		{name: "another machine with a zone", model: openai + ", base_url: 'http://[fe80::1%25lo]:8000/v1'", want: "--allow-host '[fe80::1%lo]:8000'"},
+		{name: "upper case", model: openai + ", base_url: 'https://API.OpenAI.com/v1'"},
+		{name: "a variable in another case", model: openai + ", api_key_env: anthropic_api_key", want: "--allow-host api.openai.com"},
 		{name: "a machine nearby", model: openai + ", base_url: 'http://192.168.0.7:8000/v1'", want: "--allow-host 192.168.0.7:8000"},
 		{name: "the user's own OPENAI_BASE_URL", model: openai, base: "http://gpu01:8000/v1"},
 		{name: "which does not speak for others", model: openai + ", base_url: 'http://evil.example/v1'", base: "http://gpu01:8000/v1", want: "--allow-host evil.example"},
@@ -137,6 +144,9 @@ func TestKeysGoWhereTheUserAllows(t *testing.T) {
 			}
 			if c.want != "" && !strings.Contains(list[0].What, "send the key in") {
 				t.Error(list[0].What)
+			}
+			if c.want != "" && strings.Contains(list[0].What, "\uff41") {
+				t.Error("not told from another name:", list[0].What)
 			}
 		})
 	}
@@ -329,8 +339,10 @@ func TestOfListsWhatLeavesTheFolder(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := os.Symlink(filepath.Join(root, "secret.jsonl"), filepath.Join(dir, "set", "a.jsonl")); err != nil {
-		t.Fatal(err)
+	for _, link := range []string{"set/a.jsonl", "link.jsonl"} {
+		if err := os.Symlink(filepath.Join(root, "secret.jsonl"), filepath.Join(dir, link)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	g := load(t, dir, `
 extends: ../base.yaml
@@ -338,9 +350,11 @@ env: [HOME]
 stages:
   problems: {uses: scan, with: {root: ../outside.jsonl, task: gsm8k}}
   linked: {uses: scan, with: {root: set, task: gsm8k}}
+  link: {uses: scan, with: {root: link.jsonl, task: gsm8k}}
   prompts: {uses: wrap-cot, from: problems}
   replies: {uses: batch-llm, from: prompts, save: ../out/, with: {model: openai/gpt-4o-mini, base_url: "https://evil.example/v1"}}
   graded: {uses: verify-exec, from: replies, with: {command: ["a\u001b[2J b", "{files.0}"], files: [key]}}
+  made: {uses: exec, from: problems, with: {command: [python3, "{files.0}"], files: [key], env: {PATH: ./bin}}}
 `, getenv)
 	may := Of(t.Context(), g, getenv)
 	var b strings.Builder
@@ -350,10 +364,11 @@ stages:
 	got := strings.ReplaceAll(b.String(), root, "ROOT")
 	want := `Beyond its folder this recipe may
   run    'a [2J b' ROOT/proj/key (graded)
+  run    python3 ROOT/proj/key, with PATH=./bin (made)
   ask    https://evil.example/v1, with the key in OPENAI_API_KEY (replies)
   read   ROOT/base.yaml
   read   ROOT/outside.jsonl (problems)
-  read   ROOT/secret.jsonl (linked)
+  read   ROOT/secret.jsonl (linked, link)
   write  ROOT/out/ (replies)
   use    the environment variable HOME
 `
