@@ -6,7 +6,6 @@
 package job
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -20,6 +19,7 @@ import (
 	"github.com/distillflow/distillflow/flow/exec"
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/internal/base/atomicfile"
+	"github.com/distillflow/distillflow/internal/base/lines"
 	"github.com/distillflow/distillflow/internal/base/text"
 )
 
@@ -129,30 +129,30 @@ func (w *Follower) Poll(h exec.Hooks) (started *Start, err error) {
 	if info, err := f.Stat(); err == nil && info.Size() < w.next {
 		w.next, w.long = 0, false // another try's
 	}
-	b := bufio.NewReaderSize(io.NewSectionReader(f, w.next, 1<<62), readBuffer)
-	for {
-		line, n, err := readLine(b)
-		switch {
-		case err != nil && !errors.Is(err, io.EOF):
+	for l, err := range lines.Of(io.NewSectionReader(f, w.next, 1<<62), maxLine) {
+		if err != nil {
 			return started, fmt.Errorf("reading what the worker tells: %w", err)
-		case n > maxLine && !w.long:
+		}
+		if l.Long && !w.long {
 			w.long = true
 			tooLong(h)
-		case err != nil && !w.long:
-			return started, nil // the rest of the line will come
 		}
-		w.next += n
-		if err != nil {
-			return started, nil
+		if l.Cut && !w.long {
+			break // the rest of the line will come
+		}
+		w.next += l.Size
+		if l.Cut {
+			break
 		}
 		if w.long {
 			w.long = false
 			continue
 		}
-		if m, _ := pass(line, h); m.Started != nil {
+		if m, _ := pass(l.Text, h); m.Started != nil {
 			started = m.Started
 		}
 	}
+	return started, nil
 }
 
 // Result is what a worker leaves when its task has ended.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/distillflow/distillflow/flow/exec"
 	"github.com/distillflow/distillflow/flow/stage"
+	"github.com/distillflow/distillflow/internal/base/parallel"
 )
 
 type row struct{ N int }
@@ -221,11 +222,11 @@ func TestOrders(t *testing.T) {
 	if err := f.Order(stage.Orders{Paused: true}); err != nil {
 		t.Fatal(err)
 	}
-	go func() {
+	ordered := parallel.Start(func() error {
 		time.Sleep(20 * time.Millisecond)
-		_ = f.Order(stage.Orders{}) // the test would not end otherwise
-	}()
-	if err := Work(t.Context(), f, toys(t), stage.Services{}); err != nil {
+		return f.Order(stage.Orders{}) // the task would not end otherwise
+	})
+	if err := errors.Join(Work(t.Context(), f, toys(t), stage.Services{}), ordered()); err != nil {
 		t.Fatal(err)
 	}
 }

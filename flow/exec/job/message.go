@@ -1,7 +1,6 @@
 package job
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"io"
@@ -9,6 +8,7 @@ import (
 
 	"github.com/distillflow/distillflow/flow/exec"
 	"github.com/distillflow/distillflow/flow/stage"
+	"github.com/distillflow/distillflow/internal/base/lines"
 )
 
 // Message is one line of what a worker tells of its task.
@@ -111,21 +111,20 @@ func newSender(w io.Writer) func(Message) {
 // the end: a worker must never wait for its reader. Other lines are the output of some
 // library; they are dropped, as its standard error is.
 func Relay(r io.Reader, h exec.Hooks) (last Message) {
-	b := bufio.NewReaderSize(r, readBuffer)
 	told := false
-	for {
-		line, n, err := readLine(b)
-		if n > maxLine && !told {
+	for l, err := range lines.Of(r, maxLine) {
+		if err != nil {
+			break
+		}
+		if l.Long && !told {
 			told = true
 			tooLong(h)
 		}
-		if m, ok := pass(line, h); ok {
+		if m, ok := pass(l.Text, h); ok {
 			last = m
 		}
-		if err != nil {
-			return last
-		}
 	}
+	return last
 }
 
 // pass gives a line to the hook that it is for. It reports whether the line ends the
