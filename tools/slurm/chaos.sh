@@ -71,13 +71,14 @@ a, b = actions(local), actions(store)
 other = [a[k][0] for k in a if k in b and a[k] != b[k]]
 print(f"{len(a)} results here, {len(b)} there, {len(a.keys() & b.keys())} of the same key, {len(other)} of them with other digests", *other)
 
-# Which jobs ran a stage, by the runs' events; and when each of them ran, by Slurm.
-jobs = {}
-for f in sorted(pathlib.Path(store, "runs").glob("*/events.jsonl")):
+# Which jobs ran a stage, by the events of the runs; and when each job ran, by Slurm.
+jobs, failed = {}, 0
+for f in pathlib.Path(store, "runs").glob("*/events.jsonl"):
     for line in f.read_text().splitlines():
         e = json.loads(line)
+        failed += e["kind"] == "stage_failed"
         if e["kind"] == "stage_placed":
-            jobs.setdefault(e["stage"], {})[e["message"].split()[1]] = True
+            jobs.setdefault(e["stage"], set()).add(e["message"].split()[1])
 began, ended, submitted = {}, {}, 0
 for line in pathlib.Path(log).read_text().splitlines():
     submitted += "_slurm_rpc_submit_batch_job: JobId" in line
@@ -89,13 +90,10 @@ for line in pathlib.Path(log).read_text().splitlines():
         began.setdefault(id, at)
     elif "_job_complete" in what or "equeu" in what or "KILL_JOB" in what:
         ended[id] = at
-print(f"{len(began)} jobs began; {len(jobs)} stages told of theirs, these of several:")
-twice = 0
+twice = []
 for stage, ids in jobs.items():
-    ids = sorted(ids, key=lambda id: began.get(id, ""))
-    for x, y in zip(ids, ids[1:]):
-        beside = began[y] < ended.get(x, "never")
-        twice += beside
-        print(f"  {stage}: {x} until {ended.get(x)}, {y} from {began[y]}", "AT THE SAME TIME" if beside else "")
-sys.exit(bool(other or a.keys() ^ b.keys() or twice))
+    ids = sorted(ids, key=began.get)
+    twice += [f"{stage}: {x} and {y}" for x, y in zip(ids, ids[1:]) if began[y] < ended.get(x, "never")]
+print(f"{sum(map(len, jobs.values()))} jobs ran {len(jobs)} stages, with {failed} failures; at the same time ran {len(twice)} of one stage", *twice)
+sys.exit(bool(other or twice or a.keys() ^ b.keys()))
 P
