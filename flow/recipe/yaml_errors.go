@@ -19,7 +19,11 @@ func (y *yamlReader) syntaxError(err error) diag.Diagnostic {
 		return diag.Errorf(diag.Pos{File: y.file}, "yaml-syntax", "%s", strings.TrimPrefix(err.Error(), "yaml: "))
 	}
 	pos := diag.Pos{File: y.file, Line: le.Mark.Line, Col: max(le.Mark.Column, 1)}
-	line, _ := y.sources.Line(y.file, pos.Line)
+	line, ok := y.sources.Line(y.file, pos.Line)
+	for ; !ok && pos.Line > 1; pos.Col = len([]rune(line)) + 1 { // behind the end of the text
+		pos.Line--
+		line, ok = y.sources.Line(y.file, pos.Line)
+	}
 	indent := len(line) - len(strings.TrimLeft(line, " \t"))
 	context := diag.At(diag.Pos{File: y.file, Line: le.ContextMark.Line, Col: le.ContextMark.Column})
 	d := diag.Errorf(pos, "yaml-syntax", "%s", strings.TrimPrefix(le.Message, "yaml: "))
