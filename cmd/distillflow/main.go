@@ -56,12 +56,15 @@ type shownError struct{ error }
 
 func (e shownError) Unwrap() error { return e.error }
 
-func main() {
+func main() { os.Exit(process().run(untilSignal(), os.Args[1:])) }
+
+// process is the app of this process.
+func process() app {
 	a := app{in: os.Stdin, out: os.Stdout, err: os.Stderr, getenv: os.Getenv}
 	if isTerminal(os.Stdout) {
 		a.out = text.Screen(os.Stdout) // models, data sets and recipes wrote much of what is shown
 	}
-	os.Exit(a.run(untilSignal(), os.Args[1:]))
+	return a
 }
 
 // untilSignal ends with the first interrupt; a second one ends the process at once.

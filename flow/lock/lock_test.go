@@ -324,6 +324,13 @@ func TestDamagedFile(t *testing.T) {
 			t.Errorf("%q became %q", bad, b)
 		}
 	}
+	// A lock that came with a recipe may be a link to what has no end.
+	if err := errors.Join(os.Remove(PathFor(recipeFile)), os.Symlink(os.DevNull, PathFor(recipeFile))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Read(recipeFile); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+		t.Error(err)
+	}
 }
 
 func TestPins(t *testing.T) {

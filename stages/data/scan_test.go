@@ -121,6 +121,22 @@ func TestScanConfig(t *testing.T) {
 	}
 }
 
+// What has no end is not read, whatever names it: a root, or a table in a row.
+func TestOnlyFilesAreRead(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "rows.jsonl", `{"question":"How many?","table":"t.txt","answer":"1"}`)
+	if err := os.Symlink(os.DevNull, filepath.Join(dir, "t.txt")); err != nil {
+		t.Fatal(err)
+	}
+	_, _, _, err := run(t, t.Context(), scanConfig{Root: stage.Path(filepath.Join(dir, "rows.jsonl")), Task: "table_mwp", OnError: "error"})
+	if err == nil || !strings.Contains(err.Error(), `table "t.txt": not a regular file`) {
+		t.Error(err)
+	}
+	if _, err := listFiles(t.Context(), os.DevNull, false); err == nil || !strings.Contains(err.Error(), "neither a file nor a folder") {
+		t.Error(err)
+	}
+}
+
 func TestExternals(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "b.jsonl", `{"table":"tables/2.txt"}`+"\nbroken\n"+`{"table":"a | b"}`+"\n"+`{"table":"../out.txt"}`+"\n"+`{"table":"gone.txt"}`)

@@ -1,6 +1,7 @@
 package notes
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -119,5 +120,35 @@ func TestTwoProcesses(t *testing.T) {
 	}
 	if list, err := Read(dir); err != nil || len(list) != 400 {
 		t.Errorf("%d notes, %v", len(list), err)
+	}
+}
+
+// A line without end hides no other note, and a link is not written through: it may have come
+// with somebody's recipe.
+func TestStrangeFiles(t *testing.T) {
+	dir := emptyStore(t)
+	good := `{"id":"ID","mark":"right"}` + "\n"
+	text := strings.Replace(good, "ID", "a", 1) + strings.Repeat("x", 2*maxRead) + "\n" + strings.Replace(good, "ID", "b", 1)
+	if err := os.WriteFile(Path(dir), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if list, err := Read(dir); len(list) != 2 || err == nil || !strings.Contains(err.Error(), ":2: too long for a note") {
+		t.Errorf("%v, %v", list, err)
+	}
+	mine := filepath.Join(t.TempDir(), "mine")
+	if err := errors.Join(os.Remove(Path(dir)), os.WriteFile(mine, nil, 0o600), os.Symlink(mine, Path(dir))); err != nil {
+		t.Fatal(err)
+	}
+	if err := Append(dir, schema.Note{ID: "a", Mark: schema.MarkRight}); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+		t.Error(err)
+	}
+	if b, err := os.ReadFile(mine); err != nil || len(b) > 0 {
+		t.Errorf("%q, %v", b, err)
+	}
+	if err := errors.Join(os.Remove(Path(dir)), os.Symlink(os.DevNull, Path(dir))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Read(dir); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+		t.Error(err)
 	}
 }

@@ -237,6 +237,18 @@ func TestBeside(t *testing.T) {
 	if d := cmp.Diff([]string{"notes.svg", "teacher.png", "teacher.svg"}, got); d != "" {
 		t.Error(d)
 	}
+	// A folder of figures that came with a recipe as a link leads nowhere.
+	elsewhere := t.TempDir()
+	linked := filepath.Join(dir, "linked.html")
+	if err := os.Symlink(elsewhere, FiguresFolder(linked)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Write(r, linked); err == nil || !strings.Contains(err.Error(), "linked_files is no folder") {
+		t.Error(err)
+	}
+	if left, err := os.ReadDir(elsewhere); err != nil || len(left) > 0 {
+		t.Error(left, err)
+	}
 	for _, text := range []string{"<!DOCTYPE html>\n<p>mine</p>", ""} {
 		foreign := filepath.Join(dir, "foreign.html")
 		if err := os.WriteFile(foreign, []byte(text), 0o644); err != nil {
