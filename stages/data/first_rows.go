@@ -50,7 +50,7 @@ func FirstRows(ctx context.Context, root string, n int) (Head, error) {
 		}
 		if err != nil {
 			if s.Broken++; s.Broken == 1 {
-				s.Why = fmt.Errorf("%s: %w", in.where(at), err)
+				s.Why = fmt.Errorf("%s: %w", in.where(at.spot), err)
 			}
 			return nil
 		}

@@ -237,8 +237,8 @@ func (im *scriptsImporter) read(ctx context.Context, s scriptFile) error {
 		if err != nil {
 			return im.broken(line, at, err)
 		}
-		if _, twice, err := im.ids.add(row.ID, at); err != nil {
-			return fmt.Errorf("%s: %w", im.where(at), err)
+		if _, twice, err := im.ids.add(row.ID, at.spot); err != nil {
+			return fmt.Errorf("%s: %w", im.where(at.spot), err)
 		} else if twice {
 			return im.broken(line, at, fmt.Errorf("a row before it has the id %q, too", row.ID))
 		}

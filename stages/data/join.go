@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/distillflow/distillflow/flow/stage"
 	"github.com/distillflow/distillflow/schema"
@@ -46,8 +45,8 @@ var Join = stage.Define(stage.Spec{
 tool, or the paths of a second teacher.
 
 Two rows of with must not have one id; two of rows may. The stage counts the rows of
-with that have no partner and leaves them out. It holds the ids of with in memory,
-at most 8 GiB.`,
+with that have no partner and leaves them out. It holds the places of the rows of with
+in memory, at most 8 GiB.`,
 }, join)
 
 // partner is a row of with.
@@ -73,7 +72,8 @@ func join(ctx context.Context, env *stage.Env, c joinConfig, in joinIn, out join
 		if err != nil {
 			return err
 		}
-		p, ok := partners[row.ID]
+		sum := sumOf(row.ID)
+		p, ok := partners[sum]
 		if !ok {
 			if err := out.Unmatched.Write(row); err != nil {
 				return err
@@ -84,6 +84,7 @@ func join(ctx context.Context, env *stage.Env, c joinConfig, in joinIn, out join
 		} else {
 			if !p.used {
 				p.used = true
+				partners[sum] = p
 				used++
 			}
 			with, err := again.At(p.at)
@@ -107,8 +108,8 @@ func join(ctx context.Context, env *stage.Env, c joinConfig, in joinIn, out join
 
 // partners reads the rows of with. It tells of fields that none of them has, which
 // are most often misspelt.
-func (c joinConfig) partners(ctx context.Context, env *stage.Env, rows stage.Rows[schema.Problem]) (map[string]*partner, error) {
-	m := map[string]*partner{}
+func (c joinConfig) partners(ctx context.Context, env *stage.Env, rows stage.Rows[schema.Problem]) (map[idSum]partner, error) {
+	m := map[idSum]partner{}
 	var held rowMemory
 	absent := slices.DeleteFunc(slices.Clone(c.Fields), func(name string) bool { return name == "paths" })
 	for placed, err := range eachPlaced(ctx, env, rows) {
@@ -116,13 +117,14 @@ func (c joinConfig) partners(ctx context.Context, env *stage.Env, rows stage.Row
 			return nil, err
 		}
 		row := &placed.Record
-		if m[row.ID] != nil {
+		sum := sumOf(row.ID)
+		if _, twice := m[sum]; twice {
 			return nil, fmt.Errorf("id %q occurs twice in with: remove one of the two, for example with concat and duplicates: first", row.ID)
 		}
-		if err := held.hold(len(row.ID)); err != nil {
+		if err := held.hold(0); err != nil {
 			return nil, fmt.Errorf("with: %w: work on parts of the data", err)
 		}
-		m[strings.Clone(row.ID)] = &partner{at: placed.Place}
+		m[sum] = partner{at: placed.Place}
 		absent = slices.DeleteFunc(absent, func(name string) bool { return !isEmpty(row, name) })
 	}
 	if len(m) > 0 {

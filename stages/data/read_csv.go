@@ -65,7 +65,7 @@ func tableRecords(r io.Reader, tabs bool) iter.Seq2[record, error] {
 				err = errQuotes[bad.Err]
 			}
 			if err != nil {
-				return nil, place{line: line}, err
+				return nil, place{spot: spot{line: line}}, err
 			}
 			at.line, _ = rows.FieldPos(0)
 			last, _ := rows.FieldPos(len(cells) - 1)

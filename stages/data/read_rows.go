@@ -19,11 +19,14 @@ import (
 	"github.com/distillflow/distillflow/flow/stage"
 )
 
-// place is where a row came from. row is set, counted from 1 in the file, where
-// the line has rows before it.
+// spot is where a row came from. row is set, counted from 1 in the file, where the line
+// has rows before it.
+type spot struct{ file, line, row int }
+
+// place is the spot of a row, or of what should be one.
 type place struct {
-	file, line, row int
-	fault           *fault // what makes it no row, whatever its text
+	spot
+	fault *fault // what makes it no row, whatever its text
 }
 
 // record is one row of a file as JSON. Its text is valid until the next one.
@@ -48,7 +51,7 @@ func eachLine(ctx context.Context, files []file, each func(at place, line []byte
 
 func eachLineOf(ctx context.Context, f file, each func(at place, line []byte) error) error {
 	if isParquet(f.path) {
-		return eachParquetRow(ctx, f.path, func(n int, line []byte) error { return each(place{line: n}, line) })
+		return eachParquetRow(ctx, f.path, func(n int, line []byte) error { return each(place{spot: spot{line: n}}, line) })
 	}
 	r, done, err := openText(ctx, f.path)
 	if err != nil {
@@ -177,7 +180,7 @@ func records(r io.Reader) iter.Seq2[record, error] {
 			}
 		}
 		for line, err := range stage.Lines(br) {
-			if !yield(record{place{line: line.Number}, line.Text}, err) {
+			if !yield(record{place{spot: spot{line: line.Number}}, line.Text}, err) {
 				return
 			}
 		}
@@ -213,11 +216,11 @@ func values(br *bufio.Reader, yield func(record, error) bool) {
 		switch {
 		case errors.Is(err, io.EOF):
 			if list > 0 {
-				yield(record{place: place{line: list}}, errors.New("the list that begins here does not end: the file is cut off"))
+				yield(record{place: place{spot: spot{line: list}}}, errors.New("the list that begins here does not end: the file is cut off"))
 			}
 			return
 		case err != nil:
-			yield(record{place: place{line: line}}, err)
+			yield(record{place: place{spot: spot{line: line}}}, err)
 			return
 		case c == '\n':
 			line++
@@ -232,7 +235,7 @@ func values(br *bufio.Reader, yield func(record, error) bool) {
 			continue
 		}
 		br.UnreadByte() //nolint:errcheck // it was read
-		at := place{line: line}
+		at := place{spot: spot{line: line}}
 		if line == last {
 			at.row = n
 		}

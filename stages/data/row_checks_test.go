@@ -183,3 +183,22 @@ func TestSortIsStable(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkIDs notes ids while rows come and go, as the garbage collector sees it.
+func BenchmarkIDs(b *testing.B) {
+	for _, n := range []int{10_000, 100_000, 1_000_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			for b.Loop() {
+				var s idSet[spot]
+				for i := range n {
+					row := make([]*[64]byte, 64)
+					row[i%64] = new([64]byte)
+					if _, _, err := s.add(fmt.Sprintf("row-%07d", i), spot{line: i}); err != nil || row[0] != nil && row[1] != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/id")
+		})
+	}
+}

@@ -230,7 +230,7 @@ func (s *scanner) row(line []byte, at place) (schema.Problem, error) {
 	s.moveThoughts(row.Paths)
 	if n > 0 {
 		if s.fixes == 0 {
-			s.firstFix = s.where(at)
+			s.firstFix = s.where(at.spot)
 		}
 		s.fixes += int64(n)
 	}

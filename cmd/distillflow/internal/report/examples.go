@@ -26,10 +26,43 @@ type Group struct {
 	at []int64 // Total when each of the list came, for the order
 }
 
-// examples takes paths of every verdict, all with the same chance: from the outputs of
-// verifiers, where no path is left out, and from what judges turned down. In a run
-// without a verifier the extractors tell what could not be read.
-func examples(r *runrecord.Run) ([]Group, error) {
+// source is an output that examples are taken from, of these verdicts.
+type source struct {
+	output   runrecord.Output
+	verdicts []pages.Verdict
+}
+
+// sources are the outputs of verifiers, where no path is left out, and what judges turned
+// down. In a run without a verifier the extractors tell what could not be read.
+func sources(r *runrecord.Run) (list []source) {
+	graded := slices.ContainsFunc(r.Stages, isVerifier)
+	for _, s := range r.Stages {
+		for _, o := range s.Outputs {
+			switch {
+			case o.Record != problemRecord:
+			case o.Port == "all" && isVerifier(s):
+				list = append(list, source{o, []pages.Verdict{pages.Right, pages.Wrong, pages.Unparsed}})
+			case o.Port == "invalid":
+				list = append(list, source{o, []pages.Verdict{pages.Invalid}})
+			case s.Type == "extract" && !graded:
+				list = append(list, source{o, []pages.Verdict{pages.Unparsed}})
+			}
+		}
+	}
+	return list
+}
+
+// examples takes paths of every verdict, all with the same chance.
+func examples(r *runrecord.Run, f *facts) ([]Group, error) {
+	list := sources(r)
+	var from []any
+	for _, s := range list {
+		from = append(from, s.output.Digest, s.verdicts)
+	}
+	return fact(f, "examples", from, func() ([]Group, error) { return drawExamples(r, list) })
+}
+
+func drawExamples(r *runrecord.Run, list []source) ([]Group, error) {
 	groups := []Group{
 		{Verdict: pages.Right, About: "The prediction equals the gold answer."},
 		{Verdict: pages.Wrong, About: "There is a prediction, and it differs from the gold answer."},
@@ -37,35 +70,24 @@ func examples(r *runrecord.Run) ([]Group, error) {
 		{Verdict: pages.Invalid, About: "A judge read the reasoning and turned it down."},
 	}
 	random := newRandom()
-	take := func(o runrecord.Output, verdicts ...pages.Verdict) error {
-		for p, err := range runrecord.Stream[schema.Problem](r, o) {
+	take := func(s source) error {
+		for p, err := range runrecord.Stream[schema.Problem](r, s.output) {
 			if err != nil {
 				return err
 			}
 			for i := range p.Paths {
 				v := pages.VerdictOf(&p.Paths[i])
 				g := slices.IndexFunc(groups, func(g Group) bool { return g.Verdict == v })
-				if g >= 0 && slices.Contains(verdicts, v) {
+				if g >= 0 && slices.Contains(s.verdicts, v) {
 					groups[g].offer(random, func() pages.Path { return pages.NewPath(&p, i, exampleText) })
 				}
 			}
 		}
 		return nil
 	}
-	graded := slices.ContainsFunc(r.Stages, isVerifier)
 	var errs []error
-	for _, s := range r.Stages {
-		for _, o := range s.Outputs {
-			switch {
-			case o.Record != problemRecord:
-			case o.Port == "all" && isVerifier(s):
-				errs = append(errs, take(o, pages.Right, pages.Wrong, pages.Unparsed))
-			case o.Port == "invalid":
-				errs = append(errs, take(o, pages.Invalid))
-			case s.Type == "extract" && !graded:
-				errs = append(errs, take(o, pages.Unparsed))
-			}
-		}
+	for _, s := range list {
+		errs = append(errs, take(s))
 	}
 	for i := range groups {
 		groups[i].sort()

@@ -16,7 +16,6 @@ import (
 	"github.com/distillflow/distillflow/cmd/distillflow/internal/pages"
 	"github.com/distillflow/distillflow/cmd/distillflow/internal/runrecord"
 	"github.com/distillflow/distillflow/flow/stage"
-	"github.com/distillflow/distillflow/flow/store"
 	"github.com/distillflow/distillflow/internal/base/text"
 	"github.com/distillflow/distillflow/schema"
 	"github.com/distillflow/distillflow/stages/analyze"
@@ -44,6 +43,8 @@ type Page struct {
 	Params      pages.Table
 	Environment []pages.Fact
 	Lock        []pages.Fact
+
+	facts *facts
 }
 
 // Tile is a figure at the top of the page.
@@ -68,7 +69,7 @@ func (t runTables) summed() bool { return len(t.arms)+len(t.systems) > 0 }
 func New(r *runrecord.Run) *Page {
 	p := &Page{
 		Title: cmp.Or(r.Resolved.Name, r.Recipe, r.ID), About: r.Resolved.Description, Status: r.Status, ID: r.ID,
-		When: r.Started.UTC().Format("2 January 2006, 15:04 UTC"),
+		When: r.Started.UTC().Format("2 January 2006, 15:04 UTC"), facts: newFacts(r),
 	}
 	t := runTables{
 		accuracy: read[schema.Accuracy](p, r), scores: read[schema.Score](p, r), comparisons: read[schema.Comparison](p, r),
@@ -86,7 +87,7 @@ func New(r *runrecord.Run) *Page {
 	p.stages(r)
 	p.passed(r)
 	p.tables(t)
-	if p.Examples, err = examples(r); err != nil {
+	if p.Examples, err = examples(r, p.facts); err != nil {
 		p.failed(err)
 	}
 	p.cost(r)
@@ -231,12 +232,14 @@ func (p *Page) passed(r *runrecord.Run) {
 	p.Passed = pages.Table{Name: "What passed", Head: []string{"Output", "Rows", "of", "Paths", "of", "Share"}, Words: 1}
 	p.Dropped = pages.Table{Name: "Why the rest fell", Head: []string{"Output", "Rows", "Paths", "Reason"}, Words: 1, Notes: 1}
 	graded := slices.ContainsFunc(r.Stages, isVerifier)
-	count := pathCounter{r: r, known: map[store.Digest]int64{}}
+	count := func(o runrecord.Output) (int64, error) {
+		return fact(p.facts, "paths", o.Digest, func() (int64, error) { return countPaths(r, o) })
+	}
 	for _, s := range r.Stages {
 		if s.Type == "extract" && graded {
 			continue // the verifier says it again
 		}
-		drops, err := r.Drops(s)
+		drops, err := fact(p.facts, "drops", dropsFrom(s), func() ([]runrecord.Drop, error) { return r.Drops(s) })
 		p.failed(err)
 		for _, d := range drops {
 			paths := ""
@@ -255,9 +258,9 @@ func (p *Page) passed(r *runrecord.Run) {
 			if !ok || in.Record != problemRecord || o.Rows > in.Rows {
 				continue
 			}
-			paths, err := count.of(o)
+			paths, err := count(o)
 			p.failed(err)
-			pathsIn, err := count.of(in)
+			pathsIn, err := count(in)
 			p.failed(err)
 			if o.Rows == rowsIn && paths == pathsIn || paths > pathsIn {
 				continue
@@ -276,24 +279,22 @@ var fallen = []string{"errors", "invalid", "dropped", "unmatched", "quarantine"}
 
 var problemRecord = schema.Problem{}.RecordType()
 
-// pathCounter counts the paths of outputs, of each once.
-type pathCounter struct {
-	r     *runrecord.Run
-	known map[store.Digest]int64
+// dropsFrom is what the drops of a stage depend on.
+func dropsFrom(s *runrecord.Stage) any {
+	from := []any{s.Type, s.With}
+	for _, o := range s.Outputs {
+		from = append(from, o.Port, o.Record, o.Digest)
+	}
+	return from
 }
 
-func (c pathCounter) of(o runrecord.Output) (int64, error) {
-	if n, ok := c.known[o.Digest]; ok {
-		return n, nil
-	}
-	n := int64(0)
-	for row, err := range c.r.Rows(o, 0, nil) {
+func countPaths(r *runrecord.Run, o runrecord.Output) (n int64, err error) {
+	for row, err := range r.Rows(o, 0, nil) {
 		if err != nil {
 			return 0, err
 		}
 		n += gjson.GetBytes(row.JSON, "paths.#").Int()
 	}
-	c.known[o.Digest] = n
 	return n, nil
 }
 

@@ -62,6 +62,7 @@ func Write(r *runrecord.Run, file string) (place string, err error) {
 	inStore := r.ReportPath()
 	if err = atomicfile.WriteBytes(inStore, 0o644, atomicfile.Relaxed, page.Bytes()); err == nil {
 		place = inStore
+		_ = p.facts.write() // without them the next page takes longer
 	}
 	if file == "" {
 		return place, err
