@@ -2,6 +2,7 @@ package report
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 
@@ -55,9 +56,9 @@ func sources(r *runrecord.Run) (list []source) {
 // examples takes paths of every verdict, all with the same chance.
 func examples(r *runrecord.Run, f *facts) ([]Group, error) {
 	list := sources(r)
-	var from []any
+	var from []string
 	for _, s := range list {
-		from = append(from, s.output.Digest, s.verdicts)
+		from = append(from, string(s.output.Digest), fmt.Sprint(s.verdicts))
 	}
 	return fact(f, "examples", from, func() ([]Group, error) { return drawExamples(r, list) })
 }

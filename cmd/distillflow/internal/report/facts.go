@@ -56,8 +56,8 @@ func (f *facts) write() error {
 
 // fact gives what read makes of some outputs, or what it made of the same ones before.
 // from says all that it depends on besides the program.
-func fact[T any](f *facts, kind string, from any, read func() (T, error)) (T, error) {
-	key := kind + " " + hash([2]any{program(), from})
+func fact[T any](f *facts, kind string, from []string, read func() (T, error)) (T, error) {
+	key := kind + " " + hash(append(from, program())...)
 	for _, m := range []map[string]json.RawMessage{f.told, f.known} {
 		var v T
 		if b, ok := m[key]; ok && json.Unmarshal(b, &v) == nil {
@@ -87,9 +87,11 @@ var program = sync.OnceValue(func() string {
 	return fmt.Sprint(fi.Size(), fi.ModTime().UnixNano())
 })
 
-// hash is the SHA-256 of a value's JSON.
-func hash(v any) string {
-	b, _ := json.Marshal(v) // values of this package, which JSON can write
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:])
+// hash is the SHA-256 of some texts.
+func hash(texts ...string) string {
+	h := sha256.New()
+	for _, t := range texts {
+		fmt.Fprintf(h, "%d:%s", len(t), t)
+	}
+	return hex.EncodeToString(h.Sum(nil))
 }

@@ -79,7 +79,11 @@ func New(r *runrecord.Run) *Page {
 	p.messages(r)
 	p.tiles(r, t)
 	p.figures(r, t)
-	graph, err := pages.Graph(r, func(name string) string { return "#" + p.anchor(r, name) })
+	number := map[string]int{}
+	for i, s := range r.Stages {
+		number[s.Name] = i
+	}
+	graph, err := pages.Graph(r, func(name string) string { return "#" + anchor(number[name]) })
 	if err != nil {
 		p.note("The graph is too large for a picture: %v.", err)
 	}
@@ -198,13 +202,12 @@ func (p *Page) tiles(r *runrecord.Run, t runTables) {
 	}
 }
 
-func (p *Page) anchor(r *runrecord.Run, stage string) string {
-	return "stage-" + strconv.Itoa(slices.IndexFunc(r.Stages, func(s *runrecord.Stage) bool { return s.Name == stage })+1)
-}
+// anchor is where the i-th stage stands on the page.
+func anchor(i int) string { return "stage-" + strconv.Itoa(i+1) }
 
 func (p *Page) stages(r *runrecord.Run) {
 	t := pages.Table{Name: "Stages", Head: []string{"Stage", "Type", "State", "Took", "Rows in", "Rows out", "Why"}, Words: 3, Notes: 1, States: 2}
-	for _, s := range r.Stages {
+	for i, s := range r.Stages {
 		out := ""
 		if o, ok := s.Output(""); ok && o.Record != "" {
 			out = pages.Count(o.Rows)
@@ -222,7 +225,7 @@ func (p *Page) stages(r *runrecord.Run) {
 			why = text.FirstLine(s.Error)
 		}
 		t.Rows = append(t.Rows, []string{s.Name, s.Type, string(s.State), time, in, out, why})
-		t.IDs = append(t.IDs, p.anchor(r, s.Name))
+		t.IDs = append(t.IDs, anchor(i))
 	}
 	p.Stages = t
 }
@@ -233,7 +236,7 @@ func (p *Page) passed(r *runrecord.Run) {
 	p.Dropped = pages.Table{Name: "Why the rest fell", Head: []string{"Output", "Rows", "Paths", "Reason"}, Words: 1, Notes: 1}
 	graded := slices.ContainsFunc(r.Stages, isVerifier)
 	count := func(o runrecord.Output) (int64, error) {
-		return fact(p.facts, "paths", o.Digest, func() (int64, error) { return countPaths(r, o) })
+		return fact(p.facts, "paths", []string{string(o.Digest)}, func() (int64, error) { return countPaths(r, o) })
 	}
 	for _, s := range r.Stages {
 		if s.Type == "extract" && graded {
@@ -280,10 +283,10 @@ var fallen = []string{"errors", "invalid", "dropped", "unmatched", "quarantine"}
 var problemRecord = schema.Problem{}.RecordType()
 
 // dropsFrom is what the drops of a stage depend on.
-func dropsFrom(s *runrecord.Stage) any {
-	from := []any{s.Type, s.With}
+func dropsFrom(s *runrecord.Stage) []string {
+	from := []string{s.Type, string(s.With)}
 	for _, o := range s.Outputs {
-		from = append(from, o.Port, o.Record, o.Digest)
+		from = append(from, o.Port, o.Record, string(o.Digest))
 	}
 	return from
 }
@@ -331,6 +334,9 @@ func (p *Page) cost(r *runrecord.Run) {
 	for _, s := range r.Stages {
 		stats, when := s.Stats, "in this run"
 		if s.State == runrecord.Hit {
+			if c := r.Class(s); c == stage.Pure || c == stage.Seeded {
+				continue // it asks nobody; to look that up takes time in a sweep
+			}
 			made, ok, err := r.Made(s)
 			if !ok || err != nil {
 				continue

@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/distillflow/distillflow/cmd/distillflow/internal/pages"
 	"github.com/distillflow/distillflow/cmd/distillflow/internal/runrecord"
@@ -276,6 +277,41 @@ func TestLostOutputs(t *testing.T) {
 	}
 	if _, err := Write(r, ""); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
+	}
+}
+
+// What a page read of outputs that are still the same, later pages take from it; after
+// another build of the program, or where the file is damaged, they read again.
+func TestFacts(t *testing.T) {
+	r := run(t)
+	first := New(r)
+	if err := first.facts.write(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(filepath.Dir(r.RecipeID), ".distillflow", "blobs")); err != nil {
+		t.Fatal(err)
+	}
+	same := func(p *Page) bool {
+		return cmp.Equal(first.Examples, p.Examples, cmpopts.IgnoreUnexported(Group{})) &&
+			cmp.Equal(first.Passed, p.Passed) && cmp.Equal(first.Dropped, p.Dropped)
+	}
+	if len(first.Examples) == 0 || len(first.Passed.Rows) == 0 || len(first.Dropped.Rows) == 0 {
+		t.Fatalf("the page has no examples, or nothing fell: %+v", first)
+	}
+	if p := New(r); !same(p) {
+		t.Errorf("another page: %+v", p)
+	}
+	defer func(f func() string) { program = f }(program)
+	program = func() string { return "another" }
+	if p := New(r); same(p) {
+		t.Error("another build took what this one read")
+	}
+	program = func() string { return "" }
+	if err := os.WriteFile(first.facts.file, []byte(`{"examples`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if p := New(r); same(p) || len(p.Stages.Rows) != 8 {
+		t.Errorf("after a damaged file: %+v", p)
 	}
 }
 

@@ -155,6 +155,14 @@ func (r *Run) Live() bool { return r.Status == store.RunRunning }
 // Stage finds a stage by name, or nil.
 func (r *Run) Stage(name string) *Stage { return r.byName[name] }
 
+// Class is the class of a stage's type; "" for a type that this program does not know.
+func (r *Run) Class(s *Stage) stage.Class {
+	if t, ok := r.reg.Lookup(s.Type); ok {
+		return t.Class
+	}
+	return ""
+}
+
 // Output finds an output of the stage; port "" is the default one. ok is false while
 // the stage has not made it.
 func (s *Stage) Output(port string) (o Output, ok bool) {
