@@ -63,6 +63,21 @@ func (t Table) ID(row int) string {
 	return ""
 }
 
+// Cell is one of a row. A table asks once a row for all: templates call functions slowly.
+type Cell struct {
+	Class, Text string
+	State       bool
+}
+
+// Cells are those of a row.
+func (t Table) Cells(row []string) []Cell {
+	cells := make([]Cell, len(row))
+	for i, c := range row {
+		cells[i] = Cell{Class: t.Class(i), Text: c, State: i > 0 && i == t.States}
+	}
+	return cells
+}
+
 // Class is the CSS class of a column: figures lie at the right, notes may be long.
 func (t Table) Class(column int) string {
 	switch {

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -55,7 +56,16 @@ stages:
 // run runs the recipe, whose one stage fails, and gives its record.
 func run(t *testing.T) *runrecord.Run {
 	t.Helper()
-	dir := t.TempDir()
+	r, err := runIn(t, t.TempDir(), recipeText)
+	if err == nil {
+		t.Fatal("want a run with one failed stage")
+	}
+	return r
+}
+
+// runIn runs a recipe in a folder and gives its record, and the run's error.
+func runIn(t testing.TB, dir, text string) (*runrecord.Run, error) {
+	t.Helper()
 	var rows bytes.Buffer
 	for i := range 14 {
 		p := schema.Problem{ID: fmt.Sprintf("p%d", i), Task: "gsm8k", Question: fmt.Sprintf("%d and %d?", i, i), GoldAnswer: fmt.Sprint(2 * i)}
@@ -69,7 +79,7 @@ func run(t *testing.T) *runrecord.Run {
 		}
 		rows.Write(append(line, '\n'))
 	}
-	for name, text := range map[string]string{"recipe.yaml": recipeText, "rows.jsonl": rows.String(), "broken.jsonl": "{broken\n"} {
+	for name, text := range map[string]string{"recipe.yaml": text, "rows.jsonl": rows.String(), "broken.jsonl": "{broken\n"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -85,9 +95,9 @@ func run(t *testing.T) *runrecord.Run {
 		_ = diags.Render(&b, r.Sources)
 		t.Fatal(b.String())
 	}
-	res, err := eng.Run(t.Context(), g, flow.RunOptions{})
-	if res == nil || err == nil {
-		t.Fatalf("want a run with one failed stage, got %v", err)
+	res, failed := eng.Run(t.Context(), g, flow.RunOptions{})
+	if res == nil {
+		t.Fatal(failed)
 	}
 	if err := res.Close(); err != nil {
 		t.Fatal(err)
@@ -101,7 +111,33 @@ func run(t *testing.T) *runrecord.Run {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return record
+	return record, failed
+}
+
+// BenchmarkSweep writes the page of 2,001 stages.
+func BenchmarkSweep(b *testing.B) {
+	var legs []string
+	for i := range 500 {
+		legs = append(legs, strconv.Itoa(i))
+	}
+	r, err := runIn(b, b.TempDir(), `
+name: sweep
+x-axis: &axis {leg: [`+strings.Join(legs, ", ")+`]}
+stages:
+  rows: {uses: import, with: {root: rows.jsonl}}
+  kept: {uses: filter, from: rows, matrix: *axis, with: {where: "id != '${{ matrix.leg }}'", paths: "style == 'cot'"}}
+  more: {uses: derive, from: kept, matrix: *axis, with: {set: {leg: "'${{ matrix.leg }}'"}}}
+  part: {uses: split, from: more, matrix: *axis}
+  drawn: {uses: sample, from: part.train, matrix: *axis, with: {n: 5}}
+`)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if _, err := Write(r, ""); err != nil {
+			b.Fatal(err)
+		}
+	}
 }
 
 func TestPage(t *testing.T) {

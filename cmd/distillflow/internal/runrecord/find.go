@@ -25,6 +25,9 @@ func IsRecipe(name string) bool {
 // Find finds a run by the beginning of its id, the newest for "last", or the newest of
 // a recipe by its path. The error is an *[UnknownError] if there is none, or several.
 func Find(st *store.Store, name string) (store.RunInfo, error) {
+	if info, err := st.Run(name); err == nil { // a whole id; of a sweep there may be many large records
+		return info, nil
+	}
 	runs, err := st.Runs()
 	if err != nil {
 		return store.RunInfo{}, err

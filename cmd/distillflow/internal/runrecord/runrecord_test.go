@@ -438,7 +438,7 @@ func TestFind(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, info := range []store.RunInfo{{ID: "2026-aa", RecipeID: abs}, {ID: "2026-ab"}} {
+	for i, info := range []store.RunInfo{{ID: "2026-a"}, {ID: "2026-aa", RecipeID: abs}, {ID: "2026-ab"}} {
 		info.Started = time.Unix(int64(i), 0)
 		r, err := st.NewRun(info)
 		if err != nil {
@@ -449,8 +449,8 @@ func TestFind(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]string{
-		"last": "2026-ab", "r.yaml": "2026-aa", "./r.yaml": "2026-aa", "2026-aa": "2026-aa", "2026-ab": "2026-ab",
-		"": "empty", "2026": "2 runs begin", "x": "has no run x", "other.yaml": "has no run of other.yaml",
+		"last": "2026-ab", "r.yaml": "2026-aa", "./r.yaml": "2026-aa", "2026-a": "2026-a", "2026-aa": "2026-aa", "2026-ab": "2026-ab",
+		"": "empty", "2026": "3 runs begin", "x": "has no run x", "other.yaml": "has no run of other.yaml",
 	} {
 		info, err := Find(st, name)
 		var unknown *UnknownError
