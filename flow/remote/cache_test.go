@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/distillflow/distillflow/flow/store"
 )
 
@@ -341,5 +343,5 @@ func TestMain(m *testing.M) {
 	if job := os.Getenv(envBuyer); job != "" {
 		os.Exit(buyer(job))
 	}
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m) // no test leaves goroutines behind
 }

@@ -164,6 +164,57 @@ func TestViolations(t *testing.T) {
 	}
 }
 
+// Tests of packages that start goroutines fail where one is left behind.
+func TestGoroutinesEnd(t *testing.T) {
+	module, files := load(t)
+	for _, p := range unwatched(module, files) {
+		t.Errorf("%s starts goroutines, but its tests do not see whether they end: end its TestMain with goleak.VerifyTestMain", p)
+	}
+}
+
+// unwatched lists the packages with tests that start goroutines, themselves or by HTTP,
+// while nothing looks for those that are left. Tools are left out, and the program, whose
+// tests run it in processes of its own.
+func unwatched(module string, files []source) []string {
+	starts, tested, watched := map[string]bool{}, map[string]bool{}, map[string]bool{}
+	for _, f := range files {
+		test := strings.HasSuffix(f.name, "_test.go")
+		tested[f.pkg] = tested[f.pkg] || test
+		for _, i := range f.file.Imports {
+			switch path := strings.Trim(i.Path.Value, `"`); {
+			case test && path == "go.uber.org/goleak":
+				watched[f.pkg] = true
+			case !test && (path == module+"/internal/base/parallel" || path == "net/http"):
+				starts[f.pkg] = true
+			}
+		}
+	}
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(starts)), func(p string) bool {
+		return !tested[p] || watched[p] || p == "cmd/distillflow" || covers("tools/...", p)
+	})
+}
+
+func TestUnwatched(t *testing.T) {
+	file := func(pkg, name, imports string) source {
+		f, err := parser.ParseFile(token.NewFileSet(), name, "package x\nimport "+imports, parser.ImportsOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return source{pkg: pkg, name: name, file: f}
+	}
+	got := unwatched("m", []source{
+		file("flow/starts", "x.go", `"m/internal/base/parallel"`), file("flow/starts", "x_test.go", `"testing"`),
+		file("flow/asks", "x.go", `"net/http"`), file("flow/asks", "x_test.go", `"testing"`),
+		file("flow/watched", "x.go", `"net/http"`), file("flow/watched", "x_test.go", `"go.uber.org/goleak"`),
+		file("flow/untested", "x.go", `"net/http"`),
+		file("flow/quiet", "x.go", `"fmt"`), file("flow/quiet", "x_test.go", `"net/http"`),
+		file("tools/x", "x.go", `"net/http"`), file("tools/x", "x_test.go", `"testing"`),
+	})
+	if want := []string{"flow/asks", "flow/starts"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func TestHouseRules(t *testing.T) {
 	_, files := load(t)
 	for _, f := range files {

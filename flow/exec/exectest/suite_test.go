@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/distillflow/distillflow/flow/exec"
 	"github.com/distillflow/distillflow/flow/exec/exectest"
 	"github.com/distillflow/distillflow/flow/exec/job"
@@ -20,7 +22,7 @@ func TestMain(m *testing.M) {
 	if code, is := exectest.Program(os.Exit, nil); is {
 		os.Exit(code)
 	}
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m) // no test leaves goroutines behind
 }
 
 func TestInProcess(t *testing.T) {

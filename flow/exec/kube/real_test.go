@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
 	core "k8s.io/api/core/v1"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -36,12 +37,12 @@ const realVar = "DISTILLFLOW_TEST_KUBERNETES"
 const asWorker = "DISTILLFLOW_TEST_AS_POD"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(asWorker) == "" {
-		os.Exit(m.Run())
+	if os.Getenv(asWorker) != "" {
+		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+		defer stop()
+		os.Exit(podMain(ctx))
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-	defer stop()
-	os.Exit(podMain(ctx))
+	goleak.VerifyTestMain(m) // no test leaves goroutines behind
 }
 
 // podMain does what `distillflow worker --cache URL NAME` does, with the toys.

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/distillflow/distillflow/flow/exec"
 	"github.com/distillflow/distillflow/flow/exec/exectest"
 )
@@ -19,7 +21,7 @@ func TestMain(m *testing.M) {
 	if code, is := exectest.Program(os.Exit, func() (exec.Runner, error) { return New(quick(), Host{}) }); is {
 		os.Exit(code)
 	}
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m) // no test leaves goroutines behind
 }
 
 // quick are settings for tests.
