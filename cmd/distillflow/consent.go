@@ -30,7 +30,7 @@ type trustFlags struct {
 
 func (f *trustFlags) add(c *cobra.Command) {
 	c.Flags().BoolVar(&f.exec, "allow-exec", false, "let the recipe run its programs")
-	c.Flags().StringArrayVar(&f.hosts, "allow-host", nil, "let keys go to this `host`, or host:port (repeatable)")
+	c.Flags().StringArrayVar(&f.hosts, "allow-host", nil, "let keys, and what the recipe reads elsewhere, go to this `host`, or host:port (repeatable)")
 }
 
 func (f *trustFlags) addSave(c *cobra.Command) {
@@ -142,18 +142,22 @@ func (a app) ask(ctx context.Context, p trust.Policy, g *graph.Graph, list []tru
 		return refused("nobody can be asked here")
 	}
 	defer out.Close()
-	fmt.Fprintf(out, "%s asks for what you have not allowed yet:\n%sAllow it?  y: yes, and remember   f: yes, and all that recipes in %s will ask for   n: no [n] ", name, b.String(), dir)
+	all := fmt.Sprintf("   f: yes, and all that recipes in %s will ask for", dir)
+	if !p.MayTrustFolder(g.Recipe) {
+		all = ""
+	}
+	fmt.Fprintf(out, "%s asks for what you have not allowed yet:\n%sAllow it?  y: yes, and remember%s   n: no [n] ", name, b.String(), all)
 	answer, err := a.line(ctx)
 	if err != nil {
 		return err
 	}
 	var lines []trust.Line
-	switch strings.ToLower(strings.TrimSpace(answer)) {
-	case "y", "yes":
+	switch answer = strings.ToLower(strings.TrimSpace(answer)); {
+	case answer == "y", answer == "yes":
 		for _, q := range list {
 			lines = append(lines, q.Line)
 		}
-	case "f":
+	case answer == "f" && all != "":
 		lines = []trust.Line{{Kind: "folder", What: trust.Folder(g.Recipe)}}
 	default:
 		return refused("it was not allowed now")

@@ -63,10 +63,11 @@ refused for good, and for nothing else: it runs the stages whose last result lac
 answers and what depends on them. All other answers come from the memo.
 
 A recipe may be somebody else's. Before it runs a program (exec, verify-exec), sends a key
-to a server that did not give it out, or saves outside of its project, run shows what and
-asks, and remembers the answer in ~/.config/distillflow/trust. Where nobody can be asked
-it refuses unless --allow-exec, --allow-host or --allow-save allow it, and so does a line
-in that file, or for programs a lock that was written here (SECURITY.md).
+to a server that did not give it out, sends what it reads outside of its project to a
+server that nobody knows, or saves outside of it, run shows what and asks, and remembers
+the answer in ~/.config/distillflow/trust. Where nobody can be asked it refuses unless
+--allow-exec, --allow-host or --allow-save allow it, and so does a line in that file, or for
+programs a lock that was written here (SECURITY.md).
 'distillflow validate' lists what a recipe may do.
 
 Stages may declare resources: {cpus, memory, gpus}. What the running stages declare

@@ -190,23 +190,34 @@ func clipped(s string, most int) string {
 	return s
 }
 
+// visible shows line breaks: where a shell's comment ends must be seen.
+var visible = strings.NewReplacer("\n", `\n`, "\r", `\r`)
+
 // CommandText shows a command on one line.
 func CommandText(c stage.Command) string {
 	var words []string
+	named := make([]bool, len(c.Files))
 	for _, a := range c.Args {
 		for i, f := range c.Files {
-			a = strings.ReplaceAll(a, fmt.Sprintf("{files.%d}", i), f)
+			place := fmt.Sprintf("{files.%d}", i)
+			named[i] = named[i] || strings.Contains(a, place)
+			a = strings.ReplaceAll(a, place, f)
 		}
 		if a == "" || strings.ContainsAny(a, " \t\n'\"") {
 			a = "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
 		}
-		words = append(words, a)
+		words = append(words, visible.Replace(a))
 	}
 	s := clipped(text.OneLine(strings.Join(words, " ")), maxShown)
 	if c.Image != "" {
 		s += ", in the image " + text.OneLine(c.Image) + " by " + c.Runtime
 		if c.Network {
 			s += " with the network"
+		}
+	}
+	for i, f := range c.Files { // a container sees them, too
+		if !named[i] {
+			s += ", with " + text.OneLine(f)
 		}
 	}
 	if len(c.PassEnv) > 0 {

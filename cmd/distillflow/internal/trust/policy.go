@@ -207,6 +207,10 @@ func digest(parts ...string) string {
 // Folder is a recipe's folder, without links.
 func Folder(r *recipe.Recipe) string { return realPath(r.Dir) }
 
+// MayTrustFolder reports whether it is sensible to trust all recipes in a recipe's folder: it
+// is not the user's home, nor one around it.
+func (p Policy) MayTrustFolder(r *recipe.Recipe) bool { return !p.tooWide(Folder(r)) }
+
 // trustsFolder reports whether all files of a recipe lie in a folder that the user trusts.
 func (p Policy) trustsFolder(r *recipe.Recipe) bool {
 	folders := p.File.each("folder")

