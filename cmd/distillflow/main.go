@@ -56,10 +56,10 @@ type shownError struct{ error }
 
 func (e shownError) Unwrap() error { return e.error }
 
-func main() { os.Exit(process().run(untilSignal(), os.Args[1:])) }
+func main() { os.Exit(newApp().run(untilSignal(), os.Args[1:])) }
 
-// process is the app of this process.
-func process() app {
+// newApp is the app of this process.
+func newApp() app {
 	a := app{in: os.Stdin, out: os.Stdout, err: os.Stderr, getenv: os.Getenv}
 	if isTerminal(os.Stdout) {
 		a.out = text.Screen(os.Stdout) // models, data sets and recipes wrote much of what is shown

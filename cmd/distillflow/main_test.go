@@ -17,7 +17,7 @@ import (
 const asProgram = "DISTILLFLOW_TEST_AS_PROGRAM"
 
 func program() int {
-	a := process()
+	a := newApp()
 	a.fault, a.now = childFaults()
 	return a.run(untilSignal(), os.Args[1:])
 }
