@@ -60,7 +60,8 @@ func (r *Runner) Check(ctx context.Context, dir string, tell func(string)) (foun
 	}
 	argv := append([]string{"--parsable", "--job-name=" + in.Name, "--output=/dev/null", "--error=/dev/null", "--array=0-1"}, req.argv...)
 	began := time.Now()
-	out, err := command(ctx, script(in.Name, r.binary, "worker --probe", req, folders), "sbatch", argv...)
+	// Not to be interrupted: a job that Slurm has must become known.
+	out, err := command(context.WithoutCancel(ctx), script(in.Name, r.binary, "worker --probe", req, folders), "sbatch", argv...)
 	if err != nil {
 		add("submission", false, err.Error(), "the settings of the executor are what sbatch gets: "+strings.Join(req.argv, " "))
 		return found, nil

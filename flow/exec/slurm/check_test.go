@@ -4,6 +4,7 @@ package slurm
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -77,18 +78,29 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// A job that does not start in time is taken back.
+// A job that somebody does not wait for is taken back, at whatever moment that is.
 func TestCheckWaits(t *testing.T) {
-	f := newFake(t)
-	f.update(func(s *fakeState) { s.Hold = true })
-	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
-	defer cancel()
-	if _, err := newRunner(t, quick()).Check(ctx, t.TempDir(), func(string) {}); err == nil {
-		t.Error("no error")
-	}
-	for _, j := range f.jobs() {
-		if j.State != "CANCELLED" && j.State != "" {
-			t.Errorf("%s is %s", j.id(), j.State)
-		}
+	for name, slow := range map[string]bool{"in the queue": false, "while it is submitted": true} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t)
+			f.update(func(s *fakeState) { s.Hold, s.Slow = true, slow })
+			r, dir := newRunner(t, quick()), t.TempDir()
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			ended := parallel.Start(func() error {
+				_, err := r.Check(ctx, dir, func(string) {})
+				return err
+			})
+			eventually(t, "Slurm has the job", func() bool { return len(f.jobs()) == 2 })
+			cancel()
+			if err := ended(); !errors.Is(err, context.Canceled) {
+				t.Errorf("%v", err)
+			}
+			for _, j := range f.jobs() {
+				if j.State != "CANCELLED" && j.State != "" {
+					t.Errorf("%s is %s", j.id(), j.State)
+				}
+			}
+		})
 	}
 }

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
+
+	"github.com/distillflow/distillflow/internal/base/atomicfile"
 )
 
 // The double of Slurm's commands: this test binary under their names, on the PATH. Its
@@ -56,6 +58,7 @@ type fakeState struct {
 	Calls      map[string]int    // command -> how often it was called
 	Hold       bool              // jobs stay pending
 	Hide       bool              // jobs are not listed
+	Slow       bool              // sbatch takes its time to answer
 	Accounting bool
 	Nodes      int // processes of nodes at work
 }
@@ -77,7 +80,7 @@ func update(dir string, f func(*fakeState)) {
 	f(&s)
 	b, err := json.Marshal(s)
 	if err == nil {
-		err = os.WriteFile(path, b, 0o644)
+		err = atomicfile.WriteBytes(path, 0o644, atomicfile.Relaxed, b) // commands may be killed at any moment
 	}
 	if err != nil {
 		panic(err)
@@ -100,6 +103,7 @@ func fakeCommand() (is bool) {
 		return false
 	}
 	var fault, out string
+	slow := false
 	update(dir, func(s *fakeState) {
 		if s.Calls == nil {
 			s.Calls = map[string]int{}
@@ -111,7 +115,11 @@ func fakeCommand() (is bool) {
 		if fault == "" || strings.HasPrefix(fault, "taken:") {
 			out = run(dir, s, os.Args[1:])
 		}
+		slow = s.Slow && name == "sbatch"
 	})
+	if slow {
+		time.Sleep(300 * time.Millisecond)
+	}
 	if fault != "" || strings.HasPrefix(out, "error") {
 		fmt.Fprintln(os.Stderr, name+": "+strings.TrimPrefix(fault, "taken:")+out)
 		os.Exit(1)

@@ -185,6 +185,8 @@ func TestInterruptions(t *testing.T) {
 		},
 		"preempted for good, with notice": func(f fake) {
 			f.update(func(s *fakeState) { s.Jobs[0].State = "PREEMPTED"; s.Jobs[0].tell() })
+			// The stage must not end well before it hears of it.
+			eventually(f.t, "it is submitted again", func() bool { return f.submitted() == 2 })
 		},
 		"a list without it": func(f fake) {
 			f.update(func(s *fakeState) { s.Jobs[0].State = "" })
