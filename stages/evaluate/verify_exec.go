@@ -127,9 +127,6 @@ content of files, env, the limits and the rows, not the interpreter and its libr
 const maxDeaths = 3
 
 func verifyExec(ctx context.Context, env *stage.Env, c verifyExecConfig, in problemsIn, out verifyOut) error {
-	// The kernel ends the program with the thread that started it.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	c, err := c.resolved()
 	if err != nil {
 		return err

@@ -11,12 +11,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/distillflow/distillflow/flow/stage"
+	"github.com/distillflow/distillflow/internal/base/parallel"
 )
 
 const (
@@ -80,6 +83,7 @@ type verifier struct {
 	in     *os.File
 	out    *os.File
 	answer *bufio.Reader
+	ended  func() // lets go of the thread that started it; may be called again
 }
 
 func (l *launcher) start() (_ *verifier, err error) {
@@ -103,11 +107,12 @@ func (l *launcher) start() (_ *verifier, err error) {
 	cmd.Args, cmd.Env, cmd.Dir = l.args, l.env, l.dir
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = childIn, childOut, log
 	ownGroup(cmd)
-	if err := cmd.Start(); err != nil {
+	ended, err := startOnThread(cmd)
+	if err != nil {
 		_, _ = in.Close(), out.Close()
 		return nil, fmt.Errorf("starting %s: %w", l.args[0], err)
 	}
-	v := &verifier{name: l.args[0], cmd: cmd, in: in, out: out, answer: bufio.NewReaderSize(out, maxLine)}
+	v := &verifier{name: l.args[0], cmd: cmd, in: in, out: out, answer: bufio.NewReaderSize(out, maxLine), ended: ended}
 	if l.memory > 0 {
 		if err := limitMemory(cmd.Process.Pid, l.memory); err != nil {
 			v.kill()
@@ -115,6 +120,33 @@ func (l *launcher) start() (_ *verifier, err error) {
 		}
 	}
 	return v, nil
+}
+
+// startOnThread starts a program on a thread that lives until ended is called: the kernel
+// ends the program with the thread that started it. Whoever asks the program is not on
+// that thread, as it would have to wait for it at every answer.
+func startOnThread(cmd *exec.Cmd) (ended func(), err error) {
+	started, over := make(chan error), make(chan struct{})
+	wait := parallel.Start(func() error {
+		runtime.LockOSThread() // for good: the thread ends with this function
+		started <- cmd.Start()
+		<-over
+		return nil
+	})
+	ended = sync.OnceFunc(func() {
+		close(over)
+		_ = wait() // it gives no error
+	})
+	if err = <-started; err != nil {
+		ended()
+	}
+	return ended, err
+}
+
+// wait waits for the program's end.
+func (v *verifier) wait() error {
+	defer v.ended()
+	return v.cmd.Wait()
 }
 
 // execVerdict is what the program says about one path.
@@ -198,7 +230,7 @@ func (v *verifier) surplus(line []byte) error {
 // end waits for a program that closed its output and says how it ended.
 func (v *verifier) end(ctx context.Context, seconds float64) string {
 	_ = v.in.Close()
-	_, err := v.within(ctx, seconds, v.cmd.Wait)
+	_, err := v.within(ctx, seconds, v.wait)
 	killGroup(v.cmd) // what it left behind
 	_ = v.out.Close()
 	if err != nil {
@@ -236,7 +268,7 @@ func (v *verifier) kill() {
 	_, _ = v.in.Close(), v.out.Close()
 	if v.cmd.ProcessState == nil {
 		killGroup(v.cmd)
-		_ = v.cmd.Wait()
+		_ = v.wait()
 	}
 }
 

@@ -9,10 +9,12 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,6 +31,10 @@ import (
 )
 
 func main() {
+	if len(os.Args) == 2 && os.Args[1] == verdicts {
+		sayCorrect(os.Stdin, os.Stdout)
+		return
+	}
 	rows := flag.String("rows", "1000,10000,100000", "numbers of problems, separated by commas")
 	only := flag.String("steps", "", "measure these steps only, separated by commas; the others still make their inputs")
 	dir := flag.String("dir", "", "an empty `folder` for the data, which is removed: 8 GB for a million problems")
@@ -40,6 +46,18 @@ func main() {
 	if err := run(flag.Arg(0), *dir, *rows, *only); err != nil {
 		fmt.Fprintln(os.Stderr, "scale:", err)
 		os.Exit(1)
+	}
+}
+
+// verdicts has this program stand in for one that verify-exec asks.
+const verdicts = "verdicts"
+
+// sayCorrect answers every line.
+func sayCorrect(in io.Reader, out io.Writer) {
+	lines := bufio.NewScanner(in)
+	lines.Buffer(nil, stage.MaxLine)
+	for lines.Scan() {
+		fmt.Fprintln(out, `{"correct": true}`)
 	}
 }
 

@@ -24,6 +24,10 @@ func types() []*stage.Type {
 
 // The test's binary stands in for the program: its workers run here.
 func TestMain(m *testing.M) {
+	if len(os.Args) == 2 && os.Args[1] == verdicts {
+		sayCorrect(os.Stdin, os.Stdout)
+		return
+	}
 	if len(os.Args) == 3 && (os.Args[1] == "worker" || os.Args[1] == "stages") {
 		if err := program(os.Args[1], os.Args[2]); err != nil {
 			fmt.Fprintln(os.Stderr, err)

@@ -49,6 +49,10 @@ func steps(n int, seed uint64) []step {
 	for _, s := range styles {
 		templates[s] = s + ": {question}"
 	}
+	self, err := os.Executable()
+	if err != nil {
+		self = os.Args[0]
+	}
 	list := []step{
 		{name: "questions", make: func(dir string) error { return writeQuestions(filepath.Join(dir, "questions.jsonl"), n, seed) }},
 		{uses: "scan", root: "questions.jsonl", with: config{"task": "gsm8k"}, out: kept{"problems": "problems"}},
@@ -64,7 +68,7 @@ func steps(n int, seed uint64) []step {
 		{uses: "extract", in: ports{"problems": {"replies.jsonl"}}, out: kept{"problems": "preds"}},
 		{uses: "verify-math", in: ports{"problems": {"preds"}}},
 		{uses: "verify-expr", with: config{"correct": "pred == gold"}, in: ports{"problems": {"preds"}}},
-		{uses: "verify-exec", with: config{"command": []string{"sed", "-u", `s/.*/{"correct": true}/`}}, in: ports{"problems": {"preds"}}},
+		{uses: "verify-exec", with: config{"command": []string{self, verdicts}}, in: ports{"problems": {"preds"}}},
 		{name: "choices", from: []string{"preds"}, make: func(dir string) error {
 			return toChoices(filepath.Join(dir, "preds"), filepath.Join(dir, "choices"))
 		}},
