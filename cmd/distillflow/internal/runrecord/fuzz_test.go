@@ -14,17 +14,17 @@ func FuzzEvents(f *testing.F) {
 	f.Add(`{"time":"2026-01-02T03:04:05Z","kind":"run_started","run":"x"}`+"\n{\n"+`{"kind":"stage_done","stage":"a","progress":null}`+"\n{\"kind\"", 30)
 	f.Add("\n\n[]\nnull\n", 1)
 	f.Add(strings.Repeat("[", 20_000)+"\n", 5)
+	st, err := store.Open(f.TempDir(), store.Options{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { _ = st.Close() })
+	const id = "run"
+	path := filepath.Join(st.RunDir(id), "events.jsonl")
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		f.Fatal(err)
+	}
 	f.Fuzz(func(t *testing.T, text string, cut int) {
-		st, err := store.Open(t.TempDir(), store.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer st.Close()
-		const id = "run"
-		path := filepath.Join(st.RunDir(id), "events.jsonl")
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			t.Fatal(err)
-		}
 		write := func(s string) {
 			if err := os.WriteFile(path, []byte(s), 0o600); err != nil {
 				t.Fatal(err)
