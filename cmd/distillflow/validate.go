@@ -53,7 +53,7 @@ recipe: recipe, stages (their number), and may with runs, asks, reads, writes an
 					}
 					continue
 				}
-				fmt.Fprintf(a.out, "%s: valid, %s\n", path, text.Plural(len(g.Nodes), "stage"))
+				fmt.Fprintf(a.out, "%s: valid, %s\n", text.OneLine(path), text.Plural(len(g.Nodes), "stage"))
 				if err := may.Text(a.out); err != nil {
 					return err
 				}
