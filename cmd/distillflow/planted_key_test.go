@@ -135,6 +135,9 @@ stages:
 	run(2, "run", "--plain", "--allow-exec", "--set", "base_url=http://me:"+plantedPassword+"@127.0.0.1:1/v1", "good.yaml")
 	run(2, "validate", "--set", "base_url=http://me:"+plantedPassword+"@127.0.0.1:1/v1", "good.yaml")
 	run(2, "validate", "--set", "base_url=http://127.0.0.1:1/v1?token="+plantedPassword, "good.yaml")
+	for _, rest := range []string{"/x", " x", "%zz"} { // an address that cannot be read
+		run(2, "run", "--plain", "--allow-exec", "--set", "base_url=http://me:"+plantedPassword+rest+"@127.0.0.1:1/v1", "good.yaml")
+	}
 	// Everything that is made of a run.
 	run(0, "run", "--json", "--allow-exec", "--lock", "--set", server, "--set", "api_key="+plantedPassword, "--set", "rows=whole.jsonl", "good.yaml")
 	run(0, "show", "good.yaml")

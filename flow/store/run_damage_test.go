@@ -72,12 +72,12 @@ func TestDamagedRunRecords(t *testing.T) {
 			}
 		}
 		for i := range whole {
-			for _, flip := range []byte{1, 0x20, 0xff} {
-				b := bytes.Clone(whole)
-				b[i] ^= flip
-				try(fmt.Sprintf("byte %d", i), b)
+			b := bytes.Clone(whole)
+			b[i] ^= []byte{1, 0x20, 0xff}[i%3]
+			try(fmt.Sprintf("byte %d", i), b)
+			if i%3 == 0 {
+				try(fmt.Sprintf("cut at %d", i), whole[:i])
 			}
-			try(fmt.Sprintf("cut at %d", i), whole[:i])
 		}
 		try("grown", append(bytes.Clone(whole), whole...))
 		if err := os.Remove(path); err != nil {

@@ -23,10 +23,10 @@ func CheckServer(baseURL, providersOwn, key string) (string, error) {
 	}
 	u, err := url.Parse(base)
 	switch {
+	case secret.InURL(base), err == nil && u.User != nil:
+		return "", errors.New("base_url holds a key, a user name or a password: put the key in the environment instead, where api_key_env names it")
 	case err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "":
 		return "", fmt.Errorf("base_url %q is not an http or https URL such as %s", Scrub(base, key), providersOwn)
-	case u.User != nil, secret.InURL(base):
-		return "", errors.New("base_url holds a key, a user name or a password: put the key in the environment instead, where api_key_env names it")
 	case strings.ContainsAny(key, "\r\n"):
 		return "", errors.New("the API key holds a line break: remove it")
 	}

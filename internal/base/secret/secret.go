@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"errors"
 	"io"
+	"net/url"
 	"os"
 	"regexp"
 	"slices"
@@ -30,8 +31,15 @@ const Mask = "***"
 func Name(s string) bool { return name.MatchString(s) }
 
 // InURL reports whether an address holds a user's name or password, or a parameter with
-// the name of a secret.
-func InURL(s string) bool { return userInURL.MatchString(s) || inQuery.MatchString(s) }
+// the name of a secret. One that cannot be read, and has the mark behind a password, does: a
+// password with a blank or a slash is why.
+func InURL(s string) bool {
+	if userInURL.MatchString(s) || inQuery.MatchString(s) {
+		return true
+	}
+	_, err := url.Parse(s)
+	return err != nil && strings.Contains(s, "@")
+}
 
 // MaskURLs hides in a text the user part of addresses, and those of their parameters that
 // have names of secrets.

@@ -32,6 +32,9 @@ func TestMask(t *testing.T) {
 			t.Errorf("%s\n got %s", in, got)
 		}
 	}
+	if !InURL("https://u:a b@h/") || !InURL("https://u:a/b@h/v1") || InURL("https://h/v1/@me") || InURL("https://h a/") {
+		t.Error("InURL of what is no address")
+	}
 	if !InURL("https://u@h/") || !InURL("https://h/?key=1") || InURL("https://h/v1?api-version=2024-10-21") {
 		t.Error("InURL")
 	}

@@ -102,7 +102,7 @@ func (o Options) Validate(maxTokens int, priceFile string) error {
 	o.checkLocals(fail)
 	for i, l := range o.links() {
 		if secret.InURL(l.BaseURL) {
-			fail([]string{"base_url", "fallback"}[min(i, 1)], "base_url holds a key, a user name or a password, which everybody who gets the recipe, its lock or its runs would read: put it in the environment, where api_key_env names it")
+			fail([]string{"base_url", "fallback"}[min(i, 1)], "%sholds a key, a user name or a password, which everybody who gets the recipe, its lock or its runs would read: put it in the environment, where api_key_env names it", []string{"", "base_url "}[min(i, 1)])
 		}
 		if (l.PriceInput == nil) != (l.PriceOutput == nil) {
 			fail("price_input", "set both prices, price_input and price_output, or neither")
