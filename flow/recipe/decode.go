@@ -171,7 +171,9 @@ func (d *decoder) envList(v *Value) {
 		d.recipe.Env = append(d.recipe.Env, it.Str)
 		d.envValues[it.Str] = nil
 		if val, ok := d.opts.LookupEnv(it.Str); ok {
-			d.envValues[it.Str] = &val
+			if d.envValues[it.Str] = &val; secret.InURL(val) {
+				d.diags.Add(diag.Errorf(it.Pos, "secret", "%s holds an address with a password or a key, which expressions of a recipe may not see: it would get into results, locks and bundles", it.Str).Over(it.width()))
+			}
 		}
 	}
 }

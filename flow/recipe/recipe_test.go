@@ -393,3 +393,17 @@ stages:
 		t.Error("stages: wrong marks")
 	}
 }
+
+// A variable may hold a password though its name does not say so.
+func TestEnvWithAPassword(t *testing.T) {
+	for value, want := range map[string]bool{
+		"postgres://me:planted@db/x": true, "https://h/v1?token=planted": true, "https://me:a planted/b@h/": true,
+		"https://h/v1": false, "me@h.example": false, "": false,
+	} {
+		opts := Options{LookupEnv: func(string) (string, bool) { return value, true }}
+		_, diags := Parse("r.yaml", []byte("env: [DATABASE_URL]\nstages: {a: {uses: scan}}\n"), opts)
+		if got := strings.Contains(diags.Error(), "DATABASE_URL holds an address with a password"); got != want || strings.Contains(diags.Error(), "planted") {
+			t.Errorf("%q: %v", value, diags)
+		}
+	}
+}

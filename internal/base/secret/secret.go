@@ -14,7 +14,7 @@ import (
 	"strings"
 )
 
-const words = `key|token|secret|password|passwd|credentials?`
+const words = `key|apikey|pat|token|secret|password|passwd|passphrase|credentials?`
 
 var (
 	name      = regexp.MustCompile(`(?i)(^|[_-])(` + words + `)$`)
@@ -27,7 +27,7 @@ var (
 const Mask = "***"
 
 // Name reports whether a variable or field of this name holds a secret: one that ends in
-// key, token, secret, password or credentials, as a word of its own.
+// key, token, secret, password, credentials or their like, as a word of its own.
 func Name(s string) bool { return name.MatchString(s) }
 
 // InURL reports whether an address holds a user's name or password, or a parameter with

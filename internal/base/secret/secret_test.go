@@ -10,6 +10,7 @@ import (
 func TestName(t *testing.T) {
 	for name, want := range map[string]bool{
 		"OPENAI_API_KEY": true, "HF_TOKEN": true, "token": true, "db-password": true, "GOOGLE_APPLICATION_CREDENTIALS": true,
+		"WEATHER_APIKEY": true, "GITHUB_PAT": true, "ssh-passphrase": true, "PATH": false,
 		"HOME": false, "KEYBOARD": false, "monkey": false, "max_tokens": false, "tokens_field": false, "AWS_ACCESS_KEY_ID": false,
 	} {
 		if got := Name(name); got != want {

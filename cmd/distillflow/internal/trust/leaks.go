@@ -40,6 +40,18 @@ func (l leaks) from(ctx context.Context, n *graph.Node) []string {
 	return l.of[n]
 }
 
+// variables are those of the user's environment that expressions of a recipe see: they may
+// stand in any prompt, and in the address of a server.
+func (p Policy) variables(r *recipe.Recipe) []string {
+	var list []string
+	for _, name := range r.Env {
+		if p.Getenv(name) != "" {
+			list = append(list, "$"+name)
+		}
+	}
+	return list
+}
+
 // strangersKey reports whether a key is in a file that came with the recipe: whoever gave it
 // out may show its requests to whoever wrote the recipe.
 func (p Policy) strangersKey(r *recipe.Recipe, key string) bool {

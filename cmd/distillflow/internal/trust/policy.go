@@ -81,7 +81,7 @@ func (p Policy) Questions(ctx context.Context, g *graph.Graph, lock string) ([]Q
 				what = append(what, "the key in "+text.OneLine(s.Key))
 			}
 			if stranger {
-				if read = leaks.from(ctx, n); len(read) > 0 {
+				if read = append(slices.Clip(leaks.from(ctx, n)), p.variables(g.Recipe)...); len(read) > 0 {
 					what = append(what, "what it reads outside of its project ("+some(read)+")")
 				}
 			}

@@ -214,6 +214,8 @@ func TestWhatIsReadOutsideStaysHere(t *testing.T) {
 		{name: "to the provider, with the user's file", data: "linked.jsonl", model: "api_key_file: ../../key"},
 		{name: "to this machine", data: "linked.jsonl", model: "base_url: 'http://localhost:8000/v1'"},
 		{name: "with a key", data: "linked.jsonl", model: evil, env: key, want: "the key in OPENAI_API_KEY and what it reads outside of its project (ROOT/home/.aws/sso.json) to http://evil.example/v1"},
+		{name: "a variable", data: "rows.jsonl", model: evil + "}}\nenv: [HOME, UNSET]\nx-y: {z: {", want: "outside of its project ($HOME) to"},
+		{name: "a variable to the provider", data: "rows.jsonl", model: "concurrency: 1}}\nenv: [HOME]\nx-y: {z: {", env: key},
 		{name: "to an allowed host", data: "linked.jsonl", model: evil, policy: Policy{Hosts: []string{"evil.example"}}},
 		{name: "where --set says", data: "'${{ params.base_url }}'", model: evil, set: "base_url=ROOT/lab/rows.jsonl", policy: Policy{Params: true}},
 		{name: "to whom --set says", data: "linked.jsonl", model: "base_url: '${{ params.base_url }}'", set: "base_url=http://gpu01/v1", policy: Policy{Params: true}},
