@@ -19,7 +19,8 @@ const words = `key|apikey|pat|token|secret|password|passwd|passphrase|credential
 var (
 	name      = regexp.MustCompile(`(?i)(^|[_-])(` + words + `)$`)
 	inJSON    = regexp.MustCompile(`(?i)("(?:[^"\\]*[_-])?(?:` + words + `)"\s*:\s*)"(?:[^"\\]|\\.)+"`)
-	userInURL = regexp.MustCompile(`(://)[^/@\s"]+@`)
+	// The second kind is a password with a blank or a slash, where a port would be.
+	userInURL = regexp.MustCompile(`(://)(?:[^/@\s"]+|[^/@\s":]*:[0-9]*[^0-9/@\s"][^@"\n]*)@`)
 	inQuery   = regexp.MustCompile(`(?i)((?:[?&]|\\u0026)(?:[\w.-]*[_-])?(?:` + words + `)=)[^&#\s"\\]+`) // JSON may write & as \u0026
 )
 

@@ -21,13 +21,14 @@ func TestName(t *testing.T) {
 
 func TestMask(t *testing.T) {
 	for in, want := range map[string]string{
-		`{"api_key":"sk-1","n":1}`:                                                           `{"api_key":"***","n":1}`,
-		`{"u":"https://me:pw@h/v1?token=abc&n=1"}`:                                           `{"u":"https://***@h/v1?token=***&n=1"}`,
-		`{"u":"https://h/v1?a=1\u0026api_key=abc"}`:                                          `{"u":"https://h/v1?a=1\u0026api_key=***"}`,
-		`{"prompt":"a@b.example"}`:                                                           `{"prompt":"a@b.example"}`,
-		`{"env": {"OPENAI_API_KEY": "sk-\"1", "token":"x"}, "keys": "a", "max_tokens": 5}`:   `{"env": {"OPENAI_API_KEY": "***", "token":"***"}, "keys": "a", "max_tokens": 5}`,
-		`{"url": "https://host/v1?api_key=sk-1&n=2\u0026TOKEN=x#a", "text": "monkey=b?why"}`: `{"url": "https://host/v1?api_key=***&n=2\u0026TOKEN=***#a", "text": "monkey=b?why"}`,
-		`{"key": "", "monkey": "b", "url": "http://me:pw@host/"}`:                            `{"key": "", "monkey": "b", "url": "http://***@host/"}`,
+		`{"api_key":"sk-1","n":1}`:                 `{"api_key":"***","n":1}`,
+		`{"u":"https://me:pw@h/v1?token=abc&n=1"}`: `{"u":"https://***@h/v1?token=***&n=1"}`,
+		`see https://me:p w/x@h/v1, https://me:1/2@h and https://h:80/v1/@me, https://h/v1/@me`: `see https://***@h/v1, https://me:1/2@h and https://h:80/v1/@me, https://h/v1/@me`,
+		`{"u":"https://h/v1?a=1\u0026api_key=abc"}`:                                             `{"u":"https://h/v1?a=1\u0026api_key=***"}`,
+		`{"prompt":"a@b.example"}`:                                                              `{"prompt":"a@b.example"}`,
+		`{"env": {"OPENAI_API_KEY": "sk-\"1", "token":"x"}, "keys": "a", "max_tokens": 5}`:      `{"env": {"OPENAI_API_KEY": "***", "token":"***"}, "keys": "a", "max_tokens": 5}`,
+		`{"url": "https://host/v1?api_key=sk-1&n=2\u0026TOKEN=x#a", "text": "monkey=b?why"}`:    `{"url": "https://host/v1?api_key=***&n=2\u0026TOKEN=***#a", "text": "monkey=b?why"}`,
+		`{"key": "", "monkey": "b", "url": "http://me:pw@host/"}`:                               `{"key": "", "monkey": "b", "url": "http://***@host/"}`,
 	} {
 		if got := string(MaskJSON([]byte(in))); got != want {
 			t.Errorf("%s\n got %s", in, got)
