@@ -33,7 +33,8 @@ build() { # build FOLDER FILE
 
 build . "$out/$name"
 mkdir "$tmp/elsewhere"
-git -c safe.directory='*' ls-files -z --cached --others --exclude-standard | tar --null -T - -cf - | tar -xf - -C "$tmp/elsewhere"
+{ git -c safe.directory='*' ls-files -z --cached --others --exclude-standard || find . -type f -print0; } |
+	tar --null -T - -cf - | tar -xf - -C "$tmp/elsewhere"
 if [[ -n "$quick" ]]; then
 	# What no build has seen is compiled: a comment at the end of a file changes no line.
 	find "$tmp/elsewhere" -name '*.go' ! -path '*/testdata/*' -print0 | while IFS= read -rd '' file; do
