@@ -17,8 +17,8 @@ import (
 const words = `key|apikey|pat|token|secret|password|passwd|passphrase|credentials?`
 
 var (
-	name      = regexp.MustCompile(`(?i)(^|[_-])(` + words + `)$`)
-	inJSON    = regexp.MustCompile(`(?i)("(?:[^"\\]*[_-])?(?:` + words + `)"\s*:\s*)"(?:[^"\\]|\\.)+"`)
+	name   = regexp.MustCompile(`(?i)(^|[_-])(` + words + `)$`)
+	inJSON = regexp.MustCompile(`(?i)("(?:[^"\\]*[_-])?(?:` + words + `)"\s*:\s*)"(?:[^"\\]|\\.)+"`)
 	// The second kind is a password with a blank or a slash, where a port would be.
 	userInURL = regexp.MustCompile(`(://)(?:[^/@\s"]+|[^/@\s":]*:[0-9]*[^0-9/@\s"][^@"\n]*)@`)
 	inQuery   = regexp.MustCompile(`(?i)((?:[?&]|\\u0026)(?:[\w.-]*[_-])?(?:` + words + `)=)[^&#\s"\\]+`) // JSON may write & as \u0026
