@@ -29,8 +29,8 @@ git clone --quiet --bare . "$tmp/git"
 version=v$(git show HEAD:cmd/distillflow/version.go | sed -n 's/^const version = "\(.*\)"$/\1/p')
 git -C "$tmp/git" tag --force "$version" HEAD >/dev/null
 
-# -trimpath lets the build share what a release's has compiled, which is its own business.
-export GOMODCACHE="$tmp/modules" GOBIN="$tmp/bin" GOPRIVATE="$module" GOWORK=off GOFLAGS=-trimpath
+# As on a machine without a C compiler. -trimpath lets the build use what is compiled for releases.
+export CGO_ENABLED=0 GOMODCACHE="$tmp/modules" GOBIN="$tmp/bin" GOPRIVATE="$module" GOWORK=off GOFLAGS=-trimpath
 mkdir "$tmp/elsewhere"
 cd "$tmp/elsewhere"
 go mod download "$module@$version"
@@ -44,4 +44,4 @@ diff <(git -C "$tmp/git" ls-tree -r --name-only HEAD | LC_ALL=C sort) \
 go install "$module/cmd/distillflow@$version"
 "$GOBIN/distillflow" version
 "$GOBIN/distillflow" init
-"$GOBIN/distillflow" run --no-color recipe.yaml
+"$GOBIN/distillflow" run recipe.yaml
