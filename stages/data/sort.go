@@ -1,8 +1,8 @@
 package data
 
 import (
-	"cmp"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -66,10 +66,11 @@ Null comes first, then false, true, numbers and text. Text is ordered by its byt
 The stage holds the values of the expressions in memory, at most 8 GiB.`,
 }, sortRows)
 
-// sortable is a row's place with its values of the keys.
+// sortable is a row's place with its values of the keys, in one text that sorts as they
+// do: the garbage collector walks through all that is held, again and again.
 type sortable struct {
-	at   stage.Place
-	keys []any
+	at  stage.Place
+	key string
 }
 
 func sortRows(ctx context.Context, env *stage.Env, c sortConfig, in sortIn, out sortOut) error {
@@ -79,39 +80,26 @@ func sortRows(ctx context.Context, env *stage.Env, c sortConfig, in sortIn, out 
 	}
 	var rows []sortable
 	var held rowMemory
+	var key []byte
 	for row, err := range eachPlaced(ctx, env, in.Rows) {
 		if err != nil {
 			return err
 		}
-		x := sortable{at: row.Place, keys: make([]any, len(keys))}
-		size := 0
+		key = key[:0]
 		for i, k := range keys {
-			if x.keys[i], err = k.value(&row.Record); err != nil {
+			if key, err = k.append(key, &row.Record); err != nil {
 				return rowErr("by."+strconv.Itoa(i), &row.Record, err)
 			}
-			if s, ok := x.keys[i].(string); ok {
-				size += len(s)
-			}
 		}
-		if err := held.hold(size); err != nil {
+		if err := held.hold(len(key)); err != nil {
 			return fmt.Errorf("%w: sort by shorter values, or work on parts of the data", err)
 		}
-		rows = append(rows, x)
+		rows = append(rows, sortable{row.Place, string(key)})
 	}
 	for i, k := range keys {
 		warnUnseen(env, "by."+strconv.Itoa(i), k.program, len(rows))
 	}
-	slices.SortStableFunc(rows, func(a, b sortable) int {
-		for i, k := range keys {
-			if d := compareValues(a.keys[i], b.keys[i]); d != 0 {
-				if k.desc {
-					return -d
-				}
-				return d
-			}
-		}
-		return 0
-	})
+	slices.SortStableFunc(rows, func(a, b sortable) int { return strings.Compare(a.key, b.key) })
 	if len(rows) == 0 {
 		return nil
 	}
@@ -135,56 +123,68 @@ func sortRows(ctx context.Context, env *stage.Env, c sortConfig, in sortIn, out 
 	return nil
 }
 
-func (k sortKey) value(row *schema.Problem) (any, error) {
+// append appends the value of a row as bytes that sort as the values do.
+func (k sortKey) append(dst []byte, row *schema.Problem) ([]byte, error) {
 	v, err := k.program.Value(problemRow{row})
-	if err == nil && rank(v) < 0 {
-		err = errors.New("the expression gives a list or an object, which have no order; it must give a number, text, or true or false")
+	if err != nil {
+		return dst, err
 	}
-	if s, ok := v.(string); ok {
-		v = strings.Clone(s) // the text itself may hold its whole row in memory
+	n := len(dst)
+	if dst = appendSortable(dst, v); len(dst) == n {
+		return dst, errors.New("the expression gives a list or an object, which have no order; it must give a number, text, or true or false")
 	}
-	return v, err
+	if k.desc {
+		for i := range dst[n:] {
+			dst[n+i] = ^dst[n+i]
+		}
+	}
+	return dst, nil
 }
 
-// rank orders values of different types; -1 is for what has no order.
-func rank(v any) int {
+// appendSortable appends a value as bytes, of which none are the beginning of those of
+// another value, and nothing for a value that has no order.
+func appendSortable(dst []byte, v any) []byte {
 	switch x := v.(type) {
 	case nil:
-		return 0
+		return append(dst, 0)
 	case bool:
 		if x {
-			return 2
+			return append(dst, 2)
 		}
-		return 1
+		return append(dst, 1)
 	case int:
-		return 3
+		return appendNumber(dst, float64(x), int64(x))
 	case float64:
-		if !math.IsNaN(x) {
-			return 3
+		switch {
+		case math.IsNaN(x):
+			return dst
+		case x >= math.MaxInt64:
+			return appendNumber(dst, x, math.MaxInt64)
+		case x <= math.MinInt64:
+			return appendNumber(dst, x, math.MinInt64)
 		}
+		return appendNumber(dst, x, int64(x))
 	case string:
-		return 4
+		dst = append(dst, 4)
+		for i := range len(x) {
+			if dst = append(dst, x[i]); x[i] == 0 {
+				dst = append(dst, 0xff) // so that the end sorts before it
+			}
+		}
+		return append(dst, 0, 0)
 	}
-	return -1
+	return dst
 }
 
-func compareValues(a, b any) int {
-	if d := cmp.Compare(rank(a), rank(b)); d != 0 {
-		return d
+// appendNumber appends a number and its whole part, which tells apart large ones that are
+// one float64. Both have their sign turned around, and of a negative f all bits.
+func appendNumber(dst []byte, f float64, whole int64) []byte {
+	bits := math.Float64bits(f + 0) // -0 is 0
+	if bits>>63 == 1 {
+		bits = ^bits
+	} else {
+		bits |= 1 << 63
 	}
-	switch x := a.(type) {
-	case string:
-		return strings.Compare(x, b.(string))
-	case int:
-		if y, ok := b.(int); ok {
-			return cmp.Compare(x, y)
-		}
-		return cmp.Compare(float64(x), b.(float64))
-	case float64:
-		if y, ok := b.(int); ok {
-			return cmp.Compare(x, float64(y))
-		}
-		return cmp.Compare(x, b.(float64))
-	}
-	return 0
+	dst = binary.BigEndian.AppendUint64(append(dst, 3), bits)
+	return binary.BigEndian.AppendUint64(dst, uint64(whole)^1<<63)
 }
