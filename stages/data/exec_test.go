@@ -178,9 +178,10 @@ func TestExecDiesWithParent(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux ends a process with its parent")
 	}
-	pids := filepath.Join(t.TempDir(), "pids")
+	dir := t.TempDir()
+	pids := filepath.Join(dir, "pids")
 	cmd := exec.Command(os.Args[0], "-test.run=^TestExecHelperParent$")
-	cmd.Env = append(os.Environ(), parent+"="+pids)
+	cmd.Env = append(os.Environ(), parent+"="+pids, "TMPDIR="+dir) // it cannot clean up
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
