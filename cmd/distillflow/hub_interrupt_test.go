@@ -27,6 +27,7 @@ func TestInterruptWhileTheHubIsAsked(t *testing.T) {
 			dir := t.TempDir()
 			t.Setenv("HF_ENDPOINT", "http://"+hub.Addr().String())
 			t.Setenv("HF_HOME", dir)
+			t.Setenv("HF_HUB_OFFLINE", "")
 			recipe := filepath.Join(dir, "r.yaml")
 			for file, content := range map[string]string{recipe: "stages: " + stages + "\n", filepath.Join(dir, "rows.jsonl"): ""} {
 				if err := os.WriteFile(file, []byte(content), 0o644); err != nil {

@@ -38,6 +38,7 @@ stages:
 	}
 	t.Setenv("DISTILLFLOW_MEMO", v.path("memo"))
 	t.Setenv("BROWSER", "true")
+	keepHubVariables(t)
 	if status, out := v.app("run", v.path("r.yaml")); status != exitOK {
 		t.Fatalf("status %d: %s", status, out)
 	}

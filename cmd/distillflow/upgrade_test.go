@@ -213,7 +213,7 @@ func (u *upgrade) newer(t *testing.T) {
 	}
 }
 
-// keepHubVariables undoes at the test's end what a replay sets for its process.
+// keepHubVariables undoes at the test's end what bundles set for their process.
 func keepHubVariables(t *testing.T) {
 	for _, name := range []string{"HF_HUB_CACHE", "HF_HUB_OFFLINE"} {
 		t.Setenv(name, os.Getenv(name))
