@@ -98,7 +98,8 @@ type cluster struct {
 	pod func(j *batch.Job, index, try int) *core.ContainerStateTerminated
 
 	created atomic.Int64
-	mu      sync.Mutex
+	mu      sync.Mutex        // not held where the client is asked, which holds its own lock in reactors
+	status  sync.Mutex        // of what endPod changes of a job; no reactor takes it
 	cancels map[string]func() // job -> stops its pods, as a deletion in the foreground does
 	pods    sync.WaitGroup
 }
@@ -153,19 +154,26 @@ func (c *cluster) start(j *batch.Job) {
 	for i := range int(*j.Spec.Completions) {
 		pods.Add(1)
 		c.pods.Go(func() {
-			defer pods.Done()
-			for try := 0; ; try++ {
-				end := c.work(ctx, j, i, try)
-				if ctx.Err() != nil {
-					return
-				}
-				if end == nil { // evicted: the controller makes another pod
-					continue
-				}
+			end := c.untilEnd(ctx, j, i)
+			pods.Done() // whoever deletes the job waits for this, and holds what endPod needs
+			if end != nil {
 				c.endPod(j, i, end)
-				return
 			}
 		})
+	}
+}
+
+// untilEnd runs pods of an index until one is not evicted: the controller makes another
+// then. It is nil for a job that was deleted.
+func (c *cluster) untilEnd(ctx context.Context, j *batch.Job, index int) *core.ContainerStateTerminated {
+	for try := 0; ; try++ {
+		end := c.work(ctx, j, index, try)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if end != nil {
+			return end
+		}
 	}
 }
 
@@ -191,8 +199,8 @@ func (c *cluster) endPod(j *batch.Job, index int, end *core.ContainerStateTermin
 		Labels:      map[string]string{batch.JobNameLabel: j.Name, managedBy: program, storeLabel: j.Labels[storeLabel]}},
 		Status: core.PodStatus{ContainerStatuses: []core.ContainerStatus{{Name: container, State: core.ContainerState{Terminated: end}}}}}
 	_, _ = c.client.CoreV1().Pods(j.Namespace).Create(ctx, pod, meta.CreateOptions{})
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.status.Lock()
+	defer c.status.Unlock()
 	now, err := c.client.BatchV1().Jobs(j.Namespace).Get(ctx, j.Name, meta.GetOptions{})
 	if err != nil {
 		return // deleted meanwhile
