@@ -171,14 +171,14 @@ func TestWhatIsReadOutsideStaysHere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	home := filepath.Join(root, "home")
-	for _, dir := range []string{"home/.aws", "home/proj/.git", "home/proj/.hidden", "home/proj/data", "home/proj/recipes", "lab"} {
+	home := filepath.Join(root, "user")
+	for _, dir := range []string{"user/.aws", "user/proj/.git", "user/proj/.hidden", "user/proj/data", "user/proj/recipes", "lab"} {
 		if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
 	row := []byte(`{"id": "a", "question": "Two and three?", "answer": "5"}` + "\n")
-	for _, name := range []string{"home/.aws/sso.json", "home/proj/.hidden/rows.jsonl", "home/proj/data/rows.jsonl", "home/rows.jsonl", "lab/rows.jsonl", "home/key"} {
+	for _, name := range []string{"user/.aws/sso.json", "user/proj/.hidden/rows.jsonl", "user/proj/data/rows.jsonl", "user/rows.jsonl", "lab/rows.jsonl", "user/key"} {
 		if err := os.WriteFile(filepath.Join(root, name), row, 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -201,19 +201,19 @@ func TestWhatIsReadOutsideStaysHere(t *testing.T) {
 	}{
 		{name: "beside the recipe", data: "rows.jsonl", model: evil},
 		{name: "in the repository", data: "../data/rows.jsonl", model: evil},
-		{name: "hidden in the repository", data: "../.hidden/rows.jsonl", model: evil, want: "/home/proj/.hidden/rows.jsonl"},
-		{name: "above it", data: "../../rows.jsonl", model: evil, want: "/home/rows.jsonl"},
-		{name: "anywhere", data: "ROOT/home/.aws/sso.json", model: evil, want: "/home/.aws/sso.json"},
-		{name: "a link", data: "linked.jsonl", model: evil, want: "/home/.aws/sso.json"},
-		{name: "a link to a folder", data: "folder", model: evil, want: "/lab"},
-		{name: "a glob", data: "folder/*.jsonl", model: evil, want: "/lab"},
-		{name: "a table that is a link", data: "table.jsonl", task: "table_mwp", model: evil, want: "/home/.aws/sso.json"},
+		{name: "hidden in the repository", data: "../.hidden/rows.jsonl", model: evil, want: "ROOT/user/proj/.hidden/rows.jsonl"},
+		{name: "above it", data: "../../rows.jsonl", model: evil, want: "ROOT/user/rows.jsonl"},
+		{name: "anywhere", data: "ROOT/user/.aws/sso.json", model: evil, want: "ROOT/user/.aws/sso.json"},
+		{name: "a link", data: "linked.jsonl", model: evil, want: "ROOT/user/.aws/sso.json"},
+		{name: "a link to a folder", data: "folder", model: evil, want: "ROOT/lab"},
+		{name: "a glob", data: "folder/*.jsonl", model: evil, want: "ROOT/lab"},
+		{name: "a table that is a link", data: "table.jsonl", task: "table_mwp", model: evil, want: "ROOT/user/.aws/sso.json"},
 		{name: "to the provider", data: "linked.jsonl", model: "concurrency: 1", env: key},
 		{name: "to the provider, by its address", data: "linked.jsonl", model: "base_url: 'https://api.openai.com/v1'", env: key},
-		{name: "to the provider, with a key that came with the recipe", data: "linked.jsonl", model: "api_key_file: key", want: "/home/.aws/sso.json"},
+		{name: "to the provider, with a key that came with the recipe", data: "linked.jsonl", model: "api_key_file: key", want: "ROOT/user/.aws/sso.json"},
 		{name: "to the provider, with the user's file", data: "linked.jsonl", model: "api_key_file: ../../key"},
 		{name: "to this machine", data: "linked.jsonl", model: "base_url: 'http://localhost:8000/v1'"},
-		{name: "with a key", data: "linked.jsonl", model: evil, env: key, want: "the key in OPENAI_API_KEY and what it reads outside of its project (ROOT/home/.aws/sso.json) to http://evil.example/v1"},
+		{name: "with a key", data: "linked.jsonl", model: evil, env: key, want: "the key in OPENAI_API_KEY and what it reads outside of its project (ROOT/user/.aws/sso.json) to http://evil.example/v1"},
 		{name: "a variable", data: "rows.jsonl", model: evil + "}}\nenv: [HOME, UNSET]\nx-y: {z: {", want: "outside of its project ($HOME) to"},
 		{name: "a variable to the provider", data: "rows.jsonl", model: "concurrency: 1}}\nenv: [HOME]\nx-y: {z: {", env: key},
 		{name: "to an allowed host", data: "linked.jsonl", model: evil, policy: Policy{Hosts: []string{"evil.example"}}},
