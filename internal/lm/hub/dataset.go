@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v4"
+
+	"github.com/distillflow/distillflow/internal/base/paths"
 )
 
 // dataExts are the extensions of data files, the better first.
@@ -193,7 +195,7 @@ func pick(names []string, want string, isDefault func(int) bool) int {
 
 // readCard reads the configurations in the front matter of a card.
 func readCard(name string) ([]cardConfig, error) {
-	b, err := readAtMost(name, 1<<20)
+	b, err := paths.ReadFile(name, 1<<20)
 	if err != nil {
 		return nil, err
 	}

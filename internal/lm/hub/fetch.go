@@ -267,17 +267,3 @@ func (c *Client) address(s *Snapshot, f File) string {
 	}
 	return c.endpoint + s.Ref.web() + "/resolve/" + s.Commit + "/" + strings.Join(parts, "/")
 }
-
-// readAtMost reads a small file.
-func readAtMost(name string, limit int64) ([]byte, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err == nil && int64(len(b)) > limit {
-		err = fmt.Errorf("%s: larger than %d bytes", name, limit)
-	}
-	return b, err
-}

@@ -6,6 +6,7 @@ import (
 	"path"
 	"strings"
 
+	"github.com/distillflow/distillflow/internal/base/paths"
 	"github.com/distillflow/distillflow/internal/lm/safetensors"
 )
 
@@ -124,7 +125,7 @@ func (c *Client) Model(ctx context.Context, name string, small []string, check f
 			return nil, "", err
 		}
 		if at := files[len(files)-1]; at.Name == configFile && !isFile && check != nil {
-			config, err := readAtMost(at.At, metaLimit)
+			config, err := paths.ReadFile(at.At, metaLimit)
 			if err == nil {
 				err = check(config)
 			}

@@ -14,7 +14,7 @@ import (
 	"github.com/distillflow/distillflow/internal/lm/hub/hubtest"
 )
 
-func paths(files []File) string {
+func pathsOf(files []File) string {
 	var names []string
 	for _, f := range files {
 		names = append(names, f.Path)
@@ -53,8 +53,8 @@ func TestModelFiles(t *testing.T) {
 			}
 			continue
 		}
-		if err != nil || paths(small) != want[0] || paths(weights) != want[1] {
-			t.Errorf("%s: %q and %q, %v", ref, paths(small), paths(weights), err)
+		if err != nil || pathsOf(small) != want[0] || pathsOf(weights) != want[1] {
+			t.Errorf("%s: %q and %q, %v", ref, pathsOf(small), pathsOf(weights), err)
 		}
 		if snap.Ref.Path == "" && weights[0].SHA256 == "" {
 			t.Errorf("%s: the checksum of the weights is not known", ref)
